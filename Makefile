@@ -1,0 +1,34 @@
+# The two commands of the README: `make demo` and `make test`. Both make the environment first.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint types imports tests clean
+
+demo: .venv
+	$(BIN)/medtui run quickstart
+
+test: lint types imports tests
+
+lint: .venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv
+	$(BIN)/mypy
+
+imports: .venv
+	$(BIN)/lint-imports
+
+tests: .venv
+	$(BIN)/pytest
+
+# pip's resolver takes its time over torch: about three minutes.
+.venv: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "medtui needs Python 3.11 or newer, found " + sys.version.split()[0])'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch .venv
+
+clean:
+	rm -rf .venv dist build

@@ -1,0 +1,104 @@
+"""Everything that can be refused or can fail, one class a kind. The class decides the exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from engine.contract.recipe import Problem
+
+COMPLETED = 0
+STOPPED = 6
+ABORTED = 7
+INTERNAL = 70
+
+
+class MedtuiError(Exception):
+    """An error a user can act on.
+
+    `message` says what was expected, what was found and where; `hint` says what to do next.
+    """
+
+    kind: ClassVar[str] = "internal"
+    exit_code: ClassVar[int] = INTERNAL
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class UsageError(MedtuiError):
+    """The command line asks for something that does not exist."""
+
+    kind = "usage"
+    exit_code = 2
+
+
+class RecipeError(MedtuiError):
+    """A recipe, or a value given for it, is not what the schema says."""
+
+    kind = "recipe"
+    exit_code = 2
+
+    def __init__(self, message: str, hint: str = "", problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message, hint)
+        self.problems = tuple(problems)
+
+
+class DeviceError(MedtuiError):
+    """The machine lacks the device, or what a recipe asks of it."""
+
+    kind = "device"
+    exit_code = 2
+
+
+class OutputError(MedtuiError):
+    """The outputs folder cannot be written."""
+
+    kind = "outputs"
+    exit_code = 2
+
+
+class WorkspaceLocked(MedtuiError):
+    """Another engine holds the workspace, or its file system cannot lock."""
+
+    kind = "locked"
+    exit_code = 3
+
+
+class DataError(MedtuiError):
+    """A data set is missing, damaged or not what it claims to be."""
+
+    kind = "data"
+    exit_code = 4
+
+
+class WeightsError(MedtuiError):
+    """Pretrained or earlier weights are missing, damaged or do not fit."""
+
+    kind = "weights"
+    exit_code = 4
+
+
+class RunFailed(MedtuiError):
+    """A run ended by a fault: non-finite loss, out of memory, disk full, engine died."""
+
+    kind = "failed"
+    exit_code = 5
+
+
+class CheckpointError(RunFailed):
+    """A checkpoint file is damaged or not a checkpoint."""
+
+    kind = "checkpoint"
+
+
+class ProtocolError(MedtuiError):
+    """The engine said something that is not the protocol, or nothing at all."""
+
+    kind = "protocol"

@@ -1,0 +1,46 @@
+"""Files that are whole or not there."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def written_whole(path: Path, *, durable: bool = True) -> Iterator[Path]:
+    """A temporary file beside `path` to write to; it is renamed into place when the block ends well.
+
+    `durable` also flushes file and folder to the disk, so that a power cut leaves the old file or the new one. When
+    the block raises, nothing is left but what stood there before. Raises OSError.
+    """
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.stem[:60]}.", suffix=path.suffix, dir=path.parent)
+    os.close(descriptor)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        if durable:
+            _flush(temporary, os.O_RDONLY)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if durable:
+        _flush(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def write_text(path: Path, text: str, *, durable: bool = True) -> None:
+    """Write a text file whole."""
+    with written_whole(path, durable=durable) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _flush(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

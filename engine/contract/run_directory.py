@@ -1,0 +1,131 @@
+"""One run's folder: where everything lies, how it is made, and how a user's word for a run finds it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.contract.errors import OutputError, UsageError
+from engine.contract.recipe import unknown_name
+
+FOLDERS = ("checkpoints", "metrics", "reports", "figures", "evaluations")
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    root: Path
+
+    @property
+    def name(self) -> str:
+        return self.root.name
+
+    @property
+    def recipe(self) -> Path:
+        return self.root / "recipe.yaml"
+
+    @property
+    def manifest(self) -> Path:
+        return self.root / "manifest.json"
+
+    @property
+    def journal(self) -> Path:
+        return self.root / "events.jsonl"
+
+    @property
+    def status(self) -> Path:
+        return self.root / "status.json"
+
+    @property
+    def control(self) -> Path:
+        return self.root / "control.jsonl"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "run.log"
+
+    @property
+    def last(self) -> Path:
+        return self.root / "checkpoints" / "last.safetensors"
+
+    @property
+    def previous(self) -> Path:
+        return self.root / "checkpoints" / "previous.safetensors"
+
+    @property
+    def best(self) -> Path:
+        return self.root / "checkpoints" / "best.safetensors"
+
+    @property
+    def metrics(self) -> Path:
+        return self.root / "metrics"
+
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    @property
+    def figures(self) -> Path:
+        return self.root / "figures"
+
+    def within(self, path: Path) -> str:
+        """The path of one of its files as events name it."""
+        return path.relative_to(self.root).as_posix()
+
+
+def make_run_directory(outputs: Path, name: str) -> RunDirectory:
+    """`name`, or `name_2`, `name_3` …: made by exclusive mkdir, so nothing is ever overwritten. Raises OutputError."""
+    number = 1
+    while True:
+        root = outputs / (name if number == 1 else f"{name}_{number}")
+        try:
+            root.mkdir()
+            break
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise OutputError(f"Cannot make the run directory {root}: {error.strerror}.", "Free or mend it.") from None
+    for folder in FOLDERS:
+        (root / folder).mkdir()
+    os.close(os.open(root / "control.jsonl", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    return RunDirectory(root)
+
+
+def read_object(path: Path, limit: int = 16 * 1024 * 1024) -> dict[str, Any] | None:
+    """The JSON object in a file; None when it is missing, damaged, too large or no object."""
+    try:
+        if path.stat().st_size > limit:
+            return None
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def list_runs(outputs: Path) -> list[RunDirectory]:
+    """Every run of a workspace, oldest first by the manifest's UTC start."""
+    if not outputs.is_dir():
+        return []
+    manifests = {entry: read_object(entry / "manifest.json") for entry in outputs.iterdir() if entry.name[0] != "."}
+    started = [(str(manifest.get("started", "")), entry) for entry, manifest in manifests.items() if manifest]
+    return [RunDirectory(entry) for _, entry in sorted(started)]
+
+
+def find_run(outputs: Path, word: str) -> RunDirectory:
+    """The run that `word` means: a directory, a name, a unique part of one, or `last`. Raises UsageError."""
+    if (Path(word) / "manifest.json").is_file():
+        return RunDirectory(Path(word).resolve())
+    runs = list_runs(outputs)
+    if not runs:
+        raise UsageError(f"There is no run in {outputs} yet.", "`medtui run quickstart` makes one.")
+    if word == "last":
+        return runs[-1]
+    named = [run for run in runs if run.name == word] or [run for run in runs if word in run.name]
+    if len(named) == 1:
+        return named[0]
+    if named:
+        names = ", ".join(run.name for run in named[:5])
+        raise UsageError(f"{len(named)} runs have {word!r} in their names: {names}.", "Write more of the name.")
+    raise UsageError(f"In {outputs}, {unknown_name('run', word, [run.name for run in runs])}.", "See `medtui runs`.")

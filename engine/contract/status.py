@@ -1,0 +1,107 @@
+"""A run at one glance: `RunSummary`, folded from its events, and `Status`, the heartbeat file made of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import ValidationError
+
+from engine.contract.protocol import (
+    AnyEvent,
+    ArtifactWritten,
+    ClassMetrics,
+    EpochFinished,
+    EvaluationFinished,
+    Message,
+    Metrics,
+    Outcome,
+    Phase,
+    Progress,
+    Resources,
+    RunFinished,
+    RunStarted,
+)
+from engine.contract.run_directory import RunDirectory
+
+
+class RunSummary(Message):
+    """What `show --json` prints. Paths are within the run directory; `show` makes them whole."""
+
+    run: str | None = None
+    run_dir: str | None = None
+    outcome: Outcome | None = None  # None while it runs, or when it ended without a word
+    recipe_hash: str | None = None
+    dataset: str | None = None
+    synthetic: bool = False
+    model: str | None = None
+    epochs_planned: int | None = None
+    epochs_done: int = 0
+    best_epoch: int | None = None
+    validation: Metrics | None = None  # of the best epoch
+    test: Metrics | None = None
+    per_class: list[ClassMetrics] = []  # of the test split, of the best epoch's validation before that
+    artifacts: dict[str, str] = {}
+
+
+def fold_summary(summary: RunSummary, event: AnyEvent) -> RunSummary:
+    """The summary after one more state event. Pure."""
+    if isinstance(event, RunStarted):
+        return _started(summary, event)
+    if isinstance(event, EpochFinished):
+        return _epoch(summary, event)
+    if isinstance(event, EvaluationFinished):
+        name = "test" if event.split == "test" else "validation"
+        return summary.model_copy(update={name: event.metrics, "per_class": event.per_class})
+    if isinstance(event, ArtifactWritten):
+        return summary.model_copy(update={"artifacts": {**summary.artifacts, event.name: event.path}})
+    if isinstance(event, RunFinished):
+        return summary.model_copy(update={"outcome": event.outcome})
+    return summary
+
+
+def _started(summary: RunSummary, event: RunStarted) -> RunSummary:
+    facts = {
+        "run": event.run,
+        "run_dir": event.run_dir,
+        "outcome": None,
+        "recipe_hash": event.recipe_hash,
+        "dataset": event.dataset,
+        "synthetic": event.synthetic,
+        "model": event.model,
+        "epochs_planned": event.epochs,
+    }
+    return summary.model_copy(update=facts)
+
+
+def _epoch(summary: RunSummary, event: EpochFinished) -> RunSummary:
+    update: dict[str, Any] = {"epochs_done": event.epoch, "best_epoch": event.best_epoch}
+    if event.best:
+        update |= {"validation": event.validation, "per_class": event.per_class}
+    return summary.model_copy(update=update)
+
+
+class Status(RunSummary):
+    """`status.json`: a heartbeat, and all that a run list or an attaching reader needs at first sight."""
+
+    engine: str
+    host: str
+    boot: str
+    pid: int
+    started: float  # Unix seconds, start of the engine's process
+    updated: float  # Unix seconds, the heartbeat
+    phase: Phase
+    seq: int
+    progress: Progress | None = None
+    resources: Resources | None = None
+    curve: list[tuple[int, float]] = []  # of the running epoch, at most 100 points
+
+
+def read_status(run: RunDirectory) -> Status | None:
+    """The status of a run; None when it is missing, damaged or hostile."""
+    try:
+        if run.status.stat().st_size > 16 * 1024 * 1024:
+            return None
+        return Status.model_validate_json(run.status.read_bytes())
+    except (OSError, ValidationError, json.JSONDecodeError):
+        return None

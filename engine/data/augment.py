@@ -1,0 +1,126 @@
+"""Augmentation as batched tensor work, with its own parameters for every image.
+
+One resampling does flip, rotation, shift and scale together; then brightness, contrast and saturation. (Per-sample
+torchvision transforms are more than an order slower, and its batched ones draw once a batch.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+GREY_WEIGHTS = (0.299, 0.587, 0.114)  # ITU-R BT.601 luma, as torchvision's
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far each image may be changed. All zero is the identity."""
+
+    hflip: float = 0.0  # probability
+    vflip: float = 0.0  # probability
+    rotation: float = 0.0  # degrees either way
+    shift: float = 0.0  # share of the side, either way
+    scale: float = 0.0  # factor 1 ± this
+    brightness: float = 0.0  # factor 1 ± this
+    contrast: float = 0.0  # factor 1 ± this
+    saturation: float = 0.0  # factor 1 ± this
+
+    @property
+    def resamples(self) -> bool:
+        return bool(self.rotation or self.shift or self.scale)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """One batch's parameters, a row an image."""
+
+    flips: np.ndarray  # bool [B, 2]: left-right, up-down
+    affine: np.ndarray  # float32 [B, 2, 3]: from output to input places, both from -1 to 1
+    colour: np.ndarray  # float32 [B, 3]: factors of brightness, contrast, saturation
+
+
+def draw(augmentation: Augmentation, batch: int, generator: np.random.Generator) -> Draws:
+    """Draw the parameters of a batch; always the same number of draws, so that one setting never shifts another's."""
+    uniform = generator.random((batch, 9), dtype=np.float64)
+    signed = 2 * uniform - 1
+    flips = uniform[:, :2] < (augmentation.hflip, augmentation.vflip)
+    angle = np.radians(signed[:, 2] * augmentation.rotation)
+    zoom = 1 / (1 + signed[:, 3] * augmentation.scale)
+    mirror = 1 - 2 * flips.astype(np.float64)
+    affine = np.empty((batch, 2, 3), dtype=np.float32)
+    affine[:, 0, 0] = np.cos(angle) * zoom * mirror[:, 0]
+    affine[:, 0, 1] = -np.sin(angle) * zoom * mirror[:, 1]
+    affine[:, 1, 0] = np.sin(angle) * zoom * mirror[:, 0]
+    affine[:, 1, 1] = np.cos(angle) * zoom * mirror[:, 1]
+    affine[:, :, 2] = signed[:, 4:6] * augmentation.shift * 2  # the side is 2 long
+    strengths = (augmentation.brightness, augmentation.contrast, augmentation.saturation)
+    colour = 1 + signed[:, 6:9] * strengths
+    return Draws(flips, affine, colour.astype(np.float32))
+
+
+def augment(images: torch.Tensor, augmentation: Augmentation, draws: Draws) -> torch.Tensor:
+    """Images float [B, C, H, W] in 0 … 1, changed by `draws`; the same shape, type and range."""
+    if augmentation.resamples:
+        grid = F.affine_grid(torch.from_numpy(draws.affine).to(images.device), list(images.shape), align_corners=False)
+        images = F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    else:
+        images = _flip(images, draws.flips)
+    if augmentation.brightness or augmentation.contrast or augmentation.saturation:
+        images = _colour(images, augmentation, torch.from_numpy(draws.colour).to(images.device))
+    return images
+
+
+def _flip(images: torch.Tensor, flips: np.ndarray) -> torch.Tensor:
+    """Exact flips, without resampling."""
+    for column, dimension in ((0, -1), (1, -2)):
+        if flips[:, column].any():
+            chosen = torch.from_numpy(flips[:, column]).to(images.device)
+            images = torch.where(chosen[:, None, None, None], images.flip(dimension), images)
+    return images
+
+
+def _colour(images: torch.Tensor, augmentation: Augmentation, factors: torch.Tensor) -> torch.Tensor:
+    """Brightness, contrast around the image's mean grey, saturation around each pixel's grey; clipped to 0 … 1."""
+    brightness, contrast, saturation = factors[:, :, None, None, None].unbind(1)
+    if augmentation.brightness:
+        images = (images * brightness).clamp_(0, 1)
+    if augmentation.contrast:
+        mean = _grey(images).mean(dim=(1, 2, 3), keepdim=True)
+        images = torch.lerp(mean, images, contrast).clamp_(0, 1)
+    if augmentation.saturation and images.shape[1] == 3:
+        images = torch.lerp(_grey(images), images, saturation).clamp_(0, 1)
+    return images
+
+
+def _grey(images: torch.Tensor) -> torch.Tensor:
+    """[B, 1, H, W]"""
+    if images.shape[1] == 1:
+        return images
+    weights = torch.tensor(GREY_WEIGHTS, dtype=images.dtype, device=images.device)
+    return torch.einsum("bchw,c->bhw", images, weights).unsqueeze(1)
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """From uint8 to what the model takes: three channels, zero mean, unit deviation."""
+
+    mean: torch.Tensor  # [C, 1, 1], shares of 255
+    std: torch.Tensor  # [C, 1, 1], shares of 255
+
+    @classmethod
+    def of(cls, mean: list[float], std: list[float], device: torch.device) -> Normalisation:
+        columns = [torch.tensor(values, dtype=torch.float32, device=device).view(-1, 1, 1) for values in (mean, std)]
+        return cls(*columns)
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Float [B, C, H, W] in 0 … 1 to float [B, 3, H, W]; grey is expanded."""
+        normal = (images - self.mean) / self.std
+        return normal.expand(-1, 3, -1, -1) if normal.shape[1] == 1 else normal
+
+
+def unit_range(images: torch.Tensor) -> torch.Tensor:
+    """uint8 to float in 0 … 1."""
+    return images.float().div_(255)

@@ -1,0 +1,187 @@
+"""The engine's voice: every state event to the journal and the pipe, snapshots to the pipe and the status file.
+
+The engine never waits for a reader: the pipe has a thread and a bounded queue of its own, and a closed pipe means
+"nobody is watching", not "stop".
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections import deque
+from typing import Any, TypeVar
+
+from engine.contract.files import write_text
+from engine.contract.protocol import (
+    Alarm,
+    AnyEvent,
+    Event,
+    Log,
+    Phase,
+    PhaseChanged,
+    Progress,
+    Resources,
+)
+from engine.contract.run_directory import RunDirectory
+from engine.contract.status import RunSummary, Status, fold_summary
+
+QUEUE_LIMIT = 10_000  # state events that wait for a slow reader; a longer gap is reread from the journal
+FLUSH_PATIENCE = 5.0  # seconds to let a reader finish when the engine ends
+
+E = TypeVar("E", bound=Event)
+
+
+class Pipe:
+    """JSON lines to one reader, best effort, from a thread of its own."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lines: deque[bytes] = deque(maxlen=QUEUE_LIMIT)
+        self._snapshots: dict[str, bytes] = {}
+        self._wake = threading.Condition()
+        self._closing = self._broken = False
+        self._thread = threading.Thread(target=self._write, name="pipe", daemon=True)
+        self._thread.start()
+
+    def put(self, line: bytes) -> None:
+        with self._wake:
+            self._lines.append(line)
+            self._wake.notify()
+
+    def put_snapshot(self, kind: str, line: bytes) -> None:
+        """Replaces an unsent snapshot of the same kind."""
+        with self._wake:
+            self._snapshots[kind] = line
+            self._wake.notify()
+
+    def close(self) -> None:
+        """Let the reader have what is queued, for a while."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join(FLUSH_PATIENCE)
+
+    def _write(self) -> None:
+        while True:
+            with self._wake:
+                self._wake.wait_for(lambda: self._lines or self._snapshots or self._closing)
+                if not (self._lines or self._snapshots):
+                    return
+                batch = b"".join([*self._lines, *self._snapshots.values()])
+                self._lines.clear()
+                self._snapshots.clear()
+            if not self._broken:
+                self._broken = not self._write_all(batch)
+
+    def _write_all(self, data: bytes) -> bool:
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+        except OSError:  # EPIPE and its kin: nobody is watching
+            return False
+        return True
+
+
+class EventStream:
+    """Numbers, journals and sends events; keeps the summary that `status.json` is made of."""
+
+    def __init__(self, pipe: Pipe, identity: dict[str, Any]) -> None:
+        """`identity`: engine, host, boot, pid and started, for the status file."""
+        self._pipe = pipe
+        self._identity = identity
+        self._lock = threading.Lock()
+        self._seq = 0
+        self._journal: int | None = None
+        self._unwritten: list[bytes] = []  # what was said before there was a run directory
+        self._run: RunDirectory | None = None
+        self._phase: Phase = "idle"
+        self._summary = RunSummary()
+        self._progress: Progress | None = None
+        self._resources: Resources | None = None
+        self._curve: list[tuple[int, float]] = []
+
+    @property
+    def phase(self) -> Phase:
+        return self._phase
+
+    @property
+    def summary(self) -> RunSummary:
+        return self._summary
+
+    def emit(self, event: AnyEvent) -> None:
+        """One state event: numbered, journaled, sent. Events are made with `time=now()`."""
+        with self._lock:
+            self._seq += 1
+            numbered = event.model_copy(update={"seq": self._seq})
+            line = numbered.line()
+            if isinstance(event, PhaseChanged):
+                self._phase = event.phase
+            self._summary = fold_summary(self._summary, numbered)
+            if self._journal is None:
+                self._unwritten.append(line)
+            else:
+                _write_line(self._journal, line)
+            self._pipe.put(line)
+
+    def snapshot(self, event: Progress | Resources, curve: list[tuple[int, float]] | None = None) -> None:
+        if isinstance(event, Progress):
+            self._progress = event
+            self._curve = curve or []
+        else:
+            self._resources = event
+        self._pipe.put_snapshot(event.event, event.line())
+
+    def log(self, message: str, level: Any = "info") -> None:
+        """To watchers and to run.log, which standard error becomes."""
+        self.emit(Log(time=now(), level=level, message=message))
+        print(f"{time.strftime('%H:%M:%S')} {level}: {message}", file=sys.stderr, flush=True)
+
+    def alarm(self, kind: str, message: str, hint: str = "") -> None:
+        self.emit(Alarm(time=now(), kind=kind, message=message, hint=hint))
+        print(f"{time.strftime('%H:%M:%S')} ALARM {kind}: {message} {hint}", file=sys.stderr, flush=True)
+
+    def open_journal(self, run: RunDirectory) -> None:
+        """From here on events go to the run directory, those said so far first."""
+        with self._lock:
+            self._run = run
+            self._journal = os.open(run.journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            for line in self._unwritten:
+                _write_line(self._journal, line)
+            self._unwritten.clear()
+
+    def sync_journal(self) -> None:
+        """Before a checkpoint is written, the journal must hold what led to it."""
+        if self._journal is not None:
+            os.fsync(self._journal)
+
+    def write_status(self) -> None:
+        """Replace `status.json`; the heartbeat."""
+        run = self._run
+        if run is None:
+            return
+        with self._lock:
+            status = Status(
+                **self._summary.model_dump(),
+                **self._identity,
+                updated=now(),
+                phase=self._phase,
+                seq=self._seq,
+                progress=self._progress,
+                resources=self._resources,
+                curve=self._curve,
+            )
+        write_text(run.status, status.model_dump_json(), durable=False)
+
+
+def now() -> float:
+    return time.time()
+
+
+def _write_line(descriptor: int, line: bytes) -> None:
+    """One append of a whole line; a short write is completed."""
+    view = memoryview(line)
+    while view:
+        view = view[os.write(descriptor, view) :]

@@ -1,0 +1,53 @@
+"""Weights to start from: ImageNet's, in torchvision's own file, or those of an earlier run."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from urllib.parse import urlparse
+
+import torch
+from torchvision.models import ResNet18_Weights
+
+from engine.contract.errors import WeightsError
+
+Weights = dict[str, torch.Tensor]
+SAFE_TORCH = (2, 10)  # below it, `weights_only=True` can be talked into running code (CVE-2026-24747)
+
+
+def imagenet_file() -> Path:
+    """Where torchvision keeps its ResNet-18 weights: `$TORCH_HOME/hub/checkpoints/resnet18-f37072fd.pth`."""
+    name = Path(urlparse(ResNet18_Weights.IMAGENET1K_V1.url).path).name
+    return Path(torch.hub.get_dir()) / "checkpoints" / name
+
+
+def load_imagenet() -> Weights:
+    """torchvision's ResNet-18 weights. Raises WeightsError that names file and folder."""
+    path = imagenet_file()
+    if not path.is_file():
+        raise WeightsError(
+            f"Pretrained weights need {path.name} in {path.parent}, found no such file.",
+            f"Put {ResNet18_Weights.IMAGENET1K_V1.url} there, set TORCH_HOME, or write `pretrained: auto`.",
+        )
+    weights = read_pth(path)
+    if "conv1.weight" not in weights or tuple(weights["conv1.weight"].shape) != (64, 3, 7, 7):
+        raise WeightsError(f"{path} is no torchvision ResNet-18: expected conv1.weight of 64×3×7×7.", "Fetch it again.")
+    return weights
+
+
+def read_pth(path: Path) -> Weights:
+    """The tensors of a `.pth` file, nothing of it executed. Raises WeightsError."""
+    version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
+    if version < SAFE_TORCH:
+        raise WeightsError(
+            f"Reading {path} safely needs torch 2.10 or newer, found {torch.__version__}.",
+            "Upgrade torch, or write `pretrained: false`.",
+        )
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
+        raise WeightsError(f"{path} is damaged or holds more than tensors: {reason}.", "Fetch it again.") from None
+    if not isinstance(weights, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in weights.values()):
+        raise WeightsError(f"Expected named tensors in {path}, found {type(weights).__name__}.", "Fetch it again.")
+    return weights

@@ -1,0 +1,1 @@
+"""The jobs an engine can do. Here data, model, train, evaluate and report meet; they do not know each other."""

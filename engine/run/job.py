@@ -1,0 +1,45 @@
+"""What a job is given, and what it gives back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.contract.errors import COMPLETED
+from engine.contract.lock import WorkspaceLock
+from engine.contract.protocol import ErrorInfo, Metrics, Outcome, Phase, PhaseChanged, Start
+from engine.contract.run_directory import RunDirectory
+from engine.contract.workspace import Workspace
+from engine.control import Control
+from engine.events import EventStream, now
+
+
+@dataclass
+class Job:
+    start: Start
+    workspace: Workspace
+    stream: EventStream
+    control: Control
+    lock: WorkspaceLock | None  # held by a job that trains
+    on_run_directory: Callable[[RunDirectory], None]
+    run: RunDirectory | None = None
+
+    def enter(self, phase: Phase) -> None:
+        self.stream.emit(PhaseChanged(time=now(), phase=phase))
+
+    def data_folders(self) -> list[Path]:
+        """Where data set files are looked for, first to last."""
+        given = [Path(folder).expanduser() for folder in self.start.data]
+        if environment := os.environ.get("MEDTUI_DATA"):
+            given.append(Path(environment).expanduser())
+        return [*given, self.workspace.root / "dataset", Path.home() / ".medmnist"]
+
+
+@dataclass(frozen=True)
+class JobResult:
+    outcome: Outcome = "completed"
+    exit_code: int = COMPLETED
+    error: ErrorInfo | None = None
+    metrics: dict[str, Metrics | None] = field(default_factory=lambda: {"validation": None, "test": None})

@@ -1,0 +1,174 @@
+"""Everything that can refuse a run, in memory, before its directory is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from engine.contract.datasets import SPLITS, DatasetFacts, datasets
+from engine.contract.errors import CheckpointError, MedtuiError, WeightsError
+from engine.contract.recipe import Recipe, batch_size_conflicts
+from engine.contract.recipe_file import build_recipe, recipe_error
+from engine.contract.run_directory import find_run
+from engine.data.archive import Wanted
+from engine.data.augment import Augmentation, Normalisation
+from engine.data.batches import Split, make_split, place_for
+from engine.data.cache import Decoded, decode
+from engine.device import (
+    choose_device,
+    choose_precision,
+    device_words,
+    free_memory,
+    free_on_device,
+    set_determinism,
+    set_threads,
+)
+from engine.model.build import build_model, load_matching
+from engine.randomness import generator, seed_everything
+from engine.run.job import Job
+from engine.train.checkpoint import load_weights
+from engine.train.loss import balanced_class_weights
+from engine.train.step import Precision
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run is made of, every `auto` decided."""
+
+    recipe: Recipe
+    facts: DatasetFacts
+    data: Decoded
+    splits: dict[str, Split]
+    labels: dict[str, np.ndarray]  # int64 [N] or [N, K], on the CPU
+    statistics: tuple[list[float], list[float]]  # mean and deviation a channel, shares of 255
+    normalise: Normalisation
+    augmentation: Augmentation
+    class_weights: torch.Tensor | None
+    device: torch.device
+    precision: Precision
+    threads: int
+    model: nn.Module
+    decisions: dict[str, str]  # what `auto` became, in words
+
+    @property
+    def limited(self) -> bool:
+        return self.recipe.dataset.limit is not None
+
+
+def prepare(job: Job) -> Prepared:
+    """Raises RecipeError, DeviceError, DataError or WeightsError; leaves nothing on disk but the cache."""
+    recipe = build_recipe(job.start.recipe)
+    facts = datasets()[recipe.dataset.name]
+    set_determinism(recipe.runtime.reproducible)
+    threads = set_threads(recipe.runtime.threads)
+    device = choose_device(recipe.runtime.device)
+    dtype, amp = choose_precision(recipe.training.amp, device)
+    job.control.raise_if_aborted()
+
+    data = decode(wanted_archive(recipe, facts, job), job.data_folders(), job.stream.log)
+    job.control.raise_if_aborted()
+    labels, splits = _splits(recipe, data, device)
+    if conflicts := batch_size_conflicts(recipe.training.batch_size, len(splits["train"])):
+        raise recipe_error("recipe", conflicts)
+    mean, std = data.statistics()
+    weights = None
+    if recipe.training.class_weights == "balanced":
+        weights = torch.from_numpy(balanced_class_weights(labels["train"], facts.classes)).to(device)
+    job.control.raise_if_aborted()
+
+    model, start = _model(recipe, facts, job)
+    augmentation = augmentation_of(recipe, facts)
+    return Prepared(
+        recipe=recipe,
+        facts=facts,
+        data=data,
+        splits=splits,
+        labels=labels,
+        statistics=(mean, std),
+        normalise=Normalisation.of(mean, std, device),
+        augmentation=augmentation,
+        class_weights=weights,
+        device=device,
+        precision=Precision(device.type, dtype),
+        threads=threads,
+        model=model.to(device, memory_format=torch.channels_last),  # type: ignore[call-overload]
+        decisions={
+            "device": device_words(device),
+            "amp": amp,
+            "weights": start,
+            "cache": splits["train"].place,
+            "hflip": f"{augmentation.hflip:g}",
+            "threads": str(threads),
+        },
+    )
+
+
+def wanted_archive(recipe: Recipe, facts: DatasetFacts, job: Job) -> Wanted:
+    """The archive of the recipe; its anchors ${workspace} and ${data} are made whole."""
+    written = recipe.dataset.archive
+    if written is None:
+        return Wanted(facts, recipe.dataset.size)
+    folders = job.data_folders() if "${data}" in written else [Path()]
+    candidates = [
+        Path(written.replace("${data}", str(folder)).replace("${workspace}", str(job.workspace.root))).expanduser()
+        for folder in folders
+    ]
+    path = next((candidate for candidate in candidates if candidate.is_file()), candidates[0])
+    return Wanted(facts, recipe.dataset.size, path, recipe.dataset.md5)
+
+
+def augmentation_of(recipe: Recipe, facts: DatasetFacts) -> Augmentation:
+    """The recipe's augmentation with `auto` decided: flips never happen where orientation carries meaning."""
+    section = recipe.augmentation
+    automatic = 0.0 if facts.orientation_matters else 0.5
+    values = section.model_dump()
+    values["hflip"] = automatic if section.hflip == "auto" else section.hflip
+    return Augmentation(**values)
+
+
+def _splits(recipe: Recipe, data: Decoded, device: torch.device) -> tuple[dict[str, np.ndarray], dict[str, Split]]:
+    labels = {split: data.labels(split) for split in SPLITS}
+    held: dict[str, Split] = {}
+    for split in SPLITS:
+        images = data.images(split, mapped=True)
+        rows = limited_rows(len(images), recipe.dataset.limit)
+        if rows is not None:
+            images, labels[split] = images[rows], labels[split][rows]
+        place = place_for(recipe.dataset.cache, images.nbytes, free_memory(), free_on_device(device))
+        if place == "ram" and rows is None:
+            images = data.images(split, mapped=False)
+        held[split] = make_split(images, labels[split], place, device)
+    return labels, held
+
+
+def limited_rows(images: int, limit: int | None) -> np.ndarray | None:
+    """Which images of a split a rehearsal uses, in order; None is all. The same for every seed."""
+    if limit is None or limit >= images:
+        return None
+    rows: np.ndarray = np.sort(generator(0, "limit").permutation(images)[:limit])
+    return rows
+
+
+def _model(recipe: Recipe, facts: DatasetFacts, job: Job) -> tuple[nn.Module, str]:
+    seed_everything(recipe.training.seed)
+    word = recipe.training.init_from
+    pretrained = recipe.model.pretrained if word is None else False
+    built = build_model(recipe.model.name, facts.classes, recipe.model.dropout, pretrained)
+    if word is None:
+        if recipe.model.pretrained == "auto" and not built.pretrained and recipe.model.name != "mini_cnn":
+            job.stream.log(f"Training starts {built.start}.", "warning")
+        return built.model, built.start
+    try:
+        earlier = find_run(job.workspace.outputs, word)
+    except MedtuiError as error:
+        raise WeightsError(f"training.init_from: {error.message}", error.hint) from None
+    try:
+        weights = load_weights(earlier.best)
+    except CheckpointError as error:
+        raise WeightsError(f"training.init_from: {error.message}", error.hint) from None
+    left = load_matching(built.model, weights, str(earlier.best))
+    return built.model, f"weights of {earlier.name}" + (f", but for {', '.join(left)}" if left else "")

@@ -1,0 +1,113 @@
+"""Checkpoints: safetensors with JSON metadata; no pickle is read or written.
+
+`last` holds the whole TrainingState and is written first; then, when this epoch is the best so far, `best`. A kill
+between the two is harmless: `last` says which epoch is best, and when it is its own newest one, it holds the weights.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from engine.contract.checkpoint_file import DIGEST, ContentDigest, verified_digest
+from engine.contract.files import written_whole
+from engine.train.state import TrainingState
+
+FORMAT = "medtui-checkpoint-1"
+_DTYPES = {
+    torch.float64: "F64",
+    torch.int64: "I64",
+    torch.float32: "F32",
+    torch.int32: "I32",
+    torch.bfloat16: "BF16",
+    torch.float16: "F16",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+Tensors = dict[str, torch.Tensor]
+
+
+def save_last(path: Path, previous: Path, state: TrainingState) -> str:
+    """Write the whole state; what stood there becomes `previous`. Returns the digest."""
+    tensors = state_tensors(state)
+    metadata = {"format": FORMAT, "state": json.dumps(_strict(state_values(state)))}
+    return _save(path, tensors, metadata, previous=previous)
+
+
+def save_best(path: Path, state: TrainingState) -> str:
+    """Write the evaluated weights, plainly: a state dict of the model and nothing else. Returns the digest."""
+    metadata = {
+        "format": "pt",
+        "epoch": str(state.epoch),
+        "val_auc": repr(state.best_auc),
+    }
+    return _save(path, dict(state.evaluated.state_dict()), metadata)
+
+
+def state_tensors(state: TrainingState) -> Tensors:
+    tensors = {f"model/{name}": tensor for name, tensor in state.model.state_dict().items()}
+    if state.average:
+        tensors |= {f"average/{name}": tensor for name, tensor in state.average.model.state_dict().items()}
+    for index, slots in state.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{index}/{slot}": value for slot, value in slots.items() if torch.is_tensor(value)}
+    tensors["epoch/losses"] = state.losses[: state.step]
+    tensors["epoch/right"] = state.right[: state.step]
+    return tensors
+
+
+def state_values(state: TrainingState) -> dict[str, Any]:
+    return {
+        "epoch": state.epoch,
+        "step": state.step,
+        "average_updates": state.average.updates if state.average else None,
+        "scaler": state.scaler.state_dict() if state.scaler else None,
+        "plateau": asdict(state.plateau) if state.plateau else None,
+        "best_epoch": state.best_epoch,
+        "best_auc": state.best_auc,
+        "without_improvement": state.without_improvement,
+        "history": [asdict(record) for record in state.history],
+    }
+
+
+def _strict(value: Any) -> Any:
+    """Non-finite numbers as text, as in the protocol, so that the metadata is JSON to every reader."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: _strict(item) for key, item in value.items()}
+    return [_strict(item) for item in value] if isinstance(value, list) else value
+
+
+def _save(
+    path: Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str], previous: Path | None = None
+) -> str:
+    # safetensors refuses channels-last tensors
+    plain = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
+    digest = _content_digest(plain, metadata)
+    with written_whole(path) as temporary:
+        save_file(plain, temporary, {**metadata, DIGEST: digest})
+        if previous is not None and path.exists():
+            path.replace(previous)
+    return digest
+
+
+def _content_digest(tensors: Tensors, metadata: dict[str, str]) -> str:
+    digest = ContentDigest()
+    for name, tensor in tensors.items():
+        digest.tensor(name, _DTYPES[tensor.dtype], tensor.shape)
+        digest.data(tensor.reshape(-1).view(torch.uint8).numpy())
+    digest.metadata(metadata)
+    return digest.hex()
+
+
+def load_weights(path: Path) -> Tensors:
+    """The weights of a `best.safetensors`. Raises CheckpointError when it is damaged or missing."""
+    verified_digest(path)
+    return load_file(path)

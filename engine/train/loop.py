@@ -1,0 +1,187 @@
+"""Training from wherever the state stands to the last epoch. Reads top to bottom: epochs, steps, validation, best."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from engine.contract.errors import RunFailed
+from engine.contract.protocol import ClassMetrics, Metrics
+from engine.randomness import seed_step
+from engine.train.mixup import MixUp, mix_for
+from engine.train.schedule import Schedule
+from engine.train.state import EpochRecord, TrainingState
+from engine.train.step import TrainingStep
+
+CURVE_POINTS = 100
+SNAPSHOT_EVERY = 0.2  # seconds
+
+Fetch = Callable[[int, int], tuple[torch.Tensor, torch.Tensor]]  # (epoch, step) → images, labels on the device
+
+
+@dataclass(frozen=True)
+class LoopPlan:
+    epochs: int
+    steps: int  # an epoch
+    images: int  # an epoch, less a dropped last one
+    batch_size: int
+    seed: int
+    patience: int | None  # epochs
+    schedule: Schedule
+    mixup: MixUp
+
+    def batch_images(self, step: int) -> int:
+        """Images in batch `step`, from 0; only the last one may be smaller."""
+        return min(self.batch_size, self.images - step * self.batch_size)
+
+
+@dataclass(frozen=True)
+class Validation:
+    metrics: Metrics
+    per_class: list[ClassMetrics]
+
+
+@dataclass(frozen=True)
+class FinishedEpoch:
+    record: EpochRecord
+    validation: Validation
+    seconds: float  # in training steps, since this process began with the epoch
+    images_per_second: float
+    curve: list[tuple[int, float]]  # (step of the run, mean loss)
+
+
+class Watcher(Protocol):
+    """Who looks on: commands are obeyed and snapshots taken between batches."""
+
+    def boundary(self, state: TrainingState) -> bool:
+        """Called before every step. False ends training; it may hold, and it may raise to abort."""
+
+    def snapshot(self, state: TrainingState, loss: float, lr: float, images_per_second: float) -> None: ...
+
+    def epoch_finished(self, state: TrainingState, epoch: FinishedEpoch) -> None: ...
+
+
+class NonFiniteLoss(RunFailed):
+    kind = "non_finite_loss"
+
+
+class Loop:
+    def __init__(
+        self,
+        plan: LoopPlan,
+        state: TrainingState,
+        step: TrainingStep,
+        fetch: Fetch,
+        validate: Callable[[nn.Module], Validation],
+        watcher: Watcher,
+    ) -> None:
+        self.plan, self.state, self.step = plan, state, step
+        self.fetch, self.validate, self.watcher = fetch, validate, watcher
+        self._checked = state.step  # losses of the running epoch up to here are known to be finite
+
+    def run(self) -> bool:
+        """Train; False when it was ended before the last planned epoch by command or budget."""
+        state = self.state
+        while state.epoch < self.plan.epochs and not self._out_of_patience():
+            seconds, images = self._train_epoch()
+            if state.step < self.plan.steps:
+                return False
+            self._finish_epoch(seconds, images)
+        return True
+
+    def _out_of_patience(self) -> bool:
+        return self.plan.patience is not None and self.state.without_improvement >= self.plan.patience
+
+    def _train_epoch(self) -> tuple[float, int]:
+        """Steps up to the end of the epoch or a command; seconds spent in steps, and images trained on."""
+        state, plan = self.state, self.plan
+        seconds, images, last_snapshot = 0.0, 0, 0.0
+        state.model.train()
+        while state.step < plan.steps and self.watcher.boundary(state):
+            began = time.perf_counter()
+            lr = self._one_step()
+            images += plan.batch_images(state.step)
+            state.step += 1
+            now = time.perf_counter()
+            on_time = now - last_snapshot >= SNAPSHOT_EVERY
+            if on_time or state.losses.device.type == "cpu":
+                loss = self._read_loss()
+            seconds += time.perf_counter() - began
+            if on_time:
+                last_snapshot = now
+                self.watcher.snapshot(state, loss, lr, images / seconds)
+        self._read_loss()
+        return seconds, images
+
+    def _one_step(self) -> float:
+        state, plan = self.state, self.plan
+        images, labels = self.fetch(state.epoch, state.step)
+        lr = plan.schedule(state.global_step, state.plateau.scale if state.plateau else 1.0)
+        mix = mix_for(plan.mixup, plan.seed, state.epoch, state.step, len(images))
+        seed_step(plan.seed, state.epoch, state.step)
+        loss, right = self.step(state, images, labels, lr, mix)
+        state.losses[state.step] = loss
+        state.right[state.step] = right
+        return lr
+
+    def _read_loss(self) -> float:
+        """The newest loss, after a look at all since the last time. Raises NonFiniteLoss.
+
+        The only place that waits for the device inside an epoch.
+        """
+        state = self.state
+        fresh = state.losses[self._checked : state.step].tolist()
+        for step, loss in enumerate(fresh, start=self._checked + 1):
+            if not math.isfinite(loss):
+                raise NonFiniteLoss(
+                    f"The loss became {loss} at step {step} of epoch {state.epoch + 1}.",
+                    "Lower training.lr, set training.clip_norm, or turn mixed precision off.",
+                )
+        self._checked = state.step
+        return fresh[-1] if fresh else math.nan
+
+    def _finish_epoch(self, seconds: float, images: int) -> None:
+        state, plan = self.state, self.plan
+        validation = self.validate(state.evaluated)
+        auc = validation.metrics.auc
+        best = auc > state.best_auc
+        if best:
+            state.best_epoch, state.best_auc, state.without_improvement = state.epoch + 1, auc, 0
+        else:
+            state.without_improvement += 1
+        if state.plateau:
+            state.plateau.see(auc)
+        losses, right = state.losses.tolist(), state.right.tolist()
+        weights = [plan.batch_images(step) for step in range(plan.steps)]
+        record = EpochRecord(
+            epoch=state.epoch + 1,
+            lr=state.optimizer.param_groups[0]["lr"],
+            train_loss=math.fsum(x * n for x, n in zip(losses, weights, strict=True)) / plan.images,
+            train_acc=math.fsum(right) / plan.images,
+            val_loss=validation.metrics.loss if validation.metrics.loss is not None else math.nan,
+            val_auc=auc,
+            val_acc=validation.metrics.acc,
+            val_f1=validation.metrics.f1,
+            best=best,
+        )
+        curve = bucketed(losses, first_step=state.epoch * plan.steps + 1)
+        state.history.append(record)
+        state.epoch += 1
+        state.step = 0
+        self._checked = 0
+        rate = images / seconds if seconds else math.nan
+        self.watcher.epoch_finished(state, FinishedEpoch(record, validation, seconds, rate, curve))
+
+
+def bucketed(losses: list[float], first_step: int, points: int = CURVE_POINTS) -> list[tuple[int, float]]:
+    """At most `points` means of neighbouring losses, each at the last step it holds."""
+    width = max(1, math.ceil(len(losses) / points))
+    buckets = [losses[start : start + width] for start in range(0, len(losses), width)]
+    ends = [first_step + min(start + width, len(losses)) - 1 for start in range(0, len(losses), width)]
+    return [(end, math.fsum(bucket) / len(bucket)) for end, bucket in zip(ends, buckets, strict=True)]

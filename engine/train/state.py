@@ -1,0 +1,53 @@
+"""Everything that decides how training goes on. A checkpoint holds all of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from engine.train.ema import MovingAverage
+from engine.train.schedule import Plateau
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """A row of the history. No times in it: two equal runs have equal histories."""
+
+    epoch: int  # from 1
+    lr: float  # of the last step
+    train_loss: float
+    train_acc: float
+    val_loss: float
+    val_auc: float
+    val_acc: float
+    val_f1: float
+    best: bool
+
+
+@dataclass
+class TrainingState:
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    losses: torch.Tensor  # float32 [steps per epoch], of the running epoch, on the device
+    right: torch.Tensor  # float64 [steps per epoch], images that were right
+    average: MovingAverage | None = None
+    scaler: torch.amp.GradScaler | None = None
+    plateau: Plateau | None = None
+    epoch: int = 0  # whole epochs that are done
+    step: int = 0  # steps of the next one that are done
+    best_epoch: int | None = None  # from 1
+    best_auc: float = -math.inf
+    without_improvement: int = 0  # epochs
+    history: list[EpochRecord] = field(default_factory=list)
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The model that validation, best and test use: the average where there is one."""
+        return self.average.model if self.average else self.model
+
+    @property
+    def global_step(self) -> int:
+        return self.epoch * len(self.losses) + self.step

@@ -1,0 +1,16 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+WorkspaceOption = Annotated[
+    Path | None,
+    typer.Option("--workspace", help="Folder that holds outputs/; else the nearest one upward with .git or README.md."),
+]
+DataOption = Annotated[Path | None, typer.Option("--data", help="Folder to look in first for data set files.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+RunArgument = Annotated[str, typer.Argument(help="A run directory, its name, a unique part of it, or `last`.")]

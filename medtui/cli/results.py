@@ -1,0 +1,126 @@
+"""`medtui runs` and `medtui show`: what was trained here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from medtui.cli.options import JsonOption, RunArgument, WorkspaceOption
+
+if TYPE_CHECKING:
+    from engine.contract.run_directory import RunDirectory
+
+
+def runs(workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
+    """List the runs of a workspace, newest last."""
+    from engine.contract.run_directory import list_runs
+    from engine.contract.workspace import find_workspace
+
+    heads = [_head(run) for run in list_runs(find_workspace(workspace).outputs)]
+    if json:
+        _print_json(heads)
+        return
+    if not heads:
+        typer.echo("There is no run here yet; `medtui run quickstart` makes one.")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    from medtui.text import clean, number
+
+    table = Table()
+    for column in ("run", "state", "epochs", "val AUC", "test AUC", "test ACC"):
+        table.add_column(column, justify="left" if column in ("run", "state") else "right", overflow="fold")
+    for head in heads:
+        name = clean(head["run"]).replace("[", r"\[") + (" (synthetic)" if head["synthetic"] else "")
+        values = (head["validation_auc"], head["test_auc"], head["test_acc"])
+        table.add_row(name, clean(head["state"]), head["epochs"], *(number(value) for value in values))
+    Console(highlight=False).print(table)
+
+
+def show(run: RunArgument = "last", workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
+    """Show one run: outcome, results, per-class values, paths."""
+    from engine.contract.run_directory import find_run
+    from engine.contract.workspace import find_workspace
+
+    found = find_run(find_workspace(workspace).outputs, run)
+    shown = _summary(found)
+    if json:
+        _print_json(shown)
+        return
+    _print_summary(found, shown)
+
+
+def _head(run: RunDirectory) -> dict[str, Any]:
+    """A run in one line."""
+    from engine.contract.run_directory import read_object
+    from engine.contract.status import read_status
+    from medtui.client.liveness import state_word
+
+    status = read_status(run)
+    manifest = read_object(run.manifest) or {}
+    validation, test = (status.validation, status.test) if status else (None, None)
+    return {
+        "run": run.name,
+        "run_dir": str(run.root),
+        "started": manifest.get("started"),
+        "state": state_word(status),
+        "dataset": status.dataset if status else None,
+        "synthetic": bool(status and status.synthetic),
+        "model": status.model if status else None,
+        "epochs": f"{status.epochs_done}/{status.epochs_planned}" if status else "?",
+        "validation_auc": validation.auc if validation else None,
+        "test_auc": test.auc if test else None,
+        "test_acc": test.acc if test else None,
+    }
+
+
+def _summary(run: RunDirectory) -> dict[str, Any]:
+    """The object that `show --json` prints; paths made whole, for the place where the run lies now."""
+    from engine.contract.status import RunSummary, read_status
+    from medtui.client.journal import replay
+    from medtui.client.liveness import state_word
+
+    status = read_status(run)
+    summary = RunSummary(**{name: getattr(status, name) for name in RunSummary.model_fields}) if status else None
+    if summary is None:
+        summary = replay(run.journal).summary
+    state = state_word(status) if status else (summary.outcome or "unreadable")
+    shown = summary.model_dump()
+    shown |= {"run": run.name, "run_dir": str(run.root), "state": state}
+    if state == "crashed":
+        shown["outcome"] = "crashed"
+    shown["artifacts"] = {name: str(run.root / path) for name, path in summary.artifacts.items()}
+    return shown
+
+
+def _print_summary(run: RunDirectory, shown: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    from engine.contract.protocol import ClassMetrics, Metrics
+    from medtui.progress import metrics_table, per_class_table
+    from medtui.text import clean
+
+    console = Console(highlight=False, emoji=False)
+    synthetic = " (synthetic data)" if shown["synthetic"] else ""
+    console.print(f"{clean(shown['run'])}: {clean(shown['state'])}", markup=False, style="bold")
+    console.print(
+        f"{shown['dataset']}{synthetic}, {shown['model']}, {shown['epochs_done']} of {shown['epochs_planned']} epochs, "
+        f"best {shown['best_epoch'] or 'none yet'}",
+        markup=False,
+    )
+    validation, test = (Metrics(**shown[name]) if shown[name] else None for name in ("validation", "test"))
+    if validation or test:
+        console.print(metrics_table(validation, test, "results"))
+        title = "test, worst first" if test else "validation, worst first"
+        console.print(per_class_table([ClassMetrics(**row) for row in shown["per_class"]], title))
+    for name, path in shown["artifacts"].items():
+        console.print(f"{clean(name):<20} {clean(path)}", markup=False, soft_wrap=True)
+
+
+def _print_json(value: Any) -> None:
+    """Non-finite numbers as in the protocol."""
+    from medtui.text import json_text
+
+    typer.echo(json_text(value))

@@ -1,0 +1,181 @@
+"""`medtui run`: train without a console."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from medtui.cli.options import DataOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from engine.contract.recipe import Recipe
+    from medtui.headless import Show
+
+Flags = dict[str, Any]  # what was given on the command line, by dotted recipe field
+
+
+def run(
+    recipe: Annotated[str | None, typer.Argument(help="A recipe file, or the name of a shipped one.")] = None,
+    config: Annotated[str | None, typer.Option(help="The same as RECIPE.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Data set. [default: bloodmnist]")] = None,
+    epochs: Annotated[int | None, typer.Option(help="[default: 60]")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="[default: 128]")] = None,
+    lr: Annotated[float | None, typer.Option(help="Highest learning rate. [default: 0.008]")] = None,
+    seed: Annotated[int | None, typer.Option(help="[default: 42]")] = None,
+    mixup_alpha: Annotated[float | None, typer.Option(help="0 is off. [default: 0.002]")] = None,
+    patience: Annotated[int | None, typer.Option(help="Epochs. [default: 15]")] = None,
+    momentum: Annotated[float | None, typer.Option(help="[default: 0.9]")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="[default: 0.0005]")] = None,
+    no_tta: Annotated[bool, typer.Option("--no-tta", help="Test without test-time augmentation.")] = False,
+    hflip: Annotated[float | None, typer.Option(help="Chance. [default: by data set, 0.5 or 0]")] = None,
+    rotation_angle: Annotated[float | None, typer.Option(help="Degrees either way. [default: 10]")] = None,
+    jitter_val: Annotated[float | None, typer.Option(help="Brightness and contrast. [default: 0.2]")] = None,
+    model_name: Annotated[str | None, typer.Option(help='[default: "ResNet-18 Adapted"]')] = None,
+    reproducible: Annotated[bool, typer.Option("--reproducible", help="Bit for bit.")] = False,
+    allow_process_kill: Annotated[
+        str | None, typer.Option(metavar="BOOL", help="May leftover engines be ended. [default: true]")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="SECTION.FIELD=VALUE", help="Wins over all.")
+    ] = None,
+    workspace: WorkspaceOption = None,
+    data: DataOption = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the protocol's events, and nothing else.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="The per-class table at each epoch's end.")] = False,
+) -> int:
+    """Train a model from a recipe. The recipe wins over flags; --set wins over the recipe."""
+    flags: Flags = {
+        "dataset.name": dataset,
+        "training.epochs": epochs,
+        "training.batch_size": batch_size,
+        "training.lr": lr,
+        "training.seed": seed,
+        "training.mixup_alpha": mixup_alpha,
+        "training.patience": patience,
+        "training.momentum": momentum,
+        "training.weight_decay": weight_decay,
+        "evaluation.tta": False if no_tta else None,
+        "augmentation.hflip": hflip,
+        "augmentation.rotation": rotation_angle,
+        "augmentation.brightness": jitter_val,
+        "augmentation.contrast": jitter_val,
+        "model.name": model_name,
+        "runtime.reproducible": reproducible or None,
+        "runtime.allow_process_kill": _boolean(allow_process_kill),
+    }
+    given = {path: value for path, value in flags.items() if value is not None}
+    return _run(recipe or config, given, set_ or [], workspace, data, as_json=json, verbose=verbose)
+
+
+def _boolean(text: str | None) -> Any:
+    """`true` and `True` alike; what is neither stays text, for the schema to refuse."""
+    return {"true": True, "false": False}.get(text.lower(), text) if text is not None else None
+
+
+def _run(
+    name: str | None,
+    flags: Flags,
+    assignments: list[str],
+    workspace: Path | None,
+    data: Path | None,
+    *,
+    as_json: bool,
+    verbose: bool,
+) -> int:
+    from engine.contract.errors import MedtuiError
+    from engine.contract.protocol import Start
+    from engine.contract.workspace import find_workspace
+    from medtui.headless import JsonLines, refused, run_headless
+
+    try:
+        recipe, warnings = compose(name, flags, assignments)
+        place = find_workspace(workspace)
+        start = Start(
+            id="start",
+            by="medtui run",
+            job="train",
+            recipe=recipe.model_dump(mode="json"),
+            data=data_folders(data),
+            on_disconnect="continue" if recipe.runtime.on_disconnect == "continue" else "stop",
+            command_line=sys.argv,
+        )
+    except MedtuiError as error:
+        if as_json:
+            sys.stdout.write(refused(error).line().decode())
+            sys.stdout.flush()
+        print(f"medtui: {error}", file=sys.stderr)
+        return error.exit_code
+    for warning in warnings:
+        print(f"medtui: {warning}", file=sys.stderr)
+    return run_headless(start, place, JsonLines() if as_json else _show(verbose))
+
+
+def _show(verbose: bool) -> Show:
+    from rich.console import Console
+
+    from medtui.progress import LiveBars, PlainLines
+
+    console = Console(highlight=False, emoji=False)
+    return LiveBars(console, verbose=verbose) if console.is_terminal else PlainLines(verbose=verbose)
+
+
+def data_folders(data: Path | None) -> list[str]:
+    """`--data` as an engine takes it. Raises UsageError."""
+    from engine.contract.errors import UsageError
+
+    if data is None:
+        return []
+    if not data.is_dir():
+        raise UsageError(f"Expected a folder for --data, found none at {data}.", "Name the folder of the .npz files.")
+    return [str(data.resolve())]
+
+
+def compose(name: str | None, flags: Flags, assignments: list[str]) -> tuple[Recipe, list[str]]:
+    """The recipe from `--set` > what the recipe writes > flags > defaults, and a warning for each flag that lost.
+
+    Without a recipe the shipped `bloodmnist` is the base that flags change. Raises RecipeError.
+    """
+    from engine.contract.recipe_file import build_recipe, find_recipe, layered, set_value
+    from engine.contract.yaml_reader import read_yaml_file
+
+    text = read_yaml_file(find_recipe(name or "bloodmnist"))
+    flag_layer = _sections({tuple(path.split(".")): value for path, value in flags.items()})
+    set_layer = layered(*(_sections(dict([set_value(assignment)])) for assignment in assignments))
+    environment = {"runtime": {"reproducible": True}} if _docker_strict() else {}
+    written = (text.values, flag_layer) if name is None else (flag_layer, text.values)
+    recipe = build_recipe(layered(*written, set_layer, environment), source=text.source, lines=text.lines)
+    return recipe, _lost_flags(name, flags, recipe) if name else []
+
+
+def _docker_strict() -> bool:
+    return os.environ.get("DOCKER_REPRODUCIBILITY_MODE", "").upper() == "TRUE"
+
+
+def _sections(values: dict[tuple[str, ...], Any]) -> dict[str, dict[str, Any]]:
+    sections: dict[str, dict[str, Any]] = {}
+    for (section, field), value in values.items():
+        sections.setdefault(section, {})[field] = value
+    return sections
+
+
+def _lost_flags(name: str, flags: Flags, recipe: Recipe) -> list[str]:
+    """The recipe wins over flags; each that lost to a different value is named."""
+    from engine.contract.yaml_reader import written
+
+    warnings = []
+    for path, value in flags.items():
+        section, field = path.split(".")
+        won = getattr(getattr(recipe, section), field)
+        if won != value and not _same_model(path, value, won):
+            warnings.append(f"{path} is {written(won)}, as {name} says, not {written(value)}, as the flag says.")
+    return warnings
+
+
+def _same_model(path: str, flag: Any, won: Any) -> bool:
+    from engine.contract.recipe import same_name
+
+    return path == "model.name" and same_name(flag) == won

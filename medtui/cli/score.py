@@ -1,0 +1,40 @@
+"""`medtui score`: evaluate an official MedMNIST result file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medtui.cli.options import DataOption, JsonOption, WorkspaceOption
+
+
+def score(
+    file: Annotated[Path, typer.Argument(help="For example breastmnist_test_[AUC]0.913_[ACC]0.846@run.csv.")],
+    workspace: WorkspaceOption = None,
+    data: DataOption = None,
+    json: JsonOption = False,
+) -> int:
+    """AUC and ACC of a result file, as the official evaluator computes them."""
+    from engine.contract.errors import UsageError
+    from engine.contract.protocol import EvaluationFinished, Start
+    from engine.contract.workspace import find_workspace
+    from medtui.cli.run import data_folders
+    from medtui.client.job import do_job
+    from medtui.text import json_text
+
+    if not file.is_file():
+        raise UsageError(f"Expected a result file, found none at {file}.", "Check its name.")
+    start = Start(id="start", by="medtui score", job="score", file=str(file.resolve()), data=data_folders(data))
+    state = do_job(start, find_workspace(workspace))
+    result: EvaluationFinished = state.evaluations[-1]
+    metrics = result.metrics
+    if json:
+        values = {"dataset": result.dataset, "split": result.split, "n": result.n}
+        typer.echo(json_text({**values, "auc": metrics.auc, "acc": metrics.acc}))
+    else:
+        typer.echo(f"{result.dataset} {result.split}, {result.n} images: AUC {metrics.auc:.5f}, ACC {metrics.acc:.5f}")
+        for name, reason in metrics.reasons.items():
+            typer.echo(f"{name}: {reason}")
+    return 0

@@ -1,0 +1,82 @@
+"""One engine as a child process: started, spoken to, listened to, ended."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from engine.contract.lines import lines_of
+from engine.contract.process_identity import same_process
+from engine.contract.protocol import AnyCommand, AnyEvent, parse_event
+from engine.contract.workspace import Workspace
+
+# Needed before the interpreter or CUDA starts; harmless where the run is not strict.
+STRICT_ENVIRONMENT = {"PYTHONHASHSEED": "42", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+Line = tuple[bytes, AnyEvent | None]  # as it came, and what it means to this version
+
+
+class EngineProcess:
+    """An engine in its own session, so that a terminal's Ctrl-C and hang-up do not reach it."""
+
+    def __init__(self, workspace: Workspace, *, warm: bool = False) -> None:
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the engine
+        command = [sys.executable, "-P", "-m", "engine", "--workspace", str(workspace.root)]
+        self._process = subprocess.Popen(
+            command + (["--warm"] if warm else []),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            start_new_session=True,
+            env={**STRICT_ENVIRONMENT, **os.environ},
+        )
+        self.pid = self._process.pid
+        self._lines: queue.SimpleQueue[Line | None] = queue.SimpleQueue()
+        threading.Thread(target=self._read, name="engine-events", daemon=True).start()
+
+    def send(self, command: AnyCommand) -> bool:
+        """False when the engine does not listen any more."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(command.line())
+            self._process.stdin.flush()
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def receive(self, timeout: float) -> Line | None:
+        """The next line. Raises queue.Empty after `timeout` seconds; None when the engine has said its last."""
+        return self._lines.get(timeout=timeout)
+
+    def kill(self, started: float | None) -> None:
+        """SIGKILL to its process group, if this is still the process that was started."""
+        if self._process.poll() is None and (started is None or same_process(self.pid, started)):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def wait(self, timeout: float) -> int | None:
+        """The return code, or None when it still lives."""
+        try:
+            return self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def last_words(self, run_log: Path | None, limit: int = 2000) -> str:
+        """The end of what it wrote to standard error; run.log once that took over."""
+        try:
+            if run_log is not None and run_log.exists():
+                return run_log.read_bytes()[-limit:].decode(errors="replace").strip()
+            self._stderr.seek(0)
+            return self._stderr.read()[-limit:].decode(errors="replace").strip()
+        except OSError:
+            return ""
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in lines_of(self._process.stdout.fileno()):
+            self._lines.put((line, parse_event(line)))
+        self._lines.put(None)

@@ -1,0 +1,44 @@
+"""A short job of the engine, done and waited for."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+
+from engine.contract.errors import MedtuiError, RunFailed
+from engine.contract.protocol import ErrorInfo, Start
+from engine.contract.workspace import Workspace
+from medtui.client.engine_process import EngineProcess
+from medtui.client.state import RunState, fold
+
+
+def do_job(start: Start, workspace: Workspace) -> RunState:
+    """Do one job in an engine of its own. Raises the error that it ended with."""
+    engine = EngineProcess(workspace)
+    state = RunState()
+    try:
+        engine.send(start)
+        while (line := _next(engine)) is not None:
+            if line[1] is not None:
+                state = fold(state, line[1])
+    except BaseException:
+        engine.kill(state.hello.started if state.hello else None)
+        raise
+    if state.finished is None:
+        raise RunFailed("The engine died.", engine.last_words(None)[-500:])
+    if state.finished.error is not None:
+        raise _as_raised(state.finished.error, state.finished.exit_code)
+    return state
+
+
+def _next(engine: EngineProcess):  # type: ignore[no-untyped-def]
+    while True:
+        with contextlib.suppress(queue.Empty):
+            return engine.receive(1.0)
+
+
+def _as_raised(info: ErrorInfo, exit_code: int) -> MedtuiError:
+    """The engine's error, with its kind and exit code, on this side."""
+    error = MedtuiError(info.message, info.hint)
+    error.kind, error.exit_code = info.kind, exit_code  # type: ignore[misc]
+    return error
