@@ -6,7 +6,7 @@ import threading
 from typing import Literal
 
 
-class Aborted(Exception):  # noqa: N818
+class Aborted(Exception):
     """Ends the job from wherever it is, by command or SIGTERM."""
 
 

@@ -127,6 +127,7 @@ class Session:
                 self.workspace.make_outputs()
                 lock.acquire()
             heartbeat.start()
+            job.enter("preparing")  # before the imports, which take seconds
             module, function = JOBS[job.start.job]
             result: JobResult = getattr(import_module(module), function)(job)
             return result

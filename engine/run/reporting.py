@@ -16,20 +16,21 @@ from engine.evaluate.metrics import Evaluated
 from engine.evaluate.score_file import ScoreFileName, write_scores
 from engine.events import now
 from engine.report.content import RunReport
-from engine.report.figures import FIGURES
 from engine.report.tables import write_confusion_csv, write_history_csv, write_per_class_csv
-from engine.report.workbook import write_workbook
 from engine.run.job import Job
 from engine.run.prepare import Prepared
 from engine.train.state import TrainingState
 
-SAMPLES = 24  # test images shown
+SAMPLES = 20  # test images shown
 
 Write = Callable[[Path, RunReport], None]
 
 
 def write_artifacts(job: Job, run: RunDirectory, report: RunReport, score_file: Path) -> None:
     """Every file of the report; an abort is obeyed between files."""
+    from engine.report.figures import FIGURES  # matplotlib and openpyxl: slow imports, wanted only here
+    from engine.report.workbook import write_workbook
+
     job.enter("reporting")
     files: list[tuple[str, Path, Write]] = [
         ("history", run.metrics / "history.csv", write_history_csv),

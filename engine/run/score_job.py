@@ -17,7 +17,6 @@ from engine.run.job import Job, JobResult
 
 def score(job: Job) -> JobResult:
     """Raises UsageError for a name that says nothing, DataError for a file that does not fit."""
-    job.enter("preparing")
     if job.start.file is None:
         raise UsageError("The score job needs `file`.", "Name a result file.")
     path = Path(job.start.file)

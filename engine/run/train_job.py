@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import nn
 
 from engine.contract.errors import COMPLETED, STOPPED
 from engine.contract.protocol import EvaluationFinished, Metrics, Progress, RunStarted
+from engine.contract.recipe import SMALL_IMAGE_LIMIT
 from engine.contract.run_directory import RunDirectory, make_run_directory
 from engine.contract.run_identity import recipe_hash, run_name
 from engine.data.augment import augment, draw, unit_range
@@ -34,11 +36,8 @@ from engine.train.schedule import Plateau, Schedule
 from engine.train.state import TrainingState
 from engine.train.step import TrainingStep
 
-EVALUATION_BATCH = 256  # images, at most
-
 
 def train(job: Job) -> JobResult:
-    job.enter("preparing")
     prepared = prepare(job)
     run = open_run(job, prepared)
     manifest = write_manifest(run, prepared, job)
@@ -215,11 +214,17 @@ def split_results(
     return result, scores
 
 
-def split_scores(prepared: Prepared, model: nn.Module, split: str, views: list[View], between) -> np.ndarray:  # type: ignore[no-untyped-def]
-    batch_size = min(EVALUATION_BATCH, prepared.recipe.training.batch_size)
+def evaluation_batch(size: int) -> int:
+    """Images a forward pass; apart from training's, so that the same weights always give the same scores."""
+    return 128 if size <= SMALL_IMAGE_LIMIT else 32
+
+
+def split_scores(
+    prepared: Prepared, model: nn.Module, split: str, views: list[View], between: Callable[[int], None]
+) -> np.ndarray:
     return predict_scores(
         model,
-        (images for images, _ in in_order(prepared.splits[split], batch_size)),
+        (images for images, _ in in_order(prepared.splits[split], evaluation_batch(prepared.recipe.dataset.size))),
         lambda images: prepared.normalise(unit_range(images)),
         prepared.facts.task,
         views,

@@ -1,0 +1,53 @@
+"""The plain values a report is made of: the workbook, the tables and the figures all read this and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.contract.datasets import TaskKind
+from engine.contract.protocol import ClassMetrics, Metrics
+
+THRESHOLD = 0.5  # a label counts as said above it, as in the official MedMNIST evaluator
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """A finished run. Without test images (N = 0) there is nothing to report; one is enough."""
+
+    run: str
+    dataset: str  # title
+    synthetic: bool  # said wherever a result is shown
+    model: str
+    outcome: str  # "completed", "stopped"
+    task: TaskKind
+    class_names: tuple[str, ...]
+    summary: list[tuple[str, object]]  # further rows of the Summary sheet: label, value
+    configuration: list[tuple[str, object, str]]  # dotted field, value, title and unit
+    environment: list[tuple[str, object]]
+    history: list[dict[str, object]]  # a row an epoch: epoch, lr, train_loss, train_acc, val_*, best
+    validation: Metrics | None  # of the best epoch
+    test: Metrics
+    per_class: list[ClassMetrics]  # test
+    confusion: np.ndarray  # test: int64 [K, K], rows true, columns predicted; [K, 2, 2] for multi-label
+    labels: np.ndarray  # test: int64 [N], or [N, K] for multi-label
+    scores: np.ndarray  # test: float [N, K]
+    samples: np.ndarray  # some test images: uint8 [M, H, W] or [M, H, W, 3]
+    sample_rows: np.ndarray  # int64 [M], which test rows these are
+
+    @property
+    def predictions(self) -> np.ndarray:
+        """What the test metrics counted: int64 [N], or bool [N, K] for multi-label."""
+        if self.task == "multi_label":
+            return self.scores > THRESHOLD
+        if self.task == "binary":
+            return (self.scores[:, -1] > THRESHOLD).astype(np.int64)
+        return self.scores.argmax(axis=1)
+
+    @property
+    def best_epoch(self) -> int | None:
+        """Counted from 1; the last row that was marked best. None when no epoch was."""
+        rows = [row for row in self.history if row.get("best")]
+        epoch = rows[-1].get("epoch") if rows else None
+        return epoch if isinstance(epoch, int) else None
