@@ -57,3 +57,30 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     ]
     if skipped:
         terminalreporter.write_line(f"{len(skipped)} real-data tests skipped: the official files are not here")
+
+
+@pytest.fixture(scope="session")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """Small archives in the layout of official sets that cannot be had here, as `--set` arguments, by data set."""
+    import hashlib
+
+    import numpy as np
+
+    from engine.contract.datasets import datasets
+
+    folder = tmp_path_factory.mktemp("stand_in")
+    settings = {}
+    for name in ("bloodmnist", "dermamnist", "pathmnist"):
+        facts = datasets()[name]
+        draws = np.random.default_rng(7)
+        arrays = {}
+        for split, n in (("train", 256), ("val", 64), ("test", 64)):
+            labels = np.arange(n, dtype=np.uint8)[:, None] % facts.classes
+            noise = draws.integers(0, 100, (n, 28, 28, 3))
+            arrays[f"{split}_images"] = (noise + 15 * labels[:, :, None, None]).astype(np.uint8)
+            arrays[f"{split}_labels"] = labels
+        path = folder / f"{name}_stand_in.npz"
+        np.savez(path, **arrays)
+        md5 = hashlib.md5(path.read_bytes()).hexdigest()
+        settings[name] = ["--set", f"dataset.archive={path}", "--set", f"dataset.md5='{md5}'"]
+    return settings

@@ -23,7 +23,7 @@ def tiny(**sections: dict[str, Any]) -> dict[str, dict[str, Any]]:
         "model": {"name": "mini_cnn"},
         "training": {"epochs": 2, "batch_size": 16},
         "evaluation": {"tta": False},
-        "runtime": {"threads": 2},
+        "runtime": {"threads": 1},  # two engines at once must not fight for two cores
     }
     for section, values in sections.items():
         recipe.setdefault(section, {}).update(values)

@@ -14,6 +14,8 @@ from engine.model.weights import Weights, imagenet_file, load_imagenet
 
 _BUILDERS = {"resnet18_adapted": resnet18.adapted, "resnet18": resnet18.plain, "mini_cnn": mini_cnn}
 
+HEAD = ("fc.weight", "fc.bias")  # the classifier of every family
+
 
 @dataclass(frozen=True)
 class Built:
@@ -38,8 +40,13 @@ def build_model(name: str, classes: int, dropout: float, pretrained: bool | str)
             raise
         return Built(model, f"from scratch ({error.message})", pretrained=False)
     adapted = resnet18.adapt_stem(weights) if name == "resnet18_adapted" else weights
-    load_matching(model, resnet18.without_head(adapted), str(imagenet_file()))
+    load_matching(model, _without_head(adapted), str(imagenet_file()))
     return Built(model, f"ImageNet weights, {imagenet_file().name}", pretrained=True)
+
+
+def _without_head(weights: Weights) -> Weights:
+    """The weights less ImageNet's thousand-class head."""
+    return {name: tensor for name, tensor in weights.items() if name not in HEAD}
 
 
 def load_matching(model: nn.Module, weights: Weights, source: str) -> list[str]:
@@ -50,8 +57,8 @@ def load_matching(model: nn.Module, weights: Weights, source: str) -> list[str]:
     own = model.state_dict()
     fitting = {name: tensor for name, tensor in weights.items() if name in own and own[name].shape == tensor.shape}
     left = [name for name in own if name not in fitting]
-    odd = [name for name in left if name not in resnet18.HEAD]
-    odd += [name for name in weights if name not in own and name not in resnet18.HEAD]
+    odd = [name for name in left if name not in HEAD]
+    odd += [name for name in weights if name not in own and name not in HEAD]
     if odd:
         raise WeightsError(
             f"The weights of {source} do not fit this model: {', '.join(odd[:3])} differ.", "Use the model they are of."

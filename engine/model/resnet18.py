@@ -7,25 +7,28 @@ parameter names are torchvision's, so its weights load with `strict=True` into a
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torchvision.models import resnet18
+
+if TYPE_CHECKING:
+    from torchvision.models import ResNet
 
 STEM = "conv1.weight"
-HEAD = ("fc.weight", "fc.bias")
 
 
 def plain(classes: int, dropout: float) -> nn.Module:
     """torchvision's ResNet-18 with a head of `classes` logits; for 128 and 224 px."""
-    model = resnet18(weights=None)
+    model = _torchvisions()
     _replace_head(model, classes, dropout)
     return model
 
 
 def adapted(classes: int, dropout: float) -> nn.Module:
     """ResNet-18 for images of 28 and 64 px: input float [B, 3, H, W], output logits [B, classes]."""
-    model = resnet18(weights=None)
+    model = _torchvisions()
     model.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=1, bias=False)
     nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")  # as torchvision draws its own
     model.maxpool = nn.Identity()
@@ -33,19 +36,20 @@ def adapted(classes: int, dropout: float) -> nn.Module:
     return model
 
 
-def _replace_head(model: nn.Module, classes: int, dropout: float) -> None:
+def _torchvisions() -> ResNet:
+    from torchvision.models import resnet18  # a slow import, which the small net does not need
+
+    return resnet18(weights=None)
+
+
+def _replace_head(model: ResNet, classes: int, dropout: float) -> None:
     model.fc = nn.Linear(512, classes)
     if dropout:
         # Behind the pooling, which has no parameters: no key of the state dict changes its name.
-        model.avgpool = nn.Sequential(model.get_submodule("avgpool"), nn.Dropout(dropout))
+        model.avgpool = nn.Sequential(model.avgpool, nn.Dropout(dropout))
 
 
 def adapt_stem(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """ImageNet weights for the adapted stem: 7×7 → 3×3 by bicubic interpolation, corners aligned."""
     stem = F.interpolate(weights[STEM].float(), size=(3, 3), mode="bicubic", align_corners=True)
     return {**weights, STEM: stem}
-
-
-def without_head(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The weights less ImageNet's thousand-class head."""
-    return {name: tensor for name, tensor in weights.items() if name not in HEAD}

@@ -7,7 +7,6 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 import torch
-from torchvision.models import ResNet18_Weights
 
 from engine.contract.errors import WeightsError
 
@@ -15,10 +14,16 @@ Weights = dict[str, torch.Tensor]
 SAFE_TORCH = (2, 10)  # below it, `weights_only=True` can be talked into running code (CVE-2026-24747)
 
 
+def imagenet_url() -> str:
+    """torchvision's own address of its ResNet-18 weights."""
+    from torchvision.models import ResNet18_Weights  # a slow import, which the small net does not need
+
+    return str(ResNet18_Weights.IMAGENET1K_V1.url)
+
+
 def imagenet_file() -> Path:
     """Where torchvision keeps its ResNet-18 weights: `$TORCH_HOME/hub/checkpoints/resnet18-f37072fd.pth`."""
-    name = Path(urlparse(ResNet18_Weights.IMAGENET1K_V1.url).path).name
-    return Path(torch.hub.get_dir()) / "checkpoints" / name
+    return Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(imagenet_url()).path).name
 
 
 def load_imagenet() -> Weights:
@@ -27,7 +32,7 @@ def load_imagenet() -> Weights:
     if not path.is_file():
         raise WeightsError(
             f"Pretrained weights need {path.name} in {path.parent}, found no such file.",
-            f"Put {ResNet18_Weights.IMAGENET1K_V1.url} there, set TORCH_HOME, or write `pretrained: auto`.",
+            f"Put {imagenet_url()} there, set TORCH_HOME, or write `pretrained: auto`.",
         )
     weights = read_pth(path)
     if "conv1.weight" not in weights or tuple(weights["conv1.weight"].shape) != (64, 3, 7, 7):

@@ -83,8 +83,9 @@ def _summary(run: RunDirectory) -> dict[str, Any]:
     from medtui.client.liveness import state_word
 
     status = read_status(run)
-    summary = RunSummary(**{name: getattr(status, name) for name in RunSummary.model_fields}) if status else None
-    if summary is None:
+    if status is not None and status.outcome is not None:
+        summary = RunSummary(**{name: getattr(status, name) for name in RunSummary.model_fields})
+    else:  # it runs, or died: the journal is the truth, the heartbeat may be a second old
         summary = replay(run.journal).summary
     state = state_word(status) if status else (summary.outcome or "unreadable")
     shown = summary.model_dump()

@@ -1,0 +1,63 @@
+"""The embedded data set: a real learning problem, solved by the shipped recipes, and called synthetic."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from driving import json_lines, medtui
+
+from engine.contract.datasets import CELLS
+from engine.data import cells
+
+
+def test_cells_are_drawn_the_same_every_time_and_differ_from_each_other() -> None:
+    images, labels = cells.draw("val")
+    again, _ = cells.draw("val")
+    assert np.array_equal(images, again)
+    assert (images.shape, images.dtype) == ((CELLS.splits["val"], 28, 28, 3), np.uint8)
+    assert np.bincount(labels[:, 0]).tolist() == [CELLS.splits["val"] // CELLS.classes] * CELLS.classes
+    assert len({image.tobytes() for image in images}) == len(images)
+    assert not np.array_equal(images, cells.draw("test")[0][: len(images)])
+
+
+def test_logistic_regression_on_the_pixels_stays_under_60_percent() -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    (train, train_labels), (test, test_labels) = cells.draw("train"), cells.draw("test")
+    accuracies = []
+    for strength in (0.0003, 0.004):
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=200))
+        model.fit(train.reshape(len(train), -1) / 255, train_labels[:, 0])
+        accuracies.append(model.score(test.reshape(len(test), -1) / 255, test_labels[:, 0]))
+    assert 0.2 < min(accuracies)  # it does learn something: chance is 0.125
+    assert max(accuracies) < 0.60
+
+
+def test_the_small_net_learns_the_full_set_to_over_90_percent_in_ten_epochs(tmp_path: Path) -> None:
+    (tmp_path / "full.yaml").write_text(
+        """
+dataset: {name: cells}
+model: {name: mini_cnn}
+training: {epochs: 10, batch_size: 64, lr: 0.1, schedule: one_cycle, nesterov: true, mixup_alpha: 0}
+augmentation: {vflip: 0.5}
+evaluation: {tta: false}
+"""
+    )
+    done = medtui("run", "full.yaml", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json_lines(done.stdout)[-1]["metrics"]["test"]["acc"] > 0.90
+
+
+def test_the_quickstart_reaches_75_percent_and_calls_its_results_synthetic(tmp_path: Path) -> None:
+    done = medtui("run", "quickstart", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "cells, synthetic data" in done.stdout
+    shown = json.loads(medtui("show", "last", "--json", cwd=tmp_path).stdout)
+    assert shown["synthetic"] is True
+    assert shown["test"]["acc"] >= 0.75
+    assert "synthetic" in medtui("show", "last", cwd=tmp_path).stdout
+    assert "synthetic" in medtui("runs", cwd=tmp_path).stdout

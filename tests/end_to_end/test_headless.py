@@ -1,0 +1,313 @@
+"""`medtui run` as scripts and people use it: exit codes, Ctrl-C, JSON, refusals, flags."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from driving import MEDTUI, PATIENCE, Engine, json_lines, medtui, tiny, yaml_of
+
+LONG = tiny(training={"epochs": 500, "batch_size": 8, "patience": None})
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    (tmp_path / "tiny.yaml").write_text(yaml_of(tiny()))
+    (tmp_path / "long.yaml").write_text(yaml_of(LONG))
+    return tmp_path
+
+
+class Running:
+    """`medtui run --json` in the background."""
+
+    def __init__(self, workspace: Path, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [*MEDTUI, "run", *arguments, "--json"],
+            cwd=workspace,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+        self.events: list[dict[str, Any]] = []
+
+    def wait_for(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.events.append(json.loads(line))
+            if wanted(self.events[-1]):
+                return self.events[-1]
+        raise AssertionError(f"it ended without: {[event['event'] for event in self.events]}")
+
+    def end(self) -> tuple[int, dict[str, Any]]:
+        assert self.process.stdout is not None
+        self.events += [json.loads(line) for line in self.process.stdout]
+        return self.process.wait(PATIENCE), self.events[-1]
+
+
+def trained_an_epoch(event: dict[str, Any]) -> bool:
+    return bool(event["event"] == "epoch.finished")
+
+
+def test_json_prints_events_and_nothing_else_and_ends_with_run_finished(workspace: Path) -> None:
+    done = medtui("run", "tiny.yaml", "--json", cwd=workspace)
+    events = json_lines(done.stdout)
+    assert done.returncode == 0
+    assert [events[0]["event"], events[-1]["event"]] == ["hello", "run.finished"]
+    assert {"outcome", "exit_code", "run_dir", "metrics"} <= set(events[-1])
+    assert not [event for event in events[:-1] if event["event"] == "run.finished"]
+
+
+def test_without_a_terminal_it_prints_plain_lines_with_results_and_paths(workspace: Path) -> None:
+    done = medtui("run", "tiny.yaml", "-v", cwd=workspace)
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout
+    assert "epoch 2/2" in done.stdout
+    assert "synthetic data" in done.stdout
+    assert "validation, worst first" in done.stdout
+    for label in ("report", "figures", "run"):
+        path = next(line.split()[1] for line in done.stdout.splitlines() if line.startswith(f"{label} "))
+        assert Path(path).exists()
+
+
+def test_one_ctrl_c_stops_with_complete_artifacts(workspace: Path) -> None:
+    running = Running(workspace, "long.yaml")
+    running.wait_for(trained_an_epoch)
+    running.process.send_signal(signal.SIGINT)
+    code, finished = running.end()
+    assert (code, finished["outcome"]) == (6, "stopped")
+    assert (Path(finished["run_dir"]) / "reports" / "report.xlsx").is_file()
+
+
+def test_two_ctrl_c_abort(workspace: Path) -> None:
+    running = Running(workspace, "long.yaml")
+    running.wait_for(trained_an_epoch)
+    running.process.send_signal(signal.SIGINT)
+    running.wait_for(lambda event: event["event"] == "command.accepted" and event["command"] == "stop")
+    running.process.send_signal(signal.SIGINT)
+    code, finished = running.end()
+    assert (code, finished["outcome"]) == (7, "aborted")
+
+
+def test_three_ctrl_c_kill_even_an_engine_that_does_not_answer(workspace: Path) -> None:
+    running = Running(workspace, "long.yaml")
+    engine = running.wait_for(lambda event: event["event"] == "hello")["pid"]
+    running.wait_for(lambda event: event["event"] == "checkpoint.saved")
+    os.kill(engine, signal.SIGSTOP)
+    for _ in range(3):
+        running.process.send_signal(signal.SIGINT)
+        time.sleep(0.3)  # the signals are told apart by the client's own loop, which looks ten times a second
+    code, finished = running.end()
+    assert (code, finished["outcome"], finished["exit_code"]) == (7, "crashed", 7)
+    with pytest.raises(ProcessLookupError):
+        os.kill(engine, 0)
+
+
+def test_sigterm_to_the_client_aborts_the_run(workspace: Path) -> None:
+    running = Running(workspace, "long.yaml")
+    running.wait_for(trained_an_epoch)
+    running.process.terminate()
+    code, finished = running.end()
+    assert (code, finished["outcome"]) == (7, "aborted")
+
+
+def test_an_engine_that_dies_before_anything_was_saved_is_a_crash_with_exit_code_5(workspace: Path) -> None:
+    running = Running(workspace, "long.yaml")
+    engine = running.wait_for(lambda event: event["event"] == "hello")["pid"]
+    os.kill(engine, signal.SIGKILL)
+    code, finished = running.end()
+    assert (code, finished["outcome"], finished["exit_code"], finished["run_dir"]) == (5, "crashed", 5, None)
+    assert "signal 9" in finished["error"]["message"]
+    again = medtui("run", "tiny.yaml", "--json", cwd=workspace)
+    assert again.returncode == 0, "the lock is free after a kill"
+
+
+def test_a_crashed_run_is_shown_as_crashed(workspace: Path) -> None:
+    running = Running(workspace, "long.yaml")
+    engine = running.wait_for(lambda event: event["event"] == "hello")["pid"]
+    running.wait_for(trained_an_epoch)
+    os.kill(engine, signal.SIGKILL)
+    running.end()
+    shown = json.loads(medtui("show", "last", "--json", cwd=workspace).stdout)
+    assert (shown["outcome"], shown["test"]) == ("crashed", None)
+    assert shown["validation"]["auc"] > 0
+
+
+def test_a_second_start_is_refused_names_the_holder_and_leaves_nothing(workspace: Path) -> None:
+    first = Engine(workspace)
+    try:
+        first.train(LONG)
+        run = Path(first.wait_for_event("run.started")["run_dir"])
+        before = sorted(workspace.rglob("*"))
+        second = medtui("run", "tiny.yaml", cwd=workspace)
+        assert second.returncode == 3
+        assert str(first.process.pid) in second.stdout
+        assert run.name in second.stdout
+        assert set(workspace.glob("outputs/*")) <= set(before)
+        refused = json_lines(medtui("run", "tiny.yaml", "--json", cwd=workspace).stdout)[-1]
+        assert (refused["exit_code"], refused["outcome"], refused["run_dir"]) == (3, "failed", None)
+        assert refused["error"]["kind"] == "locked"
+    finally:
+        first.kill()
+
+
+def test_a_refused_engine_has_not_imported_torch(workspace: Path) -> None:
+    holder = Engine(workspace)
+    refused = Engine(workspace, environment={"PYTHONPROFILEIMPORTTIME": "1"})
+    try:
+        holder.train(LONG)
+        holder.wait_for_event("run.started")
+        began = time.monotonic()
+        refused.train(LONG)
+        assert refused.wait_for_event("run.finished")["exit_code"] == 3
+        assert time.monotonic() - began < 3
+    finally:
+        holder.kill()
+        refused.kill()
+
+
+def test_a_second_run_of_a_recipe_on_one_day_gets_a_number(workspace: Path) -> None:
+    names = [json_lines(medtui("run", "tiny.yaml", "--json", cwd=workspace).stdout)[-1]["run_dir"] for _ in range(2)]
+    assert names[1] in (names[0] + "_2", names[0])  # equal only over midnight
+    assert len(set(names)) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("run", "nosuch"), 2, "no recipe"),
+        (("run", "quikstart"), 2, "did you mean quickstart"),
+        (("run", "--dataset", "breastmnst"), 2, "did you mean breastmnist"),
+        (("run", "--model_name", "resnet-19"), 2, "did you mean resnet18"),
+        (("run", "--set", "training.lr"), 2, "section.field=value"),
+        (("run", "--set", "training.lr=nan"), 2, "training.lr"),
+        (("run", "--set", "training.learning_rate=1"), 2, "training.learning_rate is unknown"),
+        (("run", "--lr", "-1"), 2, "training.lr expected a number above 0"),
+        (("run", "tiny.yaml", "--set", "runtime.device=cuda:7"), 2, "no CUDA device"),
+        (("run", "--data", "nowhere", "breastmnist"), 2, "no"),
+        (("run", "breastmnist", "--workspace", "nowhere"), 2, "workspace"),
+        (("run", "breastmnist"), 4, "750601b1f35ba3300ea97c75c52ff8f6"),
+        (
+            ("run", "tiny.yaml", "--set", "model.name=resnet18_adapted", "--set", "model.pretrained=true"),
+            4,
+            "resnet18-f37072fd.pth",
+        ),
+        (("show", "last"), 2, "no run"),
+        (("score", "nofile.csv"), 2, "nofile.csv"),
+        (("recipe", "validate", "nosuch.yaml"), 2, "nosuch.yaml"),
+    ],
+)
+def test_a_refusal_is_a_sentence_with_its_exit_code_and_leaves_nothing(
+    workspace: Path, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    environment = {"HOME": str(workspace)}  # no ~/.medmnist
+    done = medtui(*arguments, cwd=workspace, environment=environment)
+    words = done.stdout + done.stderr
+    assert done.returncode == code, words
+    assert said in words
+    assert "Traceback" not in words
+    left = {path.name for path in (workspace / "outputs").glob("*")} if (workspace / "outputs").exists() else set()
+    assert left <= {".medtui.lock"}
+    machine = medtui(*arguments, "--json", cwd=workspace, environment=environment)
+    assert machine.returncode == code
+    last = json.loads(machine.stdout.splitlines()[-1])
+    error = last["error"]
+    assert error["kind"]
+    assert error["message"]
+    if arguments[0] == "run":
+        assert (last["event"], last["outcome"], last["run_dir"]) == ("run.finished", "failed", None)
+
+
+def test_an_outputs_that_is_a_file_is_refused(workspace: Path) -> None:
+    (workspace / "outputs").write_text("not a folder")
+    done = medtui("run", "tiny.yaml", cwd=workspace)
+    assert done.returncode == 2
+    assert "found a file" in done.stdout
+
+
+# ---- flags ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--dataset", "dermamnist", "--epochs", "10"),
+        ("--no_tta",),
+        ("--epochs", "100"),
+        ("--lr", "0.001"),
+        ("--mixup_alpha", "0"),
+        ("--batch_size", "64", "--seed", "123"),
+        ("--dataset", "dermamnist", "--lr", "0.005", "--epochs", "100"),
+    ],
+    ids=" ".join,
+)
+def test_the_reference_flag_sets_run_as_written(
+    stand_in: dict[str, list[str]], workspace: Path, flags: tuple[str, ...]
+) -> None:
+    dataset = "dermamnist" if "dermamnist" in flags else "bloodmnist"
+    shortened = ["--set", "model.name=mini_cnn", "--set", "runtime.max_minutes=0.02", *stand_in[dataset]]
+    done = medtui("run", *flags, *shortened, "--json", cwd=workspace)
+    assert done.returncode in (0, 6), done.stdout + done.stderr
+    run_dir = Path(json_lines(done.stdout)[-1]["run_dir"])
+    recipe = (run_dir / "recipe.yaml").read_text()
+    expected = {"--epochs": "epochs", "--lr": "lr", "--mixup_alpha": "mixup_alpha", "--batch_size": "batch_size"}
+    for flag, value in pairwise(flags):
+        if flag in expected:
+            assert f"  {expected[flag]}: {float(value) if '.' in value or 'alpha' in flag else value}" in recipe
+    assert f"  name: {dataset}" in recipe
+    assert f"  tta: {'false' if '--no_tta' in flags else 'true'}" in recipe
+
+
+def test_config_is_recipe_and_a_flag_that_it_overrides_is_named(workspace: Path) -> None:
+    done = medtui("run", "--config", "tiny.yaml", "--epochs", "7", "--batch-size", "16", "--json", cwd=workspace)
+    assert done.returncode == 0
+    assert "training.epochs is 2, as tiny.yaml says, not 7, as the flag says" in done.stderr
+    assert "batch_size" not in done.stderr, "a flag that agrees is not named"
+
+
+def test_set_wins_over_the_recipe(workspace: Path) -> None:
+    done = medtui("run", "tiny.yaml", "--set", "training.epochs=1", "--json", cwd=workspace)
+    started = next(event for event in json_lines(done.stdout) if event["event"] == "run.started")
+    assert started["epochs"] == 1
+
+
+def test_the_shipped_bloodmnist_recipe_is_the_table_of_flag_defaults() -> None:
+    from engine.contract.recipe_file import build_recipe, find_recipe
+    from engine.contract.yaml_reader import read_yaml_file
+
+    recipe = build_recipe(read_yaml_file(find_recipe("bloodmnist")).values)
+    training, augmentation = recipe.training, recipe.augmentation
+    assert (recipe.dataset.name, recipe.model.name) == ("bloodmnist", "resnet18_adapted")
+    assert (training.epochs, training.batch_size, training.lr, training.seed) == (60, 128, 0.008, 42)
+    assert (training.mixup_alpha, training.patience, training.momentum, training.weight_decay) == (0.002, 15, 0.9, 5e-4)
+    assert (augmentation.rotation, augmentation.brightness, augmentation.contrast) == (10, 0.2, 0.2)
+    assert (augmentation.hflip, recipe.evaluation.tta) == ("auto", True)
+
+
+def test_every_shipped_recipe_is_valid() -> None:
+    from engine.contract.recipe_file import build_recipe, shipped_recipes
+    from engine.contract.yaml_reader import read_yaml_file
+
+    names = {"quickstart", "bloodmnist", "breastmnist", "retinamnist", "dermamnist", "chestmnist", "strict"}
+    assert set(shipped_recipes()) == names
+    for path in shipped_recipes().values():
+        build_recipe(read_yaml_file(path).values, source=str(path))
+
+
+def test_recipe_init_writes_a_file_to_edit_and_overwrites_nothing(tmp_path: Path) -> None:
+    assert medtui("recipe", "init", "mine.yaml", cwd=tmp_path).returncode == 0
+    text = (tmp_path / "mine.yaml").read_text()
+    assert "#" in text
+    assert medtui("recipe", "validate", "mine.yaml", cwd=tmp_path).returncode == 0
+    again = medtui("recipe", "init", "mine.yaml", cwd=tmp_path)
+    assert (again.returncode, (tmp_path / "mine.yaml").read_text()) == (2, text)
+    schema = json.loads(medtui("recipe", "schema", cwd=tmp_path).stdout)
+    assert "training" in schema["properties"]

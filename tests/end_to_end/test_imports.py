@@ -1,0 +1,47 @@
+"""What is imported where: the console side stays light."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+HEAVY = ("torch", "torchvision", "matplotlib", "pandas", "sklearn", "numpy", "scipy", "safetensors", "openpyxl")
+
+
+def modules_after(code: str, cwd: Path) -> set[str]:
+    """The modules that are loaded when `code` has run."""
+    program = f"{code}\nimport json, sys\nprint('\\n' + json.dumps(sorted(sys.modules)), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=cwd, capture_output=True, text=True, check=True)
+    return set(json.loads(done.stderr.splitlines()[-1]))
+
+
+def test_the_console_side_imports_nothing_heavy(tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[2]
+    names = [".".join(path.relative_to(root).with_suffix("").parts) for path in sorted((root / "medtui").rglob("*.py"))]
+    names += [
+        ".".join(path.relative_to(root).with_suffix("").parts) for path in (root / "engine/contract").glob("*.py")
+    ]
+    names = [name.removesuffix(".__init__") for name in names if "console" not in name]
+    assert len(names) > 20
+    loaded = modules_after("import " + ", ".join(names), tmp_path)
+    assert not {module.split(".")[0] for module in loaded} & set(HEAVY)
+
+
+def test_medtui_run_imports_no_textual_and_nothing_heavy(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(
+        "{dataset: {name: cells, limit: 32}, model: {name: mini_cnn}, training: {epochs: 1, batch_size: 16}}"
+    )
+    code = (
+        "import sys; sys.argv = ['medtui', 'run', 'recipe.yaml', '--json']\n"
+        "from medtui.cli.app import app; from medtui.cli.errors import ended; assert ended(app) == 0"
+    )
+    loaded = {module.split(".")[0] for module in modules_after(code, tmp_path)}
+    assert not loaded & {*HEAVY, "textual"}
+
+
+def test_help_imports_neither_pydantic_nor_rich_nor_textual(tmp_path: Path) -> None:
+    code = "import sys; sys.argv = ['medtui', '--help']\nfrom medtui.cli.app import app; app(standalone_mode=False)"
+    loaded = {module.split(".")[0] for module in modules_after(code, tmp_path)}
+    assert not loaded & {*HEAVY, "textual", "pydantic"}
