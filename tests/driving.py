@@ -136,7 +136,7 @@ def medtui(
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=PATIENCE * 2,
+        timeout=PATIENCE * 4,
         env={**os.environ, **(environment or {})},
         check=False,
     )

@@ -16,13 +16,17 @@ from engine.contract.yaml_reader import KeyPath, scalar, shortened, written
 
 
 def build_recipe(
-    values: Mapping[str, Any], *, source: str = "recipe", lines: Mapping[KeyPath, int] | None = None
+    values: Mapping[str, Any],
+    *,
+    source: str = "recipe",
+    lines: Mapping[KeyPath, int] | None = None,
+    model: type[Recipe] = Recipe,
 ) -> Recipe:
     """The recipe that these values make, defaults filled in. Raises RecipeError with every problem found."""
     try:
-        return Recipe.model_validate(dict(values))
+        return model.model_validate(dict(values))
     except ValidationError as error:
-        problems = _problems(error, lines or {})
+        problems = _problems(error, lines or {}, model)
     raise recipe_error(source, problems)
 
 
@@ -35,7 +39,7 @@ def recipe_error(source: str, problems: list[Problem]) -> RecipeError:
     return RecipeError(f"{source}: " + "; ".join(sentences) + ".", "Mend it and start again.", problems)
 
 
-def _problems(error: ValidationError, lines: Mapping[KeyPath, int]) -> list[Problem]:
+def _problems(error: ValidationError, lines: Mapping[KeyPath, int], model: type[Recipe]) -> list[Problem]:
     found: dict[KeyPath, Problem] = {}
     for item in error.errors(include_url=False):
         if item["type"] == "conflicts":
@@ -43,17 +47,18 @@ def _problems(error: ValidationError, lines: Mapping[KeyPath, int]) -> list[Prob
                 found[problem.path] = Problem(problem.path, problem.message, lines.get(problem.path))
             continue
         path = tuple(str(part) for part in item["loc"][:2])
-        found.setdefault(path, Problem(path, _message(path, item), lines.get(path)))
+        found.setdefault(path, Problem(path, _message(path, item, model), lines.get(path)))
     return list(found.values())
 
 
-def _message(path: KeyPath, item: Any) -> str:
+def _message(path: KeyPath, item: Any, model: type[Recipe]) -> str:
+    specs = fields(model)
     if item["type"] == "extra_forbidden":
         known = (
-            list(section_titles()) if len(path) == 1 else [s.name for s in fields().values() if s.section == path[0]]
+            list(section_titles(model)) if len(path) == 1 else [s.name for s in specs.values() if s.section == path[0]]
         )
         return "is unknown: " + unknown_name("section" if len(path) == 1 else "field", path[-1], known)
-    spec = fields().get(".".join(path))
+    spec = specs.get(".".join(path))
     if spec is None:
         return f"expected fields such as `training:` has, found {shortened(repr(item['input']))}"
     found = "control characters" if item["type"] == "control_characters" else _found(item["input"])

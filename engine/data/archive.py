@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +122,15 @@ def check_structure(path: Path, wanted: Wanted) -> dict[str, Member]:
         with zipfile.ZipFile(path) as archive:
             _check_names(path, archive)
             members = {name: _member(path, archive, name) for name in MEMBERS}
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+    except (
+        zipfile.BadZipFile,
+        zipfile.LargeZipFile,
+        EOFError,
+        zlib.error,
+        NotImplementedError,
+        RuntimeError,
+        OSError,
+    ) as error:
         raise DataError(f"{path} is damaged or no .npz archive: {error}.", "Fetch it again.") from None
     for split in SPLITS:
         _check_split(path, wanted, split, members)
@@ -144,7 +154,7 @@ def _member(path: Path, archive: zipfile.ZipFile, name: str) -> Member:
     with archive.open(info) as file:
         try:
             shape, _, dtype = _read_header(file)
-        except ValueError as error:
+        except (ValueError, SyntaxError, tokenize.TokenError, RecursionError) as error:
             raise _refused(path, f"{name} as an .npy array, found a header that is none ({str(error)[:80]})") from None
         header_size = file.tell()
     if dtype.hasobject or dtype.kind not in "ui" or dtype.itemsize > 8:

@@ -6,11 +6,13 @@ nothing inside an `.npz`; from these files it maps.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ import platformdirs
 
 from engine.contract.datasets import SPLITS, DatasetFacts
 from engine.contract.errors import DataError
+from engine.contract.files import write_text
 from engine.data import cells
 from engine.data.archive import MEMBERS, Wanted, check_structure, find_archive, verify_archive
 
@@ -68,10 +71,11 @@ class Decoded:
         try:
             stored = json.loads(file.read_text())
             return stored["mean"], stored["std"]
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             mean, std = channel_statistics(self.images("train", mapped=True))
-            file.write_text(json.dumps({"mean": mean, "std": std}))
-            return mean, std
+        with contextlib.suppress(OSError):  # a read-only cache: computed again next time
+            write_text(file, json.dumps({"mean": mean, "std": std}), durable=False)
+        return mean, std
 
 
 def channel_statistics(images: np.ndarray, chunk: int = 4096) -> tuple[list[float], list[float]]:
@@ -131,7 +135,7 @@ def _unpack(path: Path, folder: Path) -> None:
             for member in MEMBERS:
                 with archive.open(f"{member}.npy") as source, (folder / f"{member}.npy").open("wb") as target:
                     shutil.copyfileobj(source, target, _CHUNK)
-    except (zipfile.BadZipFile, EOFError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
         raise DataError(f"{path} is damaged: {error}.", "Fetch it again.") from None
     except OSError as error:
         raise DataError(f"Decoding {path} into {folder} failed: {error.strerror}.", "Free or mend the disk.") from None
@@ -169,6 +173,6 @@ def _is_whole(folder: Path) -> bool:
     try:
         for member in MEMBERS:
             np.load(folder / f"{member}.npy", mmap_mode="r")
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError):
         return False
     return True

@@ -31,7 +31,8 @@ class ScoreFileName:
 def parse_name(name: str) -> ScoreFileName:
     """What a result file's name says. Raises UsageError."""
     match = _NAME.fullmatch(name)
-    if match is None or match["dataset"] not in datasets():
+    facts = datasets().get(match["dataset"]) if match else None
+    if match is None or facts is None or int(match["size"] or 28) not in facts.sizes:
         raise UsageError(
             f"Expected a name such as breastmnist_test_[AUC]0.913_[ACC]0.846@run.csv, found {name[:100]!r}.",
             f"It starts with the data set, its size if not 28, and the split ({', '.join(SPLITS)}).",
@@ -50,29 +51,38 @@ def write_scores(path: Path, scores: np.ndarray) -> None:
 def read_scores(path: Path, images: int, classes: int) -> np.ndarray:
     """Scores float64 [N, K] of a result file, sorted by index as the official evaluator does. Raises DataError."""
     rows: dict[int, list[float]] = {}
-    width = None
+    width: int | None = None
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            for number, row in enumerate(csv.reader(file), start=1):
+            reader = csv.reader(file)
+            for row in reader:
                 if not row:
                     continue
-                index, values = int(row[0]), [float(value) for value in row[1:]]
-                width = width or len(values)
+                index, values = _row(path, reader.line_num, row)
+                width = len(values) if width is None else width
                 if len(values) != width or index in rows:
                     found = f"index {index} twice" if index in rows else f"{len(values)} scores"
-                    raise DataError(
-                        f"{path}, line {number}: expected {width} scores a line, found {found}.", "Mend it."
-                    )
+                    raise _bad_line(path, reader.line_num, f"{width} scores and each index once, found {found}")
                 rows[index] = values
     except OSError as error:
         raise DataError(f"The result file {path} cannot be read: {error.strerror}.", "Check its name.") from None
-    except ValueError as error:
-        raise DataError(f"{path}: expected an index and scores on each line: {str(error)[:80]}.", "Mend it.") from None
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: expected lines of comma-separated numbers: {error}.", "Mend it.") from None
     if sorted(rows) != list(range(images)):
-        raise DataError(
-            f"{path}: expected the indices 0 to {images - 1}, found {len(rows)} others.", "Is it this split's?"
-        )
+        hint = "Is it this split's?"
+        raise DataError(f"{path}: expected the indices 0 to {images - 1}, found {len(rows)} others.", hint)
     if width not in {classes, 1} or (width == 1 and classes != 2):
         raise DataError(f"{path}: expected {classes} scores a line, found {width}.", "Is it this data set's?")
     scores = np.array([rows[index] for index in range(images)], dtype=np.float64)
     return np.column_stack([1 - scores, scores]) if width == 1 else scores
+
+
+def _row(path: Path, line: int, row: list[str]) -> tuple[int, list[float]]:
+    try:
+        return int(row[0]), [float(value) for value in row[1:]]
+    except ValueError as error:
+        raise _bad_line(path, line, f"an index and scores: {str(error)[:80]}") from None
+
+
+def _bad_line(path: Path, line: int, expected: str) -> DataError:
+    return DataError(f"{path}, line {line}: expected {expected}.", "Mend it.")

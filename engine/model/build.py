@@ -15,6 +15,7 @@ from engine.model.weights import Weights, imagenet_file, load_imagenet
 _BUILDERS = {"resnet18_adapted": resnet18.adapted, "resnet18": resnet18.plain, "mini_cnn": mini_cnn}
 
 HEAD = ("fc.weight", "fc.bias")  # the classifier of every family
+COUNTER = ".num_batches_tracked"  # missing in files from before torch 0.4, and used by nobody here
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,12 @@ def build_model(name: str, classes: int, dropout: float, pretrained: bool | str)
         return Built(model, "from scratch (there are no ImageNet weights for mini_cnn)", pretrained=False)
     try:
         weights = load_imagenet()
+        adapted = resnet18.adapt_stem(weights) if name == "resnet18_adapted" else weights
+        load_matching(model, _without_head(adapted), str(imagenet_file()))
     except WeightsError as error:
         if pretrained is True:
             raise
         return Built(model, f"from scratch ({error.message})", pretrained=False)
-    adapted = resnet18.adapt_stem(weights) if name == "resnet18_adapted" else weights
-    load_matching(model, _without_head(adapted), str(imagenet_file()))
     return Built(model, f"ImageNet weights, {imagenet_file().name}", pretrained=True)
 
 
@@ -57,7 +58,7 @@ def load_matching(model: nn.Module, weights: Weights, source: str) -> list[str]:
     own = model.state_dict()
     fitting = {name: tensor for name, tensor in weights.items() if name in own and own[name].shape == tensor.shape}
     left = [name for name in own if name not in fitting]
-    odd = [name for name in left if name not in HEAD]
+    odd = [name for name in left if name not in HEAD and not name.endswith(COUNTER)]
     odd += [name for name in weights if name not in own and name not in HEAD]
     if odd:
         raise WeightsError(

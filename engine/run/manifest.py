@@ -77,7 +77,14 @@ def write_manifest(run: RunDirectory, prepared: Prepared, job: Job) -> dict[str,
             name: value
             for name, value in sorted(os.environ.items())
             if name
-            in ("OMP_NUM_THREADS", "CUBLAS_WORKSPACE_CONFIG", "PYTHONHASHSEED", "CUDA_VISIBLE_DEVICES", "IN_DOCKER")
+            in (
+                "OMP_NUM_THREADS",
+                "OMP_WAIT_POLICY",
+                "CUBLAS_WORKSPACE_CONFIG",
+                "PYTHONHASHSEED",
+                "CUDA_VISIBLE_DEVICES",
+                "IN_DOCKER",
+            )
         },
     }
     write_text(run.manifest, json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

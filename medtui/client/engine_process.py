@@ -16,8 +16,14 @@ from engine.contract.process_identity import same_process
 from engine.contract.protocol import AnyCommand, AnyEvent, parse_event
 from engine.contract.workspace import Workspace
 
-# Needed before the interpreter or CUDA starts; harmless where the run is not strict.
-STRICT_ENVIRONMENT = {"PYTHONHASHSEED": "42", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+# What must be set before the interpreter, CUDA or OpenMP start; the user's own values win.
+ENVIRONMENT = {
+    "PYTHONHASHSEED": "42",  # for strict runs, as is the next
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    # Threads that wait for each other sleep. Spinning, as is OpenMP's default, makes a neighbour on the same cores
+    # slow the training down many times over, and our users share their machines.
+    "OMP_WAIT_POLICY": "PASSIVE",
+}
 Line = tuple[bytes, AnyEvent | None]  # as it came, and what it means to this version
 
 
@@ -33,7 +39,7 @@ class EngineProcess:
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             start_new_session=True,
-            env={**STRICT_ENVIRONMENT, **os.environ},
+            env={**ENVIRONMENT, **os.environ},
         )
         self.pid = self._process.pid
         self._lines: queue.SimpleQueue[Line | None] = queue.SimpleQueue()

@@ -28,13 +28,11 @@ def test_logistic_regression_on_the_pixels_stays_under_60_percent() -> None:
     from sklearn.preprocessing import StandardScaler
 
     (train, train_labels), (test, test_labels) = cells.draw("train"), cells.draw("test")
-    accuracies = []
-    for strength in (0.0003, 0.004):
-        model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=200))
-        model.fit(train.reshape(len(train), -1) / 255, train_labels[:, 0])
-        accuracies.append(model.score(test.reshape(len(test), -1) / 255, test_labels[:, 0]))
-    assert 0.2 < min(accuracies)  # it does learn something: chance is 0.125
-    assert max(accuracies) < 0.60
+    # the strength of the penalty that suits it best, of 0.0003 to 0.004
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.004, max_iter=100))
+    model.fit(train.reshape(len(train), -1) / 255, train_labels[:, 0])
+    accuracy = model.score(test.reshape(len(test), -1) / 255, test_labels[:, 0])
+    assert 0.3 < accuracy < 0.60  # it does learn something: chance is 0.125
 
 
 def test_the_small_net_learns_the_full_set_to_over_90_percent_in_ten_epochs(tmp_path: Path) -> None:

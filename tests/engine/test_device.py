@@ -1,0 +1,126 @@
+"""What the machine gives, decided once and told in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from engine import device
+from engine.contract.errors import DeviceError
+from engine.device import choose_device, choose_precision, set_determinism, set_threads
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+@pytest.fixture(params=[True, False], ids=["bf16", "no bf16"])
+def bfloat16(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    monkeypatch.setattr(device, "cpu_has_bfloat16", lambda: request.param)
+    return bool(request.param)
+
+
+@pytest.mark.parametrize("wanted", ["cuda:7", "cuda", "cuda:0"])
+@pytest.mark.usefixtures("no_cuda")
+def test_a_gpu_that_is_not_there_is_refused_with_exit_code_2_and_a_way_out(wanted: str) -> None:
+    with pytest.raises(DeviceError) as refusal:
+        choose_device(wanted)
+    assert refusal.value.exit_code == 2
+    assert wanted in refusal.value.message
+    assert "no CUDA device" in refusal.value.message
+    assert "auto" in refusal.value.hint
+
+
+def test_a_gpu_number_beyond_the_last_is_refused_with_how_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("cuda:1") == torch.device("cuda", 1)
+    assert choose_device("cuda") == torch.device("cuda", 0)
+    with pytest.raises(DeviceError, match="found 2 CUDA devices"):
+        choose_device("cuda:2")
+
+
+@pytest.mark.usefixtures("no_cuda")
+def test_auto_takes_the_cpu_where_there_is_no_gpu() -> None:
+    assert choose_device("auto") == CPU
+    assert choose_device("cpu") == CPU
+
+
+@pytest.mark.skipif(torch.backends.mps.is_available(), reason="needs a machine without Metal")
+def test_metal_that_is_not_there_is_refused() -> None:
+    with pytest.raises(DeviceError, match="mps") as refusal:
+        choose_device("mps")
+    assert refusal.value.hint
+
+
+def test_mixed_precision_asked_for_is_had_or_refused(bfloat16: bool) -> None:
+    if bfloat16:
+        assert choose_precision(True, CPU)[0] is torch.bfloat16
+        return
+    with pytest.raises(DeviceError, match="bfloat16") as refusal:
+        choose_precision(True, CPU)
+    assert refusal.value.exit_code == 2
+    assert "amp: auto" in refusal.value.hint
+
+
+def test_auto_precision_says_what_it_decided_and_why(bfloat16: bool) -> None:
+    dtype, words = choose_precision("auto", CPU)
+    assert dtype is (torch.bfloat16 if bfloat16 else None)
+    assert words.startswith("on" if bfloat16 else "off")
+    assert "bfloat16" in words
+
+
+def test_precision_turned_off_stays_off_on_every_machine(bfloat16: bool) -> None:
+    dtype, words = choose_precision(False, CPU)
+    assert dtype is None
+    assert words.startswith("off")
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "has"),
+    [
+        ("flags\t\t: fpu avx512f avx512_bf16 amx_tile\n", True),
+        ("flags\t\t: fpu amx_bf16\n", True),
+        ("processor: 0\nFeatures\t: fp asimd bf16\n", True),
+        ("flags\t\t: fpu avx2 avx512f\n", False),
+        ("model name: avx512_bf16 in a name is no flag\nflags : fpu\n", False),
+        ("", False),
+    ],
+)
+def test_bfloat16_units_are_known_by_the_kernel_s_flags(
+    cpuinfo: str, has: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: cpuinfo)
+    assert device.cpu_has_bfloat16() is has
+
+
+@pytest.fixture
+def settings_restored() -> Iterator[None]:
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    benchmark, deterministic = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(strict)
+    torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = benchmark, deterministic
+
+
+@pytest.mark.usefixtures("settings_restored")
+def test_threads_are_the_recipe_s_or_what_torch_chose() -> None:
+    assert set_threads(1) == torch.get_num_threads() == 1
+    assert set_threads(None) == 1
+    assert set_threads(2) == torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("settings_restored")
+def test_strict_mode_turns_deterministic_kernels_on_and_the_next_run_can_turn_it_off() -> None:
+    set_determinism(True)
+    assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.backends.cudnn.benchmark
+    set_determinism(False)
+    assert not torch.are_deterministic_algorithms_enabled()

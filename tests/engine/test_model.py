@@ -1,0 +1,311 @@
+"""Models: torchvision's names and weights, the adapted stem, and weight files that are not what they should be."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torchvision.models import ResNet18_Weights, resnet18
+
+from engine.contract.errors import WeightsError
+from engine.model.build import build_model, count_parameters, load_matching
+from engine.model.weights import imagenet_file, load_imagenet, read_pth
+
+MODELS = ("resnet18_adapted", "resnet18", "mini_cnn")
+NAME = "resnet18-f37072fd.pth"  # torchvision's own, ResNet18_Weights.IMAGENET1K_V1
+
+
+@pytest.fixture
+def weights_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where torchvision's file would lie; the folder is there, the file is not."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    path = tmp_path / "hub" / "checkpoints" / NAME
+    path.parent.mkdir(parents=True)
+    return path
+
+
+@pytest.fixture(scope="module")
+def imagenet() -> dict[str, torch.Tensor]:
+    """A state dict in torchvision's layout, every tensor random, batch statistics too."""
+    torch.manual_seed(3)
+    weights = resnet18(weights=None).state_dict()
+    return OrderedDict(
+        (name, torch.rand_like(tensor) + 0.1 if tensor.is_floating_point() else tensor.clone() + 77)
+        for name, tensor in weights.items()
+    )
+
+
+def cubic_at(samples: np.ndarray, place: float) -> np.ndarray:
+    """Keys's cubic convolution with a = −0.75 along the last axis at a place in samples, edges repeated."""
+    a, total = -0.75, np.zeros(samples.shape[:-1])
+    for neighbour in range(int(np.floor(place)) - 1, int(np.floor(place)) + 3):
+        distance = abs(place - neighbour)
+        if distance <= 1:
+            weight = (a + 2) * distance**3 - (a + 3) * distance**2 + 1
+        elif distance < 2:
+            weight = a * (distance**3 - 5 * distance**2 + 8 * distance - 4)
+        else:
+            weight = 0.0
+        total = total + weight * samples[..., min(max(neighbour, 0), samples.shape[-1] - 1)]
+    return total
+
+
+def cubic_to_three(kernels: np.ndarray) -> np.ndarray:
+    """[..., 7, 7] to [..., 3, 3], corners aligned: the places 0, 3 and 6."""
+    places = [i * (7 - 1) / (3 - 1) for i in range(3)]
+    rows = np.stack([cubic_at(kernels, place) for place in places], axis=-1)
+    columns = np.stack([cubic_at(rows.swapaxes(-1, -2), place) for place in places], axis=-1)
+    return columns.swapaxes(-1, -2)
+
+
+def test_the_file_is_looked_for_where_torchvision_keeps_it(weights_file: Path) -> None:
+    assert imagenet_file() == weights_file
+    assert ResNet18_Weights.IMAGENET1K_V1.url.endswith(f"/{NAME}")
+
+
+def test_the_adapted_stem_is_the_bicubic_interpolation_of_torchvision_s(
+    weights_file: Path, imagenet: dict[str, torch.Tensor]
+) -> None:
+    torch.save(imagenet, weights_file)
+    built = build_model("resnet18_adapted", 5, 0.0, pretrained=True)
+    assert built.pretrained
+    assert NAME in built.start
+    stem = built.model.state_dict()["conv1.weight"]
+    expected = F.interpolate(imagenet["conv1.weight"], size=(3, 3), mode="bicubic", align_corners=True)
+    assert torch.equal(stem, expected)
+    by_hand = cubic_to_three(imagenet["conv1.weight"].double().numpy())
+    np.testing.assert_allclose(stem.numpy(), by_hand, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["resnet18_adapted", "resnet18"])
+def test_every_other_weight_is_torchvision_s_and_the_head_is_new(
+    name: str, weights_file: Path, imagenet: dict[str, torch.Tensor]
+) -> None:
+    torch.save(imagenet, weights_file)
+    built = build_model(name, 5, 0.3, pretrained="auto").model.state_dict()
+    own = {"fc.weight", "fc.bias"} | ({"conv1.weight"} if name == "resnet18_adapted" else set())
+    shared = [key for key in imagenet if key not in own]
+    assert len(shared) >= 119
+    for key in shared:
+        assert torch.equal(built[key], imagenet[key]), key
+    assert built["fc.weight"].shape == (5, 512)
+
+
+def test_a_file_from_before_batches_were_counted_is_taken_as_torchvision_takes_it(
+    weights_file: Path, imagenet: dict[str, torch.Tensor]
+) -> None:
+    """Files of torch 0.3 have no `num_batches_tracked`; `load_state_dict(strict=True)` accepts them."""
+    old = OrderedDict(
+        (name, nn.Parameter(tensor) if "running" not in name else tensor)
+        for name, tensor in imagenet.items()
+        if not name.endswith("num_batches_tracked")
+    )
+    assert len(old) == 102
+    resnet18(weights=None).load_state_dict(old, strict=True)
+    torch.save(old, weights_file)
+    built = build_model("resnet18", 5, 0.0, pretrained=True)
+    assert torch.equal(built.model.state_dict()["layer4.1.bn2.running_var"], imagenet["layer4.1.bn2.running_var"])
+
+
+@pytest.mark.parametrize("name", ["resnet18_adapted", "resnet18"])
+def test_wanted_weights_that_are_not_there_are_refused_naming_file_and_folder(name: str, weights_file: Path) -> None:
+    with pytest.raises(WeightsError) as refusal:
+        build_model(name, 2, 0.0, pretrained=True)
+    assert refusal.value.exit_code == 4
+    assert NAME in refusal.value.message
+    assert str(weights_file.parent) in refusal.value.message
+    assert ResNet18_Weights.IMAGENET1K_V1.url in refusal.value.hint
+
+
+@pytest.mark.parametrize("name", ["resnet18_adapted", "resnet18"])
+def test_auto_goes_on_from_scratch_and_says_so_and_why(name: str, weights_file: Path) -> None:
+    built = build_model(name, 2, 0.0, pretrained="auto")
+    assert not built.pretrained
+    assert "from scratch" in built.start
+    assert NAME in built.start
+    assert str(weights_file.parent) in built.start
+
+
+def test_mini_cnn_has_no_imagenet_weights_and_says_so() -> None:
+    built = build_model("mini_cnn", 2, 0.0, pretrained="auto")
+    assert not built.pretrained
+    assert "from scratch" in built.start
+    with pytest.raises(WeightsError, match="mini_cnn"):
+        build_model("mini_cnn", 2, 0.0, pretrained=True)
+
+
+def test_weights_that_are_not_wanted_are_not_looked_at(weights_file: Path) -> None:
+    weights_file.write_bytes(b"damaged")
+    built = build_model("resnet18_adapted", 2, 0.0, pretrained=False)
+    assert (built.start, built.pretrained) == ("from scratch", False)
+
+
+class Trap:
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.marker),)
+
+
+def test_a_pickle_with_code_in_it_is_refused_and_not_executed(
+    weights_file: Path, tmp_path: Path, imagenet: dict[str, torch.Tensor]
+) -> None:
+    marker = tmp_path / "executed"
+    for zip_format in (True, False):
+        torch.save({**imagenet, "trap": Trap(marker)}, weights_file, _use_new_zipfile_serialization=zip_format)
+        with pytest.raises(WeightsError) as refusal:
+            build_model("resnet18_adapted", 2, 0.0, pretrained=True)
+        assert refusal.value.exit_code == 4
+        assert str(weights_file) in refusal.value.message
+        assert not marker.exists()
+    torch.load(weights_file, weights_only=False)  # the trap does work
+    assert marker.exists()
+
+
+def whole_file(tmp_path: Path) -> bytes:
+    torch.save({"conv1.weight": torch.rand(64, 3, 7, 7)}, tmp_path / "whole.pth")
+    return (tmp_path / "whole.pth").read_bytes()
+
+
+@pytest.mark.parametrize("content", ["empty", "text", "half", "zeros", "one byte"])
+def test_a_damaged_weight_file_is_refused_in_a_sentence(content: str, weights_file: Path, tmp_path: Path) -> None:
+    whole = whole_file(tmp_path)
+    damaged = {"empty": b"", "text": b"<html>404</html>", "half": whole[: len(whole) // 2], "zeros": bytes(5000)}
+    weights_file.write_bytes(damaged.get(content, b"\x80"))
+    with pytest.raises(WeightsError) as refusal:
+        build_model("resnet18", 2, 0.0, pretrained=True)
+    assert str(weights_file) in refusal.value.message
+    assert refusal.value.hint
+
+
+@pytest.mark.parametrize("zip_format", [True, False], ids=["zip", "before torch 1.6"])
+def test_a_weight_file_that_was_cut_off_is_refused_wherever_it_was(zip_format: bool, weights_file: Path) -> None:
+    whole = {"conv1.weight": torch.rand(8), "bn1.num_batches_tracked": torch.tensor(3)}
+    torch.save(whole, weights_file, _use_new_zipfile_serialization=zip_format)
+    content = weights_file.read_bytes()
+    assert len(content) > 300
+    escaped = {}
+    for kept in range(0, len(content) - 1, 5):
+        weights_file.write_bytes(content[:kept])
+        try:
+            with pytest.raises(WeightsError):
+                read_pth(weights_file)
+        except Exception as error:
+            escaped[kept] = error
+    assert not escaped
+
+
+@pytest.mark.parametrize("held", [[torch.rand(3)], torch.rand(3), {"conv1.weight": "text"}, {"epoch": 3}, {}, 5])
+def test_a_file_that_holds_no_named_tensors_is_refused_in_a_sentence(held: object, weights_file: Path) -> None:
+    torch.save(held, weights_file)
+    with pytest.raises(WeightsError) as refusal:
+        load_imagenet()
+    assert str(weights_file) in refusal.value.message
+
+
+def test_weights_of_another_network_are_refused_naming_what_differs(
+    weights_file: Path, imagenet: dict[str, torch.Tensor]
+) -> None:
+    torch.save(imagenet | {"layer3.0.conv1.weight": torch.rand(1, 1, 3, 3)}, weights_file)
+    with pytest.raises(WeightsError, match=r"layer3\.0\.conv1\.weight"):
+        build_model("resnet18_adapted", 2, 0.0, pretrained=True)
+    torch.save(imagenet | {"layer9.weight": torch.rand(1)}, weights_file)
+    with pytest.raises(WeightsError, match=r"layer9\.weight"):
+        build_model("resnet18_adapted", 2, 0.0, pretrained=True)
+
+
+def test_earlier_weights_with_another_number_of_classes_leave_only_the_head_as_it_was() -> None:
+    earlier = build_model("mini_cnn", 7, 0.0, pretrained=False).model.state_dict()
+    model = build_model("mini_cnn", 3, 0.2, pretrained=False).model
+    head = model.state_dict()["fc.weight"].clone()
+    assert sorted(load_matching(model, earlier, "an earlier run")) == ["fc.bias", "fc.weight"]
+    now = model.state_dict()
+    assert torch.equal(now["fc.weight"], head)
+    assert torch.equal(now["stage3b.0.weight"], earlier["stage3b.0.weight"])
+
+
+def test_a_refused_load_changes_no_weight() -> None:
+    model = build_model("mini_cnn", 3, 0.0, pretrained=False).model
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    other = build_model("resnet18", 3, 0.0, pretrained=False).model.state_dict()
+    with pytest.raises(WeightsError):
+        load_matching(model, other, "another network")
+    assert before
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize("classes", [2, 14])
+def test_mini_cnn_has_about_a_hundred_thousand_parameters(classes: int) -> None:
+    model = build_model("mini_cnn", classes, 0.5, pretrained=False).model
+    counted = sum(int(np.prod(parameter.shape)) for parameter in model.parameters())
+    assert 80_000 <= counted <= 140_000
+    assert count_parameters(model) == counted
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_each_model_gives_one_logit_a_class_at_its_sizes(name: str, dropout: float) -> None:
+    model = build_model(name, 9, dropout, pretrained=False).model.eval()
+    sides = {"resnet18_adapted": (28, 64), "resnet18": (128,), "mini_cnn": (28, 64)}[name]
+    for side in sides:
+        with torch.inference_mode():
+            assert model(torch.rand(2, 3, side, side)).shape == (2, 9)
+
+
+def test_stage_one_of_the_adapted_model_still_sees_all_28_pixels() -> None:
+    model = build_model("resnet18_adapted", 2, 0.0, pretrained=False).model.eval()
+    seen: dict[str, torch.Size] = {}
+    for name in ("layer1", "layer2", "layer4"):
+        model.get_submodule(name).register_forward_hook(
+            lambda module, inputs, output, name=name: seen.update({name: output.shape})
+        )
+    with torch.inference_mode():
+        model(torch.rand(1, 3, 28, 28))
+    assert seen["layer1"] == (1, 64, 28, 28)
+    assert seen["layer2"] == (1, 128, 14, 14)
+    assert seen["layer4"] == (1, 512, 4, 4)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+def test_adapted_weights_load_strictly_into_a_plain_resnet18_and_give_the_same_logits(dropout: float) -> None:
+    torch.manual_seed(0)
+    ours = build_model("resnet18_adapted", 6, dropout, pretrained=False).model
+    ours(torch.rand(4, 3, 28, 28))  # moves the batch statistics
+    plain = resnet18(weights=None)
+    plain.conv1 = nn.Conv2d(3, 64, 3, stride=1, padding=1, bias=False)
+    plain.maxpool = nn.Identity()
+    plain.fc = nn.Linear(512, 6)
+    plain.load_state_dict(ours.state_dict(), strict=True)
+    images = torch.rand(2, 3, 28, 28)
+    with torch.inference_mode():
+        assert torch.equal(ours.eval()(images), plain.eval()(images))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_dropout_drops_while_training_and_not_in_evaluation(name: str) -> None:
+    torch.manual_seed(0)
+    model = build_model(name, 4, 0.5, pretrained=False).model.eval()
+    images = torch.rand(1, 3, 32, 32)
+    with torch.inference_mode():
+        assert torch.equal(model(images), model(images))
+        for module in model.modules():
+            if isinstance(module, nn.Dropout):
+                module.train()
+        assert not torch.equal(model(images), model(images))
+
+
+def test_the_same_seed_starts_from_the_same_weights() -> None:
+    def weights(seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        state = build_model("resnet18_adapted", 3, 0.0, pretrained=False).model.state_dict()
+        return torch.cat([state["conv1.weight"].flatten(), state["fc.weight"].flatten()])
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))

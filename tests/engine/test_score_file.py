@@ -1,0 +1,236 @@
+"""Official result files: read as the `medmnist` package reads them, written so that it takes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from medmnist.evaluator import Evaluator
+from medmnist.evaluator import Metrics as OfficialMetrics
+
+from engine.contract.datasets import datasets
+from engine.contract.errors import DataError, UsageError
+from engine.evaluate.metrics import evaluate
+from engine.evaluate.score_file import ScoreFileName, parse_name, read_scores, write_scores
+
+BREAST, RETINA = datasets()["breastmnist"], datasets()["retinamnist"]
+
+
+def labels_of(real_data: Path, name: str, split: str) -> np.ndarray:
+    with np.load(real_data / f"{name}.npz") as archive:
+        labels: np.ndarray = archive[f"{split}_labels"][:, 0].astype(np.int64)
+    return labels
+
+
+@pytest.mark.real_data
+def test_the_official_example_gives_its_published_auc_and_acc(real_data: Path) -> None:
+    (path,) = (real_data / "golden").glob("*.csv")
+    assert parse_name(path.name) == ScoreFileName("breastmnist", 28, "test")
+    scores = read_scores(path, 156, 2)
+    np.testing.assert_array_equal(scores, pd.read_csv(path, index_col=0, header=None).sort_index().values)
+    metrics = evaluate(labels_of(real_data, "breastmnist", "test"), scores, "binary", BREAST.class_names).metrics
+    assert f"{metrics.auc:.5f}" == "0.91291"
+    assert f"{metrics.acc:.5f}" == "0.84615"
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    arrays.arrays(
+        st.sampled_from([np.float32, np.float64]),
+        st.tuples(st.integers(1, 12), st.integers(2, 5)),
+        elements=st.floats(0, 1, width=32),
+    )
+)
+def test_written_scores_read_back_exactly(tmp_path: Path, scores: np.ndarray) -> None:
+    path = tmp_path / "scores.csv"
+    write_scores(path, scores)
+    back = read_scores(path, *scores.shape)
+    assert back.dtype == np.float64
+    np.testing.assert_array_equal(back, scores.astype(np.float64))
+
+
+def test_scores_of_full_precision_survive_the_file(tmp_path: Path) -> None:
+    scores = np.random.default_rng(0).random((50, 3))
+    scores[0] = [1e-300, 5e-324, 1 - 2**-53]
+    write_scores(tmp_path / "scores.csv", scores)
+    np.testing.assert_array_equal(read_scores(tmp_path / "scores.csv", 50, 3), scores)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(("facts", "n"), [(BREAST, 156), (RETINA, 400)], ids=["breastmnist", "retinamnist"])
+def test_the_official_evaluator_takes_what_we_write_and_finds_what_we_found(
+    facts, n: int, real_data: Path, tmp_path: Path
+) -> None:
+    scores = np.random.default_rng(3).dirichlet(np.ones(facts.classes), n).astype(np.float32)
+    labels = labels_of(real_data, facts.name, "test")
+    assert len(labels) == n
+    ours = evaluate(labels, scores, facts.task, facts.class_names).metrics
+    path = tmp_path / ScoreFileName(facts.name, 28, "test").write(ours.auc, ours.acc, "run-7")
+    write_scores(path, scores)
+    flag, split = path.name.split("_")[:2]  # as its parse_and_evaluate does, which knows no other root
+    y_score = pd.read_csv(path, index_col=0, header=None).sort_index().values
+    theirs = Evaluator(flag, split, root=str(real_data)).evaluate(y_score)
+    assert ours.auc == pytest.approx(theirs.AUC, abs=1e-12)
+    assert ours.acc == pytest.approx(theirs.ACC, abs=1e-12)
+    official_name = Evaluator(flag, split, root=str(real_data)).get_standard_evaluation_filename(theirs, "run-7")
+    assert path.name == official_name
+
+
+def test_names_are_the_official_ones_at_every_data_set_size_and_split_and_read_back() -> None:
+    official = [facts for facts in datasets().values() if not facts.synthetic]
+    assert len(official) == 12
+    for facts in official:
+        assert facts.sizes == (28, 64, 128, 224)
+        for size in facts.sizes:
+            for split in ("train", "val", "test"):
+                theirs = Evaluator.__new__(Evaluator)  # its constructor wants the file
+                theirs.flag, theirs.split, theirs.size_flag = facts.name, split, "" if size == 28 else f"_{size}"
+                expected = theirs.get_standard_evaluation_filename(OfficialMetrics(0.91291, 0.84615), "resnet_1")
+                name = ScoreFileName(facts.name, size, split)
+                assert name.write(0.91291, 0.84615, "resnet_1") == expected
+                assert parse_name(expected) == name
+
+
+def test_a_name_may_say_anything_behind_the_split() -> None:
+    assert parse_name("octmnist_test_[AUC]0.672_[ACC]0.892@3.csv") == ScoreFileName("octmnist", 28, "test")
+    assert parse_name("octmnist_224_val.csv") == ScoreFileName("octmnist", 224, "val")
+    assert parse_name("pathmnist_train_by_me@x.y.csv") == ScoreFileName("pathmnist", 28, "train")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "scores.csv",
+        "nosuchmnist_test_x.csv",
+        "breastmnist.csv",
+        "breastmnist_32_test_x.csv",
+        "breastmnist_28_test_x.csv",
+        "breastmnist_final_x.csv",
+        "breastmnist_test_x.txt",
+        "BreastMNIST_test_x.csv",
+        "",
+        "_test_x.csv",
+        "breastmnist_test_x.csv\n",
+    ],
+)
+def test_a_name_that_says_nothing_is_refused_with_an_example(name: str) -> None:
+    with pytest.raises(UsageError) as refusal:
+        parse_name(name)
+    assert refusal.value.exit_code == 2
+    assert "breastmnist_test_" in refusal.value.message
+    assert repr(name) in refusal.value.message
+
+
+# Contents
+
+
+def test_lines_in_any_order_are_sorted_by_their_index_and_empty_ones_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text("2,0.5,0.5\n\n0,0.125,0.875\r\n1,1e-3,0.999\n\n")
+    assert read_scores(path, 3, 2).tolist() == [[0.125, 0.875], [0.001, 0.999], [0.5, 0.5]]
+
+
+def test_one_column_of_a_binary_set_is_the_score_of_the_second_class(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text("0,0.25\n1,1\n")
+    assert read_scores(path, 2, 2).tolist() == [[0.75, 0.25], [0.0, 1.0]]
+    with pytest.raises(DataError, match="expected 3 scores"):
+        read_scores(path, 2, 3)
+
+
+GOOD = "0,0.1,0.9\n1,0.2,0.8\n"
+WITH_A_BAD_LINE = {  # every one of them in line 3
+    "words": "hello,world,again",
+    "a score of words": "2,0.5,high",
+    "an index of words": "two,0.5,0.5",
+    "an index with a point": "2.0,0.5,0.5",
+    "an empty score": "2,,0.5",
+    "a score too few": "2,0.5",
+    "a score too many": "2,0.5,0.25,0.25",
+    "an index alone": "2",
+    "an index twice": "1,0.5,0.5",
+    "another separator": "2;0.5;0.5",
+    "a NUL": "2,0.5,\x000.5",
+}
+
+
+@pytest.mark.parametrize("line", WITH_A_BAD_LINE.values(), ids=WITH_A_BAD_LINE)
+def test_a_line_that_is_none_is_told_by_its_number(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text(f"{GOOD}{line}\n3,0.5,0.5\n")
+    with pytest.raises(DataError) as error:
+        read_scores(path, 4, 2)
+    assert error.value.exit_code == 4
+    assert str(path) in error.value.message
+    assert "line 3" in error.value.message
+
+
+def refused(path: Path, images: int = 2, classes: int = 2) -> str:
+    with pytest.raises(DataError) as error:
+        read_scores(path, images, classes)
+    assert error.value.hint
+    assert str(path) in error.value.message
+    return error.value.message
+
+
+@pytest.mark.parametrize("content", ["0\n1,0.5,0.5\n", "0\n1\n", "0,\n1,\n"])
+def test_lines_without_scores_are_refused_in_a_sentence(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text(content)
+    refused(path)
+
+
+def test_a_header_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text("id,score_0,score_1\n" + GOOD)
+    refused(path)
+
+
+def test_missing_and_unknown_indices_are_refused_with_what_was_expected(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    for content in ("0,0.1,0.9\n", "0,0.1,0.9\n2,0.1,0.9\n", "1,0.1,0.9\n2,0.1,0.9\n", GOOD + "2,0.5,0.5\n", ""):
+        path.write_text(content)
+        assert "0 to 1" in refused(path)
+    path.write_text("0,0.1,0.9\n-1,0.2,0.8\n")
+    assert "0 to 1" in refused(path)
+
+
+def test_scores_of_another_number_of_classes_are_refused_with_both_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text(GOOD)
+    message = refused(path, classes=5)
+    assert "expected 5 scores" in message
+    assert "found 2" in message
+
+
+NO_TEXT = {
+    "UTF-16": b"\xff\xfe0\x00,\x001\x00",
+    "a zip": b"PK\x03\x04" + bytes(200),
+    "a number of 200,000 digits": b"0," + b"1" * 200_000,
+}
+
+
+@pytest.mark.parametrize("content", NO_TEXT.values(), ids=NO_TEXT)
+def test_a_file_that_is_no_text_of_scores_is_refused_in_a_sentence(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_bytes(content)
+    refused(path)
+
+
+def test_a_missing_file_and_a_folder_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    refused(tmp_path / "none.csv")
+    refused(tmp_path)
+
+
+def test_scores_that_are_not_finite_come_through_for_the_metrics_to_tell(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text("0,nan,0.5\n1,inf,0.5\n")
+    scores = read_scores(path, 2, 2)
+    metrics = evaluate(np.array([0, 1]), scores, "binary", BREAST.class_names).metrics
+    assert np.isnan(metrics.auc)
+    assert metrics.reasons["auc"]
