@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from medtui.cli import recipe, results, run, score
+from medtui.cli import doctor, recipe, results, run, score
+from medtui.cli.options import DataOption, WorkspaceOption
 
 CONTEXT = {
     "help_option_names": ["-h", "--help"],
@@ -18,26 +19,36 @@ app = typer.Typer(
     name="medtui",
     help="Train image classifiers on MedMNIST, over SSH, without fear of losing a run.",
     context_settings=CONTEXT,
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _options(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False,
-) -> None:
+    readonly: Annotated[bool, typer.Option("--readonly", help="The console shows all and changes nothing.")] = False,
+    workspace: WorkspaceOption = None,
+    data: DataOption = None,
+) -> int | None:
+    """Without a command: the console, on a terminal."""
     if version:
         from importlib.metadata import version as installed
 
         typer.echo(f"medtui {installed('medtui')}")
         raise typer.Exit
+    if context.invoked_subcommand is not None:
+        return None
+    from medtui.cli.console import open_console
+
+    return open_console(workspace, data, readonly=readonly)
 
 
 app.command("run")(run.run)
 app.command("runs")(results.runs)
 app.command("show")(results.show)
 app.command("score")(score.score)
+app.command("doctor")(doctor.doctor)
 app.add_typer(recipe.app, name="recipe")

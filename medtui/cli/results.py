@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 def runs(workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
     """List the runs of a workspace, newest last."""
-    from engine.contract.run_directory import list_runs
     from engine.contract.workspace import find_workspace
+    from medtui.client.runs import heads
 
-    heads = [_head(run) for run in list_runs(find_workspace(workspace).outputs)]
+    found = heads(find_workspace(workspace).outputs)
     if json:
-        _print_json(heads)
+        _print_json([head.values() for head in found])
         return
-    if not heads:
+    if not found:
         typer.echo("There is no run here yet; `medtui run quickstart` makes one.")
         return
     from rich.console import Console
@@ -32,10 +32,10 @@ def runs(workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
     table = Table()
     for column in ("run", "state", "epochs", "val AUC", "test AUC", "test ACC"):
         table.add_column(column, justify="left" if column in ("run", "state") else "right", overflow="fold")
-    for head in heads:
-        name = clean(head["run"]).replace("[", r"\[") + (" (synthetic)" if head["synthetic"] else "")
-        values = (head["validation_auc"], head["test_auc"], head["test_acc"])
-        table.add_row(name, clean(head["state"]), head["epochs"], *(number(value) for value in values))
+    for head in found:
+        name = clean(head.run).replace("[", r"\[") + (" (synthetic)" if head.synthetic else "")
+        values = (head.validation_auc, head.test_auc, head.test_acc)
+        table.add_row(name, clean(head.state), head.epochs, *(number(value) for value in values))
     Console(highlight=False).print(table)
 
 
@@ -43,57 +43,14 @@ def show(run: RunArgument = "last", workspace: WorkspaceOption = None, json: Jso
     """Show one run: outcome, results, per-class values, paths."""
     from engine.contract.run_directory import find_run
     from engine.contract.workspace import find_workspace
+    from medtui.client.runs import summary
 
     found = find_run(find_workspace(workspace).outputs, run)
-    shown = _summary(found)
+    shown = summary(found)
     if json:
         _print_json(shown)
         return
     _print_summary(found, shown)
-
-
-def _head(run: RunDirectory) -> dict[str, Any]:
-    """A run in one line."""
-    from engine.contract.run_directory import read_object
-    from engine.contract.status import read_status
-    from medtui.client.liveness import state_word
-
-    status = read_status(run)
-    manifest = read_object(run.manifest) or {}
-    validation, test = (status.validation, status.test) if status else (None, None)
-    return {
-        "run": run.name,
-        "run_dir": str(run.root),
-        "started": manifest.get("started"),
-        "state": state_word(status),
-        "dataset": status.dataset if status else None,
-        "synthetic": bool(status and status.synthetic),
-        "model": status.model if status else None,
-        "epochs": f"{status.epochs_done}/{status.epochs_planned}" if status else "?",
-        "validation_auc": validation.auc if validation else None,
-        "test_auc": test.auc if test else None,
-        "test_acc": test.acc if test else None,
-    }
-
-
-def _summary(run: RunDirectory) -> dict[str, Any]:
-    """The object that `show --json` prints; paths made whole, for the place where the run lies now."""
-    from engine.contract.status import RunSummary, read_status
-    from medtui.client.journal import replay
-    from medtui.client.liveness import state_word
-
-    status = read_status(run)
-    if status is not None and status.outcome is not None:
-        summary = RunSummary(**{name: getattr(status, name) for name in RunSummary.model_fields})
-    else:  # it runs, or died: the journal is the truth, the heartbeat may be a second old
-        summary = replay(run.journal).summary
-    state = state_word(status) if status else (summary.outcome or "unreadable")
-    shown = summary.model_dump()
-    shown |= {"run": run.name, "run_dir": str(run.root), "state": state}
-    if state == "crashed":
-        shown["outcome"] = "crashed"
-    shown["artifacts"] = {name: str(run.root / path) for name, path in summary.artifacts.items()}
-    return shown
 
 
 def _print_summary(run: RunDirectory, shown: dict[str, Any]) -> None:

@@ -1,0 +1,23 @@
+"""`medtui` without a command: the console."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def open_console(workspace: Path | None, data: Path | None, *, readonly: bool) -> int:
+    """Open it and stay until the user leaves. Raises UsageError without a terminal."""
+    from engine.contract.errors import UsageError
+    from engine.contract.workspace import find_workspace
+    from medtui.settings import read_settings
+
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("The console needs a terminal.", "`medtui run RECIPE` trains without one.")
+    place = find_workspace(workspace)
+    if data is not None and not data.is_dir():
+        raise UsageError(f"Expected a folder for --data, found none at {data}.", "Name the folder of the .npz files.")
+    from medtui.console.app import app_for
+    from medtui.console.leaving import run_and_restore
+
+    return run_and_restore(app_for(place, data, read_settings(), readonly=readonly))

@@ -1,0 +1,242 @@
+"""What can be said of a run before it starts: data, weights, steps, time, memory, name. Torch-free."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from statistics import median
+
+import platformdirs
+import psutil
+
+from engine.contract.datasets import DatasetFacts, datasets
+from engine.contract.errors import MedtuiError
+from engine.contract.protocol import EpochFinished
+from engine.contract.recipe import Recipe
+from engine.contract.recipe_file import build_recipe
+from engine.contract.run_directory import RunDirectory, list_runs
+from engine.contract.run_identity import run_name
+from engine.contract.status import read_status
+from engine.contract.workspace import Workspace
+from engine.contract.yaml_reader import read_yaml_file
+from medtui.client.journal import read_journal
+
+WEIGHTS_FILE = "resnet18-f37072fd.pth"  # torchvision's name for its ResNet-18 weights
+HASH_AT_ONCE = 64 * 1024 * 1024  # bytes; a larger file is verified by the run, or by `data verify`
+LOOK_BACK = 30  # runs
+
+# Rough sizes for the estimate; the engine's resident memory was measured on a CPU at 28 px.
+_BASE = 420e6  # bytes: interpreter, torch, its kernels
+_PER_IMAGE_28 = {"resnet18_adapted": 6.5e6, "resnet18": 0.7e6, "mini_cnn": 0.6e6}  # bytes of activations
+_PARAMETERS = {"resnet18_adapted": 11.2e6, "resnet18": 11.2e6, "mini_cnn": 0.1e6}
+_COPIES = 4  # weights, gradients, momentum, one more while saving
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """Each a sentence or a number; None is unknown."""
+
+    data: str
+    data_ok: bool
+    weights: str
+    weights_ok: bool
+    steps: int | None
+    seconds: float | None  # from earlier runs of the same data set, size and model
+    seconds_from: str  # which run
+    memory_needed: float  # bytes, about
+    memory_free: int  # bytes
+    run: str
+
+
+def preflight(recipe: Recipe, workspace: Workspace, data: Sequence[str], today: date) -> Preflight:
+    """Look at files; may take a while, so never on the screen's own thread."""
+    facts = datasets()[recipe.dataset.name]
+    data_words, data_ok = data_state(recipe, facts, workspace, data)
+    weights_words, weights_ok = weights_state(recipe)
+    images = training_images(recipe, facts)
+    seconds, source = earlier_pace(recipe, images, workspace)
+    name = run_name(recipe, today)
+    return Preflight(
+        data=data_words,
+        data_ok=data_ok,
+        weights=weights_words,
+        weights_ok=weights_ok,
+        steps=steps_per_epoch(images, recipe.training.batch_size) * recipe.training.epochs if images else None,
+        seconds=seconds,
+        seconds_from=source,
+        memory_needed=memory_estimate(recipe, images or 0, facts),
+        memory_free=psutil.virtual_memory().available,
+        run=free_name(workspace.outputs, name),
+    )
+
+
+def training_images(recipe: Recipe, facts: DatasetFacts) -> int | None:
+    """None for an archive of the user's own: how many it holds is not known before it is read."""
+    if recipe.dataset.archive is not None:
+        return None
+    return min(facts.splits["train"], recipe.dataset.limit or facts.splits["train"])
+
+
+def steps_per_epoch(images: int, batch_size: int) -> int:
+    """A last batch of one image is dropped."""
+    whole, rest = divmod(images, batch_size)
+    return whole + (rest > 1)
+
+
+def free_name(outputs: Path, name: str) -> str:
+    number = 1
+    while (outputs / (name if number == 1 else f"{name}_{number}")).exists():
+        number += 1
+    return name if number == 1 else f"{name}_{number}"
+
+
+# ---- data -----------------------------------------------------------------------------------------------------------
+
+
+def data_folders(workspace: Workspace, data: Sequence[str]) -> list[Path]:
+    """Where an engine looks for data set files, first to last."""
+    given = [Path(folder).expanduser() for folder in data]
+    if environment := os.environ.get("MEDTUI_DATA"):
+        given.append(Path(environment).expanduser())
+    return [*given, workspace.root / "dataset", Path.home() / ".medmnist"]
+
+
+def data_state(recipe: Recipe, facts: DatasetFacts, workspace: Workspace, data: Sequence[str]) -> tuple[str, bool]:
+    if facts.synthetic:
+        return f"{facts.name} is drawn by a program, no file needed", True
+    if recipe.dataset.archive is not None:
+        return _own_archive(recipe, workspace, data)
+    archive = facts.archives[recipe.dataset.size]
+    folders = data_folders(workspace, data)
+    path = next((folder / archive.file_name for folder in folders if (folder / archive.file_name).is_file()), None)
+    if path is None:
+        return f"{archive.file_name} is missing: put it into {workspace.root / 'dataset'}, or start with --data", False
+    counts = "/".join(str(facts.splits[split]) for split in ("train", "val", "test"))
+    found = known_md5(path)
+    if found is None:
+        return f"{path.name} found ({counts}), MD5 not looked at yet", True
+    if found != archive.md5:
+        return f"{path} is not the official file: MD5 {found}, expected {archive.md5}", False
+    return f"{path.name} found, MD5 ok ({counts})", True
+
+
+def _own_archive(recipe: Recipe, workspace: Workspace, data: Sequence[str]) -> tuple[str, bool]:
+    written = recipe.dataset.archive or ""
+    candidates = [
+        Path(written.replace("${data}", str(folder)).replace("${workspace}", str(workspace.root))).expanduser()
+        for folder in (data_folders(workspace, data) if "${data}" in written else [Path()])
+    ]
+    path = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if path is None:
+        return f"archive {written} is missing", False
+    if recipe.dataset.md5 is None:
+        return f"archive {path.name} found; `md5` must say which file is meant", False
+    found = known_md5(path)
+    if found is not None and found != recipe.dataset.md5:
+        return f"archive {path.name} has MD5 {found}, the recipe says {recipe.dataset.md5}", False
+    return f"archive {path.name} found" + (", MD5 ok" if found else ", MD5 not looked at yet"), True
+
+
+def known_md5(path: Path) -> str | None:
+    """The MD5 that the engine remembers of this very file; computed where the file is small; None else."""
+    try:
+        stat = path.stat()
+        key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ino}"
+        remembered = json.loads((cache_folder() / "verified.json").read_text(encoding="utf-8")).get(key)
+        if isinstance(remembered, str):
+            return remembered
+    except (OSError, ValueError, AttributeError):
+        pass
+    try:
+        if path.stat().st_size > HASH_AT_ONCE:
+            return None
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    except OSError:
+        return None
+
+
+def cache_folder() -> Path:
+    """Where the engine keeps decoded data."""
+    given = os.environ.get("MEDTUI_CACHE")
+    return Path(given) if given else Path(platformdirs.user_cache_dir("medtui"))
+
+
+# ---- weights ---------------------------------------------------------------------------------------------------------
+
+
+def weights_file() -> Path:
+    """Where torchvision keeps its ResNet-18 weights."""
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    home = os.environ.get("TORCH_HOME") or str(Path(cache) / "torch")
+    return Path(home).expanduser() / "hub" / "checkpoints" / WEIGHTS_FILE
+
+
+def weights_state(recipe: Recipe) -> tuple[str, bool]:
+    if recipe.training.init_from is not None:
+        return f"from run {recipe.training.init_from}", True
+    if recipe.model.pretrained is False or recipe.model.name == "mini_cnn":
+        return "from scratch", True
+    if weights_file().is_file():
+        return "ImageNet file found", True
+    if recipe.model.pretrained == "auto":
+        return "ImageNet file missing → scratch (auto)", True
+    return f"ImageNet file missing: expected {weights_file()}", False
+
+
+# ---- time and memory -------------------------------------------------------------------------------------------------
+
+
+def earlier_pace(recipe: Recipe, images: int | None, workspace: Workspace) -> tuple[float | None, str]:
+    """Seconds for the planned epochs at the pace of the newest like run: same data set, size, model; and its name."""
+    if images is None:
+        return None, ""
+    for run in reversed(list_runs(workspace.outputs)[-LOOK_BACK:]):
+        before = _recipe_of(run, type(recipe))
+        if before is None or not _alike(before, recipe):
+            continue
+        old_images = training_images(before, datasets()[before.dataset.name])
+        try:
+            epochs = [event.seconds for event in read_journal(run.journal) if isinstance(event, EpochFinished)]
+        except OSError:
+            continue
+        if epochs and old_images:
+            return median(epochs) / old_images * images * recipe.training.epochs, run.name
+    return None, ""
+
+
+def _recipe_of(run: RunDirectory, model: type[Recipe]) -> Recipe | None:
+    try:
+        return build_recipe(read_yaml_file(run.recipe).values, model=model)
+    except MedtuiError:
+        return None
+
+
+def _alike(before: Recipe, now: Recipe) -> bool:
+    return (
+        before.dataset.name == now.dataset.name
+        and before.dataset.size == now.dataset.size
+        and before.model.name == now.model.name
+        and before.runtime.device == now.runtime.device
+        and before.runtime.threads == now.runtime.threads
+    )
+
+
+def memory_estimate(recipe: Recipe, images: int, facts: DatasetFacts) -> float:
+    """Bytes, about: the base, the weights' copies, one batch's activations, the images."""
+    area = (recipe.dataset.size / 28) ** 2
+    activations = _PER_IMAGE_28[recipe.model.name] * area * recipe.training.batch_size
+    weights = _PARAMETERS[recipe.model.name] * 4 * _COPIES
+    pixels = images * recipe.dataset.size**2 * facts.channels
+    return _BASE + weights + activations + pixels
+
+
+def measured_memory(workspace: Workspace, run: str) -> int | None:
+    """What the engine of an earlier run used last, in bytes."""
+    status = read_status(RunDirectory(workspace.outputs / run))
+    return status.resources.memory if status is not None and status.resources is not None else None

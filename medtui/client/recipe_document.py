@@ -1,0 +1,196 @@
+"""A recipe as a text that a person edits: what it says, what is wrong with it, and one value replaced in place.
+
+A value is changed by replacing the text of its scalar (PyYAML's marks), so comments and layout survive. Form and text
+editor are two views of one document.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from engine.contract.errors import RecipeError
+from engine.contract.recipe import Problem, Recipe
+from engine.contract.recipe_file import build_recipe
+from engine.contract.recipe_schema import FieldSpec, fields
+from engine.contract.yaml_reader import KeyPath, read_yaml, scalar, written
+
+_LINE = re.compile(r"line (\d+): ")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a text says."""
+
+    text: str
+    values: dict[str, Any]  # as written, {} when it is no YAML
+    lines: dict[KeyPath, int]  # line of each key, from 1
+    recipe: Recipe | None  # None while something is wrong
+    problems: tuple[Problem, ...] = ()
+
+    def value(self, spec: FieldSpec) -> Any:
+        """The value of a field: as written, else its default."""
+        section = self.values.get(spec.section)
+        return section.get(spec.name, spec.default) if isinstance(section, dict) else spec.default
+
+    def is_written(self, spec: FieldSpec) -> bool:
+        section = self.values.get(spec.section)
+        return isinstance(section, dict) and spec.name in section
+
+    def problem(self, path: KeyPath) -> Problem | None:
+        return next((problem for problem in self.problems if problem.path == path), None)
+
+    def problems_on(self, line: int) -> list[Problem]:
+        return [problem for problem in self.problems if problem.line == line]
+
+
+def check(text: str, source: str = "recipe", model: type[Recipe] = Recipe) -> Checked:
+    """What a text says, every problem with its field and line. Never raises."""
+    try:
+        read = read_yaml(text, source)
+    except RecipeError as error:
+        return Checked(text, {}, {}, None, (_text_problem(error, source),))
+    try:
+        recipe = build_recipe(read.values, source=source, lines=read.lines, model=model)
+    except RecipeError as error:
+        problems = tuple(error.problems) or (_text_problem(error, source),)
+        return Checked(text, read.values, read.lines, None, problems)
+    return Checked(text, read.values, read.lines, recipe)
+
+
+def _text_problem(error: RecipeError, source: str) -> Problem:
+    message = error.message.removeprefix(f"{source}: ")
+    found = _LINE.match(message)
+    hint = f" {error.hint}" if error.hint else ""
+    return Problem((), _LINE.sub("", message, count=1) + hint, int(found[1]) if found else None)
+
+
+def differences(before: Recipe, after: Recipe) -> list[tuple[str, Any, Any]]:
+    """(dotted field, before, after) for every field that is not the same."""
+    found = []
+    for spec in fields(type(after)).values():
+        old = getattr(getattr(before, spec.section), spec.name, None)
+        new = getattr(getattr(after, spec.section), spec.name)
+        if old != new or type(old) is not type(new):
+            found.append((spec.path, old, new))
+    return found
+
+
+def typed(text: str, spec: FieldSpec) -> str:
+    """What a person typed into a field, as YAML: numbers as they were typed, text quoted where it must be."""
+    text = text.strip()
+    value = scalar(text)
+    kinds = {variant.get("type") for variant in spec.variants}
+    if isinstance(value, str) or (kinds <= {"string", "null"} and value is not None):
+        return written(text)
+    return text
+
+
+# ---- one value replaced ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where something stands in the text, in characters."""
+
+    start: int
+    end: int
+    flow: bool = False  # written as {…}
+    indent: int = 0  # of the keys in it
+    block_scalar: bool = False
+    empty: bool = False
+
+
+def with_value(text: str, section: str, field: str, value: str) -> str:
+    """The text with the scalar of one field replaced, or the field added. Raises RecipeError when it is no YAML."""
+    places = _places(text)
+    place = places.get((section, field))
+    if place is not None:
+        return _replaced(text, place, value)
+    inside = places.get((section,))
+    if inside is None:
+        return _with_section(text, places.get(()), f"{field}: {value}", section)
+    if inside.flow:
+        return _in_flow(text, inside, f"{field}: {value}")
+    if inside.empty:  # `training:` with nothing below it
+        return _insert_line(text, inside.start, f"  {field}: {value}")
+    return _insert_line(text, inside.end, f"{' ' * inside.indent}{field}: {value}")
+
+
+def _replaced(text: str, place: _Place, value: str) -> str:
+    before, after = text[: place.start], text[place.end :]
+    if before.endswith(":"):
+        value = f" {value}"
+    if place.block_scalar and not after.startswith("\n"):
+        value += "\n"
+    if after[:1] == "#":
+        value += "  "
+    return before + value + after
+
+
+def _in_flow(text: str, place: _Place, entry: str) -> str:
+    brace = place.end - 1  # the closing one
+    inner = text[place.start + 1 : brace].strip()
+    joined = entry if not inner else (f" {entry}" if inner.endswith(",") else f", {entry}")
+    return text[:brace].rstrip(" ") + joined + text[brace:]
+
+
+def _insert_line(text: str, at: int, line: str) -> str:
+    """A new line after the one that holds position `at`."""
+    end = text.find("\n", at)
+    if end < 0:
+        return f"{text}\n{line}\n"
+    return f"{text[: end + 1]}{line}\n{text[end + 1 :]}"
+
+
+def _with_section(text: str, root: _Place | None, entry: str, section: str) -> str:
+    if root is not None and root.flow:
+        return _in_flow(text, root, f"{section}: {{{entry}}}")
+    gap = "" if not text or text.endswith("\n") else "\n"
+    return f"{text}{gap}\n{section}:\n  {entry}\n"
+
+
+def _places(text: str) -> dict[KeyPath, _Place]:
+    """Where the recipe, its sections and the scalars of its fields stand."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"not YAML: {str(error).splitlines()[0]}", "Mend the text first.") from None
+    places: dict[KeyPath, _Place] = {}
+    if not isinstance(node, yaml.MappingNode):
+        return places
+    places[()] = _mapping_place(node)
+    for key, value in node.value:
+        section = str(key.value)
+        if isinstance(value, yaml.MappingNode):
+            places[section,] = _mapping_place(value)
+            for name, scalar_node in value.value:
+                if isinstance(scalar_node, yaml.ScalarNode):
+                    places[section, str(name.value)] = _scalar_place(scalar_node)
+        elif isinstance(value, yaml.ScalarNode) and not value.value:
+            places[section,] = _Place(key.end_mark.index, key.end_mark.index, empty=True)
+    return places
+
+
+def _mapping_place(node: yaml.MappingNode) -> _Place:
+    if node.flow_style or not node.value:
+        return _Place(node.start_mark.index, node.end_mark.index, flow=True)
+    last = node.value[-1][1]
+    end = last.end_mark.index
+    if isinstance(last, yaml.ScalarNode) and last.style in ("|", ">"):
+        end -= 1
+    elif isinstance(last, yaml.MappingNode) and not last.flow_style and last.value:
+        end = _mapping_place(last).end
+    return _Place(node.start_mark.index, end, indent=node.value[0][0].start_mark.column)
+
+
+def _scalar_place(node: yaml.ScalarNode) -> _Place:
+    return _Place(
+        node.start_mark.index,
+        node.end_mark.index,
+        block_scalar=node.style in ("|", ">"),
+        empty=node.start_mark.index == node.end_mark.index,
+    )

@@ -1,0 +1,106 @@
+"""Runs as every front end lists and shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from engine.contract.run_directory import RunDirectory, list_runs, read_object
+from engine.contract.status import RunSummary, read_status
+from medtui.client.journal import replay
+from medtui.client.liveness import state_word
+
+
+@dataclass(frozen=True)
+class Head:
+    """A run in one line. None is unknown."""
+
+    run: str
+    run_dir: Path
+    started: str | None  # UTC, ISO 8601
+    state: str
+    dataset: str | None
+    synthetic: bool
+    model: str | None
+    epochs_done: int | None
+    epochs_planned: int | None
+    validation_auc: float | None
+    test_auc: float | None
+    test_acc: float | None
+    seconds: float | None  # from the manifest's start to the last heartbeat
+
+    @property
+    def epochs(self) -> str:
+        return f"{self.epochs_done}/{self.epochs_planned}" if self.epochs_done is not None else "?"
+
+    def values(self) -> dict[str, Any]:
+        """As `runs --json` prints it."""
+        return {
+            "run": self.run,
+            "run_dir": str(self.run_dir),
+            "started": self.started,
+            "state": self.state,
+            "dataset": self.dataset,
+            "synthetic": self.synthetic,
+            "model": self.model,
+            "epochs": self.epochs,
+            "validation_auc": self.validation_auc,
+            "test_auc": self.test_auc,
+            "test_acc": self.test_acc,
+        }
+
+
+def head(run: RunDirectory) -> Head:
+    """From manifest and status; what is damaged is None."""
+    status = read_status(run)
+    manifest = read_object(run.manifest) or {}
+    started = manifest.get("started")
+    started = started if isinstance(started, str) else None
+    validation, test = (status.validation, status.test) if status else (None, None)
+    return Head(
+        run=run.name,
+        run_dir=run.root,
+        started=started,
+        state=state_word(status),
+        dataset=status.dataset if status else None,
+        synthetic=bool(status and status.synthetic),
+        model=status.model if status else None,
+        epochs_done=status.epochs_done if status else None,
+        epochs_planned=status.epochs_planned if status else None,
+        validation_auc=validation.auc if validation else None,
+        test_auc=test.auc if test else None,
+        test_acc=test.acc if test else None,
+        seconds=_seconds(started, status.updated) if status else None,
+    )
+
+
+def heads(outputs: Path) -> list[Head]:
+    """Every run of a workspace, oldest first."""
+    return [head(run) for run in list_runs(outputs)]
+
+
+def summary(run: RunDirectory) -> dict[str, Any]:
+    """The object that `show --json` prints; paths made whole, for the place where the run lies now."""
+    status = read_status(run)
+    found = RunSummary(**{name: getattr(status, name) for name in RunSummary.model_fields}) if status else None
+    if found is None:
+        found = replay(run.journal).summary
+    state = state_word(status) if status else (found.outcome or "unreadable")
+    shown = found.model_dump()
+    shown |= {"run": run.name, "run_dir": str(run.root), "state": state}
+    if state == "crashed":
+        shown["outcome"] = "crashed"
+    shown["artifacts"] = {name: str(run.root / path) for name, path in found.artifacts.items()}
+    return shown
+
+
+def _seconds(started: str | None, updated: float) -> float | None:
+    try:
+        begin = datetime.fromisoformat(started or "")
+    except ValueError:
+        return None
+    begin = begin if begin.tzinfo else begin.replace(tzinfo=UTC)
+    seconds = updated - begin.timestamp()
+    return seconds if seconds >= 0 else None

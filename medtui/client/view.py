@@ -1,0 +1,89 @@
+"""What a front end shows of a run: the fold, the newest snapshots beside it, and what was seen of its process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from engine.contract.protocol import CommandAccepted, CommandRejected, Phase, Progress, Resources
+from medtui.client.state import RunState
+
+KEPT_POINTS = 4000  # of the running epoch; older ones are thinned out
+
+
+@dataclass(frozen=True)
+class Request:
+    """A command that was sent from here."""
+
+    id: str
+    command: str
+    at: float  # Unix seconds
+
+
+@dataclass(frozen=True)
+class Aftermath:
+    """What was seen after the engine's last word. Unix seconds; None is not seen yet."""
+
+    process_gone: float | None = None
+    lock_free: float | None = None
+    checkpoint_checked: float | None = None
+    checkpoint: Literal["none", "verified", "damaged"] | None = None
+    trouble: str = ""  # why the checkpoint is damaged
+
+
+@dataclass(frozen=True)
+class RunView:
+    """Everything at one moment. A new value replaces the old one; nothing in it changes."""
+
+    own: bool = True  # started from here, and commanded through its standard input
+    run: str | None = None
+    state: RunState = field(default_factory=RunState)
+    progress: Progress | None = None
+    resources: Resources | None = None
+    points: tuple[tuple[int, float], ...] = ()  # (step of the run, loss) of the running epoch
+    phases: tuple[tuple[Phase, float], ...] = ()  # entered, and when
+    requests: tuple[Request, ...] = ()
+    diagnosis: dict[str, str] | None = None
+    noise: int = 0  # lines that were no events
+    died: str | None = None  # how, in words, when it ended without a last word
+    unseen: str | None = None  # "not seen since …", where liveness cannot be known
+    after: Aftermath = field(default_factory=Aftermath)
+    asked_to_start: bool = False
+
+    @property
+    def phase(self) -> Phase:
+        return self.state.phase
+
+    @property
+    def outcome(self) -> str | None:
+        """`completed` … as the engine said, `crashed` for one that could not; None while it runs."""
+        if self.state.finished is not None:
+            return self.state.finished.outcome
+        return "crashed" if self.died is not None and self.asked_to_start else None
+
+    @property
+    def active(self) -> bool:
+        """Is a job going on?"""
+        return self.asked_to_start and self.outcome is None
+
+    @property
+    def word(self) -> str:
+        """One word for a person: the phase, or how it ended."""
+        if self.outcome is not None:
+            return self.outcome
+        if self.unseen is not None:
+            return self.unseen
+        if self.asked_to_start and self.phase == "idle":
+            return "starting"
+        return self.phase
+
+    def answer(self, request: Request) -> CommandAccepted | CommandRejected | None:
+        return next((answer for answer in reversed(self.state.answers) if answer.id == request.id), None)
+
+    @property
+    def unanswered(self) -> Request | None:
+        """The newest request that the engine has not answered."""
+        if not self.requests or not self.active:
+            return None
+        last = self.requests[-1]
+        return None if self.answer(last) is not None else last

@@ -1,0 +1,234 @@
+"""The texts of the Live screen, as functions of values."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from engine.contract.protocol import Alarm, ClassMetrics, CommandAccepted
+from medtui.client.view import RunView
+from medtui.text import clean, duration, number, shortened
+
+SPARKS = "▁▂▃▄▅▆▇█"
+SPARK_EPOCHS = 10
+LEVELS = {"warning": "yellow", "error": "bold red"}
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """One class now, what changed since the epoch before, and its last epochs."""
+
+    metrics: ClassMetrics
+    delta: float | None  # of recall; None without an epoch before
+    history: tuple[float, ...]  # recall
+
+
+def class_rows(view: RunView) -> tuple[str, list[ClassRow]]:
+    """The split, and its classes: worst recall first, undefined last."""
+    tested = [evaluation for evaluation in view.state.evaluations if evaluation.split == "test"]
+    epochs = view.state.epochs
+    history: dict[str, list[float]] = {}
+    for epoch in epochs[-SPARK_EPOCHS:]:
+        for row in epoch.per_class:
+            history.setdefault(row.name, []).append(row.recall)
+    now = tested[-1].per_class if tested else epochs[-1].per_class if epochs else []
+    rows = []
+    for row in now:
+        past = history.get(row.name, [])
+        delta = None if tested or len(past) < 2 else past[-1] - past[-2]
+        rows.append(ClassRow(row, delta, tuple(past)))
+    rows.sort(key=lambda row: (math.isnan(row.metrics.recall), row.metrics.recall))
+    return ("test" if tested else "validation"), rows
+
+
+def sparkline(values: tuple[float, ...], low: float = 0.0, high: float = 1.0) -> str:
+    """A block a value; what is not finite is a cross."""
+    found = []
+    for value in values:
+        if not math.isfinite(value):
+            found.append("×")
+            continue
+        share = (value - low) / (high - low) if high > low else 0.5
+        found.append(SPARKS[max(0, min(len(SPARKS) - 1, int(share * len(SPARKS))))])
+    return "".join(found)
+
+
+def signed(value: float | None) -> str:
+    if value is None or not math.isfinite(value):
+        return ""
+    return f"{value:+.3f}"
+
+
+def classes_text(rows: list[ClassRow], width: int) -> Text:
+    """A table a person can read from the left: narrow terminals lose columns from the right."""
+    if not rows:
+        return Text("no epoch is done yet", style="dim")
+    longest = max(cell_len(clean(row.metrics.name, 60)) for row in rows)
+    name_width = max(8, min(longest, 30, width - 16))
+    columns = ["recall", "Δ", "precision", "F1", "AUC", "support", f"last {SPARK_EPOCHS} epochs"]
+    widths = [7, 7, 10, 7, 7, 8, 16]
+    shown = len(columns)
+    while shown > 1 and name_width + sum(widths[:shown]) > width:
+        shown -= 1
+    text = Text(no_wrap=True)
+    head = "".join(f"{title:>{w}}" for title, w in zip(columns[:shown], widths[:shown], strict=True))
+    text.append(f"{'class':<{name_width}}{head}\n", "dim")
+    for row in rows:
+        cells = _cells(row)[:shown]
+        name = shortened(clean(row.metrics.name, 60), name_width)
+        text.append(name + " " * (name_width - cell_len(name)), "bold")
+        for (words, style), width_ in zip(cells, widths[:shown], strict=True):
+            text.append(f"{words:>{width_}}", style)
+        text.append("\n")
+    text.rstrip()
+    return text
+
+
+def _cells(row: ClassRow) -> list[tuple[str, str]]:
+    metrics = row.metrics
+    rises = row.delta is not None and row.delta > 0
+    falls = row.delta is not None and row.delta < 0
+    return [
+        (number(metrics.recall, 3), ""),
+        (signed(row.delta), "green" if rises else "red" if falls else "dim"),
+        (number(metrics.precision, 3), ""),
+        (number(metrics.f1, 3), ""),
+        (number(metrics.auc, 3), ""),
+        (f"{metrics.support:,}", ""),
+        (sparkline(row.history), "cyan"),
+    ]
+
+
+# ---- progress -------------------------------------------------------------------------------------------------------
+
+
+def bar(done: float, total: float, width: int) -> Text:
+    share = 0.0 if total <= 0 else max(0.0, min(1.0, done / total))
+    full = round(share * width)
+    text = Text("█" * full, "green")
+    text.append("░" * (width - full), "dim")
+    return text
+
+
+def progress_text(view: RunView, eta: float | None, width: int) -> Text:
+    """Bars of run and epoch, early stopping, how it ended."""
+    text = Text(no_wrap=True)
+    started, progress = view.state.started, view.progress
+    if view.outcome is not None:
+        _append_end(text, view)
+    if started is not None:
+        _append_run(text, view, eta, width)
+    elif view.active:
+        words = progress.activity if progress is not None else "the engine gets ready"
+        text.append(f"{view.word} … {clean(words, 60)}\n")
+    if progress is not None and started is not None and view.active:
+        _append_now(text, view, width)
+    if started is not None and started.patience is not None and view.state.epochs:
+        waited = view.state.epochs[-1].without_improvement
+        text.append(f"early stop: {waited} of {started.patience} without improvement\n")
+    if view.resources is not None and view.active:
+        memory, cpu = view.resources.memory / 1e9, view.resources.cpu_percent
+        text.append(f"engine: {memory:.2f} GB, {cpu:.0f}% of a core\n", "dim")
+    if view.noise:
+        text.append(f"{view.noise:,} lines of the engine were no events\n", "yellow")
+    text.rstrip()
+    return text
+
+
+def _append_run(text: Text, view: RunView, eta: float | None, width: int) -> None:
+    started, progress = view.state.started, view.progress
+    assert started is not None
+    steps = started.steps_per_epoch * started.epochs
+    done = float(progress.done) if progress is not None and progress.step is not None else 0.0
+    done = max(done, float(view.state.epochs[-1].step) if view.state.epochs else 0.0)
+    epoch = progress.epoch if progress is not None and progress.epoch else len(view.state.epochs)
+    text.append("run    ")
+    text.append(bar(done, steps, max(6, min(24, width - 34))))
+    text.append(f"  {epoch}/{started.epochs}")
+    if view.phase == "training" and view.active:
+        text.append(f"   eta {duration(eta)}")
+    text.append("\n")
+
+
+def _append_now(text: Text, view: RunView, width: int) -> None:
+    started, progress = view.state.started, view.progress
+    assert started is not None and progress is not None
+    training = progress.step is not None
+    done, total = (progress.step or 0, started.steps_per_epoch) if training else (progress.done, progress.total)
+    text.append(f"{'epoch' if training else clean(view.word, 6)[:6]:<7}")
+    text.append(bar(done, total, max(6, min(24, width - 34))))
+    text.append(f"  {done}/{total}")
+    if view.phase == "paused":
+        text.append("   paused; p goes on", "bold yellow")
+    elif training and progress.images_per_second:
+        text.append(f"   {progress.images_per_second:,.0f} images/s")
+    elif not training:
+        text.append(f"   {clean(progress.activity, 40)}")
+    text.append("\n")
+
+
+def _append_end(text: Text, view: RunView) -> None:
+    finished = view.state.finished
+    bad = view.outcome in ("failed", "crashed")
+    text.append(
+        f"{view.outcome}", "bold red" if bad else "bold green" if view.outcome == "completed" else "bold yellow"
+    )
+    if finished is not None:
+        text.append(f"  exit code {finished.exit_code}")
+        test = finished.metrics.get("test")
+        if test is not None:
+            text.append(f"  test AUC {number(test.auc)}  ACC {number(test.acc)}")
+    text.append("   4 shows the results\n", "dim")
+    if view.died is not None:
+        text.append(clean(view.died, 400) + "\n", "red")
+    if finished is not None and finished.error is not None:
+        text.append(clean(f"{finished.error.message} {finished.error.hint}", 400) + "\n", "red")
+
+
+# ---- log --------------------------------------------------------------------------------------------------------
+
+
+def log_lines(view: RunView) -> list[tuple[float, str, str]]:
+    """(time, words, style) of messages, answers, epochs that were best, phases; oldest first."""
+    state = view.state
+    lines: list[tuple[float, str, str]] = []
+    for message in state.messages:
+        if isinstance(message, Alarm):
+            lines.append((message.time, f"ALARM {clean(message.message)} {clean(message.hint)}", "bold red"))
+        else:
+            lines.append((message.time, clean(message.message), LEVELS.get(message.level, "")))
+    for answer in state.answers:
+        if answer.command in ("start", "diagnose", "shutdown"):
+            continue
+        if isinstance(answer, CommandAccepted):
+            lines.append((answer.time, f"{clean(answer.command, 20)} accepted ({clean(answer.by, 40)})", "yellow"))
+        else:
+            lines.append((answer.time, f"{clean(answer.command, 20)} rejected: {clean(answer.reason, 200)}", "yellow"))
+    lines += [
+        (epoch.time, f"epoch {epoch.epoch}: new best, AUC {number(epoch.validation.auc)}", "bold")
+        for epoch in state.epochs
+        if epoch.best
+    ]
+    lines += [(at, phase, "dim") for phase, at in view.phases if phase not in ("idle",)]
+    request = view.unanswered
+    if request is not None:
+        lines.append((request.at, f"{request.command} sent, waiting for the engine's answer", "bold yellow"))
+    return sorted(lines, key=lambda line: line[0])
+
+
+def log_text(view: RunView, wanted: str, height: int) -> Text:
+    """The newest lines that have `wanted` in them."""
+    wanted = wanted.strip().lower()
+    lines = [line for line in log_lines(view) if wanted in line[1].lower()]
+    if not lines:
+        return Text(f"no line has {clean(wanted, 40)!r} in it" if wanted else "no messages yet", style="dim")
+    text = Text(no_wrap=True, overflow="ellipsis")
+    for at, words, style in lines[-height:]:
+        text.append(time.strftime("%H:%M:%S ", time.localtime(at)), "dim")
+        text.append(f"{words}\n", style)
+    text.rstrip()
+    return text

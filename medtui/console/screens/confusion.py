@@ -1,0 +1,31 @@
+"""The confusion matrix of a run, over the screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from engine.contract.run_directory import RunDirectory
+from medtui.console.keymap import bindings
+from medtui.console.matrix import confusion_text, read_confusion
+
+
+class ConfusionDialog(ModalScreen[None]):
+    BINDINGS: ClassVar[list[BindingType]] = bindings("help")
+
+    def __init__(self, run_dir: str) -> None:
+        super().__init__()
+        self.run = RunDirectory(Path(run_dir))
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(id="help"):
+            yield Static(confusion_text(read_confusion(self.run), self.app.size.width - 14), markup=False)
+
+    def action_close(self) -> None:
+        self.dismiss(None)

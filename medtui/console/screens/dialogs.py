@@ -1,0 +1,94 @@
+"""Small windows: a question with answers, and the help page."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Button, Input, Static
+
+from medtui.console.keymap import EVERYWHERE, INSIDE, Action, bindings
+from medtui.text import clean
+
+
+class Question(ModalScreen[str | None]):
+    """Asks; the first answer has the focus. The result is an answer's id, None for `esc`."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("dialog")
+
+    def __init__(self, question: str, answers: list[tuple[str, str]]) -> None:
+        """`answers`: (id, words); the first is the harmless one."""
+        super().__init__()
+        self.question, self.answers = question, answers
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="dialog"):
+            yield Static(Text(self.question), markup=False)
+            with Horizontal(id="answers"):
+                for id_, words in self.answers:
+                    yield Button(Text(words), id=f"answer-{id_}", compact=True)
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        self.dismiss((event.button.id or "").removeprefix("answer-"))
+
+    def action_close(self) -> None:
+        self.dismiss(None)
+
+
+class AskText(ModalScreen[str | None]):
+    """Asks for a line of text."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [binding for binding in bindings("dialog") if "escape" in str(binding)]
+
+    def __init__(self, question: str, value: str) -> None:
+        super().__init__()
+        self.question, self.value = question, value
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="dialog"):
+            yield Static(Text(self.question), markup=False)
+            yield Input(self.value, compact=True)
+            yield Static(Text("enter takes it, esc leaves", style="dim"))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        self.dismiss(event.value)
+
+    def action_close(self) -> None:
+        self.dismiss(None)
+
+
+class Help(ModalScreen[None]):
+    """Every key of this screen and of all, from the registry."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("help")
+
+    def __init__(self, room: str, actions: dict[str, Action]) -> None:
+        super().__init__()
+        self.room, self.actions = room, actions
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(id="help"):
+            yield Static(help_text(self.room, self.actions), markup=False)
+
+    def action_close(self) -> None:
+        self.dismiss(None)
+
+
+def help_text(room: str, actions: dict[str, Action]) -> Text:
+    """Generated: no key is written anywhere else."""
+    text = Text()
+    inside = [(f"in the {scope}", scope) for scope in INSIDE.get(room, ())]
+    for title, scope in ((room, room), *inside, ("everywhere", EVERYWHERE), ("kill-switch, once open", "ladder")):
+        text.append(f"{title}\n", "bold underline")
+        for action in actions.values():
+            if action.scope == scope:
+                text.append(f"  {action.key:<6}", "bold")
+                text.append(f" {clean(action.help)}")
+                text.append(f"  {action.id}\n", "dim")
+        text.append("\n")
+    text.append("Keys can be changed by their id in the settings file, under `keys:`.", "dim")
+    return text

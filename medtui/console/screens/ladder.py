@@ -1,0 +1,134 @@
+"""The kill-switch: what can be done to the run, and each rung with its state and clock. Works at 40 × 12."""
+
+from __future__ import annotations
+
+import time
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Button, Static
+
+from medtui.client.ladder import Rung, overdue, rungs
+from medtui.client.view import Request, RunView
+from medtui.console.keymap import bindings
+from medtui.console.status_text import GLYPHS
+from medtui.text import clean
+
+CHOICES = (
+    ("pause", "hold at the next batch, keep the lock"),
+    ("stop", "end, evaluate the best, write all"),
+    ("abort", "save a checkpoint and end"),
+)
+_MARKS = {"done": ("✓", "green"), "waiting": ("…", "yellow"), "failed": ("✗", "bold red")}
+
+
+class Ladder(ModalScreen[None]):
+    """Opened by its own key; what it does is confirmed by another. Cancel has the focus."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("ladder")
+    AUTO_FOCUS = "#cancel"
+
+    def __init__(self, command: str) -> None:
+        super().__init__()
+        self.chosen = next(number for number, (name, _) in enumerate(CHOICES) if name == command)
+        self.request: Request | None = None
+        self._text = Text()
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="ladder"):
+            yield Static(id="ladder-what")
+            with Horizontal(id="ladder-buttons"):
+                yield Button("Cancel", id="cancel", compact=True)
+                yield Button("", id="confirm", compact=True)
+            with VerticalScroll(id="ladder-rungs", can_focus=False):
+                yield Static(id="ladder-clocks")
+
+    def on_mount(self) -> None:
+        self._draw()
+        self.set_interval(0.1, self._draw)
+
+    @property
+    def _view(self) -> RunView | None:
+        from medtui.console.app import console_of
+
+        return console_of(self).view
+
+    @property
+    def _command(self) -> str:
+        """The command of the chosen rung; pause toggles."""
+        name = CHOICES[self.chosen][0]
+        view = self._view
+        return "resume" if name == "pause" and view is not None and view.phase == "paused" else name
+
+    def _draw(self) -> None:
+        view = self._view
+        what = choices_text(view, self.chosen, self._command)
+        if what != self._text:
+            self._text = what
+            self.query_one("#ladder-what", Static).update(what)
+        confirm = self.query_one("#confirm", Button)
+        label = f"y {self._command}" if view is not None and view.active else "over"
+        if str(confirm.label) != label:
+            confirm.label = Text(label)
+            confirm.disabled = label == "over"
+            self.query_one("#cancel", Button).label = Text("Cancel" if self.request is None else "Close")
+        if view is not None and self.request is not None:
+            advice = overdue(view, self.request, time.time())
+            self.query_one("#ladder-clocks", Static).update(rungs_text(rungs(view, self.request), advice))
+
+    def action_choose(self, by: int) -> None:
+        self.chosen = (self.chosen + by) % len(CHOICES)
+        self._draw()
+
+    def action_confirm(self) -> None:
+        from medtui.console.app import console_of
+
+        app = console_of(self)
+        view = self._view
+        if view is None or not view.active or app.watched is None or app.readonly:
+            return
+        before = view.requests[-1].id if view.requests else None
+        app.command(self._command)
+        requests = app.watched.view.requests
+        if requests and requests[-1].id != before:
+            self.request = requests[-1]
+            self.query_one("#cancel", Button).label = Text("Close")
+        self._draw()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        if event.button.id == "confirm":
+            self.action_confirm()
+        else:
+            self.action_close()
+
+    def action_close(self) -> None:
+        self.dismiss(None)
+
+
+def choices_text(view: RunView | None, chosen: int, name: str) -> Text:
+    word = view.word if view is not None else "idle"
+    text = Text(f"kill-switch   {GLYPHS.get(word, '·')} {clean(word, 30)}\n", "bold")
+    for number, (command, words) in enumerate(CHOICES):
+        mark = "▸" if number == chosen else " "
+        shown = name if number == chosen else command
+        text.append(f"{mark} {shown:<7}", "bold" if number == chosen else "")
+        text.append(words + ("\n" if number < len(CHOICES) - 1 else ""), "" if number == chosen else "dim")
+    return text
+
+
+def rungs_text(found: list[Rung], advice: str | None) -> Text:
+    text = Text()
+    for rung in found:
+        mark, style = _MARKS[rung.state]
+        clock = f"{rung.clock:6.1f} s" if rung.clock is not None else ""
+        text.append(f"{mark} ", style)
+        text.append(f"{rung.title:<23}{clock:>9}\n", "" if rung.state != "waiting" else "dim")
+        if rung.note:
+            text.append(f"  {rung.note}\n", "dim")
+    if advice:
+        text.append(advice, "bold yellow")
+    return text

@@ -1,0 +1,246 @@
+"""Live: curves, per-class results, progress and log of the run that is watched."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.widgets import Input, Static
+
+from medtui.client.view import RunView
+from medtui.console.keymap import bindings
+from medtui.console.live_plots import Axis, auc_drawing, loss_drawing
+from medtui.console.live_text import class_rows, classes_text, log_text, progress_text
+from medtui.console.screens.room import Room
+from medtui.console.widgets.plot import Drawing, Plot
+
+DRAW_EVERY = 1.0  # seconds, at most, between drawings of the running epoch
+LIVELY = 0.25  # seconds between progress lines
+AXES: tuple[Axis, ...] = ("step", "epoch", "time")
+
+
+class Live(Room):
+    ROOM = "live"
+    PANES = (
+        ("pane-loss", "loss"),
+        ("pane-auc", "validation AUC"),
+        ("pane-classes", "per class, worst first"),
+        ("pane-progress", "progress"),
+        ("pane-log", "log"),
+    )
+    BINDINGS: ClassVar[list[BindingType]] = bindings("live")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_scale = False
+        self.smoothing = True
+        self.axis: Axis = "step"
+        self.cursor: int | None = None  # number of the epoch, from 0
+        self._drawn_at = 0.0
+        self._drawn_epochs: Any = None
+        self._told_at = 0.0
+        self._log_key: Any = None
+
+    def compose_body(self) -> ComposeResult:
+        yield Static(
+            "Nothing is training.\n\nr runs the selected recipe, a attaches to a run.", id="live-empty", markup=False
+        )
+        with Vertical(id="pane-loss", classes="pane"):
+            yield Plot(id="loss")
+        with Vertical(id="pane-auc", classes="pane"):
+            yield Plot(id="auc")
+        with VerticalScroll(id="pane-classes", classes="pane"):
+            yield Static(id="classes", markup=False)
+        with Vertical(id="pane-progress", classes="pane"):
+            yield Static(id="progress", markup=False)
+        with Vertical(id="pane-log", classes="pane"):
+            yield Input(placeholder="filter the log", id="log-filter", compact=True)
+            yield Static(id="log", markup=False)
+
+    def set_up(self) -> None:
+        self.set_interval(LIVELY, self._pulse)
+        before, self.view = self.view, None
+        self.show(before)
+
+    @property
+    def _app(self) -> Any:
+        from medtui.console.app import console_of
+
+        return console_of(self)
+
+    # ---- being told ------------------------------------------------------------------------------------------------
+
+    def show(self, view: RunView | None) -> None:
+        """Epochs, phases and messages at once; snapshots wait for the pulse."""
+        before, self.view = self.view, view
+        if not self.ready:
+            return
+        self.set_class(view is None or not view.asked_to_start, "-empty")
+        if view is None:
+            return
+        if before is None or view.state is not before.state or view.outcome != before.outcome:
+            self._refresh_all()
+        elif view.requests != before.requests:
+            self._show_log()
+
+    def _pulse(self) -> None:
+        if self.is_current and self.view is not None and self.view.active:
+            self._show_progress()
+            if time.monotonic() - self._drawn_at >= DRAW_EVERY:
+                self._show_plots()
+
+    def _refresh_all(self) -> None:
+        self._show_plots()
+        self._show_classes()
+        self._show_progress()
+        self._show_log()
+
+    def on_screen_resume(self) -> None:
+        self._log_key = None
+        self._drawn_epochs = None
+        if self.view is not None and self.ready:
+            self._refresh_all()
+
+    def on_resize(self) -> None:
+        if self.ready:
+            self.call_after_refresh(self._refresh_all)
+
+    def _show_plots(self) -> None:
+        view = self.view
+        if view is None:
+            return
+        key = (view.state.epochs, view.points, self.log_scale, self.smoothing, self.axis, self.cursor)
+        if key == self._drawn_epochs:
+            return
+        self._drawn_epochs, self._drawn_at = key, time.monotonic()
+        loss = loss_drawing(view, self.axis, log=self.log_scale, smooth=self.smoothing)
+        auc = auc_drawing(view, self.axis)
+        self.query_one("#loss", Plot).show(self._with_cursor(loss, view))
+        self.query_one("#auc", Plot).show(self._with_cursor(auc, view))
+
+    def _with_cursor(self, drawing: Drawing, view: RunView) -> Drawing:
+        if self.cursor is None or not view.state.epochs:
+            return drawing
+        at = max(0, min(self.cursor, len(view.state.epochs) - 1))
+        reference = auc_drawing(view, self.axis).series[0]
+        return replace(drawing, cursor=reference.xs[at])
+
+    def _show_classes(self) -> None:
+        if self.view is None:
+            return
+        widget = self.query_one("#classes", Static)
+        split, rows = class_rows(self.view)
+        self.query_one("#pane-classes").border_title = f"per class, {split}, worst first"
+        widget.update(classes_text(rows, self.size.width - 6))
+
+    def _show_progress(self) -> None:
+        if self.view is None:
+            return
+        width = max(20, self.query_one("#progress").size.width or 40)
+        self.query_one("#progress", Static).update(progress_text(self.view, self._app.around.eta, width))
+
+    def _show_log(self) -> None:
+        view = self.view
+        if view is None:
+            return
+        widget = self.query_one("#log", Static)
+        wanted = self.query_one("#log-filter", Input).value
+        height = max(3, widget.size.height or 5)
+        key = (
+            view.state.messages,
+            view.state.answers,
+            view.requests,
+            view.died,
+            view.noise,
+            wanted,
+            height,
+            view.phases,
+        )
+        if key == self._log_key:
+            return
+        self._log_key = key
+        widget.update(log_text(view, wanted, height))
+
+    # ---- actions ---------------------------------------------------------------------------------------------------
+
+    def action_log_scale(self) -> None:
+        self.log_scale = not self.log_scale
+        self._show_plots()
+
+    def action_smoothing(self) -> None:
+        self.smoothing = not self.smoothing
+        self._show_plots()
+
+    def action_axis(self) -> None:
+        self.axis = AXES[(AXES.index(self.axis) + 1) % len(AXES)]
+        self._show_plots()
+
+    def action_cursor(self) -> None:
+        epochs = len(self.view.state.epochs) if self.view else 0
+        self.cursor = None if self.cursor is not None or not epochs else epochs - 1
+        self._show_plots()
+
+    def action_move(self, by: int) -> None:
+        epochs = len(self.view.state.epochs) if self.view else 0
+        if self.cursor is not None and epochs:
+            self.cursor = max(0, min(epochs - 1, self.cursor + by))
+            self._show_plots()
+
+    def action_enlarge(self) -> None:
+        """One pane over the whole screen: the focused one, else the losses; again for all of them."""
+        if self.has_class("-one"):
+            self._show_all()
+            return
+        pane = self.focused
+        while pane is not None and "pane" not in pane.classes:
+            pane = pane.parent  # type: ignore[assignment]
+        self.add_class("-one")
+        (pane or self.query_one("#pane-loss")).add_class("-large")
+
+    def _show_all(self) -> None:
+        self.remove_class("-one")
+        for pane in self.query(".pane"):
+            pane.remove_class("-large")
+
+    def action_confusion(self) -> None:
+        from medtui.console.screens.confusion import ConfusionDialog
+
+        view = self.view
+        if view is None or view.state.started is None:
+            return
+        self.app.push_screen(ConfusionDialog(view.state.started.run_dir))
+
+    def action_filter(self) -> None:
+        field = self.query_one("#log-filter", Input)
+        field.add_class("-open")
+        self.show_only([id_ for id_, _ in self.PANES].index("pane-log"))
+        field.focus()
+
+    @on(Input.Changed, "#log-filter")
+    def _filtered(self) -> None:
+        self._show_log()
+
+    @on(Input.Submitted, "#log-filter")
+    def _filter_done(self) -> None:
+        self.set_focus(None)
+
+    def action_scroll_rows(self, by: int) -> None:
+        self.query_one("#pane-classes").scroll_relative(y=by, animate=False)
+
+    def action_back(self) -> None:
+        field = self.query_one("#log-filter", Input)
+        if self.has_class("-one"):
+            self._show_all()
+        elif field.has_class("-open"):
+            field.value = ""
+            field.remove_class("-open")
+            self.set_focus(None)
+        elif self.cursor is not None:
+            self.action_cursor()
+        else:
+            self.set_focus(None)

@@ -1,0 +1,521 @@
+"""Recipes: choose one, edit it as a form or as text, see what a run of it means, run it."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.message import Message
+from textual.timer import Timer
+from textual.widgets import Input, OptionList, Static, TextArea
+from textual.widgets.option_list import Option
+
+from engine.contract.errors import MedtuiError
+from engine.contract.recipe import Problem
+from engine.contract.yaml_reader import written
+from medtui.client.preflight import Preflight, preflight
+from medtui.client.recipe_document import Checked, check, differences, with_value
+from medtui.console.keymap import bindings
+from medtui.console.recipe_store import Document, Drafts, Entry, TooLarge, changed_on_disk, entries, open_document, save
+from medtui.console.screens.dialogs import AskText, Question
+from medtui.console.screens.room import Room
+from medtui.console.widgets.form import FieldRow, RecipeForm, field_help
+from medtui.console.widgets.yaml_area import YamlArea
+from medtui.settings import settings_file
+from medtui.text import clean, duration, shortened
+
+SETTLE = 0.15  # seconds after the last key before the text is checked
+PREFLIGHT_AFTER = 0.4  # seconds
+DISK_LOOK = 2.0  # seconds
+SMALL = 32 * 1024  # characters that are checked at once; a larger text is checked by a worker
+
+_GROUPS = (("shipped", "recipes"), ("workspace", "in this workspace"), ("run", "from runs"))
+
+
+class RecipeList(OptionList):
+    BINDINGS: ClassVar[list[BindingType]] = bindings("list")
+
+
+class Listed(Message):
+    def __init__(self, found: list[Entry]) -> None:
+        super().__init__()
+        self.found = found
+
+
+class Preflighted(Message):
+    def __init__(self, text: str, found: Preflight | None) -> None:
+        super().__init__()
+        self.text, self.found = text, found
+
+
+class CheckedText(Message):
+    def __init__(self, checked: Checked) -> None:
+        super().__init__()
+        self.checked = checked
+
+
+class Recipes(Room):
+    ROOM = "recipes"
+    PANES = (("pane-list", "recipes"), ("pane-form", "form"), ("pane-yaml", "text"), ("pane-before", "before you run"))
+    BINDINGS: ClassVar[list[BindingType]] = bindings("recipes")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries: list[Entry] = []
+        self.documents: dict[str, Document] = {}
+        self.current: Document | None = None
+        self.checked: Checked | None = None
+        self.preflight: Preflight | None = None
+        self.drafts = Drafts(settings_file().parent / "drafts")
+        self._open_next: Path | None = None
+        self._settle: Timer | None = None
+        self._before_timer: Timer | None = None
+        self._draft_timer: Timer | None = None
+
+    def compose_body(self) -> ComposeResult:
+        from medtui.console.app import console_of
+
+        with Vertical(id="pane-list", classes="pane"):
+            yield Input(placeholder="/ filter", id="recipe-filter", compact=True)
+            yield RecipeList(id="recipe-list", compact=True)
+        with Vertical(id="pane-form", classes="pane"):
+            yield RecipeForm(console_of(self).recipe_model, id="form")
+            yield Static(id="field-help", markup=False)
+        with Vertical(id="pane-yaml", classes="pane"):
+            yield YamlArea(id="yaml")
+        with Vertical(id="pane-before", classes="pane"):
+            yield Static("reading …", id="before", markup=False)
+
+    def set_up(self) -> None:
+        self.query_one(YamlArea).read_only = self._app.readonly
+        self._list()
+        self.set_interval(DISK_LOOK, self._look_at_disk)
+        self.query_one(RecipeList).focus()
+
+    def on_screen_resume(self) -> None:
+        if self.entries:
+            self._list()
+
+    @property
+    def _app(self) -> Any:
+        from medtui.console.app import console_of
+
+        return console_of(self)
+
+    # ---- the list --------------------------------------------------------------------------------------------------
+
+    @work(thread=True, exclusive=True, group="list")
+    def _list(self) -> None:
+        self.post_message(Listed(entries(self._app.workspace)))
+
+    def on_listed(self, message: Listed) -> None:
+        if message.found == self.entries and self._open_next is None:
+            return
+        self.entries = message.found
+        self._fill_list()
+        wanted = self._open_next
+        self._open_next = None
+        if wanted is not None:
+            self.open_path(wanted)
+        elif self.current is None and self.entries:
+            self._open(self.entries[0])
+
+    def _fill_list(self) -> None:
+        options = self.query_one(RecipeList)
+        wanted = self.query_one("#recipe-filter", Input).value.strip().lower()
+        highlighted = self.current.entry.key if self.current else None
+        rows: list[Option] = []
+        for kind, title in _GROUPS:
+            entries = [entry for entry in self.entries if entry.kind == kind and wanted in entry.name.lower()]
+            if entries:
+                rows.append(Option(Text(title, style="dim"), disabled=True))
+                rows += [Option(self._row(entry), id=entry.key) for entry in entries]
+        if not rows:
+            rows = [Option(Text(f"nothing has {clean(wanted, 30)!r} in it"), disabled=True)]
+        with self.prevent(OptionList.OptionHighlighted):
+            options.clear_options()
+            options.add_options(rows)
+            for number, option in enumerate(rows):
+                if option.id == highlighted and highlighted is not None:
+                    options.highlighted = number
+
+    def _row(self, entry: Entry) -> Text:
+        document = self.documents.get(entry.key)
+        dirty = " ●" if document is not None and document.dirty else ""
+        return Text(f" {clean(entry.name, 80)}{dirty}", no_wrap=True, overflow="ellipsis")
+
+    def _mark_row(self, document: Document) -> None:
+        options = self.query_one(RecipeList)
+        try:
+            options.replace_option_prompt(document.entry.key, self._row(document.entry))
+        except Exception:  # filtered away
+            return
+
+    @on(OptionList.OptionHighlighted, "#recipe-list")
+    def _highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        entry = next((entry for entry in self.entries if entry.key == event.option_id), None)
+        if entry is not None and (self.current is None or self.current.entry != entry):
+            self._open(entry)
+
+    @on(OptionList.OptionSelected, "#recipe-list")
+    def _selected(self) -> None:
+        self.action_focus_form()
+
+    @on(Input.Changed, "#recipe-filter")
+    def _filtered(self) -> None:
+        self._fill_list()
+
+    @on(Input.Submitted, "#recipe-filter")
+    def _filter_done(self) -> None:
+        self.query_one(RecipeList).focus()
+
+    # ---- documents -------------------------------------------------------------------------------------------------
+
+    @property
+    def unsaved(self) -> list[str]:
+        return [document.entry.name for document in self.documents.values() if document.dirty]
+
+    def discard_all(self) -> None:
+        for document in self.documents.values():
+            if document.dirty:
+                document.text = document.saved
+                self.drafts.keep(document)
+
+    def open_path(self, path: Path) -> None:
+        """Show the recipe of a path; Results asks for this."""
+        entry = next((entry for entry in self.entries if entry.path == path), None)
+        if entry is None and not self.entries:
+            self._open_next = path
+            return
+        self._open(entry or Entry(path.parent.name, path, "run"))
+
+    def _open(self, entry: Entry) -> None:
+        document = self.documents.get(entry.key)
+        if document is None:
+            try:
+                document = open_document(entry)
+            except (OSError, UnicodeDecodeError, TooLarge) as error:
+                self._app.say(f"{entry.path} cannot be read: {error}", severity="error")
+                return
+            self.documents[entry.key] = document
+            if self.drafts.restore(document):
+                self._app.say(f"Unsaved edits of {entry.name} are back. {' '.join(document.notes)}")
+        self.current = document
+        area = self.query_one(YamlArea)
+        with self.prevent(TextArea.Changed):
+            area.load_text(document.text)
+        self.query_one("#pane-yaml").border_title = clean(entry.path.name, 40)
+        self.preflight = None
+        self._check()
+        self._mark_row(document)
+
+    def _set_text(self, text: str) -> None:
+        assert self.current is not None
+        self.current.text = text
+        self._mark_row(self.current)
+        self._draft_later()
+
+    @on(FieldRow.Edited)
+    def _form_edited(self, event: FieldRow.Edited) -> None:
+        if self.current is None or self._app.readonly:
+            return
+        try:
+            text = with_value(self.current.text, event.spec.section, event.spec.name, event.value)
+        except MedtuiError as error:
+            self._app.say(f"The text must be YAML before the form can change it: {error}", severity="warning")
+            return
+        with self.prevent(TextArea.Changed):
+            self.query_one(YamlArea).become(text)
+        self._set_text(text)
+        self._check()
+
+    @on(FieldRow.Focused)
+    def _field_focused(self, event: FieldRow.Focused) -> None:
+        self.query_one("#field-help", Static).update(field_help(event.spec))
+
+    @on(TextArea.Changed, "#yaml")
+    def _text_edited(self, event: TextArea.Changed) -> None:
+        if self.current is None or event.text_area.text == self.current.text:
+            return
+        self._set_text(event.text_area.text)
+        if self._settle is not None:
+            self._settle.stop()
+        self._settle = self.set_timer(SETTLE, self._check)
+
+    # ---- checks ----------------------------------------------------------------------------------------------------
+
+    def _check(self) -> None:
+        if self.current is None:
+            return
+        if len(self.current.text) > SMALL:
+            self._check_in_worker(self.current.text, self.current.entry.path.name)
+        else:
+            self._take(check(self.current.text, self.current.entry.path.name, self._app.recipe_model))
+
+    @work(thread=True, exclusive=True, group="check")
+    def _check_in_worker(self, text: str, name: str) -> None:
+        self.post_message(CheckedText(check(text, name, self._app.recipe_model)))
+
+    def on_checked_text(self, message: CheckedText) -> None:
+        self._take(message.checked)
+
+    def _take(self, checked: Checked) -> None:
+        if self.current is None or checked.text != self.current.text:
+            return
+        self.checked = checked
+        self.query_one(RecipeForm).show(checked)
+        self.query_one(YamlArea).show_problems(checked.problems)
+        self._show_before()
+        if self._before_timer is not None:
+            self._before_timer.stop()
+        self._before_timer = self.set_timer(PREFLIGHT_AFTER, self._look_ahead)
+
+    @work(thread=True, exclusive=True, group="preflight")
+    def _look_ahead(self) -> None:
+        checked = self.checked
+        if checked is None or checked.recipe is None:
+            return
+        found = preflight(checked.recipe, self._app.workspace, self._app.data, date.today())
+        self.post_message(Preflighted(checked.text, found))
+
+    def on_preflighted(self, message: Preflighted) -> None:
+        if self.current is not None and message.text == self.current.text:
+            self.preflight = message.found
+            self._show_before()
+
+    def _show_before(self) -> None:
+        if self.current is None or self.checked is None:
+            return
+        ready = self.preflight if self.checked.recipe is not None else None
+        self.query_one("#before", Static).update(before_text(self.current, self.checked, ready, self._saved_recipe()))
+
+    def _saved_recipe(self) -> Checked | None:
+        assert self.current is not None
+        if not self.current.dirty:
+            return None
+        return check(self.current.saved, self.current.entry.path.name, self._app.recipe_model)
+
+    # ---- files -----------------------------------------------------------------------------------------------------
+
+    def _look_at_disk(self) -> None:
+        document = self.current
+        if document is None or document.entry.kind == "run":
+            return
+        fresh = changed_on_disk(document)
+        if fresh is None or fresh == document.fresh_on_disk:
+            return
+        if not document.dirty:
+            self._take_from_disk(document, fresh)
+            self._app.say(f"{document.entry.name} changed on disk; this is its new text.")
+            return
+        document.fresh_on_disk = fresh
+        self._show_before()
+        self._app.say(f"{document.entry.name} changed on disk while you edit it.", severity="warning")
+
+    def _take_from_disk(self, document: Document, fresh: str) -> None:
+        from medtui.console.recipe_store import stamp_of
+
+        document.text = document.saved = fresh
+        document.stamp, document.fresh_on_disk = stamp_of(document.entry.path), None
+        self.drafts.keep(document)
+        if document is self.current:
+            with self.prevent(TextArea.Changed):
+                self.query_one(YamlArea).become(fresh)
+            self._mark_row(document)
+            self._check()
+
+    def _draft_later(self) -> None:
+        if self._draft_timer is None:
+            self._draft_timer = self.set_timer(0.5, self._keep_drafts)
+
+    def _keep_drafts(self) -> None:
+        self._draft_timer = None
+        self.keep_drafts()
+
+    def keep_drafts(self) -> None:
+        """Unsaved edits to disk. Small files; also called when the console has to go."""
+        for document in self.documents.values():
+            try:
+                self.drafts.keep(document)
+            except OSError as error:
+                self._app.say(f"Unsaved edits cannot be kept as a draft: {error.strerror}", severity="warning")
+                return
+
+    def on_unmount(self) -> None:
+        self.keep_drafts()
+
+    # ---- actions ---------------------------------------------------------------------------------------------------
+
+    def action_run(self) -> None:
+        if self.checked is None or self.current is None:
+            return
+        self._check()
+        if self.checked.recipe is None:
+            self._app.say("Mend the recipe first: " + problem_words(self.checked.problems[0]), severity="warning")
+            self._focus_problem(self.checked.problems[0])
+            return
+        refused = self._app.start_run(self.checked.recipe.model_dump(mode="json"))
+        if refused:
+            self._app.say(refused, severity="warning")
+
+    def _focus_problem(self, problem: Problem) -> None:
+        row = self.query_one(RecipeForm).row(*problem.path) if len(problem.path) == 2 else None
+        if row is not None:
+            row.focus()
+        elif problem.line is not None:
+            area = self.query_one(YamlArea)
+            area.move_cursor((problem.line - 1, 0))
+
+    @work
+    async def action_save(self) -> None:
+        document = self.current
+        if document is None or self._app.readonly:
+            return
+        path = document.entry.path
+        if document.entry.kind != "workspace":
+            name = path.stem if document.entry.kind == "shipped" else document.entry.name
+            default = self._app.workspace.root / f"{name}.yaml"
+            words = "This recipe is shipped or of a run and stays as it is. Save your edits as:"
+            answer = await self.app.push_screen_wait(AskText(words, str(default)))
+            if not answer:
+                return
+            path = Path(answer).expanduser()
+            if path.exists() and not await self._sure(f"{path.name} exists already.", "overwrite it"):
+                return
+        elif (fresh := changed_on_disk(document)) is not None:
+            answers = [("stay", "keep editing"), ("theirs", "take the file's text"), ("mine", "overwrite the file")]
+            answer = await self.app.push_screen_wait(Question(f"{path.name} was changed by somebody else.", answers))
+            if answer == "theirs":
+                self._take_from_disk(document, fresh)
+            if answer != "mine":
+                return
+        self._write(document, path)
+
+    async def _sure(self, words: str, yes: str) -> bool:
+        return await self.app.push_screen_wait(Question(words, [("no", "no"), ("yes", yes)])) == "yes"
+
+    def _write(self, document: Document, path: Path) -> None:
+        try:
+            if path == document.entry.path:
+                save(document, path)
+                self.drafts.keep(document)
+                saved = document
+            else:
+                saved = Document(Entry(path.name, path, "workspace"), document.text, "")
+                save(saved, path)
+                document.text = document.saved
+                self.drafts.keep(document)
+                self.documents[saved.entry.key] = saved
+                self.current = saved
+                self.query_one("#pane-yaml").border_title = clean(path.name, 40)
+        except OSError as error:
+            self._app.say(f"Cannot save {path}: {error.strerror}", severity="error")
+            return
+        problems = " It has problems; it cannot run yet." if self.checked and self.checked.problems else ""
+        self._app.say(f"Saved {path.name}.{problems}")
+        self._mark_row(saved)
+        self._check()
+        self._list()
+
+    @work
+    async def action_revert(self) -> None:
+        document = self.current
+        if document is None or not document.dirty:
+            return
+        if await self._sure(f"Throw the unsaved edits of {clean(document.entry.name, 40)} away?", "throw away"):
+            fresh = changed_on_disk(document)
+            self._take_from_disk(document, fresh if fresh is not None else document.saved)
+
+    def action_filter(self) -> None:
+        self._show_pane_of("pane-list")
+        self.query_one("#recipe-filter", Input).focus()
+
+    def action_focus_yaml(self) -> None:
+        self._show_pane_of("pane-yaml")
+        self.query_one(YamlArea).focus()
+
+    def action_focus_form(self) -> None:
+        self._show_pane_of("pane-form")
+        rows = list(self.query(FieldRow))
+        if rows:
+            rows[0].focus()
+
+    def action_focus_list(self) -> None:
+        self._show_pane_of("pane-list")
+        self.query_one(RecipeList).focus()
+
+    def _show_pane_of(self, id_: str) -> None:
+        self.show_only([pane for pane, _ in self.PANES].index(id_))
+
+    def action_back(self) -> None:
+        """From a field to its form, from the form or the text to the list."""
+        focused = self.focused
+        if isinstance(focused, Input) and isinstance(focused.parent, FieldRow):
+            focused.parent.take_back()
+        elif isinstance(focused, Input) and focused.id == "recipe-filter" and focused.value:
+            focused.value = ""
+        else:
+            self.action_focus_list()
+
+
+# ---- words -----------------------------------------------------------------------------------------------------------
+
+
+def problem_words(problem: Problem) -> str:
+    where = f"line {problem.line}: " if problem.line else ""
+    return clean(f"{where}{'.'.join(problem.path)} {problem.message}", 300)
+
+
+def before_text(document: Document, checked: Checked, ready: Preflight | None, saved: Checked | None) -> Text:
+    """The panel below form and text."""
+    text = Text()
+    if document.fresh_on_disk is not None:
+        text.append(
+            "The file changed on disk meanwhile. ^s asks which text wins, ^r takes the file's.\n", "bold yellow"
+        )
+    if checked.recipe is None:
+        for problem in checked.problems[:4]:
+            text.append(f"✗ {problem_words(problem)}\n", "bold red")
+        return text
+    if ready is None:
+        text.append("looking at data, weights, earlier runs …\n", "dim")
+    else:
+        _append_ready(text, ready)
+    if document.dirty:
+        text.append("differs from the saved recipe: ", "bold")
+        text.append(_differences(checked, saved) + "\n")
+    return text
+
+
+def _append_ready(text: Text, ready: Preflight) -> None:
+    text.append("data ", "bold")
+    text.append(clean(ready.data, 300), "" if ready.data_ok else "bold red")
+    text.append("   weights ", "bold")
+    text.append(clean(ready.weights, 300) + "\n", "" if ready.weights_ok else "bold red")
+    steps = f"{ready.steps:,}" if ready.steps is not None else "unknown"
+    pace = (
+        f"about {duration(ready.seconds)} from {shortened(ready.seconds_from, 40)}"
+        if ready.seconds
+        else "no like run yet, so no time"
+    )
+    text.append(f"steps {steps} · {pace} · ")
+    needs = f"needs about {ready.memory_needed / 1e9:.1f} GB of {ready.memory_free / 1e9:.1f} GB free"
+    text.append(needs, "" if ready.memory_needed < ready.memory_free else "bold red")
+    text.append(f"\nrun {clean(ready.run)}\n")
+
+
+def _differences(checked: Checked, saved: Checked | None) -> str:
+    if saved is None or saved.recipe is None or checked.recipe is None:
+        return "the saved text is no valid recipe"
+    found = [f"{path} {_shown(old)} → {_shown(new)}" for path, old, new in differences(saved.recipe, checked.recipe)]
+    return "  ".join(found) if found else "in comments or layout only"
+
+
+def _shown(value: Any) -> str:
+    return clean(value, 60) if isinstance(value, str) else written(value)

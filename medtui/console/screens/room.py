@@ -1,0 +1,115 @@
+"""What the four screens have in common: the frame, panes for narrow terminals, being told of the run."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import Container
+from textual.screen import Screen
+from textual.widget import Widget
+
+from medtui.client.view import RunView
+from medtui.console.status_text import Around
+from medtui.console.widgets.frame import KeyLine, PaneTabs, StatusLine, TooSmall
+
+
+class Room(Screen[None]):
+    """One of the four screens. It stays as it is while another is shown: selection, scroll and input survive."""
+
+    ROOM: ClassVar[str] = ""
+    PANES: ClassVar[tuple[tuple[str, str], ...]] = ()  # (id of the widget, title)
+    HORIZONTAL_BREAKPOINTS = [
+        (0, "-tiny-width"),
+        (60, "-narrow"),
+        (80, "-stacked"),
+        (120, "-wide"),
+    ]
+    VERTICAL_BREAKPOINTS = [(0, "-tiny-height"), (18, "-low"), (30, "-high")]
+    AUTO_FOCUS = ""
+
+    def compose(self) -> ComposeResult:
+        yield StatusLine()
+        yield PaneTabs(self.PANES)
+        with Container(id="body"):
+            yield from self.compose_body()
+        yield TooSmall()
+        yield KeyLine(self.ROOM)
+
+    def compose_body(self) -> ComposeResult:
+        raise NotImplementedError
+
+    ready = False  # every widget is there
+    view: RunView | None = None  # what was shown last, or will be
+
+    def on_mount(self) -> None:
+        self.call_after_refresh(self._become_ready)
+
+    def _become_ready(self) -> None:
+        for id_, title in self.PANES:
+            self.query_one(f"#{id_}").border_title = title
+        self._mark_pane()
+        self.ready = True
+        self.set_up()
+
+    def set_up(self) -> None:
+        """Every widget is there; called once."""
+
+    def show(self, view: RunView | None) -> None:
+        """Something about the run changed."""
+        self.view = view
+
+    def say(self, view: RunView | None, around: Around) -> None:
+        """The top line, and the line of keys when what can be done changed."""
+        if self.ready:
+            self.query_one(StatusLine).say(view, around)
+
+    def refresh_keys(self) -> None:
+        if not self.ready:
+            return
+        self.query_one(KeyLine).refresh()
+        self.query_one(TooSmall).refresh()
+
+    # ---- panes -----------------------------------------------------------------------------------------------------
+
+    @property
+    def current_pane(self) -> int:
+        return self.query_one(PaneTabs).current
+
+    def action_pane(self, by: int) -> None:
+        self.action_show_pane((self._focused_pane() + by) % len(self.PANES))
+
+    def action_show_pane(self, number: int) -> None:
+        self.show_only(number)
+        self.call_after_refresh(self._focus_in, self.PANES[self.current_pane][0])
+
+    def show_only(self, number: int) -> None:
+        """Which pane a narrow terminal shows."""
+        tabs = self.query_one(PaneTabs)
+        tabs.current = number % len(self.PANES)
+        tabs.refresh()
+        self._mark_pane()
+
+    def _focused_pane(self) -> int:
+        """The pane that has the focus, else the one that is shown."""
+        if self.focused is not None and not self.has_class("-narrow"):
+            ids = [id_ for id_, _ in self.PANES]
+            for node in self.focused.ancestors_with_self:
+                if isinstance(node, Widget) and node.id in ids:
+                    return ids.index(node.id)
+        return self.current_pane
+
+    def _mark_pane(self) -> None:
+        for number, (id_, _) in enumerate(self.PANES):
+            self.query_one(f"#{id_}").set_class(number != self.current_pane, "-behind")
+
+    def _focus_in(self, id_: str) -> None:
+        pane = self.query_one(f"#{id_}")
+        for widget in [pane, *pane.query("*")]:
+            if isinstance(widget, Widget) and widget.focusable:
+                widget.focus()
+                return
+
+    def action_back(self) -> None:
+        """Leave a field or a filter; never acts."""
+        self.set_focus(None)

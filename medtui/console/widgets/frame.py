@@ -1,0 +1,117 @@
+"""What stands around every screen: the top line, the pane tabs of narrow terminals, the key line, the excuse."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len
+from rich.style import Style
+from rich.text import Text
+from textual.widget import Widget
+
+from medtui.client.view import RunView
+from medtui.console.keymap import EVERYWHERE, Action
+from medtui.console.status_text import Around, status_line
+
+
+class StatusLine(Widget):
+    """One line; drawn again only when what it says changed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: tuple[RunView | None, Around] = (None, Around())
+        self._text = Text()
+
+    def say(self, view: RunView | None, around: Around) -> None:
+        self._said = (view, around)
+        text = status_line(view, around, self.size.width or 80)
+        if text != self._text or text.spans != self._text.spans:
+            self._text = text
+            self.refresh()
+
+    def on_resize(self) -> None:
+        self.say(*self._said)
+
+    def render(self) -> Text:
+        return self._text
+
+
+class KeyLine(Widget):
+    """The keys of this screen, as many as fit; each can be clicked."""
+
+    def __init__(self, room: str) -> None:
+        super().__init__()
+        self.room = room
+
+    def render(self) -> Text:
+        from medtui.console.app import console_of
+
+        app = console_of(self)
+        actions = [action for action in app.actions.values() if action.footer]
+        mine = [action for action in actions if action.scope == self.room]
+        everywhere = [action for action in actions if action.scope == EVERYWHERE]
+        rooms = [action for action in everywhere if action.id.startswith("go.")]
+        kill = [action for action in everywhere if action.id.startswith("run.")]
+        rest = [action for action in everywhere if action not in rooms and action not in kill]
+        return key_line([rooms, mine, kill, rest], self.size.width, enabled=app.can)
+
+
+def key_line(groups: list[list[Action]], width: int, enabled: object = None) -> Text:
+    """Groups of keys in one line. Where it gets tight, names of rooms and the screen's own go; never the kill keys."""
+    rooms, mine, kill, rest = groups
+    for short, own in ((False, len(mine)), (True, len(mine)), *((True, n) for n in range(len(mine) - 1, -1, -1))):
+        line = Text(" ")
+        for number, group in enumerate((rooms, mine[:own], kill, rest)):
+            for action in group:
+                title = "" if short and number == 0 and action.id.startswith("go.") else action.title
+                if short and len(title) > 7:
+                    title = title.split()[0]
+                on = True if enabled is None else bool(enabled(action))  # type: ignore[operator]
+                click = Style(meta={"@click": _clicked(action)})
+                line.append(action.key, Style(bold=True, dim=not on, reverse=False) + click)
+                line.append(f" {title} " if title else " ", Style(dim=not on) + click)
+            line.append(" ")
+        if cell_len(line.plain.rstrip()) <= width:
+            break
+    line.truncate(width)
+    return line
+
+
+def _clicked(action: Action) -> str:
+    return f"app.{action.action}" if action.scope == EVERYWHERE else f"screen.{action.action}"
+
+
+class PaneTabs(Widget):
+    """Below 80 columns one pane is shown; this line says which, and changes it by a click."""
+
+    def __init__(self, panes: tuple[tuple[str, str], ...]) -> None:
+        super().__init__()
+        self.panes = panes
+        self.current = 0
+
+    def render(self) -> Text:
+        line = Text(" ")
+        for number, (_, title) in enumerate(self.panes):
+            style = Style(reverse=number == self.current, bold=number == self.current)
+            line.append(f" {title} ", style + Style(meta={"@click": f"screen.show_pane({number})"}))
+            line.append(" ")
+        line.append(" [ ] change", Style(dim=True))
+        return line
+
+
+class TooSmall(Widget):
+    """Shown below 60 × 18 in place of the screen."""
+
+    def render(self) -> Text:
+        from medtui.console.app import console_of
+
+        app = console_of(self)
+        view = app.view
+        word = view.word if view is not None else "idle"
+        keys = "  ".join(
+            f"{app.actions[id_].key} {app.actions[id_].title}"
+            for id_ in ("run.pause", "run.stop", "run.abort", "run.ladder")
+        )
+        size = app.size
+        return Text(
+            f"This terminal is {size.width} × {size.height}; the screens need 60 × 18.\n\n"
+            f"{word}\n\nThese keys still work:\n{keys}  {app.actions['view.leave'].key} leave"
+        )

@@ -1,0 +1,259 @@
+"""Curves. The only module that knows plotext.
+
+plotext raises on infinities and on logarithms of what is not positive, and takes its time over many points; so every
+series is cleaned and bucketed to two points a column before it is drawn. What is not finite is marked, not hidden.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from rich.text import Text
+from textual.widget import Widget
+from textual_plotext.plot import Plot as Figure
+
+from medtui.console.theme import series_colour
+from medtui.text import number
+
+FRAME = 9  # columns that axis and labels take, about
+MINIMUM = (16, 5)  # columns, rows; below it there is only a sentence
+MARKERS = {"braille": "braille", "block": "hd", "ascii": "*"}
+
+
+@dataclass(frozen=True)
+class Series:
+    """One curve. Values may be NaN or infinite."""
+
+    name: str
+    xs: Sequence[float]
+    ys: Sequence[float]
+    colour: int  # of the series palette
+    faint: bool = False
+
+
+@dataclass(frozen=True)
+class Point:
+    """A marked point, such as the best epoch."""
+
+    x: float
+    y: float
+    sign: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """All that a plot shows. Equal drawings are drawn once."""
+
+    series: tuple[Series, ...] = ()
+    points: tuple[Point, ...] = ()
+    x_title: str = ""
+    log: bool = False
+    cursor: float | None = None  # a position on the x axis
+    empty: str = "no values yet"
+    upper: float | None = None  # of the y axis
+
+
+@dataclass(frozen=True)
+class Bucketed:
+    """What of a series is drawn."""
+
+    xs: list[float]
+    ys: list[float]
+    strange: list[float]  # x of values that are not finite, or that a logarithm cannot show
+
+
+def bucketed(xs: Sequence[float], ys: Sequence[float], columns: int, *, log: bool = False) -> Bucketed:
+    """Lowest and highest of each column, in their order; a lone point survives. O(n) with n at C speed.
+
+    On a log scale only positive values can be drawn; zeros and below count as strange.
+    """
+    n = min(len(xs), len(ys))
+    xs, ys = xs[:n], ys[:n]
+    drawable = (lambda y: y > 0 and math.isfinite(y)) if log else math.isfinite
+    if all(map(drawable, ys)):
+        strange: list[float] = []
+    else:
+        strange = [x for x, y in zip(xs, ys, strict=True) if not drawable(y)]
+        kept = [(x, y) for x, y in zip(xs, ys, strict=True) if drawable(y)]
+        xs, ys = [x for x, _ in kept], [y for _, y in kept]
+    if len(ys) <= 2 * columns:
+        return Bucketed(list(xs), list(ys), strange)
+    out_x: list[float] = []
+    out_y: list[float] = []
+    size = len(ys) / columns
+    for column in range(columns):
+        start, end = int(column * size), int((column + 1) * size)
+        part = ys[start:end]
+        low, high = min(part), max(part)
+        at_low, at_high = start + part.index(low), start + part.index(high)
+        for at in sorted({at_low, at_high}):
+            out_x.append(xs[at])
+            out_y.append(ys[at])
+    return Bucketed(out_x, out_y, strange)
+
+
+def smoothed(ys: Sequence[float], weight: float = 0.8) -> list[float]:
+    """Exponential moving average without the bias of its start; what is not finite passes through and is forgotten."""
+    found = []
+    mean = share = 0.0
+    for y in ys:
+        if math.isfinite(y):
+            mean = weight * mean + (1 - weight) * y
+            share = weight * share + (1 - weight)
+            found.append(mean / share)
+        else:
+            found.append(y)
+    return found
+
+
+def drawn(drawing: Drawing, width: int, height: int, *, dark: bool, marker: str = "braille") -> Text:
+    """The drawing as text of exactly this size."""
+    if width < MINIMUM[0] or height < MINIMUM[1]:
+        return Text("too small for a plot", style="dim")
+    parts = [(one, bucketed(one.xs, one.ys, max(4, width - FRAME), log=drawing.log)) for one in drawing.series]
+    parts = [(one, part) for one, part in parts if part.ys or part.strange]
+    if not any(part.ys for _, part in parts):
+        strange = any(part.strange for _, part in parts)
+        return Text(
+            "every value is NaN or infinite" if strange else drawing.empty, style="bold red" if strange else "dim"
+        )
+    legend = _legend(drawing, parts, dark)
+    body = _figure(drawing, parts, width, height - 1, dark=dark, marker=marker)
+    legend.truncate(width)
+    return Text("\n").join([legend, body])
+
+
+def _legend(drawing: Drawing, parts: list[tuple[Series, Bucketed]], dark: bool) -> Text:
+    line = Text(no_wrap=True)
+    for one, part in parts:
+        line.append("─ " if not one.faint else "┄ ", _rich_colour(one.colour, dark))
+        line.append(one.name)
+        if part.strange:
+            line.append(
+                f" ✗{len(part.strange)} not finite" if not drawing.log else f" ✗{len(part.strange)} not drawn",
+                "bold red",
+            )
+        line.append("  ")
+    for point in drawing.points:
+        line.append(f"{point.sign} {point.words}  ", "bold")
+    if drawing.log:
+        line.append("log  ", "dim")
+    if drawing.cursor is not None:
+        line.append(cursor_words(drawing), "reverse")
+    return line
+
+
+def cursor_words(drawing: Drawing) -> str:
+    """The values at the cursor."""
+    assert drawing.cursor is not None
+    words = [f"{drawing.x_title} {drawing.cursor:g}:"]
+    for one in drawing.series:
+        if one.faint or not one.xs:
+            continue
+        at = min(range(min(len(one.xs), len(one.ys))), key=lambda i: abs(one.xs[i] - (drawing.cursor or 0.0)))
+        words.append(f"{one.name} {number(one.ys[at])}")
+    return " ".join(words)
+
+
+def _figure(
+    drawing: Drawing, parts: list[tuple[Series, Bucketed]], width: int, height: int, *, dark: bool, marker: str
+) -> Text:
+    figure: Any = Figure()
+    figure.plotsize(width, height)
+    background = (16, 20, 24) if dark else (255, 255, 255)
+    figure.canvas_color(background)
+    figure.axes_color(background)
+    figure.ticks_color((140, 150, 160) if dark else (90, 96, 104))
+    figure.xfrequency(max(2, width // 16))
+    figure.yfrequency(max(2, min(5, height // 3)))
+    ys = [y for _, part in parts for y in part.ys]
+    low, high = min(ys), max(ys)
+    _limits(figure, drawing, low, high)
+    for one, part in parts:
+        if part.ys:
+            _draw_series(figure, one, part, dark=dark, marker=marker)
+        if part.strange:  # at the top edge, where a curve that left the scale would be
+            spots = part.strange if len(part.strange) <= width else part.strange[:: len(part.strange) // width + 1]
+            figure.scatter(list(spots), [high] * len(spots), marker="x", color=(255, 90, 80))
+    for point in drawing.points:
+        if math.isfinite(point.y) and (point.y > 0 or not drawing.log):
+            figure.scatter([point.x], [point.y], marker=point.sign, color=(240, 228, 66) if dark else (122, 92, 0))
+    if drawing.cursor is not None:
+        figure.vline(drawing.cursor, color=(150, 150, 150))
+    return _text_of(figure.build(), height)
+
+
+def _limits(figure: Any, drawing: Drawing, low: float, high: float) -> None:
+    if drawing.log:
+        figure.yscale("log")
+        if low == high:
+            figure.ylim(low / 2, high * 2)
+        return
+    if drawing.upper is not None:
+        high = max(high, min(drawing.upper, high + (high - low) * 0.1 + 1e-9))
+    if low == high:
+        pad = abs(low) * 0.1 or 1.0
+        low, high = low - pad, high + pad
+    figure.ylim(low, high)
+    xs = [x for one in drawing.series for x in (one.xs[0], one.xs[-1]) if len(one.xs)] if drawing.series else []
+    if xs and min(xs) == max(xs):
+        figure.xlim(min(xs) - 1, max(xs) + 1)
+
+
+def _draw_series(figure: Any, one: Series, part: Bucketed, *, dark: bool, marker: str) -> None:
+    colour = series_colour(one.colour, dark=dark)
+    if one.faint:
+        colour = tuple((3 * c + 2 * (16 if dark else 255)) // 5 for c in colour)  # type: ignore[assignment]
+    if len(part.ys) == 1:
+        figure.scatter(part.xs, part.ys, marker="●" if marker != "ascii" else "o", color=colour)
+        return
+    figure.plot(part.xs, part.ys, marker=MARKERS.get(marker, "braille"), color=colour)
+    for x, y in _lone(one, part):
+        figure.scatter([x], [y], marker="●" if marker != "ascii" else "o", color=colour)
+
+
+def _lone(one: Series, part: Bucketed) -> list[tuple[float, float]]:
+    """Points between two that cannot be drawn: a line would pass over them."""
+    if not part.strange:
+        return []
+    strange = set(part.strange)
+    inner = zip(one.xs, one.xs[1:], one.xs[2:], one.ys[1:], strict=False)
+    return [(x, y) for before, x, after, y in inner if before in strange and after in strange and x not in strange][
+        :200
+    ]
+
+
+def _text_of(ansi: str, height: int) -> Text:
+    return Text.from_ansi(ansi.rstrip("\n"), no_wrap=True, end="")
+
+
+def _rich_colour(colour: int, dark: bool) -> str:
+    return "bold rgb({},{},{})".format(*series_colour(colour, dark=dark))
+
+
+class Plot(Widget, can_focus=True):
+    """A drawing as large as its place."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id=id)
+        self.drawing = Drawing()
+        self._cached = lru_cache(maxsize=4)(self._draw)
+
+    def show(self, drawing: Drawing) -> None:
+        if drawing != self.drawing:
+            self.drawing = drawing
+            self._cached.cache_clear()
+            self.refresh()
+
+    def render(self) -> Text:
+        return self._cached(self.content_size.width, self.content_size.height, self.app.current_theme.dark)
+
+    def _draw(self, width: int, height: int, dark: bool) -> Text:
+        from medtui.console.capability import marks
+
+        return drawn(self.drawing, width, height, dark=dark, marker=marks())

@@ -1,0 +1,1 @@
+"""What can be known of the machine without torch: hardware, ghosts, checks."""
