@@ -292,7 +292,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
         if not self._attached_at_start:
             self._attached_at_start = True
             if message.holder_run is not None and self.watched is None:
-                self._attach_to(message.holder_run)
+                self.attach_to(message.holder_run)
 
     # ---- rooms and keys --------------------------------------------------------------------------------------------
 
@@ -357,18 +357,22 @@ class ConsoleApp(App[int], inherit_bindings=False):
         if word is None:
             self.say("There is no run to attach to yet.", severity="warning")
             return
-        self._attach_to(word)
+        self.attach_to(word)
 
-    def _attach_to(self, name: str) -> None:
+    def attach_to(self, name: str) -> bool:
+        """Watch a run of this workspace. False when that cannot be."""
         if self.busy and self.view is not None and self.view.own:
-            self.say("This console watches its own run already.")
-            return
+            if self.view.run == name:
+                return True
+            self.say("This console watches its own run; stop it or open another console.", severity="warning")
+            return False
         run = RunDirectory(self.workspace.outputs / name)
         if not run.journal.exists():
             self.say(f"Expected a run at {run.root}, found none.", severity="warning")
-            return
+            return False
         self.attach(run)
-        self.say(f"Attached to {name}.")
+        self.say(f"Watching {name}.")
+        return True
 
     def action_help(self) -> None:
         self.push_screen(Help(self.room_name, self.actions))

@@ -1,16 +1,71 @@
-"""Results: what was trained here."""
+"""Results: what was trained here, one run in detail, marked runs compared, published values beside them."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar
 
+from rich.text import Text
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import VerticalScroll
-from textual.widgets import Static
+from textual.containers import Vertical, VerticalScroll
+from textual.message import Message
+from textual.widgets import DataTable, Input, Static
 
+from engine.contract.datasets import datasets
+from engine.contract.errors import MedtuiError
+from engine.contract.recipe_file import build_recipe
+from engine.contract.run_directory import RunDirectory, read_object
+from engine.contract.yaml_reader import read_yaml
+from medtui.client.journal import replay
+from medtui.client.runs import Head, heads
+from medtui.client.state import RunState
+from medtui.client.view import RunView
 from medtui.console.keymap import bindings
+from medtui.console.live_plots import auc_drawing
+from medtui.console.matrix import read_confusion
+from medtui.console.pictures import read_samples
+from medtui.console.published import Published, published_for
+from medtui.console.recipe_store import TooLarge, read_text
+from medtui.console.results_text import Detail, body_text, head_text
 from medtui.console.screens.room import Room
+from medtui.console.widgets.plot import Plot
+from medtui.progress import started_at
+from medtui.text import UNDEFINED, clean, duration, number
+
+COLUMNS = ("", "when", "data set", "model", "epochs", "val AUC", "test AUC", "test ACC", "outcome", "took")
+SORTS: tuple[tuple[str, Callable[[Head], Any]], ...] = (
+    ("when", lambda head: head.started or ""),
+    ("data set", lambda head: head.dataset or ""),
+    ("model", lambda head: head.model or ""),
+    ("val AUC", lambda head: _known(head.validation_auc)),
+    ("test AUC", lambda head: _known(head.test_auc)),
+    ("test ACC", lambda head: _known(head.test_acc)),
+    ("outcome", lambda head: head.state),
+    ("took", lambda head: _known(head.seconds)),
+)
+
+
+def _known(value: float | None) -> float:
+    return -math.inf if value is None or math.isnan(value) else value
+
+
+class RunTable(DataTable[Text]):
+    BINDINGS: ClassVar[list[BindingType]] = bindings("table")
+
+
+class ListedRuns(Message):
+    def __init__(self, found: list[Head]) -> None:
+        super().__init__()
+        self.found = found
+
+
+class Detailed(Message):
+    def __init__(self, detail: Detail) -> None:
+        super().__init__()
+        self.detail = detail
 
 
 class Results(Room):
@@ -18,7 +73,276 @@ class Results(Room):
     PANES = (("pane-runs", "runs"), ("pane-detail", "detail"))
     BINDINGS: ClassVar[list[BindingType]] = bindings("results")
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.heads: list[Head] | None = None
+        self.marked: list[str] = []  # run names, in the order of marking
+        self.sort = 0
+        self.newest_first = True
+        self.detail: Detail | None = None
+        self._selected: str | None = None
+        self._finished: str | None = None
+
     def compose_body(self) -> ComposeResult:
-        for id_, _ in self.PANES:
-            with VerticalScroll(id=id_, classes="pane"):
-                yield Static()
+        with Vertical(id="pane-runs", classes="pane"):
+            yield Input(placeholder="/ filter", id="run-filter", compact=True)
+            yield RunTable(id="runs", cursor_type="row", zebra_stripes=False)
+        with Vertical(id="pane-detail", classes="pane"), VerticalScroll(id="detail-scroll"):
+            yield Static("reading the runs …", id="detail", markup=False)
+            yield Plot(id="detail-plot")
+            yield Static(id="detail-body", markup=False)
+
+    def set_up(self) -> None:
+        table = self.query_one(RunTable)
+        for number_, title in enumerate(COLUMNS):
+            table.add_column(Text(title), key=title or f"mark{number_}")
+        table.focus()
+        self.action_refresh_runs()
+
+    def on_screen_resume(self) -> None:
+        if self.ready:
+            self.action_refresh_runs()
+
+    def show(self, view: RunView | None) -> None:
+        super().show(view)
+        if self.ready and view is not None and view.outcome is not None and view.run != self._finished:
+            self._finished = view.run
+            self.action_refresh_runs()
+
+    @property
+    def _app(self) -> Any:
+        from medtui.console.app import console_of
+
+        return console_of(self)
+
+    # ---- the table -------------------------------------------------------------------------------------------------
+
+    @work(thread=True, exclusive=True, group="runs")
+    def action_refresh_runs(self) -> None:
+        self.post_message(ListedRuns(heads(self._app.workspace.outputs)))
+
+    def on_listed_runs(self, message: ListedRuns) -> None:
+        if message.found == self.heads:
+            return
+        self.heads = message.found
+        self.marked = [name for name in self.marked if any(head.run == name for head in message.found)]
+        self._fill()
+
+    def _shown(self) -> list[Head]:
+        wanted = self.query_one("#run-filter", Input).value.strip().lower()
+        found = [head for head in self.heads or [] if wanted in f"{head.run} {head.state} {head.model}".lower()]
+        _, key = SORTS[self.sort]
+        return sorted(found, key=key, reverse=self.newest_first)
+
+    def _fill(self) -> None:
+        table = self.query_one(RunTable)
+        selected = self._selected
+        shown = self._shown()
+        with self.prevent(DataTable.RowHighlighted):
+            table.clear()
+            for head in shown:
+                table.add_row(*self._cells(head), key=head.run)
+            for one in self._published(shown):
+                table.add_row(*_published_cells(one), key=f"published:{one.dataset}:{one.size}:{one.method}")
+        names = [head.run for head in shown]
+        order = "↓" if self.newest_first else "↑"
+        self.query_one("#pane-runs").border_title = f"runs · {len(names)} · by {SORTS[self.sort][0]} {order}"
+        if not names:
+            self._say_empty()
+            return
+        row = names.index(selected) if selected in names else 0
+        table.move_cursor(row=row, animate=False)
+        self._select(names[row])
+
+    def _say_empty(self) -> None:
+        words = "No run has that in its name; esc clears the filter." if self.heads else "There is no run here yet."
+        self.query_one("#detail", Static).update(Text(f"{words}\n1 shows the recipes; r runs the one selected."))
+        self.query_one("#detail-body", Static).update("")
+        self.query_one("#detail-plot").display = False
+
+    def _cells(self, head: Head) -> list[Text]:
+        style = {"completed": "green", "failed": "red", "crashed": "red"}.get(head.state, "yellow")
+        model = (head.model or UNDEFINED).replace("_", "-")
+        return [
+            Text("●" if head.run in self.marked else " ", "bold yellow"),
+            Text(started_at(head.started or "")[:16]),
+            Text(clean(head.dataset or UNDEFINED, 24)),
+            Text(clean(model, 20)),
+            Text(head.epochs, justify="right"),
+            Text(number(head.validation_auc), justify="right"),
+            Text(number(head.test_auc), justify="right"),
+            Text(number(head.test_acc), justify="right"),
+            Text(clean(head.state, 36), style),
+            Text(duration(head.seconds), justify="right"),
+        ]
+
+    def _published(self, shown: list[Head]) -> list[Published]:
+        found: list[Published] = []
+        for dataset, size in dict.fromkeys(_dataset_and_size(head) for head in shown):
+            found += published_for(dataset, size)
+        return found
+
+    @on(DataTable.RowHighlighted, "#runs")
+    def _highlighted(self, event: DataTable.RowHighlighted) -> None:
+        self._select(str(event.row_key.value))
+
+    @on(DataTable.RowSelected, "#runs")
+    def _opened(self) -> None:
+        self.show_only(1)
+        self.query_one("#detail-scroll").focus()
+
+    def _select(self, name: str) -> None:
+        head = self._head(name)
+        if head is None:
+            return
+        if name != self._selected or self.detail is None or self.detail.head != head:
+            self._selected = name
+            self._load(head)
+
+    def _head(self, name: str | None) -> Head | None:
+        return next((head for head in self.heads or [] if head.run == name), None)
+
+    @on(Input.Changed, "#run-filter")
+    def _filtered(self) -> None:
+        self._fill()
+
+    @on(Input.Submitted, "#run-filter")
+    def _filter_done(self) -> None:
+        self.query_one(RunTable).focus()
+
+    # ---- the detail ------------------------------------------------------------------------------------------------
+
+    @work(thread=True, exclusive=True, group="detail")
+    def _load(self, head: Head) -> None:
+        self.post_message(Detailed(load_detail(head, self._app.recipe_model)))
+
+    def on_detailed(self, message: Detailed) -> None:
+        if message.detail.head.run != self._selected:
+            return
+        self.detail = message.detail
+        self._show_detail()
+
+    def _show_detail(self) -> None:
+        detail = self.detail
+        if detail is None:
+            return
+        width = max(40, self.query_one("#detail-scroll").size.width - 3)
+        self.query_one("#detail", Static).update(head_text(detail))
+        plot = self.query_one("#detail-plot", Plot)
+        plot.display = bool(detail.state.epochs)
+        plot.show(auc_drawing(RunView(state=detail.state), "epoch"))
+        self.query_one("#detail-body", Static).update(body_text(detail, width))
+
+    def on_resize(self) -> None:
+        if self.ready:
+            self.call_after_refresh(self._show_detail)
+
+    # ---- actions ---------------------------------------------------------------------------------------------------
+
+    def action_filter(self) -> None:
+        self.show_only(0)
+        self.query_one("#run-filter", Input).focus()
+
+    def action_sort(self) -> None:
+        self.sort = (self.sort + 1) % len(SORTS)
+        self._fill()
+
+    def action_reverse(self) -> None:
+        self.newest_first = not self.newest_first
+        self._fill()
+
+    def action_mark(self) -> None:
+        table = self.query_one(RunTable)
+        head = self._head(self._selected)
+        if head is None or not table.row_count:
+            return
+        if head.run in self.marked:
+            self.marked.remove(head.run)
+        else:
+            self.marked.append(head.run)
+        table.update_cell(head.run, "mark0", self._cells(head)[0])
+        table.action_cursor_down()
+
+    def action_compare(self) -> None:
+        found = [head for name in self.marked if (head := self._head(name)) is not None]
+        if len(found) < 2:
+            self._app.say("Mark two runs or more with space, then compare them.")
+            return
+        from medtui.console.screens.compare import Compare
+
+        self.app.push_screen(Compare([load_detail(head, self._app.recipe_model) for head in found]))
+
+    def action_open_recipe(self) -> None:
+        head = self._head(self._selected)
+        if head is None:
+            return
+        from medtui.console.screens.recipes import Recipes
+
+        recipes = self._app.get_room("recipes")
+        assert isinstance(recipes, Recipes)
+        recipes.open_path(RunDirectory(head.run_dir).recipe)
+        self.app.call_later(self._app.action_room, "recipes")
+
+    def action_watch(self) -> None:
+        head = self._head(self._selected)
+        if head is not None and not self._app.attach_to(head.run):
+            return
+        self.app.call_later(self._app.action_room, "live")
+
+    def action_section(self, by: int) -> None:
+        """A screenful further in the detail; from the end back to its start."""
+        self.show_only(1)
+        scroll = self.query_one("#detail-scroll", VerticalScroll)
+        if scroll.scroll_y >= scroll.max_scroll_y:
+            scroll.scroll_home(animate=False)
+        else:
+            scroll.scroll_page_down(animate=False)
+
+    def action_back(self) -> None:
+        field = self.query_one("#run-filter", Input)
+        if field.has_focus and field.value:
+            field.value = ""
+            return
+        self.show_only(0)
+        self.query_one(RunTable).focus()
+
+
+def _published_cells(one: Published) -> list[Text]:
+    model = f"{one.method}" if one.size == 28 else f"{one.method} {one.size}"
+    values = ["", "published", one.dataset, model, "", "", number(one.auc, 3), number(one.acc, 3), "published", ""]
+    return [Text(value, "dim italic", justify="right" if at in (6, 7) else "left") for at, value in enumerate(values)]
+
+
+def _dataset_and_size(head: Head) -> tuple[str, int]:
+    """The size stands in the run's name: `breastmnist`, `breastmnist-64`."""
+    name = head.dataset or ""
+    label = head.run.split("_")[1] if head.run.count("_") >= 2 else name
+    facts = datasets().get(name)
+    sizes = facts.sizes if facts is not None else (28,)
+    return name, next((size for size in sizes if facts is not None and facts.label(size) == label), 28)
+
+
+def load_detail(head: Head, model: Any) -> Detail:
+    """Read all of a run; what cannot be read is empty."""
+    run = RunDirectory(head.run_dir)
+    try:
+        state = replay(run.journal)
+    except OSError:
+        state = RunState()
+    try:
+        text = read_text(run.recipe)
+    except (OSError, UnicodeDecodeError, TooLarge) as error:
+        text = f"cannot be read: {error}"
+    try:
+        recipe = build_recipe(read_yaml(text).values, model=model)
+    except MedtuiError:
+        recipe = None
+    return Detail(
+        head=head,
+        state=state,
+        manifest=read_object(run.manifest) or {},
+        confusion=read_confusion(run),
+        samples=read_samples(run),
+        recipe_text=text,
+        recipe=recipe,
+    )

@@ -1,0 +1,156 @@
+"""The texts of the Results screen, as functions of values."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from rich.text import Text
+
+from engine.contract.protocol import Metrics
+from engine.contract.recipe import Recipe
+from engine.contract.run_directory import RunDirectory
+from medtui.client.intervals import hanley_mcneil, wilson
+from medtui.client.runs import Head
+from medtui.client.state import RunState
+from medtui.console.live_text import class_rows, classes_text
+from medtui.console.matrix import Confusion, confusion_text
+from medtui.console.pictures import Sample, grid_text
+from medtui.console.published import SOURCE, published_for
+from medtui.text import clean, duration, number, shortened
+
+
+@dataclass(frozen=True)
+class Detail:
+    """All that is shown of one run."""
+
+    head: Head
+    state: RunState
+    manifest: dict[str, Any]
+    confusion: Confusion | None
+    samples: list[Sample]
+    recipe_text: str
+    recipe: Recipe | None
+
+    @property
+    def run(self) -> RunDirectory:
+        return RunDirectory(self.head.run_dir)
+
+
+def title(text: Text, words: str) -> None:
+    text.append(f"\n{words}\n", "bold underline")
+
+
+def head_text(detail: Detail) -> Text:
+    """Outcome and numbers."""
+    head, state = detail.head, detail.state
+    text = Text()
+    text.append(f"{clean(head.run)}  ", "bold")
+    text.append(clean(head.state), "bold green" if head.state == "completed" else "bold yellow")
+    if head.synthetic:
+        text.append("  synthetic data", "yellow")
+    best = state.summary.best_epoch or "–"
+    text.append(f"\n{clean(head.dataset or '?')}, {clean(head.model or '?')}, epochs {head.epochs}, best {best}")
+    text.append(f", {duration(head.seconds)}\n")
+    finished = state.finished
+    if finished is not None and finished.error is not None:
+        text.append(clean(f"{finished.error.message} {finished.error.hint}", 600) + "\n", "bold red")
+    if head.state == "crashed":
+        text.append("The engine ended without a last word; run.log has what it wrote.\n", "bold red")
+    for name, metrics in (("validation", state.summary.validation), ("test", state.summary.test)):
+        if metrics is not None:
+            text.append_text(_metrics(name, metrics, detail))
+    return text
+
+
+def _metrics(name: str, metrics: Metrics, detail: Detail) -> Text:
+    text = Text(f"{name:<11}", style="")
+    auc = acc = None
+    if name == "test":
+        auc, acc = intervals(detail.state)
+    text.append(
+        f"AUC {number(metrics.auc)}{_between(auc)}  ACC {number(metrics.acc)}{_between(acc)}  F1 {number(metrics.f1)}\n"
+    )
+    for metric, reason in metrics.reasons.items():
+        text.append(f"  {clean(metric, 40)}: {clean(reason, 200)}\n", "yellow")
+    return text
+
+
+def intervals(state: RunState) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
+    """95 % of test AUC (two classes only) and ACC."""
+    tested = [evaluation for evaluation in state.evaluations if evaluation.split == "test"]
+    if not tested:
+        return None, None
+    last = tested[-1]
+    acc = wilson(last.metrics.acc, last.n) if state.started is None or state.started.task != "multi_label" else None
+    supports = [row.support for row in last.per_class]
+    auc = hanley_mcneil(last.metrics.auc, supports[1], supports[0]) if len(supports) == 2 else None
+    return auc, acc
+
+
+def _between(interval: tuple[float, float] | None) -> str:
+    return f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval is not None else ""
+
+
+def published_text(detail: Detail) -> Text:
+    started = detail.state.started
+    text = Text()
+    if started is None:
+        return text
+    found = published_for(started.dataset, started.size)
+    title(text, "published for this data set and size")
+    if not found:
+        text.append("nothing is published for it\n", "dim")
+        return text
+    test = detail.state.summary.test
+    rows = [(one.method, one.auc, one.acc, False) for one in found]
+    if test is not None:
+        rows.append(("this run", test.auc, test.acc, True))
+    for method, auc, acc, ours in sorted(rows, key=lambda row: -row[1] if row[1] == row[1] else 1.0):
+        text.append(
+            f"{'▸' if ours else ' '} {method:<24} AUC {number(auc, 3)}  ACC {number(acc, 3)}\n", "bold" if ours else ""
+        )
+    text.append(f"  {SOURCE}\n", "dim")
+    return text
+
+
+def body_text(detail: Detail, width: int) -> Text:
+    """Everything below the curves."""
+    from medtui.client.view import RunView
+
+    text = Text()
+    split, rows = class_rows(RunView(state=detail.state))
+    title(text, f"per class, {split}, worst first")
+    text.append_text(classes_text(rows, width))
+    text.append("\n")
+    title(text, "confusion matrix, test")
+    text.append_text(confusion_text(detail.confusion, width))
+    text.append("\n")
+    title(text, "sample predictions")
+    text.append_text(grid_text(detail.samples, width))
+    text.append("\n")
+    text.append_text(published_text(detail))
+    title(text, "recipe")
+    text.append(_lines(detail.recipe_text) + "\n")
+    title(text, "provenance")
+    text.append_text(provenance(detail.manifest))
+    title(text, "artifacts")
+    for name, path in detail.state.summary.artifacts.items():
+        text.append(f"{clean(name, 40):<20} {clean(str(detail.head.run_dir / path), 400)}\n")
+    return text
+
+
+def _lines(text: str) -> str:
+    return "\n".join(clean(line, 300) for line in text.splitlines()[:200])
+
+
+def provenance(manifest: dict[str, Any]) -> Text:
+    """The manifest's plain values, a line each."""
+    text = Text()
+    if not manifest:
+        text.append("no manifest that can be read\n", "bold red")
+    for name, value in list(manifest.items())[:60]:
+        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        text.append(f"{clean(str(name), 40):<16} {clean(shortened(str(shown), 600), 600)}\n")
+    return text
