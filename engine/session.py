@@ -48,6 +48,7 @@ from engine.contract.run_directory import RunDirectory
 from engine.contract.workspace import Workspace
 from engine.control import Aborted, Control
 from engine.control_file import ControlFile
+from engine.diagnosis import facts
 from engine.events import EventStream, Pipe, now
 from engine.run.job import Job, JobResult
 
@@ -215,7 +216,7 @@ class Session:
         elif reply.action == "shutdown":
             self._starts.put(None)
         elif reply.action == "diagnose":
-            self.stream.emit(Diagnosis(time=now(), id=command.id, facts=_facts()))
+            self.stream.emit(Diagnosis(time=now(), id=command.id, facts=facts()))
         elif reply.action in ("pause", "resume", "stop", "abort", "checkpoint"):
             if reply.action == "abort":
                 _let_sigterm_end_us()
@@ -335,18 +336,6 @@ def _who_asked(line: bytes) -> tuple[str, str]:
         return str(values.get("id", ""))[:200], str(values.get("command", ""))[:200]
     except (ValueError, AttributeError, RecursionError):
         return "", ""
-
-
-def _facts() -> dict[str, str]:
-    facts = {"python": platform.python_version(), "platform": platform.platform(), "medtui": _version()}
-    torch: Any = sys.modules.get("torch")
-    if torch is not None:
-        facts |= {
-            "torch": torch.__version__,
-            "threads": str(torch.get_num_threads()),
-            "cuda": str(torch.cuda.is_available()).lower(),
-        }
-    return facts
 
 
 def _version() -> str:

@@ -74,14 +74,18 @@ def read_header(path: Path) -> Header:
         entries = tuple(_entry(path, name, header[name], 8 + length, size) for name in sorted(header))
     except OSError as error:
         raise CheckpointError(f"The checkpoint {path} cannot be read: {error.strerror}.", "Is it there?") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise _damaged(path, str(error)[:80] or type(error).__name__) from None
     return Header(metadata, entries)
 
 
 def _entry(path: Path, name: str, declared: Any, data: int, size: int) -> Entry:
-    shape = tuple(int(side) for side in declared["shape"])
-    start, end = (int(offset) + data for offset in declared["data_offsets"])
+    name.encode()  # a lone surrogate is no name
+    numbers = [*declared["shape"], *declared["data_offsets"]]
+    if not all(type(number) is int for number in numbers):
+        raise _damaged(path, f"{name[:60]!r} with sizes that are no whole numbers")
+    shape = tuple(declared["shape"])
+    start, end = (offset + data for offset in declared["data_offsets"])
     expected = math.prod(shape) * _ITEM_BYTES[declared["dtype"]]
     if min((0, *shape)) < 0 or not data <= start <= end <= size or end - start != expected:
         raise _damaged(path, f"{name[:60]!r} at bytes {start} to {end} of {size}")

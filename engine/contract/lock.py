@@ -34,7 +34,10 @@ class Holder:
     since: float  # Unix seconds
 
     def __str__(self) -> str:
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
+        try:
+            since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
+        except (OverflowError, ValueError, OSError):  # a damaged text is information, not the truth
+            since = "an unreadable time"
         return f"engine {self.pid} on {self.host} ({self.run or 'preparing a run'}, since {since})"
 
 
@@ -110,7 +113,7 @@ def read_holder(path: Path) -> Holder | None:
             run=None if values["run"] is None else str(values["run"]),
             since=float(values["since"]),
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
 

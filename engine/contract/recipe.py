@@ -47,6 +47,16 @@ def _printable(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_printable)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+def _no_number(value: Any) -> Any:
+    """1 == True in Python, so that a literal `true` would take it; in a recipe it is a number."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise PydanticCustomError("no_number", "a number")
+    return value
+
+
+AutoOrNot = Annotated[Literal["auto", True, False], BeforeValidator(_no_number)]
 ModelName = Annotated[Literal["resnet18_adapted", "resnet18", "mini_cnn"], BeforeValidator(same_name)]
 
 
@@ -100,7 +110,7 @@ class ModelSection(Section):
             "for 128 and 224 px; `mini_cnn`: about 100,000 parameters, for laptops."
         ),
     )
-    pretrained: Literal["auto", True, False] = setting(
+    pretrained: AutoOrNot = setting(
         "auto",
         title="Pretrained",
         help="Start from ImageNet weights; `auto` uses them when their file is there and says what it did.",
@@ -185,7 +195,7 @@ class TrainingSection(Section):
         help="Stop early after this many epochs without a better validation AUC; null never does.",
         unit="epochs",
     )
-    amp: Literal["auto", True, False] = setting(
+    amp: AutoOrNot = setting(
         "auto", title="Mixed precision", help="Automatic mixed precision; `auto` turns it on where it is faster."
     )
     compile: bool = setting(False, title="Compile", help="Run the model through torch.compile; not when reproducible.")

@@ -14,6 +14,8 @@ from engine.contract.recipe import Problem, Recipe, unknown_name
 from engine.contract.recipe_schema import fields, section_titles
 from engine.contract.yaml_reader import KeyPath, scalar, shortened, written
 
+NAMED_PROBLEMS = 20  # in one sentence; all of them stay on the error
+
 
 def build_recipe(
     values: Mapping[str, Any],
@@ -33,9 +35,11 @@ def build_recipe(
 def recipe_error(source: str, problems: list[Problem]) -> RecipeError:
     """One error that names every problem. `problems` stays on it, for a form to show beside its fields."""
     sentences = []
-    for problem in problems:
+    for problem in problems[:NAMED_PROBLEMS]:
         line = f"line {problem.line}: " if problem.line else ""
         sentences.append(f"{line}{'.'.join(problem.path)} {problem.message}".replace(":  ", ": "))
+    if len(problems) > NAMED_PROBLEMS:
+        sentences.append(f"and {len(problems) - NAMED_PROBLEMS} more")
     return RecipeError(f"{source}: " + "; ".join(sentences) + ".", "Mend it and start again.", problems)
 
 
@@ -120,10 +124,13 @@ def _shipped_folder() -> Path:
 
 def find_recipe(name: str) -> Path:
     """A recipe file by path or by a shipped recipe's name. Raises RecipeError."""
-    path = Path(name).expanduser()
     shipped = shipped_recipes()
-    if path.exists():
-        return path
+    try:
+        path = Path(name).expanduser()
+        if path.exists():
+            return path
+    except (OSError, RuntimeError, ValueError):  # too long for a file name, nobody's home, a NUL
+        path = Path("recipe")
     if name in shipped:
         return shipped[name]
     known = [*shipped, *(str(other) for other in path.parent.glob("*.y*ml"))] if path.parent.is_dir() else list(shipped)

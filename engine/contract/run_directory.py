@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import dataclass
@@ -115,8 +116,9 @@ def list_runs(outputs: Path) -> list[RunDirectory]:
 
 def find_run(outputs: Path, word: str) -> RunDirectory:
     """The run that `word` means: a directory, a name, a unique part of one, or `last`. Raises UsageError."""
-    if (Path(word) / "manifest.json").is_file():
-        return RunDirectory(Path(word).resolve())
+    with contextlib.suppress(OSError, ValueError):  # too long for a file name, or a NUL
+        if (Path(word) / "manifest.json").is_file():
+            return RunDirectory(Path(word).resolve())
     runs = list_runs(outputs)
     if not runs:
         raise UsageError(f"There is no run in {outputs} yet.", "`medtui run quickstart` makes one.")

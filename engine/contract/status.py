@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from engine.contract.protocol import (
     AnyEvent,
@@ -25,6 +25,14 @@ from engine.contract.protocol import (
 from engine.contract.run_directory import RunDirectory
 
 
+class BestEpoch(Message):
+    """An epoch that was the best when it ended."""
+
+    epoch: int
+    validation: Metrics
+    per_class: list[ClassMetrics]
+
+
 class RunSummary(Message):
     """What `show --json` prints. Paths are within the run directory; `show` makes them whole."""
 
@@ -42,6 +50,7 @@ class RunSummary(Message):
     test: Metrics | None = None
     per_class: list[ClassMetrics] = []  # of the test split, of the best epoch's validation before that
     artifacts: dict[str, str] = {}
+    bests: list[BestEpoch] = Field([], exclude=True)  # one after the other; for the fold only, not written
 
 
 def fold_summary(summary: RunSummary, event: AnyEvent) -> RunSummary:
@@ -71,14 +80,31 @@ def _started(summary: RunSummary, event: RunStarted) -> RunSummary:
         "model": event.model,
         "epochs_planned": event.epochs,
     }
-    return summary.model_copy(update=facts)
+    if event.resumed_from is None:
+        return RunSummary.model_validate(facts)
+    # a resumed run forgets what lay beyond the position it resumes from
+    kept = [best for best in summary.bests if best.epoch <= event.resumed_from.epoch]
+    return RunSummary.model_validate(facts | {"epochs_done": event.resumed_from.epoch} | _best_of(kept))
 
 
 def _epoch(summary: RunSummary, event: EpochFinished) -> RunSummary:
-    update: dict[str, Any] = {"epochs_done": event.epoch, "best_epoch": event.best_epoch}
+    update: dict[str, Any] = {"epochs_done": event.epoch}
     if event.best:
-        update |= {"validation": event.validation, "per_class": event.per_class}
+        best = BestEpoch(epoch=event.epoch, validation=event.validation, per_class=event.per_class)
+        update |= _best_of([*summary.bests, best])
     return summary.model_copy(update=update)
+
+
+def _best_of(bests: list[BestEpoch]) -> dict[str, Any]:
+    if not bests:
+        return {}
+    best = bests[-1]
+    return {
+        "bests": bests,
+        "best_epoch": best.epoch,
+        "validation": best.validation,
+        "per_class": best.per_class,
+    }
 
 
 class Status(RunSummary):

@@ -25,6 +25,8 @@ KeyPath = tuple[str, ...]  # () the recipe, (section,), (section, field)
 
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+# what YAML 1.2 does not allow in a text
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _CONSTANTS = {
     "": None,
     "~": None,
@@ -73,6 +75,11 @@ def read_yaml(text: str, source: str = "recipe") -> YamlText:
     """The values of a recipe's text. Raises RecipeError."""
     if len(text.encode()) > SIZE_LIMIT:
         raise refused(source, "expected at most 256 KiB of text", "Is it a recipe?")
+    if found := _UNPRINTABLE.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise refused(
+            source, f"line {line}: control characters are not read, found #x{ord(found[0]):02x}", "Remove it."
+        )
     reader = _Reader(source, text)
     values = reader.read()
     if values is None:

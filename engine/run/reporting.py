@@ -16,6 +16,7 @@ from engine.evaluate.metrics import Evaluated
 from engine.evaluate.score_file import ScoreFileName, write_scores
 from engine.events import now
 from engine.report.content import RunReport
+from engine.report.samples import write_samples_json
 from engine.report.tables import write_confusion_csv, write_history_csv, write_per_class_csv
 from engine.run.job import Job
 from engine.run.prepare import Prepared
@@ -37,6 +38,7 @@ def write_artifacts(job: Job, run: RunDirectory, report: RunReport, score_file: 
         ("per_class", run.metrics / "per_class.csv", write_per_class_csv),
         ("confusion", run.metrics / "confusion.csv", write_confusion_csv),
         ("scores", score_file, lambda path, report: write_scores(path, report.scores)),
+        ("samples", run.metrics / "samples.json", write_samples_json),
         ("report", run.reports / "report.xlsx", write_workbook),
         *((f"figure_{name}", run.figures / f"{name}.png", draw) for name, draw in FIGURES.items()),
     ]

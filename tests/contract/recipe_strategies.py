@@ -1,0 +1,128 @@
+"""Recipes drawn from the schema: every field by its JSON Schema, so that a new field cannot be left out.
+
+A field of a kind that stands in no branch here raises: it must be given a strategy before it can be tested.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from engine.contract.datasets import datasets
+from engine.contract.recipe_schema import FieldSpec, fields
+
+Values = dict[str, dict[str, Any]]  # section, field
+
+DESCRIBING = {"title", "description", "default", "expected", "identity", "unit"}
+BOUNDS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
+PRINTABLE = st.text(max_size=12).filter(str.isprintable)
+AWKWARD = st.sampled_from(
+    [
+        "null",
+        "~",
+        "true",
+        "off",
+        "Yes",
+        "n",
+        "1e-3",
+        "010",
+        "0x1F",
+        ".inf",
+        "a: b",
+        "# x",
+        "-",
+        "${data}/x.npz",
+        "'",
+        '"',
+        "\\",
+        "<<",
+        "=",
+        "*a",
+        "&a",
+        "!x",
+        "%",
+        "@",
+        "`",
+        "[",
+        "{",
+        "2026-11-22",
+        "12:30",
+        "1_000",
+        "Å/é-日本",
+        " ",
+        "",
+    ]
+)
+
+
+def variant_values(variant: dict[str, Any]) -> st.SearchStrategy[Any]:
+    """Valid values of one variant of a JSON Schema. Raises NotImplementedError for a kind that is unknown here."""
+    kind, rest = variant.get("type"), set(variant) - DESCRIBING - {"type"}
+    if rest == {"enum"}:
+        return st.sampled_from(variant["enum"])
+    if rest == {"const"}:
+        return st.just(variant["const"])
+    if kind == "null" and not rest:
+        return st.none()
+    if kind == "boolean" and not rest:
+        return st.booleans()
+    if kind == "integer" and rest <= {"minimum", "maximum"}:
+        return st.integers(variant.get("minimum"), variant.get("maximum"))
+    if kind == "number" and rest <= BOUNDS:
+        return st.floats(
+            variant.get("minimum", variant.get("exclusiveMinimum")),
+            variant.get("maximum", variant.get("exclusiveMaximum")),
+            exclude_min="exclusiveMinimum" in variant,
+            exclude_max="exclusiveMaximum" in variant,
+            allow_nan=False,
+            allow_infinity=False,
+        )
+    if kind == "string" and rest == {"pattern"}:
+        pattern = variant["pattern"]
+        return st.from_regex(pattern[:-1] + r"\Z" if pattern.endswith("$") else pattern, fullmatch=True)
+    if kind == "string" and not rest:
+        return AWKWARD | PRINTABLE
+    raise NotImplementedError(f"no strategy for the variant {variant}: give it one")
+
+
+def field_values(spec: FieldSpec) -> st.SearchStrategy[Any]:
+    """Values that the schema allows for a field, whatever the other fields say."""
+    if spec.path == "dataset.name":
+        return st.sampled_from(sorted(datasets()))  # the schema says text; a cross-field rule says which
+    return st.one_of([variant_values(variant) for variant in spec.variants])
+
+
+STRATEGIES = {path: field_values(spec) for path, spec in fields().items()}
+
+
+@st.composite
+def agreeing_values(draw: st.DrawFn) -> Values:
+    """Every field of a valid recipe. Values that would contradict each other are made to agree."""
+    values: Values = {}
+    for path, strategy in STRATEGIES.items():
+        section, name = path.split(".")
+        values.setdefault(section, {})[name] = draw(strategy)
+    dataset, training, augmentation = values["dataset"], values["training"], values["augmentation"]
+    facts = datasets()[dataset["name"]]
+    if facts.synthetic:
+        dataset["size"], dataset["archive"] = 28, None
+    if dataset["archive"] is None:
+        dataset["md5"] = None
+    if dataset["size"] > 64 and values["model"]["name"] == "resnet18_adapted":
+        values["model"]["name"] = "resnet18"
+    if facts.symmetry == "none":
+        augmentation["hflip"], augmentation["vflip"] = "auto", 0.0
+    images = min(facts.splits["train"], dataset["limit"] or facts.splits["train"])
+    training["batch_size"] = min(training["batch_size"], images)
+    if training["min_lr"] >= training["lr"]:
+        training["min_lr"] = training["lr"] / 2
+    if training["mixup_until"] is not None:
+        training["mixup_until"] = min(training["mixup_until"], training["epochs"])
+    if training["schedule"] == "one_cycle" or training["warmup_epochs"] >= training["epochs"]:
+        training["warmup_epochs"] = 0
+    if training["optimizer"] != "sgd" or training["momentum"] == 0:
+        training["nesterov"] = False
+    if values["runtime"]["reproducible"]:
+        training["compile"] = False
+    return values

@@ -1,0 +1,268 @@
+"""The workspace lock, against real processes: who holds it, who is refused, and when it is free again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.contract.errors import OutputError, WorkspaceLocked
+from engine.contract.lock import RETRY, WorkspaceLock, is_locked, read_holder
+
+RUN = "20261122_breastmnist_resnet18-adapted_1a2b3c"
+PATIENCE = 30  # seconds; a loaded machine may be slow to start Python
+
+# Each says one line when it has done its deed, and lives until its stdin closes.
+HOLD = """
+import sys
+from pathlib import Path
+from engine.contract.lock import WorkspaceLock
+lock = WorkspaceLock(Path(sys.argv[1]))
+lock.acquire()
+lock.describe(sys.argv[2] or None)
+print("held", flush=True)
+sys.stdin.read()
+"""
+PROBE = """
+import sys, threading
+from pathlib import Path
+from engine.contract.lock import is_locked
+threading.Thread(target=lambda: (sys.stdin.read(), __import__("os")._exit(0)), daemon=True).start()
+print("probing", flush=True)
+while True:
+    is_locked(Path(sys.argv[1]))
+"""
+SHARE = """
+import fcntl, sys, time
+file = open(sys.argv[1])
+fcntl.flock(file, fcntl.LOCK_SH)
+print("shared", flush=True)
+sys.stdin.read()
+time.sleep(0.3)
+"""
+TAKE = """
+import sys
+from pathlib import Path
+from engine.contract.errors import WorkspaceLocked
+from engine.contract.lock import WorkspaceLock
+try:
+    WorkspaceLock(Path(sys.argv[1])).acquire(patience=0)
+except WorkspaceLocked as error:
+    print(error.exit_code, error)
+else:
+    print("taken")
+"""
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    (tmp_path / "outputs").mkdir()
+    return tmp_path / "outputs" / ".medtui.lock"
+
+
+@pytest.fixture
+def start(path: Path) -> Iterator[Start]:
+    """Start a process that says when it is ready; all are gone afterwards."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(program: str, *arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", program, str(path), *arguments]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline().strip(), "the process died before it was ready"
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait(PATIENCE)
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(WorkspaceLocked) as error:
+        WorkspaceLock(path).acquire(patience=0)
+    assert error.value.exit_code == 3
+    assert error.value.hint
+    return str(error.value)
+
+
+def test_a_second_process_is_refused_and_told_who_holds(path: Path, start: Start) -> None:
+    holder = start(HOLD, RUN)
+    said = subprocess.run([sys.executable, "-c", TAKE, str(path)], capture_output=True, text=True, timeout=PATIENCE)
+    assert said.stdout.startswith("3 "), said
+    for word in (str(path.parent.parent), f"engine {holder.pid} ", socket.gethostname(), RUN):
+        assert word in said.stdout
+    assert is_locked(path)
+
+
+def test_a_holder_that_still_prepares_is_named_without_a_run(path: Path, start: Start) -> None:
+    holder = start(HOLD, "")
+    said = refusal(path)
+    assert f"engine {holder.pid} " in said
+    assert "preparing" in said
+
+
+def test_the_holder_tells_the_start_time_of_its_process(path: Path, start: Start) -> None:
+    before = time.time()
+    holder = start(HOLD, RUN)
+    told = read_holder(path)
+    assert told is not None
+    assert (told.pid, told.host, told.run) == (holder.pid, socket.gethostname(), RUN)
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    assert not boot.exists() or told.boot == boot.read_text().strip()
+    assert before - 2 <= told.started <= told.since <= time.time()  # the kernel counts in ticks, since a boot
+
+
+def test_a_killed_holder_leaves_the_workspace_free_at_once(path: Path, start: Start) -> None:
+    holder = start(HOLD, RUN)
+    holder.send_signal(signal.SIGKILL)
+    holder.wait(PATIENCE)
+    assert not is_locked(path)
+    lock = WorkspaceLock(path)
+    lock.acquire(patience=0)
+    told = read_holder(path)
+    assert told is not None
+    assert (told.pid, told.run) == (os.getpid(), None), "the text still tells of the dead"
+    lock.release()
+
+
+def test_a_released_lock_can_be_taken_again(path: Path) -> None:
+    for _ in range(3):
+        lock = WorkspaceLock(path)
+        lock.acquire(patience=0)
+        assert is_locked(path)
+        assert "is held by engine" in refusal(path)
+        lock.release()
+        assert not is_locked(path)
+
+
+def test_the_lock_file_is_never_unlinked(path: Path, start: Start) -> None:
+    """Were it unlinked, the next starter would lock another inode, and two would hold the workspace."""
+    lock = WorkspaceLock(path)
+    lock.acquire()
+    inode = path.stat().st_ino
+    lock.describe(RUN)
+    lock.release()
+    assert path.stat().st_ino == inode
+    holder = start(HOLD, RUN)
+    refusal(path)
+    holder.kill()
+    holder.wait(PATIENCE)
+    lock.acquire(patience=0)
+    lock.release()
+    assert path.stat().st_ino == inode
+
+
+def test_readers_that_probe_all_the_time_do_not_keep_a_starter_out(path: Path, start: Start) -> None:
+    path.touch()
+    start(PROBE)
+    for _ in range(3):
+        lock = WorkspaceLock(path)
+        lock.acquire(RETRY)
+        lock.release()
+
+
+def test_a_starter_waits_for_a_reader_that_is_in_the_way(path: Path, start: Start) -> None:
+    path.touch()
+    reader = start(SHARE)
+    assert "held" in refusal(path)
+    assert reader.stdin is not None
+    reader.stdin.close()  # it lets go a little later, while the starter is already trying
+    lock = WorkspaceLock(path)
+    lock.acquire(PATIENCE)
+    assert is_locked(path)
+    lock.release()
+
+
+def test_a_starter_gives_up_after_its_patience(path: Path, start: Start) -> None:
+    start(HOLD, RUN)
+    began = time.monotonic()
+    with pytest.raises(WorkspaceLocked):
+        WorkspaceLock(path).acquire(patience=0.2)
+    assert 0.2 <= time.monotonic() - began < 10
+
+
+def test_a_child_does_not_keep_the_lock(path: Path) -> None:
+    """Data loaders and compilers are spawned while the lock is held, and may outlive the engine."""
+    lock = WorkspaceLock(path)
+    lock.acquire()
+    command = [sys.executable, "-c", "import sys; print('here', flush=True); sys.stdin.read()"]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, close_fds=False)
+    try:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"here\n"
+        lock.release()
+        assert child.poll() is None
+        assert not is_locked(path)
+    finally:
+        child.communicate(timeout=PATIENCE)
+
+
+def test_a_probe_does_not_make_the_file(path: Path) -> None:
+    assert not is_locked(path)
+    assert not path.exists()
+
+
+GOOD = {"pid": 1, "started": 1.0, "boot": "b", "host": "h", "run": None, "since": 1.0}
+DAMAGED = {
+    "empty": "",
+    "half": '{"pid": 12',
+    "no UTF-8": "\xff\xfe",
+    "no object": "[1]",
+    "no pid": '{"host": "h"}',
+    "a pid that is none": json.dumps(GOOD | {"pid": "me"}),
+    "deep": "[" * 100_000,
+    "a pid without end": json.dumps(GOOD | {"pid": float("inf")}),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_text_still_refuses(path: Path, name: str) -> None:
+    """The kernel's lock is the truth, its text is information."""
+    lock = WorkspaceLock(path)
+    lock.acquire()
+    path.write_bytes(DAMAGED[name].encode("latin-1"))
+    try:
+        assert "has not said its name" in refusal(path)
+    finally:
+        lock.release()
+
+
+@pytest.mark.parametrize("since", [1e300, float("-inf"), float("nan")])
+def test_a_day_that_no_calendar_has_still_refuses(path: Path, since: float) -> None:
+    lock = WorkspaceLock(path)
+    lock.acquire()
+    path.write_text(json.dumps(GOOD | {"since": since}))
+    try:
+        assert "is held by" in refusal(path)
+    finally:
+        lock.release()
+
+
+def test_a_text_without_a_lock_does_not_refuse(path: Path) -> None:
+    path.write_text(json.dumps(GOOD | {"run": "a much longer name than the next holder has" * 9}))
+    lock = WorkspaceLock(path)
+    lock.acquire(patience=0)
+    told = read_holder(path)
+    assert told is not None
+    assert told.pid == os.getpid()
+    lock.release()
+
+
+def test_a_lock_that_cannot_be_opened_is_an_error_of_the_outputs(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"Cannot open the workspace lock .*outputs/\.medtui\.lock"):
+        WorkspaceLock(tmp_path / "outputs" / ".medtui.lock").acquire(patience=0)

@@ -1,0 +1,353 @@
+"""Recipes as files: what is written loads back, and what is wrong is refused with a sentence one can act on."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from recipe_strategies import AWKWARD, Values, agreeing_values
+
+from engine.contract.errors import RecipeError
+from engine.contract.recipe import Recipe
+from engine.contract.recipe_file import build_recipe, find_recipe, recipe_yaml, set_value, shipped_recipes
+from engine.contract.recipe_schema import fields
+from engine.contract.run_identity import recipe_hash
+from engine.contract.yaml_reader import read_yaml, read_yaml_file, written
+
+LIMIT = 256 * 1024  # bytes
+SOON = 1.0  # seconds of this process; a full machine proves nothing
+
+
+def loaded(path: Path) -> Recipe:
+    """As the commands do it."""
+    text = read_yaml_file(path)
+    return build_recipe(text.values, source=text.source, lines=text.lines)
+
+
+def refusal(path: Path) -> str:
+    """The sentence with which a file is refused."""
+    started = time.process_time()
+    with pytest.raises(RecipeError) as error:
+        loaded(path)
+    assert time.process_time() - started < SOON
+    assert error.value.exit_code == 2
+    assert error.value.hint, "a refusal says what to do next"
+    return str(error.value)
+
+
+def file_of(folder: Path, text: str | bytes) -> Path:
+    path = folder / "mine.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+# ---- there and back -----------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=80, deadline=None)
+@given(values=agreeing_values(), comments=st.booleans(), heading=st.sampled_from(["", "one", "two\nlines: [x"]))
+def test_a_written_recipe_loads_back_to_an_equal_recipe_and_hash(values: Values, comments: bool, heading: str) -> None:
+    recipe = build_recipe(values)
+    back = build_recipe(read_yaml(recipe_yaml(recipe, heading, comments=comments)).values)
+    assert back == recipe
+    assert recipe_hash(back) == recipe_hash(recipe)
+
+
+@settings(max_examples=40, deadline=None)
+@given(values=agreeing_values())
+def test_any_yaml_reader_reads_a_written_recipe_alike(values: Values) -> None:
+    assert yaml.safe_load(recipe_yaml(build_recipe(values))) == values
+
+
+def test_a_written_recipe_has_every_field_written_out() -> None:
+    in_file = yaml.safe_load(recipe_yaml(build_recipe({})))
+    assert {f"{section}.{name}" for section, entries in in_file.items() for name in entries} == set(fields())
+
+
+@settings(max_examples=300, deadline=None)
+@given(value=st.floats(allow_nan=False, allow_infinity=False) | AWKWARD | st.text().filter(str.isprintable))
+@example(value=1e-7)
+@example(value=1e16)
+@example(value=5e-324)
+@example(value=-0.0)
+@example(value="1e-3")
+@example(value="NO")
+def test_a_written_value_is_the_same_to_every_reader(value: float | str) -> None:
+    text = f"section:\n  field: {written(value)}\n"
+    other, ours = yaml.safe_load(text)["section"]["field"], read_yaml(text).values["section"]["field"]
+    assert (type(other), repr(other)) == (type(value), repr(value))
+    assert (type(ours), repr(ours)) == (type(value), repr(value))
+
+
+@pytest.mark.parametrize("value", [None, True, False, 0, -7, 10**12])
+def test_null_booleans_and_whole_numbers_are_the_same_to_every_reader(value: Any) -> None:
+    assert repr(yaml.safe_load(written(value))) == repr(value)
+    assert repr(read_yaml(f"a: {written(value)}").values["a"]) == repr(value)
+
+
+def test_every_shipped_recipe_is_valid_and_found_by_its_name() -> None:
+    assert {"quickstart", "bloodmnist", "breastmnist"} <= set(shipped_recipes())
+    for name, path in shipped_recipes().items():
+        assert find_recipe(name) == path
+        assert isinstance(loaded(path), Recipe)
+
+
+# ---- scalars ------------------------------------------------------------------------------------------------------
+
+
+def test_a_number_in_scientific_notation_is_a_number(tmp_path: Path) -> None:
+    assert loaded(file_of(tmp_path, "training:\n  lr: 1e-3\n")).training.lr == 0.001
+    assert yaml.safe_load("1e-3") == "1e-3", "the trap this guards against"
+
+
+def test_a_leading_nought_does_not_mean_octal(tmp_path: Path) -> None:
+    assert loaded(file_of(tmp_path, "training:\n  epochs: 010\n")).training.epochs == 10
+    assert yaml.safe_load("010") == 8, "the trap this guards against"
+
+
+@pytest.mark.parametrize("word", ["off", "on", "yes", "no", "y", "N"])
+def test_only_true_and_false_are_booleans(tmp_path: Path, word: str) -> None:
+    said = refusal(file_of(tmp_path, f"training:\n  nesterov: {word}\n"))
+    assert "mine.yaml: line 2: training.nesterov expected true or false" in said
+    assert repr(word) in said
+
+
+@pytest.mark.parametrize("quoted", ["'0.01'", '"0.01"'])
+def test_a_quoted_number_is_text(tmp_path: Path, quoted: str) -> None:
+    said = refusal(file_of(tmp_path, f"training:\n  lr: {quoted}\n"))
+    assert "line 2: training.lr expected a number" in said
+    assert "found the text '0.01'" in said
+
+
+def test_a_quoted_number_is_text_where_text_is_wanted(tmp_path: Path) -> None:
+    assert loaded(file_of(tmp_path, 'training:\n  init_from: "010"\n')).training.init_from == "010"
+
+
+def test_a_value_on_the_command_line_is_read_as_in_a_file() -> None:
+    assert set_value("training.lr=1e-3") == (("training", "lr"), 0.001)
+    assert set_value("training.init_from='1e-3'") == (("training", "init_from"), "1e-3")
+    with pytest.raises(RecipeError, match=r"section\.field=value"):
+        set_value("lr")
+
+
+def test_every_spelling_of_a_model_is_one_model() -> None:
+    spellings = ["ResNet-18 Adapted", "resnet18-adapted", "resnet18_adapted", "RESNET18_ADAPTED", "resnet 18 adapted"]
+    recipes = [build_recipe({"model": {"name": spelling}}) for spelling in spellings]
+    assert {recipe.model.name for recipe in recipes} == {"resnet18_adapted"}
+    assert len({recipe_hash(recipe) for recipe in recipes}) == 1
+    assert build_recipe({"model": {"name": "ResNet-18"}}).model.name == "resnet18"
+
+
+# ---- refusals -----------------------------------------------------------------------------------------------------
+
+# name: (text of the file, what the sentence must say)
+REFUSED: dict[str, tuple[str | bytes, list[str]]] = {
+    "unknown field": ("training:\n  epoch: 3\n", ["line 2", "training.epoch ", "did you mean epochs?"]),
+    "unknown section": ("trainning:\n  lr: 1\n", ["line 1", "trainning ", "did you mean training?"]),
+    "unknown data set": ("dataset:\n  name: bloodmist\n", ["line 2", "dataset.name", "did you mean bloodmnist?"]),
+    "unknown model": ("model:\n  name: resnet19\n", ["line 2", "model.name", "did you mean resnet18?"]),
+    "text for a number": ("training:\n  lr: fast\n", ["line 2", "training.lr", "a number", "'fast'"]),
+    "fraction for a whole": (
+        "training:\n  epochs: 2.5\n",
+        ["line 2", "training.epochs", "whole number", "found 2.5"],
+    ),
+    "boolean for a number": ("training:\n  lr: true\n", ["line 2", "training.lr", "a number", "found true"]),
+    "boolean for a whole": ("training:\n  seed: false\n", ["line 2", "training.seed", "a whole number", "found false"]),
+    "number for a boolean": ("training:\n  nesterov: 1\n", ["line 2", "training.nesterov", "true or false", "found 1"]),
+    "number for a choice": (
+        "model:\n  pretrained: 1\n",
+        ["line 2", "model.pretrained", "auto or true", "found 1"],
+    ),
+    "null for a number": ("training:\n  lr:\n", ["line 2", "training.lr", "a number", "found nothing"]),
+    "number for a text": ("training:\n  init_from: 12\n", ["line 2", "training.init_from", "text or null", "found 12"]),
+    "list for a number": ("training:\n  lr: [1]\n", ["line 2", "training.lr", "a number", "found [1]"]),
+    "section that is a list": ("training: [1]\n", ["line 1", "training", "fields", "found [1]"]),
+    "section that is empty": ("training:\n", ["line 1", "training", "fields"]),
+    "below the range": ("training:\n  epochs: 0\n", ["line 2", "training.epochs", "from 1", "found 0"]),
+    "above the range": ("model:\n  dropout: 1.0\n", ["line 2", "model.dropout", "below 1", "found 1.0"]),
+    "no such choice": ("dataset:\n  size: 32\n", ["line 2", "dataset.size", "28 or 64 or 128 or 224", "found 32"]),
+    "no such device": ("runtime:\n  device: cuda:x\n", ["line 2", "runtime.device", "cuda:N", "'cuda:x'"]),
+    "not a number": ("training:\n  lr: .nan\n", ["line 2", "training.lr", "a number", "found nan"]),
+    "infinity": ("training:\n  clip_norm: .inf\n", ["line 2", "training.clip_norm", "a number", "found inf"]),
+    "too great for a float": ("training:\n  clip_norm: 1e999\n", ["line 2", "training.clip_norm", "found inf"]),
+    "a number of 5000 digits": ("training:\n  epochs: " + "9" * 5000, ["line 2", "training.epochs", "whole number"]),
+    "duplicate field": ("training:\n  lr: 1\n  lr: 2\n", ["line 3", "training.lr", "twice"]),
+    "duplicate section": ("model: {}\ntraining: {}\nmodel: {}\n", ["line 3", "model", "twice"]),
+    "anchor": ("training: &a\n  lr: 1\n", ["line 1", "anchors and aliases"]),
+    "alias": ("training:\n  lr: *a\n", ["line 2", "anchors and aliases"]),
+    "merge key": ("training:\n  <<: {lr: 1}\n", ["line 2", "merge keys"]),
+    "tag": ("training: !!python/object:os.system {}\n", ["line 1", "tags are not read", "python/object:os.system"]),
+    "tag on a scalar": ("training:\n  lr: !!float 1\n", ["line 2", "tags are not read", "float"]),
+    "tag of one's own": ("training:\n  lr: !include x\n", ["line 2", "tags are not read", "!include"]),
+    "empty": ("", ["expected a recipe", "empty"]),
+    "only comments": ("# nothing yet\n", ["expected a recipe", "empty"]),
+    "list": ("- training\n", ["sections such as `training:`", "a list"]),
+    "only text": ("bloodmnist\n", ["sections such as `training:`", "bloodmnist"]),
+    "two documents": ("model: {}\n---\nmodel: {}\n", ["line 2", "one document", "second"]),
+    "control character": ("training:\n  init_from: a\x07b\n", ["line 2", "control characters", "#x0007"]),
+    "escape sequence": ("training:\n  init_from: a\x1b[2Jb\n", ["line 2", "control characters", "#x001b"]),
+    "written control character": (
+        'training:\n  init_from: "a\\e[2Jb"\n',
+        ["line 2", "training.init_from", "control characters"],
+    ),
+    "not UTF-8": (b"training:\n  lr: \xff\xfe\n", ["UTF-8", "byte 16"]),
+    "UTF-16": ("training: {}\n".encode("utf-16"), ["UTF-8", "byte 0"]),
+    "not closed": ("training: [1\n", ["line 2", "not YAML"]),
+    "tab": ("training:\n\tlr: 1\n", ["line 2", "not YAML"]),
+    "nested lists": ("training: " + "[" * 50_000, ["line 1", "nested deeper"]),
+    "nested mappings": ("training: " + "{a: " * 50_000, ["line 1", "nested deeper"]),
+    "nested blocks": ("- " * 50_000, ["line 1", "nested deeper"]),
+    "key that is a list": ("? [a]\n: b\n", ["line 1", "a name as key"]),
+    "min_lr not below lr": (
+        "training:\n  lr: 0.01\n  min_lr: 0.01\n",
+        ["line 3", "training.min_lr", "below lr (0.01)", "write `min_lr: "],
+    ),
+    "mixup_until above epochs": (
+        "training:\n  mixup_until: 9\n  epochs: 8\n",
+        ["line 2", "training.mixup_until", "epochs (8)", "found 9", "write `mixup_until: 8`"],
+    ),
+    "warm-up as long as the run": (
+        "training:\n  epochs: 10\n  warmup_epochs: 10\n",
+        ["line 3", "training.warmup_epochs", "below epochs (10)", "write `warmup_epochs: "],
+    ),
+    "warm-up twice": (
+        "training:\n  schedule: one_cycle\n  warmup_epochs: 1\n",
+        ["line 3", "training.warmup_epochs", "one_cycle", "write `warmup_epochs: 0`"],
+    ),
+    "nesterov without momentum": (
+        "training:\n  momentum: 0\n  nesterov: true\n",
+        ["line 3", "training.nesterov", "momentum", "write `nesterov: false`"],
+    ),
+    "compiled and reproducible": (
+        "training:\n  compile: true\nruntime:\n  reproducible: true\n",
+        ["line 2", "training.compile", "write `compile: false`"],
+    ),
+    "hflip of organs": (
+        "dataset:\n  name: organamnist\naugmentation:\n  hflip: 0.5\n",
+        ["line 4", "augmentation.hflip", "organamnist", "left from right", "write `hflip: 0`"],
+    ),
+    "vflip of organs": (
+        "dataset:\n  name: organsmnist\naugmentation:\n  vflip: 0.1\n",
+        ["line 4", "augmentation.vflip", "organsmnist", "write `vflip: 0`"],
+    ),
+    "small-image model on large images": (
+        "dataset:\n  size: 128\nmodel:\n  name: resnet18_adapted\n",
+        ["line 4", "model.name", "64 px", "found 128", "write `name: resnet18`"],
+    ),
+    "batch larger than the split": (  # breastmnist has 546 training images
+        "dataset:\n  name: breastmnist\ntraining:\n  batch_size: 547\n",
+        ["line 4", "training.batch_size", "546", "found 547", "write `batch_size: 546`"],
+    ),
+    "batch larger than the limit": (
+        "dataset:\n  limit: 10\ntraining:\n  batch_size: 11\n",
+        ["line 4", "training.batch_size", "10 training images", "found 11"],
+    ),
+    "cells of another size": ("dataset:\n  name: cells\n  size: 64\n", ["line 3", "dataset.size", "28 px", "found 64"]),
+    "MD5 without an archive": ("dataset:\n  md5: '" + "0" * 32 + "'\n", ["line 2", "dataset.md5", "archive"]),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_recipe_is_refused_with_a_sentence_that_says_where_and_what(tmp_path: Path, name: str) -> None:
+    text, words = REFUSED[name]
+    path = file_of(tmp_path, text)
+    said = refusal(path)
+    for word in [str(path), *words]:
+        assert word in said, said
+
+
+def test_a_directory_is_refused(tmp_path: Path) -> None:
+    said = refusal(tmp_path)
+    assert str(tmp_path) in said
+    assert "found a directory" in said
+
+
+def test_a_file_larger_than_256_kib_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "huge.yaml"
+    path.write_bytes(b"# a recipe?\n")
+    with path.open("r+b") as file:
+        file.truncate(1 << 34)  # sparse; to read it would take far longer
+    said = refusal(path)
+    assert str(path) in said
+    assert "at most 256 KiB" in said
+
+
+def test_256_kib_may_be_a_recipe_and_a_byte_more_may_not(tmp_path: Path) -> None:
+    text = "training:\n  lr: 0.5\n#"
+    assert loaded(file_of(tmp_path, text + "x" * (LIMIT - len(text)))).training.lr == 0.5
+    assert "at most 256 KiB" in refusal(file_of(tmp_path, text + "x" * (LIMIT - len(text) + 1)))
+
+
+def test_a_billion_laughs_are_refused_at_once(tmp_path: Path) -> None:
+    laughs = ["a0: &a0 [lol]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+    assert "line 1: anchors and aliases" in refusal(file_of(tmp_path, "\n".join(laughs)))
+
+
+def test_every_problem_is_named_at_once(tmp_path: Path) -> None:
+    text = "dataset:\n  size: 32\ntraining:\n  lr: fast\n  epochs: 0\n  epohcs: 3\nrunntime: {}\n"
+    path = file_of(tmp_path, text)
+    said = refusal(path)
+    for line, field in [(2, "dataset.size"), (4, "training.lr"), (5, "training.epochs"), (6, "training.epohcs")]:
+        assert f"line {line}: {field} " in said
+    assert "line 7: runntime " in said
+    with pytest.raises(RecipeError) as error:
+        loaded(path)
+    assert {problem.line for problem in error.value.problems} == {2, 4, 5, 6, 7}
+
+
+def test_every_contradiction_is_named_at_once(tmp_path: Path) -> None:
+    text = (
+        "dataset:\n  name: organcmnist\naugmentation: {hflip: 1, vflip: 1}\ntraining:\n  min_lr: 1\n  mixup_until: 99\n"
+    )
+    said = refusal(file_of(tmp_path, text))
+    for field in ("augmentation.hflip", "augmentation.vflip", "training.min_lr", "training.mixup_until"):
+        assert f"{field} " in said
+
+
+def test_what_a_contradiction_tells_to_write_is_then_accepted(tmp_path: Path) -> None:
+    said = refusal(file_of(tmp_path, "training:\n  lr: 1e-3\n  min_lr: 0.01\n"))
+    remedy = said.split("write `")[1].split("`")[0]
+    assert loaded(file_of(tmp_path, f"training:\n  lr: 1e-3\n  {remedy}\n")).training.min_lr < 1e-3
+
+
+@settings(max_examples=150, deadline=None)
+@given(text=st.text(st.characters(codec="utf-8"), max_size=60) | st.text("ab:-[]{}#&*!|>'\"%@`?, \n\t.0", max_size=40))
+def test_no_text_does_anything_but_load_or_be_refused(text: str) -> None:
+    try:
+        recipe = build_recipe(read_yaml(text).values)
+    except RecipeError as error:
+        assert str(error)
+    else:
+        assert isinstance(recipe, Recipe)
+
+
+# ---- finding a recipe ---------------------------------------------------------------------------------------------
+
+
+def test_a_missing_file_offers_the_nearest_shipped_recipe() -> None:
+    with pytest.raises(RecipeError, match=r"no recipe.*'quikstart'.*did you mean quickstart\?"):
+        find_recipe("quikstart")
+
+
+def test_a_missing_file_offers_the_nearest_file_beside_it(tmp_path: Path) -> None:
+    file_of(tmp_path, "model: {}\n")
+    with pytest.raises(RecipeError) as error:
+        find_recipe(str(tmp_path / "mien.yaml"))
+    assert f"did you mean {tmp_path / 'mine.yaml'}?" in str(error.value)
+
+
+def test_a_file_in_this_folder_wins_over_a_shipped_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "quickstart").write_text("model: {}\n")
+    assert find_recipe("quickstart").resolve() == tmp_path / "quickstart"
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "~nobody.knows/x.yaml", "a\0b"])
+def test_a_name_that_can_be_no_file_is_refused_like_any_other(name: str) -> None:
+    with pytest.raises(RecipeError, match="no recipe"):
+        find_recipe(name)

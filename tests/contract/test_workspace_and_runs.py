@@ -1,0 +1,350 @@
+"""Where runs lie: the workspace, run directories that are never overwritten, and the words that find them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from engine.contract.errors import OutputError, UsageError
+from engine.contract.files import write_text, written_whole
+from engine.contract.run_directory import find_run, list_runs, make_run_directory, read_object
+from engine.contract.workspace import Workspace, find_workspace
+
+NAME = "20261122_breastmnist_resnet18-adapted_1a2b3c"
+
+
+@pytest.fixture(autouse=True)
+def outside_a_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("IN_DOCKER", raising=False)
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def run_of(outputs: Path, name: str, started: str) -> Path:
+    folder = outputs / name
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text(json.dumps({"started": started}))
+    return folder
+
+
+# ---- the workspace ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("marker", [".git", "README.md"])
+def test_the_workspace_is_the_nearest_marked_folder_upward(tmp_path: Path, marker: str) -> None:
+    (tmp_path / "README.md").touch()
+    root = tmp_path / "project"
+    deep = root / "a" / "b"
+    deep.mkdir(parents=True)
+    (root / marker).touch()
+    assert find_workspace(start=deep).root == root.resolve()
+    assert find_workspace(start=root).root == root.resolve()
+
+
+def test_without_a_marker_the_workspace_is_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    marked = [folder for folder in tmp_path.parents if (folder / ".git").exists() or (folder / "README.md").exists()]
+    if marked:
+        pytest.skip(f"the temporary folder lies in a marked one: {marked[0]}")
+    monkeypatch.chdir(tmp_path)
+    assert find_workspace().root == tmp_path.resolve()
+
+
+def test_a_given_workspace_wins_over_markers_and_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    marked = tmp_path / "marked"
+    marked.mkdir()
+    (marked / ".git").mkdir()
+    given = tmp_path / "given"
+    given.mkdir()
+    monkeypatch.setenv("IN_DOCKER", "TRUE")
+    assert find_workspace(given, start=marked).root == given.resolve()
+
+
+@pytest.mark.parametrize("kind", ["missing", "a file"])
+def test_a_given_workspace_must_be_a_folder(tmp_path: Path, kind: str) -> None:
+    given = tmp_path / "given"
+    if kind == "a file":
+        given.touch()
+    with pytest.raises(UsageError, match=re.escape(str(given))):
+        find_workspace(given)
+
+
+def test_in_the_container_the_workspace_is_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".git").mkdir()
+    monkeypatch.setenv("IN_DOCKER", "TRUE")
+    assert find_workspace(start=tmp_path).root == Path("/app")
+    monkeypatch.setenv("IN_DOCKER", "FALSE")
+    assert find_workspace(start=tmp_path).root == tmp_path.resolve()
+
+
+def test_runs_and_lock_lie_in_outputs(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    assert workspace.make_outputs() == workspace.make_outputs() == tmp_path / "outputs"
+    assert (tmp_path / "outputs").is_dir()
+    assert workspace.lock_file == tmp_path / "outputs" / ".medtui.lock"
+
+
+def test_outputs_that_are_a_file_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "outputs").write_text("mine")
+    with pytest.raises(OutputError, match=r"Expected a folder.*outputs, found a file") as error:
+        Workspace(tmp_path).make_outputs()
+    assert error.value.exit_code == 2
+    assert (tmp_path / "outputs").read_text() == "mine"
+
+
+def test_outputs_under_a_file_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "workspace").touch()
+    with pytest.raises(OutputError, match=str(tmp_path / "workspace" / "outputs")):
+        Workspace(tmp_path / "workspace").make_outputs()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere: permissions prove nothing")
+@pytest.mark.parametrize("existing", [True, False])
+def test_outputs_that_cannot_be_written_are_refused(tmp_path: Path, existing: bool) -> None:
+    workspace = Workspace(tmp_path / "workspace")
+    workspace.outputs.mkdir(parents=True) if existing else workspace.root.mkdir()
+    closed = workspace.outputs if existing else workspace.root
+    closed.chmod(0o500)
+    try:
+        with pytest.raises(OutputError, match="outputs"):
+            workspace.make_outputs()
+    finally:
+        closed.chmod(0o700)
+
+
+# ---- run directories ----------------------------------------------------------------------------------------------
+
+
+def test_a_second_run_of_the_same_name_overwrites_nothing(tmp_path: Path) -> None:
+    first = make_run_directory(tmp_path, NAME)
+    (first.root / "manifest.json").write_text("first")
+    names = [make_run_directory(tmp_path, NAME).name for _ in range(3)]
+    assert names == [f"{NAME}_2", f"{NAME}_3", f"{NAME}_4"]
+    assert first.manifest.read_text() == "first"
+
+
+def test_a_file_in_the_way_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_text("mine")
+    assert make_run_directory(tmp_path, NAME).name == f"{NAME}_2"
+    assert (tmp_path / NAME).read_text() == "mine"
+
+
+def test_runs_that_start_at_once_get_a_directory_each(tmp_path: Path) -> None:
+    together = threading.Barrier(8)
+
+    def make() -> str:
+        together.wait(10)
+        return make_run_directory(tmp_path, NAME).name
+
+    with ThreadPoolExecutor(8) as pool:
+        names = [future.result() for future in [pool.submit(make) for _ in range(8)]]
+    assert sorted(names) == sorted([NAME, *(f"{NAME}_{number}" for number in range(2, 9))])
+
+
+def test_a_run_directory_has_its_rooms_and_a_private_control_file(tmp_path: Path) -> None:
+    run = make_run_directory(tmp_path, NAME)
+    folders = {entry.name for entry in run.root.iterdir() if entry.is_dir()}
+    assert folders == {"checkpoints", "metrics", "reports", "figures", "evaluations"}
+    assert run.control.name == "control.jsonl"
+    assert run.control.stat().st_mode & 0o777 == 0o600
+    assert run.within(run.best) == "checkpoints/best.safetensors"
+
+
+def test_a_run_directory_that_cannot_be_made_is_an_error_of_the_outputs(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=re.escape(str(tmp_path / "missing" / NAME))):
+        make_run_directory(tmp_path / "missing", NAME)
+
+
+# ---- finding a run ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> Path:
+    """Three runs; the one that sorts last by name started first."""
+    outputs = tmp_path / "outputs"
+    run_of(outputs, "20261123_breastmnist_mini-cnn_aaaaaa", "2026-11-22T23:30:00.000+00:00")
+    run_of(outputs, "20261122_bloodmnist_mini-cnn_bbbbbb", "2026-11-22T23:40:00.000+00:00")
+    run_of(outputs, "20261122_bloodmnist_mini-cnn_bbbbbb_2", "2026-11-22T23:35:00.000+00:00")
+    return outputs
+
+
+def test_runs_are_in_the_order_they_started_whatever_their_names(outputs: Path) -> None:
+    assert [run.name for run in list_runs(outputs)] == [
+        "20261123_breastmnist_mini-cnn_aaaaaa",
+        "20261122_bloodmnist_mini-cnn_bbbbbb_2",
+        "20261122_bloodmnist_mini-cnn_bbbbbb",
+    ]
+
+
+def test_last_is_the_run_that_started_last(outputs: Path) -> None:
+    assert find_run(outputs, "last").name == "20261122_bloodmnist_mini-cnn_bbbbbb"
+
+
+def test_a_run_is_found_by_its_path(outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = run_of(tmp_path / "archive", "old_run", "2020-01-01T00:00:00.000+00:00")
+    assert find_run(outputs, str(elsewhere)).root == elsewhere.resolve()
+    monkeypatch.chdir(tmp_path)
+    assert find_run(outputs, "archive/old_run").root == elsewhere.resolve()
+    monkeypatch.chdir(elsewhere)
+    assert find_run(outputs, ".").root == elsewhere.resolve()
+
+
+def test_a_run_is_found_by_its_name_even_where_others_contain_it(outputs: Path) -> None:
+    name = "20261122_bloodmnist_mini-cnn_bbbbbb"
+    assert find_run(outputs, name).root == outputs / name
+
+
+@pytest.mark.parametrize("part", ["breast", "aaaaaa", "20261123"])
+def test_a_run_is_found_by_a_part_that_only_its_name_has(outputs: Path, part: str) -> None:
+    assert find_run(outputs, part).name == "20261123_breastmnist_mini-cnn_aaaaaa"
+
+
+def test_a_part_of_several_names_is_refused_and_they_are_named(outputs: Path) -> None:
+    with pytest.raises(UsageError, match=r"2 runs have 'bbbbbb'") as error:
+        find_run(outputs, "bbbbbb")
+    for run in ("20261122_bloodmnist_mini-cnn_bbbbbb", "20261122_bloodmnist_mini-cnn_bbbbbb_2"):
+        assert run in str(error.value)
+    assert error.value.exit_code == 2
+
+
+def test_an_unknown_run_is_refused_and_the_nearest_offered(outputs: Path) -> None:
+    with pytest.raises(UsageError, match=r"no run named '20261123_breastmnist_mini-cnn_aaaaab'.*_aaaaaa\?"):
+        find_run(outputs, "20261123_breastmnist_mini-cnn_aaaaab")
+
+
+@pytest.mark.parametrize("word", ["x" * 300, "a\0b", "no/such/run"])
+def test_a_word_that_can_be_no_run_is_refused_like_any_other(outputs: Path, word: str) -> None:
+    with pytest.raises(UsageError, match="no run"):
+        find_run(outputs, word)
+
+
+@pytest.mark.parametrize("word", ["last", "breast"])
+def test_a_workspace_without_runs_says_so(tmp_path: Path, word: str) -> None:
+    (tmp_path / "outputs").mkdir()
+    for outputs in (tmp_path / "outputs", tmp_path / "missing"):
+        assert list_runs(outputs) == []
+        with pytest.raises(UsageError, match="There is no run in"):
+            find_run(outputs, word)
+
+
+DAMAGED = {
+    "empty": b"",
+    "half": b'{"started": "2026-',
+    "no object": b"[]",
+    "no UTF-8": b'{"started": "\xff"}',
+    "deep": b"[" * 100_000,
+    "long number": b"9" * 5000,
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_manifest_is_passed_over(outputs: Path, name: str) -> None:
+    before = list_runs(outputs)
+    (run_of(outputs, "damaged", "") / "manifest.json").write_bytes(DAMAGED[name])
+    assert read_object(outputs / "damaged" / "manifest.json") is None
+    assert list_runs(outputs) == before
+
+
+def test_what_is_no_run_is_passed_over(outputs: Path) -> None:
+    before = list_runs(outputs)
+    (outputs / ".medtui.lock").touch()
+    (outputs / "notes.txt").touch()
+    (outputs / "made_but_not_begun").mkdir()
+    (outputs / "manifest_is_a_folder" / "manifest.json").mkdir(parents=True)
+    (outputs / "gone").symlink_to(outputs / "nowhere")
+    assert list_runs(outputs) == before
+
+
+def test_a_manifest_too_large_to_be_one_is_passed_over(outputs: Path) -> None:
+    folder = run_of(outputs, "huge", "")
+    with (folder / "manifest.json").open("r+b") as file:
+        file.truncate(1 << 34)  # sparse
+    assert "huge" not in [run.name for run in list_runs(outputs)]
+
+
+# ---- files that are whole or not there ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_file_is_there_when_the_block_has_ended_well(tmp_path: Path, durable: bool) -> None:
+    path = tmp_path / "status.json"
+    path.write_text("old")
+    with written_whole(path, durable=durable) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert names_in(tmp_path) == ["status.json"]
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt, OSError])
+def test_a_block_that_raises_leaves_the_old_file_and_nothing_else(tmp_path: Path, error: type[BaseException]) -> None:
+    path = tmp_path / "status.json"
+    path.write_text("old")
+
+    def write_badly() -> None:
+        with written_whole(path) as temporary:
+            temporary.write_text("ne")
+            raise error
+
+    with pytest.raises(error):
+        write_badly()
+    assert path.read_text() == "old"
+    assert names_in(tmp_path) == ["status.json"]
+
+
+def test_a_block_that_raises_makes_no_file(tmp_path: Path) -> None:
+    with pytest.raises(UnicodeEncodeError):
+        write_text(tmp_path / "notes.txt", "\ud800")
+    assert names_in(tmp_path) == []
+
+
+def test_a_file_that_cannot_be_replaced_leaves_no_temporary(tmp_path: Path) -> None:
+    (tmp_path / "status.json").mkdir()
+    with pytest.raises(OSError):
+        write_text(tmp_path / "status.json", "new")
+    assert names_in(tmp_path) == ["status.json"]
+
+
+def test_a_kill_in_the_middle_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "status.json"
+    path.write_text("old and whole")
+    program = (
+        "import sys; from pathlib import Path; from engine.contract.files import written_whole\n"
+        "with written_whole(Path(sys.argv[1])) as temporary, temporary.open('w') as file:\n"
+        "    file.write('new'); file.flush(); print('half', flush=True); sys.stdin.read()\n"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", program, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == b"half\n"
+    writer.kill()
+    writer.communicate(timeout=30)
+    assert path.read_text() == "old and whole"
+    write_text(path, "newer")
+    assert path.read_text() == "newer"
+
+
+def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
+    """`status.json` is read by others while it is replaced."""
+    path = tmp_path / "status.json"
+    old, new = "a" * 200_000, "b" * 200_000
+    write_text(path, old, durable=False)
+
+    def write() -> None:
+        for turn in range(60):
+            write_text(path, old if turn % 2 else new, durable=False)
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        while not writing.done():
+            assert path.read_text() in (old, new)
+        writing.result()
+    assert path.read_text() == old
