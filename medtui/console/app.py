@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -97,6 +98,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
         self.readonly = readonly
         self.recipe_model = model
         self.watched: Watched | None = None
+        self.today = date.today  # tests have a day of their own
         self.around = Around(readonly=readonly)
         self._keep_warm = warm and not readonly
         self._make_engine = make_engine or (lambda app: OwnEngine(app.workspace))

@@ -78,7 +78,7 @@ class Live(Room):
     def show(self, view: RunView | None) -> None:
         """Epochs, phases and messages at once; snapshots wait for the pulse."""
         before, self.view = self.view, view
-        if not self.ready:
+        if not self.alive:
             return
         self.set_class(view is None or not view.asked_to_start, "-empty")
         if view is None:
@@ -89,12 +89,14 @@ class Live(Room):
             self._show_log()
 
     def _pulse(self) -> None:
-        if self.is_current and self.view is not None and self.view.active:
+        if self.alive and self.is_current and self.view is not None and self.view.active:
             self._show_progress()
             if time.monotonic() - self._drawn_at >= DRAW_EVERY:
                 self._show_plots()
 
     def _refresh_all(self) -> None:
+        if not self.alive:
+            return
         self._show_plots()
         self._show_classes()
         self._show_progress()

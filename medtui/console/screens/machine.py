@@ -1,16 +1,75 @@
-"""Machine: hardware, who holds the workspace, diagnostics."""
+"""Machine: hardware over the last minutes, who holds the workspace, leftover engines, diagnostics."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
+from rich.text import Text
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import VerticalScroll
-from textual.widgets import Static
+from textual.containers import Vertical, VerticalScroll
+from textual.message import Message
+from textual.widgets import DataTable, Static
+from textual.worker import get_current_worker
 
+from engine.contract.lock import Holder, is_locked, read_holder
+from engine.contract.process_identity import ProcessIdentity
+from medtui.client.diagnose import diagnose
 from medtui.console.keymap import bindings
+from medtui.console.live_text import sparkline
+from medtui.console.screens.dialogs import Question
 from medtui.console.screens.room import Room
+from medtui.machine.checks import Check, run_checks
+from medtui.machine.cluster import scheduler
+from medtui.machine.ghosts import Ghost, end, ghosts
+from medtui.machine.hardware import Hardware, look
+from medtui.text import clean, duration
+
+LOOK_EVERY = 1.0  # seconds
+GHOSTS_EVERY = 5.0  # seconds
+KEPT = 180  # looks
+MARKS = {"pass": ("✓", "green"), "warn": ("!", "bold yellow"), "fail": ("✗", "bold red")}
+
+
+@dataclass(frozen=True)
+class WorkspaceState:
+    root: str
+    locked: bool
+    holder: Holder | None
+    holder_lives: bool | None
+    ghosts: tuple[Ghost, ...]
+    scheduler: str | None
+
+
+class Looked(Message):
+    def __init__(self, hardware: Hardware) -> None:
+        super().__init__()
+        self.hardware = hardware
+
+
+class LookedAtWorkspace(Message):
+    def __init__(self, state: WorkspaceState) -> None:
+        super().__init__()
+        self.state = state
+
+
+class Checks(Message):
+    def __init__(self, checks: list[Check]) -> None:
+        super().__init__()
+        self.checks = checks
+
+
+class Said(Message):
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self.words = words
+
+
+class GhostTable(DataTable[Text]):
+    BINDINGS: ClassVar[list[BindingType]] = bindings("table")
 
 
 class Machine(Room):
@@ -18,7 +77,186 @@ class Machine(Room):
     PANES = (("pane-hardware", "hardware"), ("pane-lock", "workspace"), ("pane-checks", "diagnostics"))
     BINDINGS: ClassVar[list[BindingType]] = bindings("machine")
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.past: deque[Hardware] = deque(maxlen=KEPT)
+        self.state: WorkspaceState | None = None
+        self.checks: list[Check] | None = None
+        self.look = look  # tests put a machine of their own here
+        self.diagnose = diagnose
+
     def compose_body(self) -> ComposeResult:
-        for id_, _ in self.PANES:
-            with VerticalScroll(id=id_, classes="pane"):
-                yield Static()
+        with VerticalScroll(id="pane-hardware", classes="pane"):
+            yield Static("looking …", id="hardware", markup=False)
+        with Vertical(id="pane-lock", classes="pane"):
+            yield Static("looking …", id="workspace-state", markup=False)
+            yield GhostTable(id="ghosts", cursor_type="row")
+        with VerticalScroll(id="pane-checks", classes="pane"):
+            yield Static("asking the engine …", id="checks", markup=False)
+
+    def set_up(self) -> None:
+        table = self.query_one(GhostTable)
+        for title in ("pid", "age", "memory"):
+            table.add_column(Text(title), key=title)
+        table.display = False
+        self.set_interval(LOOK_EVERY, self._look)
+        self.set_interval(GHOSTS_EVERY, self._look_at_workspace)
+        self._look()
+        self._look_at_workspace()
+        self.action_refresh_checks()
+
+    @property
+    def _app(self) -> Any:
+        from medtui.console.app import console_of
+
+        return console_of(self)
+
+    # ---- looks: workers that post ----------------------------------------------------------------------------------
+
+    @work(thread=True, exclusive=True, group="look")
+    def _look(self) -> None:
+        if self.is_current or not self.past:
+            self.post_message(Looked(self.look(self._app.workspace.root)))
+
+    @work(thread=True, exclusive=True, group="workspace")
+    def _look_at_workspace(self) -> None:
+        workspace = self._app.workspace
+        locked = is_locked(workspace.lock_file)
+        holder = read_holder(workspace.lock_file) if locked else None
+        lives = ProcessIdentity(holder.pid, holder.started, holder.host, holder.boot).is_alive() if holder else None
+        found = WorkspaceState(str(workspace.root), locked, holder, lives, tuple(ghosts(workspace)), scheduler())
+        self.post_message(LookedAtWorkspace(found))
+
+    @work(thread=True, exclusive=True, group="checks")
+    def action_refresh_checks(self) -> None:
+        worker = get_current_worker()
+        facts = self.diagnose(self._app.workspace, given_up=lambda: worker.is_cancelled)
+        if worker.is_cancelled:
+            return
+        self.post_message(Checks(run_checks(self._app.workspace, self._app.data, facts)))
+
+    def on_looked(self, message: Looked) -> None:
+        self.past.append(message.hardware)
+        if self.alive:
+            width = max(20, self.query_one("#pane-hardware").size.width - 4)
+            self.query_one("#hardware", Static).update(hardware_text(list(self.past), width))
+
+    def on_looked_at_workspace(self, message: LookedAtWorkspace) -> None:
+        if not self.alive or message.state == self.state:
+            return
+        before, self.state = self.state, message.state
+        self.query_one("#workspace-state", Static).update(workspace_text(message.state))
+        table = self.query_one(GhostTable)
+        table.display = bool(message.state.ghosts)
+        if before is None or [g.pid for g in before.ghosts] != [g.pid for g in message.state.ghosts]:
+            table.clear()
+            for ghost in message.state.ghosts:
+                words = (str(ghost.pid), duration(ghost.age), f"{ghost.memory / 1e9:.2f} GB")
+                table.add_row(*(Text(word) for word in words), key=str(ghost.pid))
+
+    def on_checks(self, message: Checks) -> None:
+        self.checks = message.checks
+        if self.alive:
+            self.query_one("#checks", Static).update(checks_text(message.checks))
+
+    def on_said(self, message: Said) -> None:
+        self._app.say(message.words)
+        self._look_at_workspace()
+
+    # ---- actions ---------------------------------------------------------------------------------------------------
+
+    @work
+    async def action_end_ghost(self) -> None:
+        state, table = self.state, self.query_one(GhostTable)
+        if state is None or not state.ghosts:
+            self._app.say("There is no leftover engine.")
+            return
+        if state.scheduler is not None:
+            self._app.say(f"Not on a cluster: {state.scheduler} looks after its processes.", severity="warning")
+            return
+        ghost = state.ghosts[min(max(0, table.cursor_row), len(state.ghosts) - 1)]
+        words = f"End engine {ghost.pid}, {duration(ghost.age)} old? It holds no lock and its console is gone."
+        if await self.app.push_screen_wait(Question(words, [("no", "no"), ("yes", "end it")])) == "yes":
+            self._end(ghost)
+
+    @work(thread=True)
+    def _end(self, ghost: Ghost) -> None:
+        self.post_message(Said(end(ghost)))
+
+
+# ---- words ---------------------------------------------------------------------------------------------------------
+
+
+def hardware_text(past: list[Hardware], width: int) -> Text:
+    now = past[-1]
+    text = Text(no_wrap=True, overflow="ellipsis")
+    spark = max(8, width - 14)
+    loads = tuple(one.load for one in past[-spark:])
+    text.append(f"CPU {now.load:5.1f} %\n", "bold")
+    text.append(f"{sparkline(loads, 0, 100)}\n", "cyan")
+    for number, load in enumerate(now.cores):
+        text.append(f" {number:>2} {_gauge(load, 100, max(6, width - 12))} {load:3.0f} %\n")
+    text.append("\nmemory ", "bold")
+    text.append(f"{now.memory_used / 1e9:.1f} of {now.memory_total / 1e9:.1f} GB\n")
+    text.append(f"    {_gauge(now.memory_used, now.memory_total, max(6, width - 12))}\n")
+    text.append(
+        f"    {sparkline(tuple(one.memory_used / max(1, one.memory_total) for one in past[-spark:]))}\n", "cyan"
+    )
+    text.append("disk   ", "bold")
+    if now.disk_free is None or now.disk_total is None:
+        text.append("unknown\n")
+    else:
+        text.append(f"{now.disk_free / 1e9:.1f} of {now.disk_total / 1e9:.1f} GB free\n")
+    if not now.gpus:
+        text.append("GPU    ", "bold")
+        text.append("none seen\n", "dim")
+    for index, gpu in enumerate(now.gpus):
+        memory = f"{gpu.memory_used / 1e9:.1f} GB" if gpu.memory_used is not None else "–"
+        warm = f"{gpu.temperature} °C" if gpu.temperature is not None else "–"
+        text.append(f"GPU {index} ", "bold")
+        text.append(f"{clean(gpu.name, 30)}\n    {gpu.load if gpu.load is not None else '–'} %, {memory}, {warm}\n")
+        loads = tuple(float(one.gpus[index].load or 0) for one in past[-spark:] if index < len(one.gpus))
+        text.append(f"    {sparkline(loads, 0, 100)}\n", "cyan")
+    return text
+
+
+def _gauge(value: float, total: float, width: int) -> str:
+    full = round(width * min(1.0, value / total)) if total else 0
+    return "█" * full + "░" * (width - full)
+
+
+def workspace_text(state: WorkspaceState) -> Text:
+    text = Text()
+    text.append(f"{clean(state.root, 200)}\n", "bold")
+    text.append("\nlock   ", "bold")
+    if not state.locked:
+        text.append("free\n", "green")
+    elif state.holder is None:
+        text.append("held by a process that has not said its name\n", "yellow")
+    else:
+        text.append(f"{clean(str(state.holder), 300)}\n", "yellow")
+        lives = {True: "alive", False: "gone; the kernel frees the lock with its last process", None: "on another host"}
+        text.append(f"       {lives[state.holder_lives]}\n")
+    text.append("\nghosts ", "bold")
+    if state.scheduler is not None:
+        text.append(f"not ended here: {clean(state.scheduler, 80)} looks after its processes\n", "dim")
+    if not state.ghosts:
+        text.append("none\n", "green")
+    else:
+        text.append(f"{len(state.ghosts)} leftover engine{'s' * (len(state.ghosts) != 1)}; X ends one\n", "yellow")
+    return text
+
+
+def checks_text(checks: list[Check]) -> Text:
+    text = Text()
+    failed = sum(check.level == "fail" for check in checks)
+    warned = sum(check.level == "warn" for check in checks)
+    text.append(f"{len(checks)} checks, {failed} failed, {warned} to look at\n\n", "bold")
+    for check in checks:
+        mark, style = MARKS[check.level]
+        text.append(f"{mark} {check.level:<5}", style)
+        text.append(f"{clean(check.title, 30):<17} ", "bold")
+        text.append(f"{clean(check.found, 400)}\n", "" if check.level != "fail" else "red")
+        if check.remedy:
+            text.append(f"        → {clean(check.remedy, 400)}\n", "yellow")
+    return text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -115,6 +114,8 @@ class Recipes(Room):
         self.post_message(Listed(entries(self._app.workspace)))
 
     def on_listed(self, message: Listed) -> None:
+        if not self.alive:
+            return
         if message.found == self.entries and self._open_next is None:
             return
         self.entries = message.found
@@ -251,7 +252,7 @@ class Recipes(Room):
     # ---- checks ----------------------------------------------------------------------------------------------------
 
     def _check(self) -> None:
-        if self.current is None:
+        if self.current is None or not self.alive:
             return
         if len(self.current.text) > SMALL:
             self._check_in_worker(self.current.text, self.current.entry.path.name)
@@ -281,7 +282,7 @@ class Recipes(Room):
         checked = self.checked
         if checked is None or checked.recipe is None:
             return
-        found = preflight(checked.recipe, self._app.workspace, self._app.data, date.today())
+        found = preflight(checked.recipe, self._app.workspace, self._app.data, self._app.today())
         self.post_message(Preflighted(checked.text, found))
 
     def on_preflighted(self, message: Preflighted) -> None:
@@ -290,7 +291,7 @@ class Recipes(Room):
             self._show_before()
 
     def _show_before(self) -> None:
-        if self.current is None or self.checked is None:
+        if self.current is None or self.checked is None or not self.alive:
             return
         ready = self.preflight if self.checked.recipe is not None else None
         self.query_one("#before", Static).update(before_text(self.current, self.checked, ready, self._saved_recipe()))

@@ -100,12 +100,12 @@ class Results(Room):
         self.action_refresh_runs()
 
     def on_screen_resume(self) -> None:
-        if self.ready:
+        if self.alive:
             self.action_refresh_runs()
 
     def show(self, view: RunView | None) -> None:
         super().show(view)
-        if self.ready and view is not None and view.outcome is not None and view.run != self._finished:
+        if self.alive and view is not None and view.outcome is not None and view.run != self._finished:
             self._finished = view.run
             self.action_refresh_runs()
 
@@ -122,7 +122,7 @@ class Results(Room):
         self.post_message(ListedRuns(heads(self._app.workspace.outputs)))
 
     def on_listed_runs(self, message: ListedRuns) -> None:
-        if message.found == self.heads:
+        if message.found == self.heads or not self.alive:
             return
         self.heads = message.found
         self.marked = [name for name in self.marked if any(head.run == name for head in message.found)]
@@ -224,7 +224,7 @@ class Results(Room):
 
     def _show_detail(self) -> None:
         detail = self.detail
-        if detail is None:
+        if detail is None or not self.alive:
             return
         width = max(40, self.query_one("#detail-scroll").size.width - 3)
         self.query_one("#detail", Static).update(head_text(detail))
@@ -234,7 +234,7 @@ class Results(Room):
         self.query_one("#detail-body", Static).update(body_text(detail, width))
 
     def on_resize(self) -> None:
-        if self.ready:
+        if self.alive:
             self.call_after_refresh(self._show_detail)
 
     # ---- actions ---------------------------------------------------------------------------------------------------

@@ -42,10 +42,17 @@ class Room(Screen[None]):
     ready = False  # every widget is there
     view: RunView | None = None  # what was shown last, or will be
 
+    @property
+    def alive(self) -> bool:
+        """Are its widgets there: no more being made, not yet torn down?"""
+        return self.ready and self.is_attached and bool(self.query(StatusLine))
+
     def on_mount(self) -> None:
         self.call_after_refresh(self._become_ready)
 
     def _become_ready(self) -> None:
+        if not self.query(KeyLine):
+            return
         for id_, title in self.PANES:
             self.query_one(f"#{id_}").border_title = title
         self._mark_pane()
@@ -61,11 +68,11 @@ class Room(Screen[None]):
 
     def say(self, view: RunView | None, around: Around) -> None:
         """The top line, and the line of keys when what can be done changed."""
-        if self.ready:
+        if self.alive:
             self.query_one(StatusLine).say(view, around)
 
     def refresh_keys(self) -> None:
-        if not self.ready:
+        if not self.alive:
             return
         self.query_one(KeyLine).refresh()
         self.query_one(TooSmall).refresh()
