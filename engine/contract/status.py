@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
@@ -50,7 +50,7 @@ class RunSummary(Message):
     test: Metrics | None = None
     per_class: list[ClassMetrics] = []  # of the test split, of the best epoch's validation before that
     artifacts: dict[str, str] = {}
-    bests: list[BestEpoch] = Field([], exclude=True)  # one after the other; for the fold only, not written
+    bests: Annotated[list[BestEpoch], Field(exclude=True)] = []  # one after the other; for the fold, not written
 
 
 def fold_summary(summary: RunSummary, event: AnyEvent) -> RunSummary:

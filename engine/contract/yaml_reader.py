@@ -75,10 +75,10 @@ def read_yaml(text: str, source: str = "recipe") -> YamlText:
     """The values of a recipe's text. Raises RecipeError."""
     if len(text.encode()) > SIZE_LIMIT:
         raise refused(source, "expected at most 256 KiB of text", "Is it a recipe?")
-    if found := _UNPRINTABLE.search(text):
-        line = text.count("\n", 0, found.start()) + 1
+    if control := _UNPRINTABLE.search(text):
+        line = text.count("\n", 0, control.start()) + 1
         raise refused(
-            source, f"line {line}: control characters are not read, found #x{ord(found[0]):02x}", "Remove it."
+            source, f"line {line}: control characters are not read, found #x{ord(control[0]):02x}", "Remove it."
         )
     reader = _Reader(source, text)
     values = reader.read()

@@ -26,6 +26,8 @@ from engine.contract.yaml_reader import read_yaml_file
 from medtui.client.journal import replay
 from medtui.client.state import RunState, fold
 
+pytestmark = pytest.mark.xdist_group("main_job")  # one run serves them all
+
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
