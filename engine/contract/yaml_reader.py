@@ -78,7 +78,7 @@ def read_yaml(text: str, source: str = "recipe") -> YamlText:
     if control := _UNPRINTABLE.search(text):
         line = text.count("\n", 0, control.start()) + 1
         raise refused(
-            source, f"line {line}: control characters are not read, found #x{ord(control[0]):02x}", "Remove it."
+            source, f"line {line}: control characters are not read, found #x{ord(control[0]):04x}", "Remove it."
         )
     reader = _Reader(source, text)
     values = reader.read()
