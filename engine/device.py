@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import os
 import warnings
-from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 import torch
 
 from engine.contract.errors import DeviceError
-
-
-@dataclass(frozen=True)
-class Decision:
-    """A value and why."""
-
-    value: object
-    words: str
+from engine.contract.hardware import cpu_has_bfloat16
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -54,16 +45,6 @@ def choose_precision(wanted: bool | str, device: torch.device) -> tuple[torch.dt
     if wanted is True:
         raise DeviceError(f"The recipe wants training.amp, but {reason}.", "Write `amp: auto` or `amp: false`.")
     return None, f"off ({reason})"
-
-
-def cpu_has_bfloat16() -> bool:
-    """AVX512-BF16 or AMX on x86, BF16 on Arm, by the kernel's word."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text(errors="replace")
-    except OSError:
-        return False
-    line = next((line for line in flags.splitlines() if line.startswith(("flags", "Features"))), "")
-    return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(line.split()))
 
 
 def set_threads(threads: int | None) -> int:

@@ -6,6 +6,8 @@ The engine never waits for a reader: the pipe has a thread and a bounded queue o
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
 import threading
@@ -95,7 +97,7 @@ class EventStream:
         self._lock = threading.Lock()
         self._seq = 0
         self._journal: int | None = None
-        self._unwritten: list[bytes] = []  # what was said before there was a run directory
+        self._unwritten: deque[bytes] = deque()  # said before there was a run directory, or with the disk full
         self._run: RunDirectory | None = None
         self._phase: Phase = "idle"
         self._summary = RunSummary()
@@ -120,10 +122,10 @@ class EventStream:
             if isinstance(event, PhaseChanged):
                 self._phase = event.phase
             self._summary = fold_summary(self._summary, numbered)
-            if self._journal is None:
-                self._unwritten.append(line)
-            else:
-                _write_line(self._journal, line)
+            self._unwritten.append(line)
+            if self._journal is not None:
+                with contextlib.suppress(OSError):  # a full disk: kept, and told by `sync_journal`
+                    self._write_journal()
             self._pipe.put(line)
 
     def snapshot(self, event: Progress | Resources, curve: list[tuple[int, float]] | None = None) -> None:
@@ -137,25 +139,40 @@ class EventStream:
     def log(self, message: str, level: Any = "info") -> None:
         """To watchers and to run.log, which standard error becomes."""
         self.emit(Log(time=now(), level=level, message=message))
-        print(f"{time.strftime('%H:%M:%S')} {level}: {message}", file=sys.stderr, flush=True)
+        _note(f"{level}: {message}")
 
     def alarm(self, kind: str, message: str, hint: str = "") -> None:
         self.emit(Alarm(time=now(), kind=kind, message=message, hint=hint))
-        print(f"{time.strftime('%H:%M:%S')} ALARM {kind}: {message} {hint}", file=sys.stderr, flush=True)
+        _note(f"ALARM {kind}: {message} {hint}")
 
     def open_journal(self, run: RunDirectory) -> None:
         """From here on events go to the run directory, those said so far first."""
         with self._lock:
             self._run = run
             self._journal = os.open(run.journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-            for line in self._unwritten:
-                _write_line(self._journal, line)
-            self._unwritten.clear()
+            self._write_journal()
 
     def sync_journal(self) -> None:
-        """Before a checkpoint is written, the journal must hold what led to it."""
-        if self._journal is not None:
-            os.fsync(self._journal)
+        """Before a checkpoint is written, the journal must hold what led to it. Raises OSError when it cannot."""
+        with self._lock:
+            if self._journal is not None:
+                self._write_journal()
+                os.fsync(self._journal)
+
+    def _write_journal(self) -> None:
+        """Append what is not written yet, whole lines or nothing. Raises OSError."""
+        assert self._journal is not None
+        while self._unwritten:
+            line = self._unwritten[0]
+            before = os.fstat(self._journal).st_size
+            try:
+                written = os.write(self._journal, line)
+                if written < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError:
+                os.ftruncate(self._journal, before)
+                raise
+            self._unwritten.popleft()
 
     def write_status(self) -> None:
         """Replace `status.json`; the heartbeat."""
@@ -180,8 +197,7 @@ def now() -> float:
     return time.time()
 
 
-def _write_line(descriptor: int, line: bytes) -> None:
-    """One append of a whole line; a short write is completed."""
-    view = memoryview(line)
-    while view:
-        view = view[os.write(descriptor, view) :]
+def _note(line: str) -> None:
+    """A line of run.log, which standard error is."""
+    with contextlib.suppress(OSError):  # a full disk, a closed terminal
+        print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)

@@ -7,11 +7,9 @@ heartbeat: status file, resources, `control.jsonl`.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import importlib.metadata
 import json
-import os
 import platform
 import queue
 import secrets
@@ -21,7 +19,6 @@ import threading
 import time
 import traceback
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -50,6 +47,7 @@ from engine.control import Aborted, Control
 from engine.control_file import ControlFile
 from engine.diagnosis import facts
 from engine.events import EventStream, Pipe, now
+from engine.process import become_log, let_sigterm_end_us, signals_handled
 from engine.run.job import Job, JobResult
 
 JOBS = {"train": ("engine.run.train_job", "train"), "score": ("engine.run.score_job", "score")}
@@ -111,7 +109,7 @@ class Session:
         job = Job(start, self.workspace, self.stream, self.control, lock, self._adopt)
         self.job = job
         heartbeat = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
-        with _signals_handled(self._on_signal):
+        with signals_handled(self._on_signal):
             result = self._result(job, lock, heartbeat)
             self._finish(job, result)
         self._over.set()
@@ -167,7 +165,7 @@ class Session:
     def _adopt(self, run: RunDirectory) -> None:
         """The run directory exists: journal, log and control file begin."""
         self.stream.open_journal(run)
-        _become_log(run.log)
+        become_log(run.log)
         self._control_file = ControlFile(run.control, self.engine)
         self.stream.write_status()
 
@@ -219,7 +217,7 @@ class Session:
             self.stream.emit(Diagnosis(time=now(), id=command.id, facts=facts()))
         elif reply.action in ("pause", "resume", "stop", "abort", "checkpoint"):
             if reply.action == "abort":
-                _let_sigterm_end_us()
+                let_sigterm_end_us()
             self.control.ask(reply.action)
 
     def _reject(self, id_: str, command: str, reason: str, by: str, via: Any) -> None:
@@ -273,45 +271,12 @@ class Session:
 # ---- helpers ---------------------------------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def _signals_handled(handler: Any) -> Any:
-    """While a job runs, SIGTERM and SIGINT abort it and a hang-up is no reason to end."""
-    before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
-    before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        for number, action in before.items():
-            signal.signal(number, action)
-
-
-def _let_sigterm_end_us() -> None:
-    """After an abort command SIGTERM has its default action, even while the main thread is deep in a kernel.
-
-    By the C library, because Python lets only the main thread change handlers.
-    """
-    ctypes.CDLL(None).signal(int(signal.SIGTERM), None)
-
-
-def _become_log(path: Path) -> None:
-    """Standard error becomes run.log; what a parent's temporary file holds of it so far is taken over."""
-    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-    try:
-        if os.isatty(2):
-            return
-        with contextlib.suppress(OSError):  # a pipe or /dev/null has nothing to take over
-            os.write(log, os.pread(2, 16 * 1024 * 1024, 0))
-        sys.stderr.flush()
-        os.dup2(log, 2, inheritable=False)
-    finally:
-        os.close(log)
-
-
 def _failure(error: Exception) -> MedtuiError:
     """Any exception as one with a sentence and an exit code."""
     if isinstance(error, MedtuiError):
         return error
-    traceback.print_exc(file=sys.stderr)
+    with contextlib.suppress(OSError):  # run.log may lie on the disk that is full
+        traceback.print_exc(file=sys.stderr)
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         failure = RunFailed(
             "The machine ran out of memory.", "Lower training.batch_size, or set dataset.cache: mapped."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 from engine.contract.datasets import SPLITS, DatasetFacts, datasets
-from engine.contract.errors import CheckpointError, MedtuiError, WeightsError
+from engine.contract.errors import CheckpointError, MedtuiError, OutputError, WeightsError
 from engine.contract.recipe import Recipe, batch_size_conflicts
 from engine.contract.recipe_file import build_recipe, recipe_error
 from engine.contract.run_directory import find_run
@@ -33,6 +34,8 @@ from engine.run.job import Job
 from engine.train.checkpoint import load_weights
 from engine.train.loss import balanced_class_weights
 from engine.train.step import Precision
+
+REPORT_BYTES = 8_000_000  # journal, tables, workbook, figures
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,20 @@ class Prepared:
         return self.recipe.dataset.limit is not None
 
 
+def check_disk(job: Job, recipe: Recipe, model: nn.Module) -> None:
+    """Is there room for what the run will write: three checkpoints and one being written. Raises OutputError."""
+    weights = sum(tensor.nbytes for tensor in model.state_dict().values())
+    copies = 2 + (recipe.training.optimizer == "adamw") + (recipe.training.ema_decay is not None)
+    need = 3 * copies * weights + weights + REPORT_BYTES
+    outputs = job.workspace.make_outputs()
+    free = shutil.disk_usage(outputs).free
+    if need > free:
+        raise OutputError(
+            f"A run of this recipe needs about {need // 10**6:,} MB in {outputs}, found {free // 10**6:,} MB free.",
+            "Free some, or give a --workspace on another disk.",
+        )
+
+
 def prepare(job: Job) -> Prepared:
     """Raises RecipeError, DeviceError, DataError or WeightsError; leaves nothing on disk but the cache."""
     recipe = build_recipe(job.start.recipe)
@@ -81,6 +98,7 @@ def prepare(job: Job) -> Prepared:
     job.control.raise_if_aborted()
 
     model, start = _model(recipe, facts, job)
+    check_disk(job, recipe, model)
     augmentation = augmentation_of(recipe, facts)
     return Prepared(
         recipe=recipe,

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from engine.contract.checkpoint_file import DIGEST, ContentDigest, verified_digest
@@ -92,10 +95,19 @@ def _save(
     plain = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
     digest = _content_digest(plain, metadata)
     with written_whole(path) as temporary:
-        save_file(plain, temporary, {**metadata, DIGEST: digest})
+        try:
+            save_file(plain, temporary, {**metadata, DIGEST: digest})
+        except SafetensorError as error:
+            raise _as_os_error(error) from None
         if previous is not None and path.exists():
             path.replace(previous)
     return digest
+
+
+def _as_os_error(error: SafetensorError) -> Exception:
+    """What the system said, which the library tells as text: `… No space left on device (os error 28)`."""
+    number = re.search(r"os error (\d+)", str(error))
+    return OSError(int(number[1]), os.strerror(int(number[1]))) if number else error
 
 
 def _content_digest(tensors: Tensors, metadata: dict[str, str]) -> str:

@@ -87,12 +87,14 @@ def _run(
     verbose: bool,
 ) -> int:
     from engine.contract.errors import MedtuiError
+    from engine.contract.hardware import refuse_impossible
     from engine.contract.protocol import Start
     from engine.contract.workspace import find_workspace
     from medtui.headless import JsonLines, refused, run_headless
 
     try:
         recipe, warnings = compose(name, flags, assignments)
+        refuse_impossible(recipe)
         place = find_workspace(workspace)
         start = Start(
             id="start",
