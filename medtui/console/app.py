@@ -409,7 +409,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
     async def _leave_run(self, view: RunView) -> bool:
         """Ask what becomes of the run; False is to stay."""
         early = view.state.started is None
-        words = "A run is being prepared; leaving ends it, nothing is lost." if early else "A run is training."
+        words = "A run is being prepared; leaving ends it, nothing is lost." if early else f"A run is {view.word}."
         answers = [("stay", "stay"), ("leave", "leave it running"), ("stop", "stop it")]
         if early:
             answers = [("stay", "stay"), ("leave", "leave, it ends")]

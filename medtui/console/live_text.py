@@ -159,7 +159,7 @@ def _append_now(text: Text, view: RunView, width: int) -> None:
     assert started is not None and progress is not None
     training = progress.step is not None
     done, total = (progress.step or 0, started.steps_per_epoch) if training else (progress.done, progress.total)
-    text.append(f"{'epoch' if training else clean(view.word, 6)[:6]:<7}")
+    text.append(f"{'epoch' if training else 'now':<7}")
     text.append(bar(done, total, max(6, min(24, width - 34))))
     text.append(f"  {done}/{total}")
     if view.phase == "paused":

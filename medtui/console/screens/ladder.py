@@ -19,9 +19,9 @@ from medtui.console.status_text import GLYPHS
 from medtui.text import clean
 
 CHOICES = (
-    ("pause", "hold at the next batch, keep the lock"),
-    ("stop", "end, evaluate the best, write all"),
-    ("abort", "save a checkpoint and end"),
+    ("pause", "hold at the next batch"),
+    ("stop", "end, evaluate, write all"),
+    ("abort", "save a checkpoint, end"),
 )
 _MARKS = {"done": ("✓", "green"), "waiting": ("…", "yellow"), "failed": ("✗", "bold red")}
 
@@ -31,6 +31,7 @@ class Ladder(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("ladder")
     AUTO_FOCUS = "#cancel"
+    VERTICAL_BREAKPOINTS = [(0, "-small"), (18, "-roomy")]
 
     def __init__(self, command: str) -> None:
         super().__init__()
@@ -78,7 +79,11 @@ class Ladder(ModalScreen[None]):
             self.query_one("#cancel", Button).label = Text("Cancel" if self.request is None else "Close")
         if view is not None and self.request is not None:
             advice = overdue(view, self.request, time.time())
-            self.query_one("#ladder-clocks", Static).update(rungs_text(rungs(view, self.request), advice))
+            small = self.has_class("-small")
+            clocks = rungs_text(rungs(view, self.request), advice, notes=not small)
+            self.query_one("#ladder-clocks", Static).update(clocks)
+            if small:
+                self.query_one("#ladder-rungs").scroll_end(animate=False)
 
     def action_choose(self, by: int) -> None:
         self.chosen = (self.chosen + by) % len(CHOICES)
@@ -120,14 +125,14 @@ def choices_text(view: RunView | None, chosen: int, name: str) -> Text:
     return text
 
 
-def rungs_text(found: list[Rung], advice: str | None) -> Text:
+def rungs_text(found: list[Rung], advice: str | None, *, notes: bool = True) -> Text:
     text = Text()
     for rung in found:
         mark, style = _MARKS[rung.state]
         clock = f"{rung.clock:6.1f} s" if rung.clock is not None else ""
         text.append(f"{mark} ", style)
         text.append(f"{rung.title:<23}{clock:>9}\n", "" if rung.state != "waiting" else "dim")
-        if rung.note:
+        if rung.note and (notes or rung.state == "failed"):
             text.append(f"  {rung.note}\n", "dim")
     if advice:
         text.append(advice, "bold yellow")

@@ -154,6 +154,7 @@ class Live(Room):
         wanted = self.query_one("#log-filter", Input).value
         height = max(3, widget.size.height or 5)
         key = (
+            view.state.epochs,
             view.state.messages,
             view.state.answers,
             view.requests,

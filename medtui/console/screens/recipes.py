@@ -17,6 +17,7 @@ from textual.widgets.option_list import Option
 
 from engine.contract.errors import MedtuiError
 from engine.contract.recipe import Problem
+from engine.contract.recipe_schema import FieldSpec
 from engine.contract.yaml_reader import written
 from medtui.client.preflight import Preflight, preflight
 from medtui.client.recipe_document import Checked, check, differences, with_value
@@ -24,7 +25,7 @@ from medtui.console.keymap import bindings
 from medtui.console.recipe_store import Document, Drafts, Entry, TooLarge, changed_on_disk, entries, open_document, save
 from medtui.console.screens.dialogs import AskText, Question
 from medtui.console.screens.room import Room
-from medtui.console.widgets.form import FieldRow, RecipeForm, field_help
+from medtui.console.widgets.form import RecipeForm, field_help
 from medtui.console.widgets.yaml_area import YamlArea
 from medtui.settings import settings_file
 from medtui.text import clean, duration, shortened
@@ -222,8 +223,8 @@ class Recipes(Room):
         self._mark_row(self.current)
         self._draft_later()
 
-    @on(FieldRow.Edited)
-    def _form_edited(self, event: FieldRow.Edited) -> None:
+    @on(RecipeForm.Edited)
+    def _form_edited(self, event: RecipeForm.Edited) -> None:
         if self.current is None or self._app.readonly:
             return
         try:
@@ -236,9 +237,13 @@ class Recipes(Room):
         self._set_text(text)
         self._check()
 
-    @on(FieldRow.Focused)
-    def _field_focused(self, event: FieldRow.Focused) -> None:
-        self.query_one("#field-help", Static).update(field_help(event.spec))
+    @on(RecipeForm.Chosen)
+    def _field_focused(self, event: RecipeForm.Chosen) -> None:
+        self._show_help(event.spec)
+
+    def _show_help(self, spec: FieldSpec) -> None:
+        problem = self.checked.problem((spec.section, spec.name)) if self.checked else None
+        self.query_one("#field-help", Static).update(field_help(spec, problem))
 
     @on(TextArea.Changed, "#yaml")
     def _text_edited(self, event: TextArea.Changed) -> None:
@@ -270,7 +275,10 @@ class Recipes(Room):
         if self.current is None or checked.text != self.current.text:
             return
         self.checked = checked
-        self.query_one(RecipeForm).show(checked)
+        form = self.query_one(RecipeForm)
+        form.show(checked)
+        if form.has_focus or form.field is not None:
+            self._show_help(form.rows[form.cursor].spec)
         self.query_one(YamlArea).show_problems(checked.problems)
         self._show_before()
         if self._before_timer is not None:
@@ -366,9 +374,10 @@ class Recipes(Room):
             self._app.say(refused, severity="warning")
 
     def _focus_problem(self, problem: Problem) -> None:
-        row = self.query_one(RecipeForm).row(*problem.path) if len(problem.path) == 2 else None
-        if row is not None:
-            row.focus()
+        form = self.query_one(RecipeForm)
+        if len(problem.path) == 2 and form.go_to(*problem.path):
+            self._show_pane_of("pane-form")
+            self.set_focus(form)
         elif problem.line is not None:
             area = self.query_one(YamlArea)
             area.move_cursor((problem.line - 1, 0))
@@ -439,17 +448,15 @@ class Recipes(Room):
 
     def action_focus_yaml(self) -> None:
         self._show_pane_of("pane-yaml")
-        self.query_one(YamlArea).focus()
+        self.set_focus(self.query_one(YamlArea))
 
     def action_focus_form(self) -> None:
         self._show_pane_of("pane-form")
-        rows = list(self.query(FieldRow))
-        if rows:
-            rows[0].focus()
+        self.set_focus(self.query_one(RecipeForm))
 
     def action_focus_list(self) -> None:
         self._show_pane_of("pane-list")
-        self.query_one(RecipeList).focus()
+        self.set_focus(self.query_one(RecipeList))
 
     def _show_pane_of(self, id_: str) -> None:
         self.show_only([pane for pane, _ in self.PANES].index(id_))
@@ -457,8 +464,9 @@ class Recipes(Room):
     def action_back(self) -> None:
         """From a field to its form, from the form or the text to the list."""
         focused = self.focused
-        if isinstance(focused, Input) and isinstance(focused.parent, FieldRow):
-            focused.parent.take_back()
+        form = self.query_one(RecipeForm)
+        if form.field is not None:
+            form.take_back()
         elif isinstance(focused, Input) and focused.id == "recipe-filter" and focused.value:
             focused.value = ""
         else:

@@ -13,14 +13,14 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.css.query import NoMatches
 from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Input, OptionList, Static
+from textual.widgets.input import Selection
 from textual.widgets.option_list import Option
 
-from engine.contract.recipe import Recipe
+from engine.contract.recipe import Problem, Recipe
 from engine.contract.recipe_schema import FieldSpec, fields, section_titles
 from engine.contract.yaml_reader import written
 from medtui.client.recipe_document import Checked, typed
@@ -31,30 +31,16 @@ TITLE_WIDTH = 22
 VALUE_WIDTH = 15
 
 
-class FieldRow(Widget, can_focus=True):
+class FieldRow(Widget):
     """One field: title, value, unit, and what is wrong with it."""
-
-    BINDINGS: ClassVar[list[BindingType]] = bindings("form")
-
-    class Edited(Message):
-        """A person gave this field another value; `value` is YAML text."""
-
-        def __init__(self, spec: FieldSpec, value: str) -> None:
-            super().__init__()
-            self.spec, self.value = spec, value
-
-    class Focused(Message):
-        def __init__(self, spec: FieldSpec) -> None:
-            super().__init__()
-            self.spec = spec
 
     def __init__(self, spec: FieldSpec) -> None:
         super().__init__(id=f"field-{spec.section}-{spec.name}")
         self.spec = spec
-        self._value = ""
+        self.value = ""
+        self.chosen = False
         self._written = False
         self._problem = ""
-        self._before = ""  # what stood there when editing began
 
     @property
     def is_choice(self) -> bool:
@@ -67,16 +53,22 @@ class FieldRow(Widget, can_focus=True):
         text = value if isinstance(value, str) else written(value) if _is_scalar(value) else "…"
         problem = checked.problem((self.spec.section, self.spec.name))
         shown = (clean(text, 200), checked.is_written(self.spec), clean(problem.message, 300) if problem else "")
-        if shown != (self._value, self._written, self._problem):
-            self._value, self._written, self._problem = shown
+        if shown != (self.value, self._written, self._problem):
+            self.value, self._written, self._problem = shown
+            self.refresh()
+
+    def choose(self, chosen: bool) -> None:
+        if chosen != self.chosen:
+            self.chosen = chosen
+            self.set_class(chosen, "-chosen")
             self.refresh()
 
     def render(self) -> Text:
         spec = self.spec
         line = Text(no_wrap=True, overflow="ellipsis")
-        line.append(" ▸ " if self.has_focus else "   ", "bold")
+        line.append(" ▸ " if self.chosen else "   ", "bold")
         line.append(f"{shortened(spec.title, TITLE_WIDTH - 1):<{TITLE_WIDTH}}")
-        value = shortened(self._value, VALUE_WIDTH - (2 if self.is_choice else 0))
+        value = shortened(self.value, VALUE_WIDTH - (2 if self.is_choice else 0))
         mark = " ▾" if self.is_choice else ""
         line.append(f"{value + mark:<{VALUE_WIDTH}}", Style(bold=self._written, dim=not self._written))
         if self._problem:
@@ -84,72 +76,6 @@ class FieldRow(Widget, can_focus=True):
         elif spec.unit:
             line.append(f" {spec.unit}", "dim")
         return line
-
-    def on_focus(self) -> None:
-        self.refresh()
-        self.post_message(self.Focused(self.spec))
-
-    def on_blur(self) -> None:
-        self.refresh()
-
-    def on_click(self, event: events.Click) -> None:
-        event.stop()
-        self.focus()
-        self.action_edit()
-
-    def action_step(self, by: int) -> None:
-        rows = list(self.screen.query(FieldRow))
-        number = rows.index(self) + by
-        if 0 <= number < len(rows):
-            rows[number].focus()
-
-    def action_edit(self) -> None:
-        from medtui.console.app import console_of
-
-        if console_of(self).readonly or self.query(Input):
-            return
-        if self.is_choice:
-            self.app.push_screen(Choose(self.spec, self._value), self._chosen)
-            return
-        self._before = self._value
-        field = Input(self._value, compact=True, select_on_focus=True)
-        field.styles.margin = (0, 0, 0, TITLE_WIDTH + 3)
-        field.styles.width = VALUE_WIDTH
-        self.mount(field)
-        field.focus()
-
-    def _chosen(self, value: Any) -> None:
-        if isinstance(value, str):
-            self.post_message(self.Edited(self.spec, value))
-
-    def on_input_changed(self, event: Input.Changed) -> None:
-        event.stop()
-        if event.value != self._value:
-            self.post_message(self.Edited(self.spec, typed(event.value, self.spec)))
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        self._end_edit()
-
-    def on_descendant_blur(self) -> None:
-        self._end_edit(focus=False)
-
-    def key_escape(self, event: events.Key) -> None:
-        """Takes back what was typed, and leaves the field."""
-        if self.query(Input):
-            event.stop()
-            self.take_back()
-
-    def take_back(self) -> None:
-        if self.query(Input):
-            self.post_message(self.Edited(self.spec, typed(self._before, self.spec)))
-            self._end_edit()
-
-    def _end_edit(self, *, focus: bool = True) -> None:
-        for field in self.query(Input):
-            field.remove()
-            if focus:
-                self.focus()
 
 
 def _is_scalar(value: Any) -> bool:
@@ -190,37 +116,167 @@ class ChoiceList(OptionList):
     BINDINGS: ClassVar[list[BindingType]] = [b for b in bindings("list") if getattr(b, "id", "") != "list.right"]
 
 
-class RecipeForm(VerticalScroll, can_focus=False):
-    """Every field of the schema, by section."""
+class RecipeForm(VerticalScroll, can_focus=True):
+    """Every field of the schema, by section. One widget has the keys, so they count in the order they were typed."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("form")
+
+    class Edited(Message):
+        """A person gave a field another value; `value` is YAML text."""
+
+        def __init__(self, spec: FieldSpec, value: str) -> None:
+            super().__init__()
+            self.spec, self.value = spec, value
+
+    class Chosen(Message):
+        """The cursor stands on another field."""
+
+        def __init__(self, spec: FieldSpec) -> None:
+            super().__init__()
+            self.spec = spec
 
     def __init__(self, model: type[Recipe], id: str) -> None:
         super().__init__(id=id)
         self.model = model
         self.specs = fields(model)
+        self.rows = [FieldRow(spec) for spec in self.specs.values()]
+        self.cursor = 0
+        self.field: Input | None = None  # where a value is being typed
+        self._before = ""  # what stood there when editing began
 
     def compose(self) -> ComposeResult:
         titles = section_titles(self.model)
         section = ""
-        for spec in self.specs.values():
-            if spec.section != section:
-                section = spec.section
+        for row in self.rows:
+            if row.spec.section != section:
+                section = row.spec.section
                 yield Static(Text(titles.get(section, section), style="bold"), classes="section")
-            yield FieldRow(spec)
+            yield row
 
     def show(self, checked: Checked) -> None:
-        for row in self.query(FieldRow):
+        for row in self.rows:
             row.show(checked)
 
-    def row(self, section: str, field: str) -> FieldRow | None:
-        try:
-            return self.query_one(f"#field-{section}-{field}", FieldRow)
-        except NoMatches:
-            return None
+    def go_to(self, section: str, field: str) -> bool:
+        """Put the cursor on a field. False when there is none of that name."""
+        for number, row in enumerate(self.rows):
+            if (row.spec.section, row.spec.name) == (section, field):
+                self._move(number)
+                return True
+        return False
+
+    def _move(self, number: int) -> None:
+        self.rows[self.cursor].choose(False)
+        self.cursor = max(0, min(len(self.rows) - 1, number))
+        row = self.rows[self.cursor]
+        row.choose(True)
+        if self.cursor == 0:
+            self.scroll_home(animate=False)
+        else:
+            self.scroll_to_widget(row, animate=False)
+        self.post_message(self.Chosen(row.spec))
+
+    def on_focus(self) -> None:
+        self._move(self.cursor)
+
+    def on_blur(self) -> None:
+        if self.field is None:
+            self.rows[self.cursor].choose(False)
+
+    def on_key(self, event: events.Key) -> None:
+        """In the order they were typed, however fast: what comes before the input is there belongs into it."""
+        from medtui.console.app import console_of
+
+        actions = console_of(self).actions
+
+        def means(id_: str) -> bool:
+            return event.key in actions[id_].keys.split(",")
+
+        if self.field is not None:
+            if self.screen.focused is not self.field:
+                event.stop()
+                self.field.post_message(events.Key(event.key, event.character))
+            return
+        for id_, act in (("form.edit", self.action_edit), ("form.down", self._down), ("form.up", self._up)):
+            if means(id_):
+                event.stop()
+                act()
+
+    def _down(self) -> None:
+        self._move(self.cursor + 1)
+
+    def _up(self) -> None:
+        self._move(self.cursor - 1)
+
+    def action_step(self, by: int) -> None:
+        self._move(self.cursor + by)
+
+    def on_click(self, event: events.Click) -> None:
+        widget = event.widget
+        if isinstance(widget, FieldRow) and self.field is None:
+            event.stop()
+            self.screen.set_focus(self)
+            self._move(self.rows.index(widget))
+            self.action_edit()
+
+    def action_edit(self) -> None:
+        from medtui.console.app import console_of
+
+        if console_of(self).readonly or self.field is not None:
+            return
+        row = self.rows[self.cursor]
+        if row.is_choice:
+            self.app.push_screen(Choose(row.spec, row.value), self._take_choice)
+            return
+        self._before = row.value
+        self.field = Input(row.value, compact=True, select_on_focus=False)
+        self.field.set_reactive(Input.selection, Selection(0, len(row.value)))  # typing replaces it, at once
+        self.field.styles.margin = (0, 0, 0, TITLE_WIDTH + 3)
+        self.field.styles.width = VALUE_WIDTH
+        row.mount(self.field)
+        self.field.focus()
+
+    def _take_choice(self, value: Any) -> None:
+        if isinstance(value, str):
+            self.post_message(self.Edited(self.rows[self.cursor].spec, value))
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        row = self.rows[self.cursor]
+        if self.field is not None and event.value != row.value:
+            self.post_message(self.Edited(row.spec, typed(event.value, row.spec)))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self._end_edit()
+
+    def on_descendant_blur(self) -> None:
+        self._end_edit(focus=False)
+
+    def take_back(self) -> None:
+        """Undo what was typed, and leave the field."""
+        if self.field is not None:
+            spec = self.rows[self.cursor].spec
+            self.post_message(self.Edited(spec, typed(self._before, spec)))
+            self._end_edit()
+
+    def _end_edit(self, *, focus: bool = True) -> None:
+        if self.field is None:
+            return
+        field, self.field = self.field, None
+        if focus:
+            self.screen.set_focus(self)
+        else:
+            self.rows[self.cursor].choose(False)
+        field.remove()
 
 
-def field_help(spec: FieldSpec) -> Text:
-    """What a person wants to know of a field."""
-    text = Text(f"{spec.path}  ", "bold")
+def field_help(spec: FieldSpec, problem: Problem | None) -> Text:
+    """What a person wants to know of a field, what is wrong with it first."""
+    text = Text()
+    if problem is not None:
+        text.append(f"✗ {clean(problem.message, 400)}\n", "bold red")
+    text.append(f"{spec.path}  ", "bold")
     text.append(spec.help, "")
     text.append(f"  Expected {spec.expected}" + (f" ({spec.unit})" if spec.unit else "") + ".", "dim")
     text.append(f" Default {written(spec.default) if not isinstance(spec.default, str) else spec.default}.", "dim")

@@ -57,11 +57,13 @@ class KeyLine(Widget):
 def key_line(groups: list[list[Action]], width: int, enabled: object = None) -> Text:
     """Groups of keys in one line. Where it gets tight, names of rooms and the screen's own go; never the kill keys."""
     rooms, mine, kill, rest = groups
-    for short, own in ((False, len(mine)), (True, len(mine)), *((True, n) for n in range(len(mine) - 1, -1, -1))):
+    fewer = [(1, n) for n in range(len(mine), -1, -1)]
+    for short, own in ((0, len(mine)), *fewer, (2, 0)):
         line = Text(" ")
         for number, group in enumerate((rooms, mine[:own], kill, rest)):
             for action in group:
-                title = "" if short and number == 0 and action.id.startswith("go.") else action.title
+                bare = (short and number == 0) or (short == 2 and number == 3)
+                title = "" if bare else action.title
                 if short and len(title) > 7:
                     title = title.split()[0]
                 on = True if enabled is None else bool(enabled(action))  # type: ignore[operator]
@@ -88,12 +90,13 @@ class PaneTabs(Widget):
         self.current = 0
 
     def render(self) -> Text:
-        line = Text(" ")
+        line = Text()
         for number, (_, title) in enumerate(self.panes):
             style = Style(reverse=number == self.current, bold=number == self.current)
-            line.append(f" {title} ", style + Style(meta={"@click": f"screen.show_pane({number})"}))
-            line.append(" ")
-        line.append(" [ ] change", Style(dim=True))
+            short = title.partition(",")[0]
+            line.append(f" {short} ", style + Style(meta={"@click": f"screen.show_pane({number})"}))
+        if cell_len(line.plain) + 11 <= self.size.width:
+            line.append("  [ ] other", Style(dim=True))
         return line
 
 

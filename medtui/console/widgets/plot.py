@@ -194,11 +194,11 @@ def _limits(figure: Any, drawing: Drawing, low: float, high: float) -> None:
         if low == high:
             figure.ylim(low / 2, high * 2)
         return
-    if drawing.upper is not None:
-        high = max(high, min(drawing.upper, high + (high - low) * 0.1 + 1e-9))
-    if low == high:
+    if high - low <= 1e-6 * max(1.0, abs(high)):
         pad = abs(low) * 0.1 or 1.0
         low, high = low - pad, high + pad
+    elif drawing.upper is not None:
+        high = max(high, min(drawing.upper, high + (high - low) * 0.1))
     figure.ylim(low, high)
     xs = [x for one in drawing.series for x in (one.xs[0], one.xs[-1]) if len(one.xs)] if drawing.series else []
     if xs and min(xs) == max(xs):
