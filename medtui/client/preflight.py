@@ -115,7 +115,7 @@ def data_state(recipe: Recipe, facts: DatasetFacts, workspace: Workspace, data: 
     folders = data_folders(workspace, data)
     path = next((folder / archive.file_name for folder in folders if (folder / archive.file_name).is_file()), None)
     if path is None:
-        return f"{archive.file_name} is missing: put it into {workspace.root / 'dataset'}, or start with --data", False
+        return f"{archive.file_name} is missing: put it into the workspace's dataset/, or start with --data", False
     counts = "/".join(str(facts.splits[split]) for split in ("train", "val", "test"))
     found = known_md5(path)
     if found is None:

@@ -7,7 +7,7 @@ editor are two views of one document.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -30,6 +30,7 @@ class Checked:
     lines: dict[KeyPath, int]  # line of each key, from 1
     recipe: Recipe | None  # None while something is wrong
     problems: tuple[Problem, ...] = ()
+    texts: dict[KeyPath, str] = field(default_factory=dict)  # the scalar of each field as it stands there
 
     def value(self, spec: FieldSpec) -> Any:
         """The value of a field: as written, else its default."""
@@ -57,8 +58,13 @@ def check(text: str, source: str = "recipe", model: type[Recipe] = Recipe) -> Ch
         recipe = build_recipe(read.values, source=source, lines=read.lines, model=model)
     except RecipeError as error:
         problems = tuple(error.problems) or (_text_problem(error, source),)
-        return Checked(text, read.values, read.lines, None, problems)
-    return Checked(text, read.values, read.lines, recipe)
+        return Checked(text, read.values, read.lines, None, problems, _texts(text))
+    return Checked(text, read.values, read.lines, recipe, texts=_texts(text))
+
+
+def _texts(text: str) -> dict[KeyPath, str]:
+    places = _places(text)
+    return {path: text[place.start : place.end] for path, place in places.items() if len(path) == 2}
 
 
 def _text_problem(error: RecipeError, source: str) -> Problem:
@@ -104,20 +110,20 @@ class _Place:
     empty: bool = False
 
 
-def with_value(text: str, section: str, field: str, value: str) -> str:
+def with_value(text: str, section: str, name: str, value: str) -> str:
     """The text with the scalar of one field replaced, or the field added. Raises RecipeError when it is no YAML."""
     places = _places(text)
-    place = places.get((section, field))
+    place = places.get((section, name))
     if place is not None:
         return _replaced(text, place, value)
     inside = places.get((section,))
     if inside is None:
-        return _with_section(text, places.get(()), f"{field}: {value}", section)
+        return _with_section(text, places.get(()), f"{name}: {value}", section)
     if inside.flow:
-        return _in_flow(text, inside, f"{field}: {value}")
+        return _in_flow(text, inside, f"{name}: {value}")
     if inside.empty:  # `training:` with nothing below it
-        return _insert_line(text, inside.start, f"  {field}: {value}")
-    return _insert_line(text, inside.end, f"{' ' * inside.indent}{field}: {value}")
+        return _insert_line(text, inside.start, f"  {name}: {value}")
+    return _insert_line(text, inside.end, f"{' ' * inside.indent}{name}: {value}")
 
 
 def _replaced(text: str, place: _Place, value: str) -> str:

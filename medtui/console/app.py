@@ -382,9 +382,6 @@ class ConsoleApp(App[int], inherit_bindings=False):
     def action_theme(self) -> None:
         self.theme = THEMES["light" if self.theme == THEMES["dark"].name else "dark"].name
 
-    async def action_back(self) -> None:
-        self.screen.set_focus(None)
-
     @work
     async def action_leave(self) -> None:
         """Leave; ask first where something would be lost or goes on."""

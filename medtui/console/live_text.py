@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 import time
 from dataclasses import dataclass
 
@@ -119,7 +120,7 @@ def progress_text(view: RunView, eta: float | None, width: int) -> Text:
     text = Text(no_wrap=True)
     started, progress = view.state.started, view.progress
     if view.outcome is not None:
-        _append_end(text, view)
+        _append_end(text, view, width)
     if started is not None:
         _append_run(text, view, eta, width)
     elif view.active:
@@ -171,7 +172,11 @@ def _append_now(text: Text, view: RunView, width: int) -> None:
     text.append("\n")
 
 
-def _append_end(text: Text, view: RunView) -> None:
+def _wrapped(words: str, width: int) -> str:
+    return textwrap.fill(clean(words, 400), max(20, width)) + "\n"
+
+
+def _append_end(text: Text, view: RunView, width: int) -> None:
     finished = view.state.finished
     bad = view.outcome in ("failed", "crashed")
     text.append(
@@ -184,9 +189,9 @@ def _append_end(text: Text, view: RunView) -> None:
             text.append(f"  test AUC {number(test.auc)}  ACC {number(test.acc)}")
     text.append("   4 shows the results\n", "dim")
     if view.died is not None:
-        text.append(clean(view.died, 400) + "\n", "red")
+        text.append(_wrapped(view.died, width), "red")
     if finished is not None and finished.error is not None:
-        text.append(clean(f"{finished.error.message} {finished.error.hint}", 400) + "\n", "red")
+        text.append(_wrapped(f"{finished.error.message} {finished.error.hint}", width), "red")
 
 
 # ---- log --------------------------------------------------------------------------------------------------------

@@ -80,10 +80,12 @@ class Ladder(ModalScreen[None]):
         if view is not None and self.request is not None:
             advice = overdue(view, self.request, time.time())
             small = self.has_class("-small")
-            clocks = rungs_text(rungs(view, self.request), advice, notes=not small)
+            found = rungs(view, self.request)
+            if small:  # the newest of them
+                waiting = next((at for at, rung in enumerate(found) if rung.state == "waiting"), len(found))
+                found = found[max(0, min(waiting - 2, len(found) - 6)) :]
+            clocks = rungs_text(found, advice, notes=not small)
             self.query_one("#ladder-clocks", Static).update(clocks)
-            if small:
-                self.query_one("#ladder-rungs").scroll_end(animate=False)
 
     def action_choose(self, by: int) -> None:
         self.chosen = (self.chosen + by) % len(CHOICES)
@@ -136,4 +138,5 @@ def rungs_text(found: list[Rung], advice: str | None, *, notes: bool = True) -> 
             text.append(f"  {rung.note}\n", "dim")
     if advice:
         text.append(advice, "bold yellow")
+    text.rstrip()
     return text

@@ -9,7 +9,7 @@ from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Input, OptionList, Static, TextArea
@@ -74,6 +74,7 @@ class Recipes(Room):
         self.preflight: Preflight | None = None
         self.drafts = Drafts(settings_file().parent / "drafts")
         self._open_next: Path | None = None
+        self._before_edit: str | None = None  # the text when a field was opened
         self._settle: Timer | None = None
         self._before_timer: Timer | None = None
         self._draft_timer: Timer | None = None
@@ -89,7 +90,7 @@ class Recipes(Room):
             yield Static(id="field-help", markup=False)
         with Vertical(id="pane-yaml", classes="pane"):
             yield YamlArea(id="yaml")
-        with Vertical(id="pane-before", classes="pane"):
+        with VerticalScroll(id="pane-before", classes="pane"):
             yield Static("reading …", id="before", markup=False)
 
     def set_up(self) -> None:
@@ -139,7 +140,7 @@ class Recipes(Room):
                 rows.append(Option(Text(title, style="dim"), disabled=True))
                 rows += [Option(self._row(entry), id=entry.key) for entry in entries]
         if not rows:
-            rows = [Option(Text(f"nothing has {clean(wanted, 30)!r} in it"), disabled=True)]
+            rows = [Option(Text(" nothing fits"), disabled=True)]
         with self.prevent(OptionList.OptionHighlighted):
             options.clear_options()
             options.add_options(rows)
@@ -232,10 +233,22 @@ class Recipes(Room):
         except MedtuiError as error:
             self._app.say(f"The text must be YAML before the form can change it: {error}", severity="warning")
             return
+        self._become(text)
+
+    def _become(self, text: str) -> None:
         with self.prevent(TextArea.Changed):
             self.query_one(YamlArea).become(text)
         self._set_text(text)
         self._check()
+
+    @on(RecipeForm.Began)
+    def _edit_began(self) -> None:
+        self._before_edit = self.current.text if self.current is not None else None
+
+    @on(RecipeForm.TakenBack)
+    def _edit_taken_back(self) -> None:
+        if self.current is not None and self._before_edit is not None:
+            self._become(self._before_edit)
 
     @on(RecipeForm.Chosen)
     def _field_focused(self, event: RecipeForm.Chosen) -> None:
@@ -492,31 +505,29 @@ def before_text(document: Document, checked: Checked, ready: Preflight | None, s
         for problem in checked.problems[:4]:
             text.append(f"✗ {problem_words(problem)}\n", "bold red")
         return text
+    if document.dirty:
+        text.append("differs from the saved recipe: ", "bold")
+        text.append(_differences(checked, saved) + "\n")
     if ready is None:
         text.append("looking at data, weights, earlier runs …\n", "dim")
     else:
         _append_ready(text, ready)
-    if document.dirty:
-        text.append("differs from the saved recipe: ", "bold")
-        text.append(_differences(checked, saved) + "\n")
     return text
 
 
 def _append_ready(text: Text, ready: Preflight) -> None:
     text.append("data ", "bold")
-    text.append(clean(ready.data, 300), "" if ready.data_ok else "bold red")
-    text.append("   weights ", "bold")
-    text.append(clean(ready.weights, 300) + "\n", "" if ready.weights_ok else "bold red")
+    text.append(clean(ready.data, 300) + "\n", "" if ready.data_ok else "bold red")
+    text.append("weights ", "bold")
+    text.append(clean(ready.weights, 300), "" if ready.weights_ok else "bold red")
     steps = f"{ready.steps:,}" if ready.steps is not None else "unknown"
-    pace = (
-        f"about {duration(ready.seconds)} from {shortened(ready.seconds_from, 40)}"
-        if ready.seconds
-        else "no like run yet, so no time"
-    )
-    text.append(f"steps {steps} · {pace} · ")
     needs = f"needs about {ready.memory_needed / 1e9:.1f} GB of {ready.memory_free / 1e9:.1f} GB free"
+    text.append(f" · steps {steps} · ")
     text.append(needs, "" if ready.memory_needed < ready.memory_free else "bold red")
-    text.append(f"\nrun {clean(ready.run)}\n")
+    pace = "no like run yet, so no time"
+    if ready.seconds:
+        pace = f"about {duration(ready.seconds)}, from {shortened(ready.seconds_from, 40)}"
+    text.append(f"\n{pace}\nrun {clean(ready.run)}\n")
 
 
 def _differences(checked: Checked, saved: Checked | None) -> str:

@@ -50,8 +50,11 @@ class FieldRow(Widget):
 
     def show(self, checked: Checked) -> None:
         value = checked.value(self.spec)
+        path = (self.spec.section, self.spec.name)
         text = value if isinstance(value, str) else written(value) if _is_scalar(value) else "…"
-        problem = checked.problem((self.spec.section, self.spec.name))
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            text = checked.texts.get(path, text)  # `1e-3` stays `1e-3`
+        problem = checked.problem(path)
         shown = (clean(text, 200), checked.is_written(self.spec), clean(problem.message, 300) if problem else "")
         if shown != (self.value, self._written, self._problem):
             self.value, self._written, self._problem = shown
@@ -128,6 +131,12 @@ class RecipeForm(VerticalScroll, can_focus=True):
             super().__init__()
             self.spec, self.value = spec, value
 
+    class Began(Message):
+        """A value is about to be typed."""
+
+    class TakenBack(Message):
+        """What was typed since is not wanted."""
+
     class Chosen(Message):
         """The cursor stands on another field."""
 
@@ -142,7 +151,6 @@ class RecipeForm(VerticalScroll, can_focus=True):
         self.rows = [FieldRow(spec) for spec in self.specs.values()]
         self.cursor = 0
         self.field: Input | None = None  # where a value is being typed
-        self._before = ""  # what stood there when editing began
 
     def compose(self) -> ComposeResult:
         titles = section_titles(self.model)
@@ -228,7 +236,7 @@ class RecipeForm(VerticalScroll, can_focus=True):
         if row.is_choice:
             self.app.push_screen(Choose(row.spec, row.value), self._take_choice)
             return
-        self._before = row.value
+        self.post_message(self.Began())
         self.field = Input(row.value, compact=True, select_on_focus=False)
         self.field.set_reactive(Input.selection, Selection(0, len(row.value)))  # typing replaces it, at once
         self.field.styles.margin = (0, 0, 0, TITLE_WIDTH + 3)
@@ -256,9 +264,8 @@ class RecipeForm(VerticalScroll, can_focus=True):
     def take_back(self) -> None:
         """Undo what was typed, and leave the field."""
         if self.field is not None:
-            spec = self.rows[self.cursor].spec
-            self.post_message(self.Edited(spec, typed(self._before, spec)))
             self._end_edit()
+            self.post_message(self.TakenBack())
 
     def _end_edit(self, *, focus: bool = True) -> None:
         if self.field is None:

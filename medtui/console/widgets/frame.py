@@ -78,6 +78,8 @@ def key_line(groups: list[list[Action]], width: int, enabled: object = None) -> 
 
 
 def _clicked(action: Action) -> str:
+    if action.action.startswith("screen."):
+        return action.action
     return f"app.{action.action}" if action.scope == EVERYWHERE else f"screen.{action.action}"
 
 

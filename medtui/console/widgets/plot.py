@@ -171,41 +171,43 @@ def _figure(
     figure.ticks_color((140, 150, 160) if dark else (90, 96, 104))
     figure.xfrequency(max(2, width // 16))
     figure.yfrequency(max(2, min(5, height // 3)))
+    if drawing.log:  # drawn as logarithms with labels of ours: plotext's own log scale overflows
+        parts = [(one, Bucketed(part.xs, [math.log10(y) for y in part.ys], part.strange)) for one, part in parts]
     ys = [y for _, part in parts for y in part.ys]
-    low, high = min(ys), max(ys)
-    _limits(figure, drawing, low, high)
+    low, high = _limits(figure, drawing, min(ys), max(ys))
+    if drawing.log:
+        ticks = [low + (high - low) * step / 4 for step in range(5)] if height > 8 else [low, high]
+        figure.yticks(ticks, [f"{10**tick:.2g}" for tick in ticks])
     for one, part in parts:
         if part.ys:
-            _draw_series(figure, one, part, dark=dark, marker=marker)
+            _draw_series(figure, one, part, dark=dark, marker=marker, log=drawing.log)
         if part.strange:  # at the top edge, where a curve that left the scale would be
             spots = part.strange if len(part.strange) <= width else part.strange[:: len(part.strange) // width + 1]
             figure.scatter(list(spots), [high] * len(spots), marker="x", color=(255, 90, 80))
     for point in drawing.points:
         if math.isfinite(point.y) and (point.y > 0 or not drawing.log):
-            figure.scatter([point.x], [point.y], marker=point.sign, color=(240, 228, 66) if dark else (122, 92, 0))
+            y = math.log10(point.y) if drawing.log else point.y
+            figure.scatter([point.x], [y], marker=point.sign, color=(240, 228, 66) if dark else (122, 92, 0))
     if drawing.cursor is not None:
         figure.vline(drawing.cursor, color=(150, 150, 150))
     return _text_of(figure.build(), height)
 
 
-def _limits(figure: Any, drawing: Drawing, low: float, high: float) -> None:
-    if drawing.log:
-        figure.yscale("log")
-        if low == high:
-            figure.ylim(low / 2, high * 2)
-        return
+def _limits(figure: Any, drawing: Drawing, low: float, high: float) -> tuple[float, float]:
+    """What the y axis shows; a constant gets room around it."""
     if high - low <= 1e-6 * max(1.0, abs(high)):
         pad = abs(low) * 0.1 or 1.0
         low, high = low - pad, high + pad
     elif drawing.upper is not None:
         high = max(high, min(drawing.upper, high + (high - low) * 0.1))
     figure.ylim(low, high)
-    xs = [x for one in drawing.series for x in (one.xs[0], one.xs[-1]) if len(one.xs)] if drawing.series else []
+    xs = [x for one in drawing.series if len(one.xs) for x in (one.xs[0], one.xs[-1])]
     if xs and min(xs) == max(xs):
         figure.xlim(min(xs) - 1, max(xs) + 1)
+    return low, high
 
 
-def _draw_series(figure: Any, one: Series, part: Bucketed, *, dark: bool, marker: str) -> None:
+def _draw_series(figure: Any, one: Series, part: Bucketed, *, dark: bool, marker: str, log: bool) -> None:
     colour = series_colour(one.colour, dark=dark)
     if one.faint:
         colour = tuple((3 * c + 2 * (16 if dark else 255)) // 5 for c in colour)  # type: ignore[assignment]
@@ -213,11 +215,11 @@ def _draw_series(figure: Any, one: Series, part: Bucketed, *, dark: bool, marker
         figure.scatter(part.xs, part.ys, marker="●" if marker != "ascii" else "o", color=colour)
         return
     figure.plot(part.xs, part.ys, marker=MARKERS.get(marker, "braille"), color=colour)
-    for x, y in _lone(one, part):
+    for x, y in _lone(one, part, log=log):
         figure.scatter([x], [y], marker="●" if marker != "ascii" else "o", color=colour)
 
 
-def _lone(one: Series, part: Bucketed) -> list[tuple[float, float]]:
+def _lone(one: Series, part: Bucketed, *, log: bool) -> list[tuple[float, float]]:
     """Points between two that cannot be drawn: a line would pass over them."""
     if not part.strange:
         return []

@@ -1,0 +1,90 @@
+"""The console in a terminal of the test's size, with a clock, a day and a machine of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from stand_ins import Scripted, scripted_engine
+from textual.pilot import Pilot
+
+from engine.contract.workspace import Workspace
+from medtui.client import preflight
+from medtui.console.app import ConsoleApp
+from medtui.console.capability import marks
+from medtui.settings import Settings
+
+PATIENCE = 15.0  # seconds
+
+
+@pytest.fixture(autouse=True)
+def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Settings and drafts of the test's own, UTC, braille, 24 GB of free memory."""
+    path = tmp_path / "config" / "settings.yaml"
+    monkeypatch.setenv("MEDTUI_SETTINGS", str(path))
+    monkeypatch.setenv("MEDTUI_MARKS", "braille")
+    monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr(preflight.psutil, "virtual_memory", lambda: SimpleNamespace(available=24_000_000_000))
+    time.tzset()
+    marks.cache_clear()
+    yield path
+    monkeypatch.undo()
+    time.tzset()
+    marks.cache_clear()
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    root = tmp_path / "work"
+    root.mkdir()
+    return Workspace(root)
+
+
+@pytest.fixture
+def scripts() -> list[Scripted]:
+    """The scripted engines that the console made, in order."""
+    return []
+
+
+@pytest.fixture
+def console(workspace: Workspace, scripts: list[Scripted]) -> Callable[..., ConsoleApp]:
+    """Makes the app; its engines are scripted."""
+
+    def make(**more: object) -> ConsoleApp:
+        def make_engine(app: ConsoleApp) -> object:
+            engine, script = scripted_engine(app.workspace)
+            scripts.append(script)
+            return engine
+
+        options = {"settings": Settings(bell=False, notify=False), "warm": False, "make_engine": make_engine}
+        app = ConsoleApp(workspace, **{**options, **more})  # type: ignore[arg-type]
+        app.today = lambda: date(2026, 11, 22)
+        return app
+
+    return make
+
+
+def screen_text(app: ConsoleApp) -> str:
+    """What a person reads now."""
+    lines = (strip.text.rstrip() for strip in app.screen._compositor.render_strips(app.size))
+    return "\n".join(lines).rstrip() + "\n"
+
+
+async def wait_for(pilot: Pilot[int], true: Callable[[], object], patience: float = PATIENCE) -> None:
+    """Until something is so, looked at after each turn of the loop."""
+    deadline = time.monotonic() + patience
+    while not true():
+        assert time.monotonic() < deadline, f"not within {patience:.0f} s:\n{screen_text(pilot.app)}"  # type: ignore[arg-type]
+        await pilot.pause(0.02)
+    await pilot.pause()
+
+
+async def shows(pilot: Pilot[int], *words: str) -> None:
+    """Until the screen has all these words."""
+    await wait_for(pilot, lambda: all(word in screen_text(pilot.app) for word in words))  # type: ignore[arg-type]

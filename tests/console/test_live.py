@@ -1,0 +1,307 @@
+"""Live: what an engine says is shown; what it does not say is never assumed."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from conftest import screen_text, shows, wait_for
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from stand_ins import START, Scripted, Story, make_run
+
+from engine.contract.protocol import CommandRejected, Metrics
+from medtui.client.ladder import overdue, rungs
+from medtui.client.view import Request, RunView
+from medtui.client.watch import absorb
+from medtui.console.app import ConsoleApp
+from medtui.console.live_text import class_rows, classes_text, log_text, progress_text
+
+SIZE = (120, 40)
+HOSTILE = "evil\x1b]52;c;AAAA\x07\x1b[31m\x9b1m‮[/] [b [bold]x[/bold]"
+
+
+async def watching(pilot, app: ConsoleApp, scripts: list[Scripted], epochs: int = 3) -> tuple[Scripted, Story]:
+    """A run that was started from the Recipes screen and is in the middle of an epoch."""
+    await wait_for(pilot, lambda: getattr(app.room, "checked", None) and app.room.checked.recipe)
+    await pilot.press("r")
+    await wait_for(pilot, lambda: scripts and scripts[-1].sent)
+    run_dir = app.workspace.outputs / "20261122_breastmnist_resnet18-adapted_1a2b3c"
+    story = Story(run_dir)
+    scripts[-1].say(*story.running(epochs))
+    await wait_for(pilot, lambda: len(app.view.state.epochs) == epochs and app.room_name == "live")
+    await pilot.pause(0.3)
+    return scripts[-1], story
+
+
+@pytest.mark.asyncio
+async def test_a_run_starts_from_the_recipe_and_its_curves_and_classes_move(console, scripts) -> None:
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        script, story = await watching(pilot, app, scripts, epochs=3)
+        start = script.sent[0]
+        assert (start.command, start.job, start.on_disconnect) == ("start", "train", "continue")
+        assert start.recipe["dataset"]["name"] == "cells"
+        await shows(pilot, "● training", "breastmnist · resnet18-adapted · 1a2b3c", "epoch 4/10", "best 0.8600 @ 3")
+        text = screen_text(app)
+        assert text.index("malignant") < text.index("benign"), "worst first"
+        assert "+0.050" in text
+        script.say(story.epoch(4))
+        await shows(pilot, "best 0.8800 @ 4", "epoch 4: new best, AUC 0.8800")
+
+
+@pytest.mark.asyncio
+async def test_pause_is_acknowledged_at_once_and_believed_only_when_the_engine_says_so(console, scripts) -> None:
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        script, story = await watching(pilot, app, scripts)
+        await pilot.press("p")
+        await shows(pilot, "pause sent, waiting for the engine's answer", "● training")
+        pause = script.sent[-1]
+        assert pause.command == "pause"
+        script.say(story.accepted(pause.id, "pause"), story.phase("paused"))
+        await shows(pilot, "‖ paused", "paused; p goes on")
+        await pilot.press("p")
+        await wait_for(pilot, lambda: script.sent[-1].command == "resume")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("size", [(120, 40), (80, 24), (60, 18), (40, 12)], ids=str)
+async def test_the_ladder_is_opened_by_one_key_and_confirmed_by_another(console, scripts, size) -> None:
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        script, story = await watching(pilot, app, scripts)
+        await pilot.resize_terminal(*size)
+        await pilot.press("S")
+        await shows(pilot, "kill-switch", "Cancel", "y stop")
+        assert app.focused.id == "cancel"
+        sent = len(script.sent)
+        await pilot.press("S", "K", "escape")
+        await pilot.pause()
+        assert len(script.sent) == sent, "neither the opening key nor esc acts"
+        await pilot.press("K")
+        await shows(pilot, "y abort")
+        await pilot.press("y")
+        await wait_for(pilot, lambda: script.sent[-1].command == "abort")
+        await shows(pilot, "✓ abort requested", "… engine's answer")
+        story.time = app.view.requests[-1].at
+        script.say(story.accepted(script.sent[-1].id, "abort"), story.checkpoint(3), *story.ended("aborted", 7))
+        script.end()
+        await shows(pilot, "✓ aborted", "✓ process gone", "✓ lock free")
+
+
+@pytest.mark.asyncio
+async def test_f9_opens_the_kill_switch_in_every_field(console, scripts) -> None:
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await watching(pilot, app, scripts)
+        for room, field in (("1", "slash"), ("4", "slash"), ("3", "slash")):
+            await pilot.press("escape", "escape", room)
+            await pilot.pause(0.2)
+            await pilot.press(field, "x", "f9")
+            await shows(pilot, "kill-switch")
+            await pilot.press("escape")
+
+
+@pytest.mark.asyncio
+async def test_below_60_by_18_it_says_so_and_the_kill_keys_work(console, scripts) -> None:
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        script, _ = await watching(pilot, app, scripts)
+        await pilot.resize_terminal(40, 12)
+        await shows(pilot, "40 × 12", "60 × 18", "p pause", "S stop", "K abort")
+        await pilot.press("p")
+        await wait_for(pilot, lambda: script.sent[-1].command == "pause")
+
+
+@pytest.mark.asyncio
+async def test_an_engine_that_dies_is_said_and_the_next_run_can_start(console, scripts) -> None:
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        script, _ = await watching(pilot, app, scripts)
+        script.die(-9)
+        await shows(pilot, "✗ crashed", "The engine died (signal 9).", "Segmentation fault")
+        await pilot.press("1")
+        await pilot.press("r")
+        await wait_for(pilot, lambda: len(scripts) == 2 and scripts[1].sent)
+        assert scripts[1].sent[0].command == "start"
+
+
+@pytest.mark.asyncio
+async def test_garbage_half_lines_and_floods_do_no_harm(console, scripts) -> None:
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        script, story = await watching(pilot, app, scripts)
+        script.write(
+            b"not json", b'{"event": "epoch.fin', b"\xff\xfe\x00", b"[]", b'{"event": "brand.new", "seq": null}'
+        )
+        for number in range(10_000):
+            script.say(story.log(f"line {number}"))
+        script.say(story.epoch(4))
+        await shows(pilot, "4 lines of the engine were no events", "epoch 4: new best")
+        await pilot.press("4", "3")
+        await shows(pilot, "● training")
+
+
+@pytest.mark.asyncio
+async def test_hostile_text_reaches_no_terminal_and_breaks_no_screen(console, scripts) -> None:
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await wait_for(pilot, lambda: getattr(app.room, "checked", None) and app.room.checked.recipe)
+        await pilot.press("r")
+        await wait_for(pilot, lambda: scripts and scripts[-1].sent)
+        story = Story(app.workspace.outputs / "20261122_x", name=f"run {HOSTILE}")
+        rows = [row.model_copy(update={"name": f"{HOSTILE} {row.name}"}) for row in story.epoch(1).per_class]
+        script = scripts[-1]
+        script.say(story.hello(), story.started(class_names=(HOSTILE, "b")), story.phase("training"))
+        script.say(story.epoch(1, per_class=rows), story.log(HOSTILE, "warning"))
+        await shows(pilot, "evil·]52;c;AAAA··[31m")
+        text = screen_text(app)
+        assert not set(text) & set("\x1b\x07\x9b‮")
+        script.say(*story.ended("failed", 5))
+        await shows(pilot, "✗ failed")
+
+
+@pytest.mark.asyncio
+async def test_screens_and_sizes_change_without_losing_selection_or_input(console, scripts, workspace) -> None:
+    for day in range(3):
+        make_run(
+            workspace, f"2026112{day}_breastmnist_resnet18-adapted_aaaaa{day}", started=f"2026-11-2{day}T10:00:00+00:00"
+        )
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await watching(pilot, app, scripts)
+        await pilot.press("4")
+        results = app.get_room("results")
+        await wait_for(pilot, lambda: results.detail)
+        await pilot.press("down")
+        await wait_for(pilot, lambda: results.detail.head.run.endswith("aaaaa1"))
+        await pilot.press("3", "slash", *"best")
+        for size in ((60, 18), (40, 12), (120, 40)):
+            await pilot.resize_terminal(*size)
+            await pilot.pause()
+        assert app.get_room("live").query_one("#log-filter").value == "best"
+        await pilot.press("escape", "4")
+        await pilot.pause(0.3)
+        assert results.detail.head.run.endswith("aaaaa1")
+        assert results.query_one("#runs").cursor_row == 1
+
+
+@pytest.mark.asyncio
+async def test_q_while_training_asks_and_stay_stays(console, scripts) -> None:
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        script, _ = await watching(pilot, app, scripts)
+        sent = len(script.sent)
+        await pilot.press("q")
+        await shows(pilot, "A run is training.", "stay", "leave it running", "stop it")
+        await pilot.press("enter")
+        await pilot.pause(0.2)
+        assert app.is_running and len(script.sent) == sent
+        await pilot.press("q")
+        await shows(pilot, "leave it running")
+        await pilot.press("right", "enter")
+        await wait_for(pilot, lambda: app.return_code == 0)
+        assert len(script.sent) == sent, "leaving it running sends nothing"
+
+
+@pytest.mark.asyncio
+async def test_with_no_run_live_says_what_to_do(console) -> None:
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await pilot.press("3")
+        await shows(pilot, "Nothing is training.", "r runs the selected recipe, a attaches to a run.")
+        await pilot.press("S", "p")
+        await pilot.pause()
+        assert app.room_name == "live" and "kill-switch" not in screen_text(app)
+
+
+@pytest.mark.asyncio
+async def test_an_earlier_run_can_be_watched(console, workspace) -> None:
+    make_run(workspace, "20261120_breastmnist_resnet18-adapted_aaaaaa", epochs=8)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await wait_for(pilot, lambda: app.room)
+        await pilot.press("3", "a")
+        await shows(pilot, "✓ completed", "test AUC 0.9014", "best 0.9200 @ 6")
+
+
+# ---- pure -----------------------------------------------------------------------------------------------------------
+
+
+def story_events(tmp_path) -> list:
+    story = Story(tmp_path / "run")
+    return [*story.running(4), *story.ended()]
+
+
+def test_rungs_come_from_events_and_carry_their_clocks(tmp_path) -> None:
+    story = Story(tmp_path / "run")
+    view = RunView(asked_to_start=True)
+    for event in story.running(3):
+        view = absorb(view, event)
+    request = Request("7", "stop", story.time + 0.5)
+    view = RunView(**{**view.__dict__, "requests": (request,)})
+    titles = [(rung.title, rung.state) for rung in rungs(view, request)]
+    assert titles == [("stop requested", "done"), ("engine's answer", "waiting"), *titles[2:]]
+    assert all(state == "waiting" for _, state in titles[2:])
+    view = absorb(view, story.accepted("7", "stop"))
+    view = absorb(view, story.checkpoint(3))
+    clocks = {rung.title: rung.clock for rung in rungs(view, request)}
+    assert clocks["accepted"] == pytest.approx(0.5)
+    assert clocks["checkpoint saved"] == pytest.approx(1.5)
+    assert clocks["best weights evaluated"] is None
+
+
+def test_a_checkpoint_from_before_the_request_does_not_count(tmp_path) -> None:
+    story = Story(tmp_path / "run")
+    view = RunView(asked_to_start=True)
+    for event in story.running(3):
+        view = absorb(view, event)
+    request = Request("7", "abort", story.time + 10)
+    saved = next(rung for rung in rungs(view, request) if rung.title == "checkpoint saved")
+    assert saved.state == "waiting"
+
+
+def test_a_rejected_command_says_why_and_climbs_no_further(tmp_path) -> None:
+    request = Request("7", "pause", START)
+    rejected = CommandRejected(time=START + 1, seq=1, id="7", command="pause", reason="too late", by="me", via="stdin")
+    view = absorb(RunView(asked_to_start=True), rejected)
+    assert [(rung.title, rung.state) for rung in rungs(view, request)] == [
+        ("pause requested", "done"),
+        ("rejected", "failed"),
+    ]
+
+
+def test_patience_is_measured_by_what_the_engine_expects(tmp_path) -> None:
+    request = Request("7", "stop", START)
+    view = RunView(asked_to_start=True)
+    assert overdue(view, request, START + 9) is None
+    assert "does not answer" in (overdue(view, request, START + 11) or "")
+    view = absorb(view, Story(tmp_path / "run").accepted("7", "stop", expected=60.0))
+    assert overdue(view, request, START + 59) is None
+    assert "Try abort" in (overdue(view, request, START + 61) or "")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_order_repetition_or_loss_of_events_breaks_fold_or_texts(tmp_path, data) -> None:
+    events = story_events(tmp_path)
+    chosen = data.draw(st.lists(st.sampled_from(events), max_size=40))
+    view = RunView(asked_to_start=True)
+    for event in chosen:
+        view = absorb(view, event)
+    progress_text(view, None, 50)
+    log_text(view, "", 10)
+    classes_text(class_rows(view)[1], 80)
+
+
+def test_undefined_values_are_dashes_and_crosses_never_zeros(tmp_path) -> None:
+    story = Story(tmp_path / "run")
+    nan = math.nan
+    rows = [row.model_copy(update={"recall": nan, "auc": nan}) for row in story.epoch(1).per_class]
+    view = RunView(asked_to_start=True)
+    metrics = Metrics(loss=nan, auc=nan, acc=0.5, f1=nan)
+    for event in (story.started(), story.epoch(1, per_class=rows, validation=metrics, train_loss=nan)):
+        view = absorb(view, event)
+    text = classes_text(class_rows(view)[1], 100).plain
+    assert "–" in text and "×" in text and "0.000" not in text

@@ -1,0 +1,84 @@
+"""Plots: nothing in a series crashes one, nothing strange is hidden, and they are quick."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medtui.console.widgets.plot import Drawing, Point, Series, bucketed, drawn, smoothed
+
+NAN, INF = math.nan, math.inf
+VALUES = st.floats(allow_nan=True, allow_infinity=True, width=32)
+
+
+def plot(ys: list[float], **more: object) -> str:
+    xs = [float(x) for x in range(len(ys))]
+    return drawn(Drawing((Series("one", xs, ys, 0),), **more), 60, 12, dark=True).plain  # type: ignore[arg-type]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(VALUES, max_size=50), st.booleans(), st.integers(10, 130), st.integers(3, 40))
+def test_no_series_crashes_a_plot(ys: list[float], log: bool, width: int, height: int) -> None:
+    drawing = Drawing((Series("one", [float(x) for x in range(len(ys))], ys, 0),), log=log)
+    lines = drawn(drawing, width, height, dark=True).plain.split("\n")
+    assert len(lines) <= height
+
+
+def test_what_is_not_finite_is_counted_and_marked() -> None:
+    text = plot([1.0, NAN, 2.0, INF, 3.0, -INF])
+    assert "✗3 not finite" in text
+    assert text.count("x") >= 3
+
+
+def test_a_log_scale_leaves_zeros_out_and_says_so() -> None:
+    text = plot([0.0, 1.0, 10.0, -1.0, 100.0], log=True)
+    assert "✗2 not drawn" in text and "log" in text
+
+
+def test_a_lone_point_between_two_nans_is_drawn() -> None:
+    assert "●" in plot([1.0, NAN, 2.0, NAN, 3.0])
+
+
+def test_only_nans_say_so() -> None:
+    assert "every value is NaN or infinite" in plot([NAN, NAN])
+
+
+def test_no_values_say_so() -> None:
+    assert "no values yet" in plot([])
+
+
+def test_a_constant_and_a_single_value_have_a_scale() -> None:
+    assert "0.5" in plot([0.5])
+    assert "0.5" in plot([0.5] * 20)
+
+
+def test_buckets_keep_the_extremes_of_every_column() -> None:
+    ys = [math.sin(x / 50) for x in range(10_000)]
+    ys[4321], ys[8765] = 9.0, -9.0
+    part = bucketed(range(10_000), ys, 60)
+    assert len(part.ys) <= 120
+    assert 9.0 in part.ys and -9.0 in part.ys
+    assert part.xs == sorted(part.xs)
+
+
+def test_smoothing_starts_without_bias_and_passes_over_nan() -> None:
+    assert smoothed([4.0])[0] == pytest.approx(4.0)
+    found = smoothed([4.0, NAN, 4.0])
+    assert math.isnan(found[1]) and found[2] == pytest.approx(4.0)
+
+
+def test_a_hundred_thousand_points_draw_in_under_50_ms_of_cpu() -> None:
+    xs = tuple(float(x) for x in range(100_000))
+    ys = tuple(math.sin(x / 500) + 2 for x in range(100_000))
+    drawing = Drawing((Series("one", xs, ys, 0),), (Point(5.0, 2.0, "★", "best"),))
+    drawn(drawing, 60, 15, dark=True)
+    spent = []
+    for _ in range(5):
+        before = time.thread_time()
+        drawn(drawing, 60, 15, dark=True)
+        spent.append(time.thread_time() - before)
+    assert min(spent) < 0.050, spent

@@ -1,0 +1,274 @@
+"""Recipes: form and text are two views of one document; nothing is lost silently."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pytest
+from conftest import screen_text, shows, wait_for
+from pydantic import Field
+from stand_ins import make_run
+from textual.widgets import Input, OptionList
+
+from engine.contract.recipe import ModelSection, Recipe, TrainingSection, setting
+from medtui.console.app import ConsoleApp
+from medtui.console.screens.recipes import Recipes
+from medtui.console.widgets.form import RecipeForm
+from medtui.console.widgets.yaml_area import YamlArea
+
+pytestmark = pytest.mark.asyncio
+SIZE = (120, 40)
+MINE = """# mine
+dataset:
+  name: breastmnist   # my note
+training:
+  lr: 1e-3            # slow
+"""
+
+
+def recipes(app: ConsoleApp) -> Recipes:
+    room = app.get_room("recipes")
+    assert isinstance(room, Recipes)
+    return room
+
+
+async def opened(pilot, app: ConsoleApp, name: str) -> Recipes:
+    """The recipe of this name is shown and checked."""
+    room = recipes(app)
+    await wait_for(pilot, lambda: room.entries and room.current)
+    entry = next(entry for entry in room.entries if entry.name == name)
+    options = room.query_one("#recipe-list", OptionList)
+    options.highlighted = options.get_option_index(entry.key)
+    await wait_for(pilot, lambda: room.current.entry == entry and room.checked.text == room.current.text)
+    return room
+
+
+async def edit(pilot, room: Recipes, field: str, keys: list[str]) -> None:
+    """Put the cursor on a field, open it and type."""
+    form = room.query_one(RecipeForm)
+    assert form.go_to(*field.split("."))
+    room.set_focus(form)
+    await pilot.press("enter", *keys)
+    await pilot.pause()
+
+
+async def test_a_value_changed_in_the_form_changes_in_the_text_and_its_comment_stays(console, workspace) -> None:
+    (workspace.root / "mine.yaml").write_text(MINE)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        room = await opened(pilot, app, "mine.yaml")
+        await edit(pilot, room, "training.lr", [*"0.02", "enter"])
+        await wait_for(pilot, lambda: "0.02" in room.query_one(YamlArea).text)
+        assert room.query_one(YamlArea).text == MINE.replace("1e-3 ", "0.02 ")
+        await shows(pilot, "training.lr 0.001 → 0.02", "mine.yaml ●")
+
+
+async def test_a_value_changed_in_the_text_changes_in_the_form(console, workspace) -> None:
+    (workspace.root / "mine.yaml").write_text(MINE)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        room = await opened(pilot, app, "mine.yaml")
+        area = room.query_one(YamlArea)
+        await pilot.press("y")
+        area.move_cursor((4, 6))
+        await pilot.press("delete", "5")
+        assert area.text == MINE.replace("1e-3", "5e-3")
+        form = room.query_one(RecipeForm)
+        row = next(row for row in form.rows if row.spec.path == "training.lr")
+        await wait_for(pilot, lambda: row.value == "5e-3")
+
+
+async def test_escape_takes_back_what_was_typed_into_a_field(console, workspace) -> None:
+    (workspace.root / "mine.yaml").write_text(MINE)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        room = await opened(pilot, app, "mine.yaml")
+        await edit(pilot, room, "training.lr", [*"7"])
+        await wait_for(pilot, lambda: "lr: 7" in room.query_one(YamlArea).text)
+        await pilot.press("escape")
+        await wait_for(pilot, lambda: room.query_one(YamlArea).text == MINE)
+        assert not room.query(RecipeForm).first().query(Input)
+
+
+async def test_digits_typed_into_a_field_are_text_and_do_not_change_the_screen(console, workspace) -> None:
+    (workspace.root / "mine.yaml").write_text(MINE)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        room = await opened(pilot, app, "mine.yaml")
+        await edit(pilot, room, "training.epochs", [*"234", "enter"])
+        await wait_for(pilot, lambda: "epochs: 234" in room.query_one(YamlArea).text)
+        assert app.room_name == "recipes"
+
+
+async def test_an_error_stands_beside_its_field_on_its_line_and_before_the_run(console, workspace) -> None:
+    (workspace.root / "mine.yaml").write_text(MINE)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        room = await opened(pilot, app, "mine.yaml")
+        await edit(pilot, room, "training.lr", [*"1e-7", "enter"])
+        await shows(pilot, "training.min_lr must be below lr")
+        await edit(pilot, room, "training.lr", [*"much", "enter"])
+        await shows(pilot, "expected a number above 0 and up to 10, found the text 'much'")
+        lines = [line for line in screen_text(app).splitlines() if "✗" in line]
+        assert any("Learning rate" in line for line in lines), screen_text(app)
+        assert any("lr: much" in line for line in lines), screen_text(app)
+        await pilot.press("escape", "r")
+        await shows(pilot, "Mend the recipe first")
+        assert app.watched is None
+
+
+class BiggerTraining(TrainingSection):
+    sharpness: Annotated[float, Field(ge=0.0, le=0.5)] = setting(
+        0.05, title="Sharpness", help="How far SAM looks", unit="radius"
+    )
+    flavour: Literal["plain", "salted"] = setting("plain", title="Flavour", help="One of two.")
+
+
+class Bigger(Recipe):
+    training: BiggerTraining = Field(BiggerTraining(), title="Training")
+
+
+async def test_a_new_field_of_the_schema_needs_no_new_screen_code(console, workspace) -> None:
+    (workspace.root / "mine.yaml").write_text(MINE)
+    app = console(model=Bigger)
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        room = await opened(pilot, app, "mine.yaml")
+        await edit(pilot, room, "training.sharpness", [*"0.3", "enter"])
+        await shows(pilot, "Sharpness", "How far SAM looks", "radius", "from 0 to 0.5", "0.05")
+        assert "  sharpness: 0.3\n" in room.query_one(YamlArea).text
+        await edit(pilot, room, "training.sharpness", [*"0.7", "enter"])
+        await shows(pilot, "expected a number from 0 to 0.5, found 0.7")
+        await edit(pilot, room, "training.sharpness", [*"0.1", "enter"])
+        await edit(pilot, room, "training.flavour", ["j", "enter"])
+        await wait_for(pilot, lambda: "flavour: salted" in room.query_one(YamlArea).text)
+        assert room.checked.recipe.training.flavour == "salted"
+
+
+async def test_every_field_of_the_schema_is_in_the_form(console) -> None:
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        room = recipes(app)
+        await wait_for(pilot, lambda: room.current)
+        form = room.query_one(RecipeForm)
+        assert len(form.rows) > 40
+        assert {row.spec.path for row in form.rows} >= {f"model.{name}" for name in ModelSection.model_fields}
+
+
+async def test_unsaved_edits_survive_another_selection_and_a_crash(console, workspace) -> None:
+    (workspace.root / "mine.yaml").write_text(MINE)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        room = await opened(pilot, app, "mine.yaml")
+        await edit(pilot, room, "training.lr", [*"0.5", "enter"])
+        await opened(pilot, app, "quickstart")
+        await shows(pilot, "mine.yaml ●")
+        await opened(pilot, app, "mine.yaml")
+        assert "lr: 0.5" in room.query_one(YamlArea).text
+    assert (workspace.root / "mine.yaml").read_text() == MINE
+    again = console()
+    async with again.run_test(size=SIZE, notifications=True) as pilot:
+        room = await opened(pilot, again, "mine.yaml")
+        assert "lr: 0.5" in room.query_one(YamlArea).text
+        await shows(pilot, "Unsaved edits of mine.yaml are back.")
+
+
+async def test_leaving_with_unsaved_edits_asks(console, workspace) -> None:
+    (workspace.root / "mine.yaml").write_text(MINE)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        room = await opened(pilot, app, "mine.yaml")
+        await edit(pilot, room, "training.lr", [*"0.5", "enter"])
+        await pilot.press("q")
+        await shows(pilot, "Unsaved edits in mine.yaml.", "stay", "discard them")
+        await pilot.press("escape")
+        await pilot.pause()
+        assert app.is_running
+        assert "lr: 0.5" in room.query_one(YamlArea).text
+
+
+async def test_saving_is_whole_and_a_change_on_disk_is_noticed(console, workspace) -> None:
+    path = workspace.root / "mine.yaml"
+    path.write_text(MINE)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        room = await opened(pilot, app, "mine.yaml")
+        await edit(pilot, room, "training.lr", [*"0.5", "enter"])
+        await pilot.press("ctrl+s")
+        await wait_for(pilot, lambda: "lr: 0.5" in path.read_text())
+        assert [other.name for other in workspace.root.iterdir()] == ["mine.yaml"]
+        await edit(pilot, room, "training.lr", [*"0.25", "enter"])
+        path.write_text(MINE + "# theirs\n")
+        room._look_at_disk()
+        await shows(pilot, "The file changed on disk meanwhile")
+        await pilot.press("ctrl+s")
+        await shows(pilot, "mine.yaml was changed by somebody else.")
+        await pilot.press("escape")
+        await pilot.pause()
+        assert path.read_text() == MINE + "# theirs\n"
+        assert "lr: 0.25" in room.query_one(YamlArea).text
+
+
+async def test_a_clean_recipe_follows_its_file(console, workspace) -> None:
+    path = workspace.root / "mine.yaml"
+    path.write_text(MINE)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        room = await opened(pilot, app, "mine.yaml")
+        path.write_text(MINE + "# theirs\n")
+        room._look_at_disk()
+        await wait_for(pilot, lambda: room.query_one(YamlArea).text == MINE + "# theirs\n")
+
+
+async def test_a_shipped_recipe_is_saved_as_a_file_of_the_workspace(console, workspace) -> None:
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        room = await opened(pilot, app, "strict")
+        shipped = room.current.entry.path.read_text()
+        await edit(pilot, room, "training.lr", [*"0.5", "enter"])
+        await pilot.press("ctrl+s")
+        await shows(pilot, "Save your edits as")
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: (workspace.root / "strict.yaml").exists())
+        assert "lr: 0.5" in (workspace.root / "strict.yaml").read_text()
+        assert Path(shipped) is not None and shipped == next(
+            entry.path.read_text() for entry in room.entries if entry.name == "strict"
+        )
+
+
+async def test_what_a_run_needs_is_said_before_it_starts(console, workspace) -> None:
+    make_run(workspace, "20261120_breastmnist_resnet18-adapted_aaaaaa")
+    (workspace.root / "mine.yaml").write_text(MINE)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await opened(pilot, app, "mine.yaml")
+        # 60 epochs of 5 steps (546 images in batches of 128); 10 s an epoch in the run before
+        await shows(
+            pilot, "steps 300", "about 10 min 00 s, from 20261120", "of 24.0 GB free", "breastmnist.npz is missing"
+        )
+        await shows(pilot, "run 20261122_breastmnist_resnet18-adapted_", "ImageNet file missing → scratch (auto)")
+
+
+async def test_the_list_can_be_filtered_and_says_when_nothing_fits(console) -> None:
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        room = recipes(app)
+        await wait_for(pilot, lambda: room.current)
+        await pilot.press("slash", *"blood")
+        await shows(pilot, "bloodmnist")
+        options = room.query_one("#recipe-list", OptionList)
+        assert [o.id for o in options.options if o.id] == [str(e.path) for e in room.entries if "blood" in e.name]
+        await pilot.press(*"xyz")
+        await shows(pilot, "nothing fits")
+
+
+async def test_read_only_changes_nothing(console, workspace) -> None:
+    (workspace.root / "mine.yaml").write_text(MINE)
+    app = console(readonly=True)
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        room = await opened(pilot, app, "mine.yaml")
+        await edit(pilot, room, "training.lr", [*"0.5", "enter"])
+        await pilot.press("r", "ctrl+s")
+        await shows(pilot, "read only")
+        assert app.watched is None
+        assert room.query_one(YamlArea).text == MINE == (workspace.root / "mine.yaml").read_text()
