@@ -120,7 +120,7 @@ async def test_an_engine_that_dies_is_said_and_the_next_run_can_start(console, s
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         script, _ = await watching(pilot, app, scripts)
         script.die(-9)
-        await shows(pilot, "✗ crashed", "The engine died (signal 9).", "Segmentation fault")
+        await shows(pilot, "✗ crashed", "The engine died (signal 9).", "Segmentation")
         await pilot.press("1")
         await pilot.press("r")
         await wait_for(pilot, lambda: len(scripts) == 2 and scripts[1].sent)

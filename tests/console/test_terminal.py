@@ -1,0 +1,197 @@
+"""The console in a real terminal (tmux) with the real engine, by the keyboard alone; and how it leaves."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from engine.contract.workspace import Workspace
+from medtui.client.runs import heads
+
+PATIENCE = 60.0  # seconds; a loaded machine may be slow to import torch
+TINY = """# a rehearsal
+dataset:
+  name: cells
+  limit: 64
+model: {name: mini_cnn}
+training:
+  epochs: 400
+  batch_size: 16
+  lr: 0.01            # my note
+  patience: null
+evaluation:
+  tta: false
+runtime: {threads: 1}
+"""
+
+pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
+
+
+class Terminal:
+    """A tmux server of its own with one window; what is read is what a person would see."""
+
+    def __init__(self, folder: Path, environment: dict[str, str], size: tuple[int, int] = (120, 40)) -> None:
+        self.socket = f"medtui-{uuid.uuid4().hex[:8]}"
+        program = (
+            f"env -u COLUMNS -u LINES {sys.executable} -c 'from medtui.cli import main; main()' --workspace {folder}"
+        )
+        settings = [word for name, value in environment.items() for word in ("-e", f"{name}={value}")]
+        columns, lines = map(str, size)
+        shell = f"{program}; echo ended with $?; exec cat"
+        self._tmux("-f", "/dev/null", "new-session", "-d", "-s", "t", "-x", columns, "-y", lines, *settings, shell)
+
+    def _tmux(self, *words: str) -> str:
+        done = subprocess.run(["tmux", "-L", self.socket, *words], capture_output=True, text=True, check=True)
+        return done.stdout
+
+    def keys(self, *keys: str) -> None:
+        """One after another, as a quick typist does."""
+        for key in keys:
+            self._tmux("send-keys", "-t", "t", key)
+            time.sleep(0.08)
+
+    def screen(self) -> str:
+        return self._tmux("capture-pane", "-p", "-t", "t")
+
+    def shows(self, *words: str, patience: float = PATIENCE) -> str:
+        """Wait until the screen has all of these; the screen."""
+        deadline = time.monotonic() + patience
+        while True:
+            text = self.screen()
+            if all(word in text for word in words):
+                return text
+            assert time.monotonic() < deadline, f"not within {patience:.0f} s: {words}\n{text}"
+            time.sleep(0.05)
+
+    def is_as_before(self) -> bool:
+        """No alternate screen, no mouse reporting."""
+        return self._tmux("display", "-p", "-t", "t", "#{alternate_on}#{mouse_any_flag}").strip() == "00"
+
+    def console(self) -> psutil.Process:
+        """The console's own process."""
+        shell = psutil.Process(int(self._tmux("display", "-p", "-t", "t", "#{pane_pid}")))
+        return next(p for p in shell.children(recursive=True) if "medtui.cli" in " ".join(p.cmdline()))
+
+    def close(self) -> None:
+        subprocess.run(["tmux", "-L", self.socket, "kill-server"], capture_output=True, check=False)
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, shared_cache: Path) -> Iterator[Terminal]:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    (folder / "tiny.yaml").write_text(TINY)
+    environment = {
+        "MEDTUI_SETTINGS": str(tmp_path / "settings.yaml"),
+        "MEDTUI_CACHE": str(shared_cache),
+        "TORCH_HOME": str(tmp_path / "torch"),
+        "LC_ALL": "C.UTF-8",
+        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+    }
+    opened = Terminal(folder, environment)
+    yield opened
+    for child in _engines(folder):
+        child.kill()
+    opened.close()
+
+
+def _engines(folder: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            words = process.cmdline()
+            if "engine" in words and str(folder) in words and process.uids().real == os.getuid():
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def _choose_tiny(terminal: Terminal) -> None:
+    terminal.shows("quickstart", "before you run", "steps")
+    terminal.keys("/", *"tiny", "Enter", "Down")
+    terminal.shows("# my note", "steps 1,600")
+
+
+def test_from_recipe_to_results_by_the_keyboard_alone(terminal: Terminal, tmp_path: Path) -> None:
+    _choose_tiny(terminal)
+    terminal.keys("l", *"jjjjjjjjjjjjj")  # to the thirteenth field, the learning rate
+    terminal.shows("▸ Learning rate")
+    terminal.keys("Enter", *"0.005", "Enter")
+    terminal.shows("lr: 0.005            # my note", "training.lr 0.01 → 0.005")
+    terminal.keys("r")
+    terminal.shows("● training", "cells · mini-cnn", "epoch 2/400")
+    terminal.shows("neutrophil", "val AUC", "★ best", "lock: this console")
+    terminal.keys("p")
+    terminal.shows("‖ paused", "paused; p goes on")
+    terminal.keys("p")
+    terminal.shows("● training")
+    terminal.keys("S")
+    terminal.shows("kill-switch", "y stop")
+    terminal.keys("y")
+    terminal.shows("✓ stop requested", "✓ accepted", "✓ stopped", "✓ lock free", "✓ checkpoint verified")
+    terminal.keys("Escape")
+    terminal.keys("4")
+    terminal.shows("stopped", "cells", "test       AUC")
+    for _ in range(8):
+        if "sample predictions" in terminal.screen() and "right: ✓ green" in terminal.screen():
+            break
+        terminal.keys("d")
+        time.sleep(0.5)
+    pictures = terminal.shows("▀▀▀▀▀▀")
+    assert "✓ " in pictures or "✗ " in pictures
+    terminal.keys("q")
+    terminal.shows("Unsaved edits in tiny.yaml.")
+    terminal.keys("Right", "Enter")
+    terminal.shows("ended with 0")
+    assert terminal.is_as_before()
+    (head,) = heads(Workspace(tmp_path / "work").outputs)
+    assert head.state == "stopped" and head.test_auc is not None
+    assert (tmp_path / "work" / "tiny.yaml").read_text() == TINY, "nothing was saved that nobody asked to save"
+
+
+def test_leaving_a_run_running_leaves_it_running(terminal: Terminal, tmp_path: Path) -> None:
+    _choose_tiny(terminal)
+    terminal.keys("r")
+    terminal.shows("● training", "epoch 2/400")
+    terminal.keys("q")
+    terminal.shows("A run is training.", "leave it running")
+    terminal.keys("Right", "Enter")
+    terminal.shows("ended with 0")
+    assert terminal.is_as_before()
+    (head,) = heads(Workspace(tmp_path / "work").outputs)
+    assert head.state == "training"
+    assert len(_engines(tmp_path / "work")) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["SIGTERM", "SIGHUP"])
+def test_a_signal_restores_the_terminal_and_keeps_unsaved_edits(
+    terminal: Terminal, tmp_path: Path, number: signal.Signals
+) -> None:
+    _choose_tiny(terminal)
+    terminal.keys("l", *"jjjjjjjjjjjjj", "Enter", *"0.005", "Enter")
+    terminal.shows("training.lr 0.01 → 0.005")
+    terminal.console().send_signal(number)
+    terminal.shows(f"ended with {128 + number}")
+    assert terminal.is_as_before()
+    (draft,) = (tmp_path / "drafts").iterdir()
+    assert "0.005" in draft.read_text()
+
+
+def test_a_stalled_terminal_does_not_keep_the_console_from_ending(terminal: Terminal) -> None:
+    terminal.shows("quickstart")
+    process = terminal.console()
+    process.send_signal(signal.SIGSTOP)  # as deaf as a console whose link has stalled
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGCONT)
+    assert process.wait(PATIENCE) is not None or not process.is_running()
