@@ -116,9 +116,9 @@ class EventStream:
     def emit(self, event: AnyEvent) -> None:
         """One state event: numbered, journaled, sent. Events are made with `time=now()`."""
         with self._lock:
-            self._seq += 1
-            numbered = event.model_copy(update={"seq": self._seq})
+            numbered = event.model_copy(update={"seq": self._seq + 1})
             line = numbered.line()
+            self._seq += 1
             if isinstance(event, PhaseChanged):
                 self._phase = event.phase
             self._summary = fold_summary(self._summary, numbered)

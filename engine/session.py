@@ -174,7 +174,10 @@ class Session:
     def _read_commands(self) -> None:
         for line in lines_of(self._commands_in):
             if line.strip():
-                self._obey_line(line)
+                try:
+                    self._obey_line(line)
+                except Exception:  # whatever one line does, the next is heard
+                    traceback.print_exc(file=sys.stderr)
         self._disconnected()
 
     def _obey_line(self, line: bytes) -> None:
@@ -298,7 +301,9 @@ def _who_asked(line: bytes) -> tuple[str, str]:
     """Id and name of a command that cannot be understood, as far as they can."""
     try:
         values = json.loads(line)
-        return str(values.get("id", ""))[:200], str(values.get("command", ""))[:200]
+        asked = (str(values.get(name, ""))[:200] for name in ("id", "command"))
+        id_, command = (text.encode(errors="replace").decode() for text in asked)  # JSON may hold lone surrogates
+        return id_, command
     except (ValueError, AttributeError, RecursionError):
         return "", ""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import signal
 import sys
@@ -27,6 +26,7 @@ from engine.contract.run_directory import RunDirectory
 from engine.contract.workspace import Workspace
 from medtui.client.engine_process import EngineProcess
 from medtui.client.state import RunState, fold
+from medtui.output import LastingOutput
 
 REFRESH = 0.1  # seconds between looks at signals and progress
 PATIENCE = 10.0  # seconds for the process to go after its last word
@@ -58,7 +58,11 @@ def run_headless(start: Start, workspace: Workspace, show: Show) -> int:
     """Do one job in an engine of its own and show it. Returns the exit code."""
     with _counted_signals() as interrupts:
         engine = EngineProcess(workspace)
-        engine.send(start)
+        try:
+            engine.send(start)
+        except BaseException:
+            engine.kill(None)
+            raise
         state, finished = _follow(engine, interrupts, show)
         returned = engine.wait(PATIENCE)
     if finished is None:
@@ -106,11 +110,14 @@ def _follow(engine: EngineProcess, interrupts: Interrupts, show: Show) -> tuple[
 def _climb(engine: EngineProcess, rung: int, state: RunState, show: Show) -> None:
     """The rungs of Ctrl-C: stop, abort, kill."""
     id_ = f"ctrl-c-{rung}"
-    if rung == 1:
+    if rung == 1 and state.started is None:
+        show.note("Ending: nothing is trained yet, and nothing is kept. Ctrl-C again aborts.")
+        engine.send(Stop(id=id_, by="Ctrl-C"))
+    elif rung == 1:
         show.note("Stopping after this batch; the best weights will be evaluated. Ctrl-C again aborts.")
         engine.send(Stop(id=id_, by="Ctrl-C"))
     elif rung == 2:
-        show.note("Aborting after this batch; the run can be resumed. Ctrl-C again kills.")
+        show.note("Aborting after this batch; a checkpoint is kept. Ctrl-C again kills.")
         engine.send(Abort(id=id_, by="Ctrl-C"))
     elif rung == 3:
         show.note("Killing the engine.")
@@ -138,16 +145,11 @@ class JsonLines:
     """The protocol's events and nothing else on standard output."""
 
     def __init__(self) -> None:
-        self._open = True
+        self._output = LastingOutput(sys.stdout)
 
     def event(self, line: bytes, event: AnyEvent | None, state: RunState) -> None:
-        if self._open:
-            try:
-                sys.stdout.buffer.write(line + b"\n")
-                sys.stdout.buffer.flush()
-            except BrokenPipeError:  # nobody reads any more; the run goes on
-                self._open = False
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        self._output.write(line.decode() + "\n")
+        self._output.flush()
 
     def progress(self, progress: Progress, state: RunState) -> None:
         pass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from pathlib import Path
 
@@ -34,13 +33,13 @@ ETA_AFTER = 10  # steps; before that a guess would mislead
 class PlainLines:
     """A line an event, for logs and pipes."""
 
-    def __init__(self, console: Console | None = None, *, verbose: bool = False) -> None:
-        self.console = console or Console(file=sys.stdout, soft_wrap=True, highlight=False, markup=False, emoji=False)
+    def __init__(self, console: Console, *, verbose: bool = False) -> None:
+        self.console = console
         self.verbose = verbose
 
     def event(self, line: bytes, event: AnyEvent | None, state: RunState) -> None:
         for text, style in _lines(event, state):
-            self.console.print(text, style=style, markup=False)
+            self.console.print(text, style=style, markup=False, soft_wrap=True)
         if self.verbose and isinstance(event, EpochFinished):
             self.console.print(per_class_table(event.per_class, "validation, worst first"))
 
@@ -48,7 +47,7 @@ class PlainLines:
         pass
 
     def note(self, text: str) -> None:
-        self.console.print(text, markup=False)
+        self.console.print(text, markup=False, soft_wrap=True)
 
     def end(self, finished: RunFinished, state: RunState) -> None:
         print_results(self.console, finished, state)
@@ -122,7 +121,7 @@ def _lines(event: AnyEvent | None, state: RunState) -> list[tuple[str, str | Non
             return [(_epoch_line(event, state), "bold" if event.best else None)]
         case PhaseChanged(phase="paused"):
             return [("Paused; the workspace stays locked.", "yellow")]
-        case PhaseChanged(phase="evaluating" | "reporting"):
+        case PhaseChanged(phase="preparing" | "evaluating" | "reporting"):
             return [(f"{event.phase.capitalize()} …", None)]
         case Log():
             return [(clean(event.message), {"warning": "yellow", "error": "red"}.get(event.level))]
@@ -203,10 +202,10 @@ def print_results(console: Console, finished: RunFinished, state: RunState) -> N
 
 def _print_paths(console: Console, run_dir: Path, artifacts: dict[str, str]) -> None:
     if "report" in artifacts:
-        console.print(f"report   {clean(str(run_dir / artifacts['report']))}", markup=False)
+        console.print(f"report   {clean(str(run_dir / artifacts['report']))}", markup=False, soft_wrap=True)
     if any(name.startswith("figure_") for name in artifacts):
-        console.print(f"figures  {clean(str(run_dir / 'figures'))}", markup=False)
-    console.print(f"run      {clean(str(run_dir))}", markup=False)
+        console.print(f"figures  {clean(str(run_dir / 'figures'))}", markup=False, soft_wrap=True)
+    console.print(f"run      {clean(str(run_dir))}", markup=False, soft_wrap=True)
 
 
 def started_at(text: str) -> str:

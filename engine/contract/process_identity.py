@@ -44,7 +44,7 @@ def same_process(pid: int, started: float) -> psutil.Process | None:
         process = psutil.Process(pid)
         same = abs(process.create_time() - started) <= START_TIME_TOLERANCE
         return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-    except psutil.Error:
+    except (psutil.Error, ValueError, OverflowError):  # gone, or numbers that are no process
         return None
 
 

@@ -107,7 +107,7 @@ class ModelSection(Section):
         title="Model",
         help=(
             "`resnet18_adapted`: 3x3 stride-1 stem, no max-pool, for 28 and 64 px; `resnet18`: torchvision's own, "
-            "for 128 and 224 px; `mini_cnn`: about 100,000 parameters, for laptops."
+            "for 128 and 224 px; `mini_cnn`: about 130,000 parameters, for laptops."
         ),
     )
     pretrained: AutoOrNot = setting(

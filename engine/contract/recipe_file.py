@@ -40,7 +40,7 @@ def recipe_error(source: str, problems: list[Problem]) -> RecipeError:
         sentences.append(f"{line}{'.'.join(problem.path)} {problem.message}".replace(":  ", ": "))
     if len(problems) > NAMED_PROBLEMS:
         sentences.append(f"and {len(problems) - NAMED_PROBLEMS} more")
-    return RecipeError(f"{source}: " + "; ".join(sentences) + ".", "Mend it and start again.", problems)
+    return RecipeError(f"{source}: " + "; ".join(sentences).rstrip("?.") + ".", "Mend it and start again.", problems)
 
 
 def _problems(error: ValidationError, lines: Mapping[KeyPath, int], model: type[Recipe]) -> list[Problem]:
@@ -134,7 +134,10 @@ def find_recipe(name: str) -> Path:
     if name in shipped:
         return shipped[name]
     known = [*shipped, *(str(other) for other in path.parent.glob("*.y*ml"))] if path.parent.is_dir() else list(shipped)
-    raise RecipeError(f"There is no recipe file {shortened(name, 200)!r}: {unknown_name('recipe', name, known)}.")
+    raise RecipeError(
+        f"Neither a file nor a shipped recipe: {unknown_name('recipe', name, known)}.".replace("?.", "?"),
+        "See `medtui recipe`.",
+    )
 
 
 # ---- writing ------------------------------------------------------------------------------------------------------

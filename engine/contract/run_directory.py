@@ -119,6 +119,8 @@ def find_run(outputs: Path, word: str) -> RunDirectory:
     with contextlib.suppress(OSError, ValueError):  # too long for a file name, or a NUL
         if (Path(word) / "manifest.json").is_file():
             return RunDirectory(Path(word).resolve())
+    if not word:
+        raise UsageError("Expected a run, found an empty name.", "Name one, or write `last`.")
     runs = list_runs(outputs)
     if not runs:
         raise UsageError(f"There is no run in {outputs} yet.", "`medtui run quickstart` makes one.")

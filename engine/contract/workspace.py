@@ -44,18 +44,29 @@ class Workspace:
         return self.outputs
 
 
+def readable_path(path: Path) -> None:
+    """Raises UsageError for a path that is no UTF-8: it could not be told in messages and events."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(path).decode(errors="backslashreplace")
+        raise UsageError(f"Expected a path in UTF-8, found {shown}.", "Rename it, or name another.") from None
+
+
 def find_workspace(given: Path | None = None, start: Path | None = None) -> Workspace:
     """`given`; else `/app` in the container; else the nearest folder upward of `start` with a marker; else `start`.
 
     Raises UsageError when `given` is no folder.
     """
     if given is not None:
+        readable_path(given)
         if not given.is_dir():
             raise UsageError(f"Expected a folder as workspace, found none at {given}.", "Make it, or name another.")
         return Workspace(given.resolve())
     if os.environ.get("IN_DOCKER", "").upper() == "TRUE":
         return Workspace(Path("/app"))
     here = (start or Path.cwd()).resolve()
+    readable_path(here)
     for folder in (here, *here.parents):
         if any((folder / marker).exists() for marker in MARKERS):
             return Workspace(folder)

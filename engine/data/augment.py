@@ -64,13 +64,23 @@ def draw(augmentation: Augmentation, batch: int, generator: np.random.Generator)
 def augment(images: torch.Tensor, augmentation: Augmentation, draws: Draws) -> torch.Tensor:
     """Images float [B, C, H, W] in 0 … 1, changed by `draws`; the same shape, type and range."""
     if augmentation.resamples:
-        grid = F.affine_grid(torch.from_numpy(draws.affine).to(images.device), list(images.shape), align_corners=False)
+        grid = _grid(torch.from_numpy(draws.affine).to(images.device), images.shape[-2], images.shape[-1])
         images = F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
     else:
         images = _flip(images, draws.flips)
     if augmentation.brightness or augmentation.contrast or augmentation.saturation:
         images = _colour(images, augmentation, torch.from_numpy(draws.colour).to(images.device))
     return images
+
+
+def _grid(affine: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Where every output pixel is taken from: [B, H, W, 2], as `F.affine_grid`, which takes ten times as long."""
+    across, down = (
+        torch.arange(1 - side, side, 2, dtype=affine.dtype, device=affine.device).div_(side) for side in (width, height)
+    )
+    by_column = affine[:, :, None, 0:1] * across  # [B, 2, 1, W]
+    by_row = affine[:, :, 1:2] * down + affine[:, :, 2:3]  # [B, 2, H]
+    return (by_column + by_row[..., None]).permute(0, 2, 3, 1)
 
 
 def _flip(images: torch.Tensor, flips: np.ndarray) -> torch.Tensor:
@@ -88,8 +98,8 @@ def _colour(images: torch.Tensor, augmentation: Augmentation, factors: torch.Ten
     if augmentation.brightness:
         images = (images * brightness).clamp_(0, 1)
     if augmentation.contrast:
-        mean = _grey(images).mean(dim=(1, 2, 3), keepdim=True)
-        images = torch.lerp(mean, images, contrast).clamp_(0, 1)
+        mean = _grey(images.mean(dim=(2, 3), keepdim=True))  # the mean of the greys is the grey of the means
+        images = (images * contrast).add_(mean * (1 - contrast)).clamp_(0, 1)
     if augmentation.saturation and images.shape[1] == 3:
         images = torch.lerp(_grey(images), images, saturation).clamp_(0, 1)
     return images
@@ -99,8 +109,8 @@ def _grey(images: torch.Tensor) -> torch.Tensor:
     """[B, 1, H, W]"""
     if images.shape[1] == 1:
         return images
-    weights = torch.tensor(GREY_WEIGHTS, dtype=images.dtype, device=images.device)
-    return torch.einsum("bchw,c->bhw", images, weights).unsqueeze(1)
+    red, green, blue = images.split(1, dim=1)
+    return (red * GREY_WEIGHTS[0]).add_(green, alpha=GREY_WEIGHTS[1]).add_(blue, alpha=GREY_WEIGHTS[2])
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
@@ -27,6 +28,7 @@ from engine.data import cells
 from engine.data.archive import MEMBERS, Wanted, check_structure, find_archive, verify_archive
 
 _CHUNK = 1024 * 1024  # bytes
+ABANDONED = 24 * 3600.0  # seconds
 
 
 def cache_folder() -> Path:
@@ -52,7 +54,7 @@ class Decoded:
 
     def labels(self, split: str) -> np.ndarray:
         """int64 [N] of classes, or [N, K] of zeros and ones for multi-label. Raises DataError when out of range."""
-        labels = np.load(self.folder / f"{split}_labels.npy").astype(np.int64)
+        labels = np.load(self.folder / f"{split}_labels.npy")
         multi_label = self.facts.task == "multi_label"
         highest = 1 if multi_label else self.facts.classes - 1
         if labels.size and (labels.min() < 0 or labels.max() > highest):
@@ -60,6 +62,7 @@ class Decoded:
                 f"{self.source}: expected {split}_labels from 0 to {highest}, found {labels.min()} to {labels.max()}.",
                 "Fetch the official file again, or mend this one.",
             )
+        labels = labels.astype(np.int64)
         return labels if multi_label else labels.reshape(len(labels))
 
     def length(self, split: str) -> int:
@@ -149,6 +152,7 @@ def _in_cache(key: str, fill: Callable[[Path], None], say: Callable[[str], None]
     say(doing)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(target.parent)
         temporary = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=target.parent))
     except OSError as error:
         raise DataError(
@@ -166,6 +170,14 @@ def _in_cache(key: str, fill: Callable[[Path], None], say: Callable[[str], None]
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return target
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed decodings have left, after a day."""
+    for left in folder.glob(".*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > ABANDONED:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _is_whole(folder: Path) -> bool:

@@ -30,6 +30,11 @@ class ScoreFileName:
 
 def parse_name(name: str) -> ScoreFileName:
     """What a result file's name says. Raises UsageError."""
+    if name.startswith("limited_"):
+        raise UsageError(
+            f"{name[:100]!r} holds only a part of the split (dataset.limit), so it cannot be scored officially.",
+            "Run without the limit.",
+        )
     match = _NAME.fullmatch(name)
     facts = datasets().get(match["dataset"]) if match else None
     if match is None or facts is None or int(match["size"] or 28) not in facts.sizes:

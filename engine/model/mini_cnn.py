@@ -1,4 +1,4 @@
-"""A small convolutional net of about 100,000 parameters, for laptops and tests."""
+"""A small convolutional net of about 130,000 parameters, for laptops and tests."""
 
 from __future__ import annotations
 

@@ -31,10 +31,11 @@ class Job:
 
     def data_folders(self) -> list[Path]:
         """Where data set files are looked for, first to last."""
-        given = [Path(folder).expanduser() for folder in self.start.data]
+        given = [Path(folder) for folder in self.start.data]
         if environment := os.environ.get("MEDTUI_DATA"):
-            given.append(Path(environment).expanduser())
-        return [*given, self.workspace.root / "dataset", Path.home() / ".medmnist"]
+            given.append(Path(environment))
+        places = [*given, self.workspace.root / "dataset", Path("~/.medmnist")]
+        return [place for folder in places if (place := _at_home(folder)) is not None]
 
 
 @dataclass(frozen=True)
@@ -43,3 +44,10 @@ class JobResult:
     exit_code: int = COMPLETED
     error: ErrorInfo | None = None
     metrics: dict[str, Metrics | None] = field(default_factory=lambda: {"validation": None, "test": None})
+
+
+def _at_home(folder: Path) -> Path | None:
+    try:
+        return folder.expanduser()
+    except RuntimeError:  # a user without a home
+        return None

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from engine.contract.datasets import SPLITS, DatasetFacts, datasets
-from engine.contract.errors import CheckpointError, MedtuiError, OutputError, WeightsError
+from engine.contract.errors import CheckpointError, DataError, MedtuiError, OutputError, WeightsError
 from engine.contract.recipe import Recipe, batch_size_conflicts
 from engine.contract.recipe_file import build_recipe, recipe_error
 from engine.contract.run_directory import find_run
@@ -131,11 +131,14 @@ def wanted_archive(recipe: Recipe, facts: DatasetFacts, job: Job) -> Wanted:
     if written is None:
         return Wanted(facts, recipe.dataset.size)
     folders = job.data_folders() if "${data}" in written else [Path()]
-    candidates = [
-        Path(written.replace("${data}", str(folder)).replace("${workspace}", str(job.workspace.root))).expanduser()
-        for folder in folders
-    ]
-    path = next((candidate for candidate in candidates if candidate.is_file()), candidates[0])
+    try:
+        candidates = [
+            Path(written.replace("${data}", str(folder)).replace("${workspace}", str(job.workspace.root))).expanduser()
+            for folder in folders
+        ]
+        path = next((candidate for candidate in candidates if candidate.is_file()), candidates[0])
+    except (OSError, RuntimeError) as error:  # too long for a path, nobody's home
+        raise DataError(f"dataset.archive cannot be a file: {error}.", "Mend the path.") from None
     return Wanted(facts, recipe.dataset.size, path, recipe.dataset.md5)
 
 

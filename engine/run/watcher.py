@@ -40,6 +40,7 @@ class TrainingWatcher:
         if not (control.wants_stop or time.monotonic() > self.deadline):
             return True
         if state.global_step == 0:
+            self.job.stream.log("Stopped before the first step: nothing was trained.", "warning")
             raise Aborted
         if not control.wants_stop:
             self.job.stream.log("The time budget (runtime.max_minutes) is used up; training ends here.")

@@ -6,38 +6,52 @@ import json
 import os
 import sys
 import traceback
+from typing import TYPE_CHECKING
 
 import typer
-from click.exceptions import Abort, ClickException
+
+if TYPE_CHECKING:
+    from engine.contract.errors import MedtuiError
+
+# typer brings its own copy of click, or uses click itself, by its version: the base of its errors is what is meant.
+ClickError = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 
 def ended(app: typer.Typer) -> int:
     """Run the command line; the exit code."""
-    from engine.contract.errors import INTERNAL, MedtuiError
+    from engine.contract.errors import INTERNAL, MedtuiError, UsageError
 
     try:
         code = app(standalone_mode=False)
         return code if isinstance(code, int) else 0
     except MedtuiError as error:
-        tell(error, as_json="--json" in sys.argv[1:])
+        tell(error)
         return error.exit_code
-    except ClickException as error:
-        error.show()
-        return error.exit_code
-    except (Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception:
+    except Exception as error:
+        if isinstance(error, ClickError):
+            usage = UsageError(error.format_message(), "See --help.")  # type: ignore[attr-defined]
+            tell(usage)
+            return usage.exit_code
         traceback.print_exc()
         return INTERNAL
 
 
-def tell(error: MedtuiError, *, as_json: bool) -> None:  # type: ignore[name-defined]  # noqa: F821
+def tell(error: MedtuiError) -> None:
+    """The error to people, and with `--json` to scripts: `run` ends with its event, the others print an object."""
     from medtui.text import clean
 
     print(f"medtui: {clean(str(error), 4000)}", file=sys.stderr)
-    if as_json:
+    if "--json" not in sys.argv[1:]:
+        return
+    if sys.argv[1:2] == ["run"]:
+        from medtui.headless import refused
+
+        print(refused(error).line().decode(), end="", flush=True)
+    else:
         body = {"kind": error.kind, "message": error.message, "hint": error.hint}
-        print(json.dumps({"error": body}, ensure_ascii=False))
+        print(json.dumps({"error": body}))

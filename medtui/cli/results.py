@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -31,12 +32,14 @@ def runs(workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
 
     table = Table()
     for column in ("run", "state", "epochs", "val AUC", "test AUC", "test ACC"):
-        table.add_column(column, justify="left" if column in ("run", "state") else "right", overflow="fold")
+        table.add_column(column, justify="left" if column in ("run", "state") else "right", no_wrap=column == "run")
     for head in found:
         name = clean(head.run).replace("[", r"\[") + (" (synthetic)" if head.synthetic else "")
         values = (head.validation_auc, head.test_auc, head.test_acc)
         table.add_row(name, clean(head.state), head.epochs, *(number(value) for value in values))
-    Console(highlight=False).print(table)
+    # a name that is folded cannot be copied; without a terminal there is room for all of it
+    console = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=160)
+    console.print(table)
 
 
 def show(run: RunArgument = "last", workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
@@ -63,11 +66,9 @@ def _print_summary(run: RunDirectory, shown: dict[str, Any]) -> None:
     console = Console(highlight=False, emoji=False)
     synthetic = " (synthetic data)" if shown["synthetic"] else ""
     console.print(f"{clean(shown['run'])}: {clean(shown['state'])}", markup=False, style="bold")
-    console.print(
-        f"{shown['dataset']}{synthetic}, {shown['model']}, {shown['epochs_done']} of {shown['epochs_planned']} epochs, "
-        f"best {shown['best_epoch'] or 'none yet'}",
-        markup=False,
-    )
+    what = f"{clean(str(shown['dataset']))}{synthetic}, {clean(str(shown['model']))}"
+    epochs = f"{shown['epochs_done']} of {shown['epochs_planned']} epochs, best {shown['best_epoch'] or 'none yet'}"
+    console.print(f"{what}, {epochs}", markup=False)
     validation, test = (Metrics(**shown[name]) if shown[name] else None for name in ("validation", "test"))
     if validation or test:
         console.print(metrics_table(validation, test, "results"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
 
 import typer
 
@@ -86,51 +86,50 @@ def _run(
     as_json: bool,
     verbose: bool,
 ) -> int:
-    from engine.contract.errors import MedtuiError
     from engine.contract.hardware import refuse_impossible
     from engine.contract.protocol import Start
     from engine.contract.workspace import find_workspace
-    from medtui.headless import JsonLines, refused, run_headless
+    from medtui.headless import JsonLines, run_headless
+    from medtui.text import clean
 
-    try:
-        recipe, warnings = compose(name, flags, assignments)
-        refuse_impossible(recipe)
-        place = find_workspace(workspace)
-        start = Start(
-            id="start",
-            by="medtui run",
-            job="train",
-            recipe=recipe.model_dump(mode="json"),
-            data=data_folders(data),
-            on_disconnect="continue" if recipe.runtime.on_disconnect == "continue" else "stop",
-            command_line=sys.argv,
-        )
-    except MedtuiError as error:
-        if as_json:
-            sys.stdout.write(refused(error).line().decode())
-            sys.stdout.flush()
-        print(f"medtui: {error}", file=sys.stderr)
-        return error.exit_code
+    recipe, warnings = compose(name, flags, assignments)
+    refuse_impossible(recipe)
+    place = find_workspace(workspace)
+    start = Start(
+        id="start",
+        by="medtui run",
+        job="train",
+        recipe=recipe.model_dump(mode="json"),
+        data=data_folders(data),
+        on_disconnect="continue" if recipe.runtime.on_disconnect == "continue" else "stop",
+        command_line=[os.fsencode(argument).decode(errors="backslashreplace") for argument in sys.argv],
+    )
     for warning in warnings:
-        print(f"medtui: {warning}", file=sys.stderr)
+        print(f"medtui: {clean(warning)}", file=sys.stderr)
     return run_headless(start, place, JsonLines() if as_json else _show(verbose))
 
 
 def _show(verbose: bool) -> Show:
     from rich.console import Console
 
+    from medtui.output import LastingOutput
     from medtui.progress import LiveBars, PlainLines
 
-    console = Console(highlight=False, emoji=False)
-    return LiveBars(console, verbose=verbose) if console.is_terminal else PlainLines(verbose=verbose)
+    output = cast(TextIO, LastingOutput(sys.stdout))
+    console = Console(file=output, highlight=False, emoji=False)
+    if console.is_terminal:
+        return LiveBars(console, verbose=verbose)
+    return PlainLines(Console(file=output, highlight=False, emoji=False, soft_wrap=True), verbose=verbose)
 
 
 def data_folders(data: Path | None) -> list[str]:
     """`--data` as an engine takes it. Raises UsageError."""
     from engine.contract.errors import UsageError
+    from engine.contract.workspace import readable_path
 
     if data is None:
         return []
+    readable_path(data)
     if not data.is_dir():
         raise UsageError(f"Expected a folder for --data, found none at {data}.", "Name the folder of the .npz files.")
     return [str(data.resolve())]
@@ -141,7 +140,8 @@ def compose(name: str | None, flags: Flags, assignments: list[str]) -> tuple[Rec
 
     Without a recipe the shipped `bloodmnist` is the base that flags change. Raises RecipeError.
     """
-    from engine.contract.recipe_file import build_recipe, find_recipe, layered, set_value
+    from engine.contract.errors import RecipeError
+    from engine.contract.recipe_file import build_recipe, find_recipe, layered, recipe_error, set_value
     from engine.contract.yaml_reader import read_yaml_file
 
     text = read_yaml_file(find_recipe(name or "bloodmnist"))
@@ -149,7 +149,14 @@ def compose(name: str | None, flags: Flags, assignments: list[str]) -> tuple[Rec
     set_layer = layered(*(_sections(dict([set_value(assignment)])) for assignment in assignments))
     environment = {"runtime": {"reproducible": True}} if _docker_strict() else {}
     written = (text.values, flag_layer) if name is None else (flag_layer, text.values)
-    recipe = build_recipe(layered(*written, set_layer, environment), source=text.source, lines=text.lines)
+    set_paths = {(section, field) for section, fields in set_layer.items() for field in fields}
+    lines = {path: line for path, line in text.lines.items() if path not in set_paths}
+    try:
+        recipe = build_recipe(layered(*written, set_layer, environment), source=text.source, lines=lines)
+    except RecipeError as error:
+        if error.problems and all(problem.path in set_paths for problem in error.problems):
+            raise recipe_error("--set", list(error.problems)) from None
+        raise
     return recipe, _lost_flags(name, flags, recipe) if name else []
 
 

@@ -11,9 +11,10 @@ import tempfile
 import threading
 from pathlib import Path
 
+from engine.contract.errors import ProtocolError
 from engine.contract.lines import lines_of
 from engine.contract.process_identity import same_process
-from engine.contract.protocol import AnyCommand, AnyEvent, parse_event
+from engine.contract.protocol import LINE_LIMIT, AnyCommand, AnyEvent, parse_event
 from engine.contract.workspace import Workspace
 
 # What must be set before the interpreter, CUDA or OpenMP start; the user's own values win.
@@ -46,10 +47,13 @@ class EngineProcess:
         threading.Thread(target=self._read, name="engine-events", daemon=True).start()
 
     def send(self, command: AnyCommand) -> bool:
-        """False when the engine does not listen any more."""
+        """False when the engine does not listen any more. Raises ProtocolError for a command that cannot be sent."""
         assert self._process.stdin is not None
+        line = command.line()
+        if len(line) > LINE_LIMIT:
+            raise ProtocolError(f"A command may have 1 MiB, found {len(line):,} bytes.", "Shorten it.")
         try:
-            self._process.stdin.write(command.line())
+            self._process.stdin.write(line)
             self._process.stdin.flush()
         except (OSError, ValueError):
             return False

@@ -21,5 +21,12 @@ def state_word(status: Status | None) -> str:
         return status.outcome
     alive = is_alive(status)
     if alive is None:
-        return "not seen since " + time.strftime("%Y-%m-%d %H:%M", time.localtime(status.updated))
+        return f"not seen since {_clock(status.updated)}"
     return status.phase if alive else "crashed"
+
+
+def _clock(at: float) -> str:
+    try:
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+    except (OverflowError, ValueError, OSError):  # the file is anybody's
+        return "an unreadable time"

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from engine.contract.run_directory import RunDirectory, list_runs, read_object
-from engine.contract.status import RunSummary, read_status
+from engine.contract.status import RunSummary, Status, read_status
 from medtui.client.journal import replay
-from medtui.client.liveness import state_word
+from medtui.client.liveness import is_alive, state_word
 
 
 @dataclass(frozen=True)
@@ -54,21 +54,21 @@ class Head:
 
 def head(run: RunDirectory) -> Head:
     """From manifest and status; what is damaged is None."""
-    status = read_status(run)
+    status, found = _status_and_summary(run)
     manifest = read_object(run.manifest) or {}
     started = manifest.get("started")
     started = started if isinstance(started, str) else None
-    validation, test = (status.validation, status.test) if status else (None, None)
+    validation, test = found.validation, found.test
     return Head(
         run=run.name,
         run_dir=run.root,
         started=started,
         state=state_word(status),
-        dataset=status.dataset if status else None,
-        synthetic=bool(status and status.synthetic),
-        model=status.model if status else None,
-        epochs_done=status.epochs_done if status else None,
-        epochs_planned=status.epochs_planned if status else None,
+        dataset=found.dataset,
+        synthetic=found.synthetic,
+        model=found.model,
+        epochs_done=found.epochs_done if found.run else None,
+        epochs_planned=found.epochs_planned,
         validation_auc=validation.auc if validation else None,
         test_auc=test.auc if test else None,
         test_acc=test.acc if test else None,
@@ -83,10 +83,7 @@ def heads(outputs: Path) -> list[Head]:
 
 def summary(run: RunDirectory) -> dict[str, Any]:
     """The object that `show --json` prints; paths made whole, for the place where the run lies now."""
-    status = read_status(run)
-    found = RunSummary(**{name: getattr(status, name) for name in RunSummary.model_fields}) if status else None
-    if found is None:
-        found = replay(run.journal).summary
+    status, found = _status_and_summary(run)
     state = state_word(status) if status else (found.outcome or "unreadable")
     shown = found.model_dump()
     shown |= {"run": run.name, "run_dir": str(run.root), "state": state}
@@ -96,6 +93,20 @@ def summary(run: RunDirectory) -> dict[str, Any]:
     return shown
 
 
+def _status_and_summary(run: RunDirectory) -> tuple[Status | None, RunSummary]:
+    """The heartbeat, and the summary: the heartbeat's own when the run has ended or lives, else the journal's.
+
+    An engine that was killed may have journaled more than its last heartbeat told.
+    """
+    status = read_status(run)
+    if status is not None and (status.outcome is not None or is_alive(status)):
+        return status, RunSummary(**{name: getattr(status, name) for name in RunSummary.model_fields})
+    try:
+        return status, replay(run.journal).summary
+    except OSError:
+        return status, RunSummary()
+
+
 def _seconds(started: str | None, updated: float) -> float | None:
     try:
         begin = datetime.fromisoformat(started or "")
@@ -103,4 +114,4 @@ def _seconds(started: str | None, updated: float) -> float | None:
         return None
     begin = begin if begin.tzinfo else begin.replace(tzinfo=UTC)
     seconds = updated - begin.timestamp()
-    return seconds if seconds >= 0 else None
+    return seconds if 0 <= seconds < float("inf") else None

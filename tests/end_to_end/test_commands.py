@@ -65,6 +65,15 @@ def test_garbage_and_unknown_commands_are_rejected_with_a_reason_and_kill_nothin
     assert {event["id"] for event in rejected} == {"", "x"}
 
 
+def test_a_lone_surrogate_in_a_command_does_not_deafen_the_engine(engine: Engine) -> None:
+    engine.write('{"command": "nope", "id": "\\ud800"}')
+    engine.write("x" * 2_000_000)
+    engine.send("diagnose", id="alive")
+    assert engine.answer("alive")["event"] == "command.accepted"
+    engine.send("shutdown", id="end")
+    assert engine.end() == 0
+
+
 def test_an_engine_does_one_job(engine: Engine) -> None:
     engine.train(LONG)
     engine.train(LONG)

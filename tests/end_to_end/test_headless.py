@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import time
@@ -224,6 +225,61 @@ def test_a_refusal_is_a_sentence_with_its_exit_code_and_leaves_nothing(
     assert error["message"]
     if arguments[0] == "run":
         assert (last["event"], last["outcome"], last["run_dir"]) == ("run.finished", "failed", None)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("run", "--nosuch"), ("nosuch",), ("run", "--epochs", "abc"), ("score",), ("runs", "extra")],
+    ids=" ".join,
+)
+def test_a_usage_error_is_a_sentence_and_exit_code_2(workspace: Path, arguments: tuple[str, ...]) -> None:
+    done = medtui(*arguments, cwd=workspace)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("medtui: ")
+    assert len(done.stderr.splitlines()) == 1
+    machine = medtui(*arguments, "--json", cwd=workspace)
+    assert json.loads(machine.stdout.splitlines()[-1])["error"]["kind"] == "usage"
+
+
+@pytest.mark.parametrize("redirection", [">&-", ">/dev/full", "| head -1 >/dev/null"])
+@pytest.mark.parametrize("json_flag", ["", "--json"])
+def test_a_stdout_that_goes_away_does_not_end_the_run(workspace: Path, redirection: str, json_flag: str) -> None:
+    command = f"{shlex.join(MEDTUI)} run tiny.yaml {json_flag} {redirection}"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=workspace, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"Traceback" not in done.stderr
+    shown = json.loads(medtui("show", "last", "--json", cwd=workspace).stdout)
+    assert shown["outcome"] == "completed"
+
+
+def test_an_argument_that_is_no_utf8_does_not_hang(workspace: Path) -> None:
+    command = [*(part.encode() for part in MEDTUI), b"run", b"tiny.yaml", b"--json", b"--workspace", b"w\xff"]
+    (workspace / os.fsdecode(b"w\xff")).mkdir()
+    done = subprocess.run(command, cwd=workspace, capture_output=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 2
+    assert b"UTF-8" in done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["error"]["kind"] == "usage"
+
+
+def test_hostile_files_in_outputs_are_shown_without_obeying_them(workspace: Path) -> None:
+    run = Path(json_lines(medtui("run", "tiny.yaml", "--json", cwd=workspace).stdout)[-1]["run_dir"])
+    status = json.loads((run / "status.json").read_text())
+    for change in (
+        {"outcome": None, "pid": -1},
+        {"outcome": None, "host": "elsewhere", "updated": 1e300},
+        {"dataset": "\x1b]0;owned\x07", "model": "\x1b[2J"},
+        {"epochs_done": "many"},
+    ):
+        (run / "status.json").write_text(json.dumps(status | change))
+        for command in ("runs", "show"):
+            done = medtui(command, cwd=workspace)
+            assert done.returncode == 0, done.stderr
+            assert "\x1b" not in done.stdout
+            assert medtui(command, "--json", cwd=workspace).returncode == 0
+    (run / "status.json").unlink()
+    (run / "events.jsonl").unlink()
+    assert "unreadable" in medtui("runs", cwd=workspace).stdout
+    assert medtui("show", "last", "--json", cwd=workspace).returncode == 0
 
 
 def test_an_outputs_that_is_a_file_is_refused(workspace: Path) -> None:
