@@ -73,6 +73,13 @@ class Terminal:
             assert time.monotonic() < deadline, f"not within {patience:.0f} s: {words}\n{text}"
             time.sleep(0.05)
 
+    def lacks(self, word: str) -> None:
+        """Wait until a word is gone."""
+        deadline = time.monotonic() + PATIENCE
+        while word in self.screen():
+            assert time.monotonic() < deadline, f"{word!r} stays:\n{self.screen()}"
+            time.sleep(0.05)
+
     def is_as_before(self) -> bool:
         """No alternate screen, no mouse reporting."""
         return self._tmux("display", "-p", "-t", "t", "#{alternate_on}#{mouse_any_flag}").strip() == "00"
@@ -141,10 +148,11 @@ def test_from_recipe_to_results_by_the_keyboard_alone(terminal: Terminal, tmp_pa
     terminal.keys("y")
     terminal.shows("✓ stop requested", "✓ accepted", "✓ stopped", "✓ lock free", "✓ checkpoint verified")
     terminal.keys("Escape")
+    terminal.lacks("kill-switch")
     terminal.keys("4")
     terminal.shows("stopped", "cells", "test       AUC")
-    for _ in range(8):
-        if "sample predictions" in terminal.screen() and "right: ✓ green" in terminal.screen():
+    for _ in range(12):  # page down to the pictures
+        if "▀▀▀▀▀▀" in terminal.screen():
             break
         terminal.keys("d")
         time.sleep(0.5)

@@ -86,6 +86,7 @@ class Results(Room):
     def compose_body(self) -> ComposeResult:
         with Vertical(id="pane-runs", classes="pane"):
             yield Input(placeholder="/ filter", id="run-filter", compact=True)
+            yield Static(id="runs-empty", markup=False)
             yield RunTable(id="runs", cursor_type="row", zebra_stripes=False)
         with Vertical(id="pane-detail", classes="pane"), VerticalScroll(id="detail-scroll"):
             yield Static("reading the runs …", id="detail", markup=False)
@@ -147,6 +148,8 @@ class Results(Room):
         names = [head.run for head in shown]
         order = "↓" if self.newest_first else "↑"
         self.query_one("#pane-runs").border_title = f"runs · {len(names)} · by {SORTS[self.sort][0]} {order}"
+        empty = self.query_one("#runs-empty", Static)
+        empty.display = not names
         if not names:
             self._say_empty()
             return
@@ -156,7 +159,9 @@ class Results(Room):
 
     def _say_empty(self) -> None:
         words = "No run has that in its name; esc clears the filter." if self.heads else "There is no run here yet."
-        self.query_one("#detail", Static).update(Text(f"{words}\n1 shows the recipes; r runs the one selected."))
+        hint = "1 shows the recipes; r runs the one selected."
+        self.query_one("#runs-empty", Static).update(Text(f"{words}\n{hint}"))
+        self.query_one("#detail", Static).update("")
         self.query_one("#detail-body", Static).update("")
         self.query_one("#detail-plot").display = False
 

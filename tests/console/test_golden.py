@@ -1,0 +1,237 @@
+"""Each screen in its main states and sizes, as text that a reviewer can read: `golden/*.txt`.
+
+`MEDTUI_UPDATE_GOLDEN=1 pytest tests/console/test_golden.py` writes them anew; then read the difference.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from conftest import screen_text, shows, wait_for
+from stand_ins import START, Scripted, Story, make_run
+from textual.pilot import Pilot
+
+from engine.contract.lock import Holder
+from engine.contract.protocol import ErrorInfo
+from engine.contract.workspace import Workspace
+from medtui.console.app import ConsoleApp
+from medtui.console.screens.machine import Checks, LookedAtWorkspace, Machine, WorkspaceState
+from medtui.machine.checks import Check
+from medtui.machine.ghosts import Ghost
+from medtui.machine.hardware import Hardware
+from medtui.settings import Settings
+
+GOLDEN = Path(__file__).parent / "golden"
+SIZES = ((60, 18), (80, 24), (120, 40))
+MINE = """# a recipe of ours
+dataset:
+  name: breastmnist   # my note
+training:
+  lr: {lr}            # slow
+"""
+RUN = "20261122_breastmnist_resnet18-adapted_1a2b3c"
+State = Callable[[Pilot[int], ConsoleApp, list[Scripted]], Awaitable[None]]
+
+pytestmark = pytest.mark.asyncio
+
+
+async def recipes(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
+    await _mine(pilot, app, "1e-3")
+    await _preflighted(pilot, app)
+
+
+async def _preflighted(pilot: Pilot[int], app: ConsoleApp) -> None:
+    await wait_for(pilot, lambda: app.room.preflight)  # type: ignore[union-attr]
+
+
+async def recipes_edited(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
+    await _mine(pilot, app, "1e-3")
+    form = app.room.query_one("#form")
+    form.go_to("training", "lr")
+    app.room.set_focus(form)
+    await pilot.press("enter", *"0.5", "enter")
+    await wait_for(pilot, lambda: app.room.checked.recipe and app.room.checked.recipe.training.lr == 0.5)
+    await pilot.pause(0.6)
+    await _preflighted(pilot, app)
+
+
+async def recipes_wrong(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
+    await _mine(pilot, app, "fast")
+    form = app.room.query_one("#form")
+    form.go_to("training", "lr")
+    app.room.show_only(1)
+    app.room.set_focus(form)
+    await pilot.pause()
+
+
+async def _mine(pilot: Pilot[int], app: ConsoleApp, lr: str) -> None:
+    (app.workspace.root / "mine.yaml").write_text(MINE.format(lr=lr))
+    await wait_for(pilot, lambda: app.room and app.room.entries and app.room.current)  # type: ignore[union-attr]
+    app.room._list()
+    await wait_for(pilot, lambda: any(entry.name == "mine.yaml" for entry in app.room.entries))
+    options = app.room.query_one("#recipe-list")
+    entry = next(entry for entry in app.room.entries if entry.name == "mine.yaml")
+    options.highlighted = options.get_option_index(entry.key)
+    await wait_for(pilot, lambda: app.room.current.entry == entry and app.room.checked.text == app.room.current.text)
+
+
+async def _started(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> tuple[Scripted, Story]:
+    await wait_for(pilot, lambda: getattr(app.room, "checked", None) and app.room.checked.recipe)
+    await pilot.press("r")
+    await wait_for(pilot, lambda: scripts and scripts[-1].sent)
+    return scripts[-1], Story(app.workspace.outputs / RUN)
+
+
+async def live_empty(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
+    await pilot.press("3")
+    await shows(pilot, "Nothing is training.")
+
+
+async def live_running(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
+    script, story = await _started(pilot, app, scripts)
+    script.say(*story.running(8), story.log("new best, checkpoint saved"))
+    await shows(pilot, "epoch 9/10")
+    await wait_for(pilot, lambda: app.view.state.messages)
+
+
+async def live_finished(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
+    script, story = await _started(pilot, app, scripts)
+    script.say(*story.running(10), *story.ended())
+    script.end()
+    await shows(pilot, "✓ completed")
+    await wait_for(pilot, lambda: app.view.after.checkpoint)
+
+
+async def live_failed(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
+    script, story = await _started(pilot, app, scripts)
+    error = ErrorInfo(kind="failed", message="The loss is NaN in epoch 4.", hint="Lower training.lr.")
+    script.say(*story.running(3), *story.ended("failed", 5, error))
+    script.end()
+    await shows(pilot, "✗ failed")
+    await wait_for(pilot, lambda: app.view.after.checkpoint)
+
+
+async def live_crashed(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
+    script, story = await _started(pilot, app, scripts)
+    script.say(*story.running(3))
+    await wait_for(pilot, lambda: len(app.view.state.epochs) == 3)
+    script.die()
+    await shows(pilot, "✗ crashed")
+    await wait_for(pilot, lambda: app.view.after.checkpoint)
+
+
+async def ladder(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
+    script, story = await _started(pilot, app, scripts)
+    script.say(*story.running(8))
+    await shows(pilot, "epoch 9/10")
+    await pilot.press("S")
+    await shows(pilot, "y stop")
+    await pilot.press("y")
+    await wait_for(pilot, lambda: app.view.requests)
+    story.time = app.view.requests[-1].at
+    script.say(story.accepted(script.sent[-1].id, "stop"), story.checkpoint(8))
+    await shows(pilot, "✓ checkpoint saved")
+
+
+async def results_empty(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
+    await pilot.press("4")
+    await shows(pilot, "There is no run here yet.")
+
+
+async def results(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
+    outcomes = ("completed", "failed", None)
+    for day, outcome in enumerate(outcomes):
+        name = f"2026112{day}_breastmnist_resnet18-adapted_1a2b3{day}"
+        make_run(app.workspace, name, outcome, epochs=8, started=f"2026-11-2{day}T20:26:40+00:00")
+    await pilot.press("4")
+    room = app.get_room("results")
+    await wait_for(pilot, lambda: room.detail)
+    await pilot.press("down", "down")
+    await wait_for(pilot, lambda: room.detail.head.state == "completed")
+    await pilot.pause(0.2)
+
+
+async def machine(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
+    hardware = Hardware((12.0, 87.0), 6_100_000_000, 25_300_000_000, 77_900_000_000, 270_600_000_000, ())
+    room = app.get_room("machine")
+    assert isinstance(room, Machine)
+    room.look = lambda root: hardware
+    room.diagnose = lambda workspace, given_up: None
+    room.action_refresh_checks = lambda: None  # type: ignore[method-assign]
+    room._look_at_workspace = lambda: None  # type: ignore[method-assign]
+    await pilot.press("2")
+    await wait_for(pilot, lambda: room.ready and room.past)
+    holder = Holder(4711, START, "b", "gpu-box", RUN, START)
+    state = WorkspaceState("/home/me/work", True, holder, True, (Ghost(4242, 0.0, 800_000_000),), None)
+    room.on_looked_at_workspace(LookedAtWorkspace(state))
+    for cell in ("age",):
+        room.query_one("#ghosts").update_cell("4242", cell, "3 h 05 min")
+    room.on_checks(Checks([
+        Check("python", "Python", "pass", "3.11.7"),
+        Check("engine", "engine", "pass", "torch 2.14.1 on cpu, 2 threads"),
+        Check("weights", "ImageNet weights", "warn", "not at /home/me/.cache/torch", "Put resnet18-f37072fd.pth there."),
+        Check("disk", "disk", "fail", "0.4 GB free", "Free some space: a run needs about 0.5 GB."),
+    ]))  # fmt: skip
+    await pilot.pause(0.1)
+
+
+STATES: dict[str, State] = {
+    name: state
+    for name, state in globals().items()
+    if name in (
+        "recipes", "recipes_edited", "recipes_wrong", "live_empty", "live_running", "live_finished", "live_failed",
+        "live_crashed", "ladder", "results_empty", "results", "machine",
+    )
+}  # fmt: skip
+
+
+def compare(name: str, text: str) -> None:
+    path = GOLDEN / f"{name}.txt"
+    if os.environ.get("MEDTUI_UPDATE_GOLDEN"):
+        path.write_text(text, encoding="utf-8")
+    assert path.exists(), f"{path} is missing; see the top of this file"
+    assert text == path.read_text(encoding="utf-8")
+
+
+def steady(text: str, workspace: Workspace) -> str:
+    """Without what differs from run to run: clocks of rungs and log lines, paths, the console's pid."""
+    text = re.sub(r"console \d+", "console 1", text)
+    return re.sub(r"\d\d:\d\d:\d\d", "hh:mm:ss", text)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("state", STATES)
+async def test_a_screen_looks_as_its_golden_frame(console, scripts, workspace, state: str, size) -> None:
+    app = console()
+    async with app.run_test(size=size) as pilot:
+        await STATES[state](pilot, app, scripts)
+        await pilot.pause(0.5)
+        compare(f"{state}_{size[0]}x{size[1]}", steady(screen_text(app), workspace))
+
+
+async def test_the_light_theme_says_the_same_in_other_colours(console, scripts, workspace) -> None:
+    app = console(settings=Settings(theme="light", bell=False, notify=False))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await live_running(pilot, app, scripts)
+        await pilot.pause(0.5)
+        assert not app.current_theme.dark
+        compare("live_running_120x40", steady(screen_text(app), workspace))
+
+
+async def test_no_color_says_the_same_without_colours(console, scripts, workspace, monkeypatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = console()
+    assert app.no_color
+    async with app.run_test(size=(120, 40)) as pilot:
+        await live_running(pilot, app, scripts)
+        await pilot.pause(0.5)
+        compare("live_running_120x40", steady(screen_text(app), workspace))
+        strips = app.screen._compositor.render_strips(app.size)
+        background = app.screen.background_colors[0]
+        segments = [s for strip in strips for s in strip.apply_filter(app._filters[-1], background) if s.style]
+        colours = {segment.style.color.triplet for segment in segments if segment.style.color}
+        assert all(c is None or c.red == c.green == c.blue for c in colours)
