@@ -40,7 +40,9 @@ def recipe_error(source: str, problems: list[Problem]) -> RecipeError:
         sentences.append(f"{line}{'.'.join(problem.path)} {problem.message}".replace(":  ", ": "))
     if len(problems) > NAMED_PROBLEMS:
         sentences.append(f"and {len(problems) - NAMED_PROBLEMS} more")
-    return RecipeError(f"{source}: " + "; ".join(sentences).rstrip("?.") + ".", "Mend it and start again.", problems)
+    told = "; ".join(sentences)
+    end = "" if told.endswith("?") else "."
+    return RecipeError(f"{source}: {told}{end}", "Mend it and start again.", problems)
 
 
 def _problems(error: ValidationError, lines: Mapping[KeyPath, int], model: type[Recipe]) -> list[Problem]:
