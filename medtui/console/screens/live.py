@@ -84,6 +84,8 @@ class Live(Room):
         if view is None:
             return
         if before is None or view.state is not before.state or view.outcome != before.outcome:
+            if view.outcome in ("failed", "crashed") and (before is None or before.outcome is None):
+                self.show_only([id_ for id_, _ in self.PANES].index("pane-progress"))  # where it says why
             self._refresh_all()
         elif view.requests != before.requests:
             self._show_log()

@@ -35,7 +35,7 @@ from medtui.console.widgets.plot import Plot
 from medtui.progress import started_at
 from medtui.text import UNDEFINED, clean, duration, number
 
-COLUMNS = ("", "when", "data set", "model", "epochs", "val AUC", "test AUC", "test ACC", "outcome", "took")
+COLUMNS = ("", "when", "outcome", "data set", "model", "epochs", "val AUC", "test AUC", "test ACC", "took")
 SORTS: tuple[tuple[str, Callable[[Head], Any]], ...] = (
     ("when", lambda head: head.started or ""),
     ("data set", lambda head: head.dataset or ""),
@@ -171,13 +171,13 @@ class Results(Room):
         return [
             Text("●" if head.run in self.marked else " ", "bold yellow"),
             Text(started_at(head.started or "")[:16]),
+            Text(clean(head.state, 36), style),
             Text(clean(head.dataset or UNDEFINED, 24)),
             Text(clean(model, 20)),
             Text(head.epochs, justify="right"),
             Text(number(head.validation_auc), justify="right"),
             Text(number(head.test_auc), justify="right"),
             Text(number(head.test_acc), justify="right"),
-            Text(clean(head.state, 36), style),
             Text(duration(head.seconds), justify="right"),
         ]
 
@@ -314,8 +314,8 @@ class Results(Room):
 
 def _published_cells(one: Published) -> list[Text]:
     model = f"{one.method}" if one.size == 28 else f"{one.method} {one.size}"
-    values = ["", "published", one.dataset, model, "", "", number(one.auc, 3), number(one.acc, 3), "published", ""]
-    return [Text(value, "dim italic", justify="right" if at in (6, 7) else "left") for at, value in enumerate(values)]
+    values = ["", "", "published", one.dataset, model, "", "", number(one.auc, 3), number(one.acc, 3), ""]
+    return [Text(value, "dim italic", justify="right" if at in (7, 8) else "left") for at, value in enumerate(values)]
 
 
 def _dataset_and_size(head: Head) -> tuple[str, int]:

@@ -1,0 +1,97 @@
+"""Keys: one registry, from which bindings, footer, help and palette come; each can be remapped by its id."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import screen_text, shows, wait_for
+
+from medtui.console import keymap
+from medtui.console.keymap import ACTIONS, BY_ID, EVERYWHERE, FORBIDDEN
+from medtui.console.screens.dialogs import help_text
+from medtui.settings import Settings, read_settings
+
+
+def test_ids_are_unique_and_no_key_means_two_things_at_once() -> None:
+    assert len(BY_ID) == len(ACTIONS) > 40
+    for room in keymap.ROOMS:
+        here = [a for a in ACTIONS if a.scope in (room, EVERYWHERE)]
+        keys = [key for a in here for key in a.keys.split(",")]
+        assert len(keys) == len(set(keys)), sorted(key for key in keys if keys.count(key) > 1)
+
+
+def test_keys_that_terminals_use_are_never_bound() -> None:
+    bound = {key for action in ACTIONS for key in action.keys.split(",")}
+    assert not bound & FORBIDDEN
+    assert not bound & {"ctrl+i", "ctrl+m", "ctrl+h", "ctrl+b", "ctrl+a", "ctrl+z", "ctrl+left_square_bracket"}
+
+
+def test_dangerous_keys_are_upper_case() -> None:
+    for id_ in ("run.stop", "run.abort", "machine.end_ghost"):
+        assert BY_ID[id_].keys.isupper()
+
+
+def test_help_names_every_action_of_the_room_and_of_all() -> None:
+    text = help_text("live", BY_ID).plain
+    for action in ACTIONS:
+        if action.scope in ("live", EVERYWHERE, "ladder"):
+            assert action.help in text and action.id in text
+
+
+@pytest.mark.asyncio
+async def test_a_key_of_the_settings_file_replaces_the_shipped_one(console, own_settings: Path) -> None:
+    own_settings.parent.mkdir(parents=True)
+    own_settings.write_text("bell: false\nnotify: false\nkeys:\n  go.results: f4\n  go.live: ctrl+a\n  nonsense: x\n")
+    app = console(settings=read_settings())
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await shows(pilot, "cannot be bound", "there is no action 'nonsense'", "F4 Results")
+        await pilot.press("4")
+        await pilot.pause(0.1)
+        assert app.room_name == "recipes"
+        await pilot.press("f4")
+        await wait_for(pilot, lambda: app.room_name == "results")
+
+
+@pytest.mark.asyncio
+async def test_the_palette_has_what_can_be_done_now(console) -> None:
+    app = console()
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await wait_for(pilot, lambda: app.room and app.room.ready)
+        await pilot.press("ctrl+p")
+        await pilot.pause(0.3)
+        await pilot.press("escape", "4", "ctrl+p")
+        await pilot.pause(0.3)
+        await pilot.press(*"compare")
+        await shows(pilot, "Compare the marked runs.")
+        assert "Kill" not in screen_text(app)
+
+
+@pytest.mark.asyncio
+async def test_help_opens_and_escape_closes_it(console) -> None:
+    app = console()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await wait_for(pilot, lambda: app.room and app.room.ready)
+        await pilot.press("question_mark")
+        await shows(pilot, "Train what the form says.", "recipes.run")
+        await pilot.press("escape")
+        await wait_for(pilot, lambda: "recipes.run" not in screen_text(app))
+
+
+@pytest.mark.asyncio
+async def test_everything_can_be_reached_by_mouse(console) -> None:
+    app = console(settings=Settings(bell=False, notify=False))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await wait_for(pilot, lambda: app.room and app.room.ready)
+        at = screen_text(app).splitlines()[-1].index("Results")
+        await pilot.click(offset=(at + 1, 39))
+        await wait_for(pilot, lambda: app.room_name == "results")
+
+
+def test_help_and_run_import_no_textual() -> None:
+    code = "import sys; sys.argv = ['medtui', '--help']\nfrom medtui.cli.app import app\napp(standalone_mode=False)\n"
+    check = "import sys; print([m for m in sys.modules if m.startswith(('textual', 'plotext'))], file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code + check], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"

@@ -1,0 +1,220 @@
+"""Machine and `medtui doctor`: each check fails when what it checks is broken, and names the remedy."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import shows, wait_for
+
+from engine.contract.datasets import datasets
+from engine.contract.lock import WorkspaceLock
+from engine.contract.workspace import Workspace
+from medtui.machine import checks
+from medtui.machine.cluster import scheduler
+from medtui.machine.ghosts import Ghost, end, ghosts, is_engine_of
+from medtui.machine.hardware import look
+
+FACTS = {
+    "torch": "2.14.1",
+    "device": "cpu",
+    "threads": "2",
+    "amp": "off",
+    "deterministic": "supported",
+    "cuda": "false",
+}
+
+
+def failed(found: list[checks.Check] | checks.Check) -> checks.Check:
+    """The one failed check, which has a remedy."""
+    (check,) = [one for one in (found if isinstance(found, list) else [found]) if one.level == "fail"]
+    assert check.remedy
+    return check
+
+
+def test_an_old_python_fails() -> None:
+    assert "3.11" in failed(checks.check_python((3, 10, 4))).found
+    assert checks.check_python((3, 11, 0)).level == "pass"
+
+
+def test_a_missing_package_and_an_old_torch_fail() -> None:
+    def without(name: str) -> str:
+        if name == "torchvision":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "2.9.0"
+
+    assert "torchvision" in failed(checks.check_packages(without)).remedy
+    assert "torch>=2.9" in failed(checks.check_packages(lambda name: "2.8.1")).remedy
+    assert [check.level for check in checks.check_packages(lambda name: "2.14.1+cu130")] == ["pass"]
+
+
+def test_an_engine_that_does_not_answer_or_has_no_torch_fails() -> None:
+    failed(checks.check_engine(None))
+    assert "libcudart" in failed(checks.check_engine({"torch_error": "ImportError: libcudart.so.13"})).found
+    assert all(check.level == "pass" for check in checks.check_engine(FACTS))
+
+
+def test_a_dumb_terminal_fails_and_a_small_or_ascii_one_warns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    failed(checks.check_terminal(os.terminal_size((120, 40))))
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr(checks.locale, "getpreferredencoding", lambda _: "UTF-8")
+    assert checks.check_terminal(os.terminal_size((120, 40))).level == "pass"
+    assert "60 × 18" in checks.check_terminal(os.terminal_size((40, 12))).remedy
+    monkeypatch.setattr(checks.locale, "getpreferredencoding", lambda _: "ANSI_X3.4-1968")
+    assert "UTF-8" in checks.check_terminal(os.terminal_size((120, 40))).remedy
+
+
+def test_a_workspace_that_cannot_be_written_fails(tmp_path: Path) -> None:
+    gone = Workspace(tmp_path / "gone")
+    failed(checks.check_writing(gone))
+    failed(checks.check_locking(gone))
+    failed(checks.check_disk(gone))
+    assert checks.check_writing(Workspace(tmp_path)).level == "pass"
+
+
+def test_little_disk_warns_and_none_fails(tmp_path: Path) -> None:
+    assert checks.check_disk(Workspace(tmp_path), 50e9).level == "pass"
+    assert checks.check_disk(Workspace(tmp_path), 3e9).level == "warn"
+    failed(checks.check_disk(Workspace(tmp_path), 0.5e9))
+    assert checks.check_memory(0.5e9).level == "warn"
+
+
+def test_the_lock_check_says_who_holds_it(workspace: Workspace) -> None:
+    workspace.make_outputs()
+    assert checks.check_locking(workspace).found == "free"
+    lock = WorkspaceLock(workspace.lock_file)
+    lock.acquire()
+    try:
+        assert str(os.getpid()) in checks.check_locking(workspace).found
+    finally:
+        lock.release()
+
+
+def test_a_damaged_data_set_fails_and_none_warns(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MEDTUI_DATA", raising=False)
+    assert [check.level for check in checks.check_data(workspace, [])] == ["warn"]
+    folder = workspace.root / "dataset"
+    folder.mkdir()
+    (folder / "breastmnist.npz").write_bytes(b"not a data set")
+    check = failed(checks.check_data(workspace, []))
+    assert datasets()["breastmnist"].archives[28].md5 in check.remedy
+
+
+def test_the_official_file_passes(workspace: Workspace, real_data: Path) -> None:
+    (check,) = [check for check in checks.check_data(workspace, [str(real_data)]) if check.id == "data"]
+    assert check.level == "pass" and "breastmnist ✓" in check.found
+
+
+def test_missing_imagenet_weights_warn_and_name_file_and_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    check = checks.check_weights()
+    assert check.level == "warn" and "resnet18-f37072fd.pth" in check.found and str(tmp_path) in check.found
+    path = tmp_path / "hub" / "checkpoints" / "resnet18-f37072fd.pth"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert checks.check_weights().level == "pass"
+
+
+def test_a_login_manager_that_kills_processes_warns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    file = tmp_path / "logind.conf"
+    file.write_text("[Login]\n#KillUserProcesses=no\nKillUserProcesses=yes\n")
+    monkeypatch.setattr(checks, "_kill_user_processes", lambda real=checks._kill_user_processes: real(file))
+    assert "enable-linger" in checks.check_session(lambda: "no").remedy
+    assert checks.check_session(lambda: "yes").level == "pass"
+
+
+def test_settings_that_are_not_understood_warn(own_settings: Path) -> None:
+    own_settings.parent.mkdir(parents=True)
+    own_settings.write_text("theme: purple\n")
+    assert "purple" in checks.check_settings().found
+
+
+def test_a_cluster_is_recognised_by_its_scheduler() -> None:
+    assert scheduler({"SLURM_JOB_ID": "7"}) == "Slurm (SLURM_JOB_ID)"
+    assert scheduler({}) is None
+
+
+def test_hardware_is_looked_at_without_torch(tmp_path: Path) -> None:
+    found = look(tmp_path)
+    assert found.memory_total > found.memory_used > 0
+    assert len(found.cores) == os.cpu_count() or found.cores
+
+
+def test_a_ghost_is_known_by_its_arguments_only() -> None:
+    root = Path("/work/space")
+    assert is_engine_of(["python", "-P", "-m", "engine", "--workspace", "/work/space", "--warm"], root)
+    assert not is_engine_of(["python", "-P", "-m", "engine", "--workspace", "/work/space2"], root)
+    assert not is_engine_of(["vim", "engine", "--workspace", "/work/space"], root)
+
+
+def test_an_engine_whose_parent_lives_is_no_ghost(workspace: Workspace) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-m", "engine", "--workspace", str(workspace.root)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert child.pid not in [ghost.pid for ghost in ghosts(workspace)]
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_a_ghost_is_ended_by_pid_and_start_time() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    try:
+        started = checks.psutil.Process(child.pid).create_time()
+        assert "is gone" in end(Ghost(child.pid, started - 60, 0)), "another process of the same pid is left alone"
+        assert child.poll() is None
+        assert "ended" in end(Ghost(child.pid, started, 0))
+        assert child.wait(10) == -signal.SIGTERM
+    finally:
+        child.kill()
+
+
+def test_doctor_prints_the_list_and_its_exit_code_tells(workspace: Workspace) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "from medtui.cli import main; main()",
+        "doctor",
+        "--workspace",
+        str(workspace.root),
+    ]
+    root = str(Path(__file__).resolve().parents[2])
+    environment = {**os.environ, "PYTHONPATH": root}
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, env=environment, check=False)
+    values = json.loads(done.stdout)
+    assert done.returncode == (0 if values["ok"] else 1), done.stdout
+    by_id = {check["id"]: check for check in values["checks"]}
+    assert {"python", "packages", "engine", "amp", "lock", "disk", "weights", "cluster"} <= set(by_id)
+    assert by_id["engine"]["level"] == "pass" and "torch" in by_id["engine"]["found"]
+    (workspace.root / "dataset").mkdir()
+    (workspace.root / "dataset" / "breastmnist.npz").write_bytes(b"damaged")
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 1
+    assert "fail  breastmnist" in done.stdout and "→ Fetch it again" in done.stdout
+
+
+@pytest.mark.asyncio
+async def test_the_machine_screen_shows_the_same_checks(console) -> None:
+    app = console()
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        room = app.get_room("machine")
+        room.diagnose = lambda workspace, given_up: FACTS
+        await pilot.press("2")
+        await wait_for(pilot, lambda: room.checks)
+        await shows(pilot, "✓ pass engine", "torch 2.14.1 on cpu", "lock   free", "none seen")
+        await pilot.press("X")
+        await shows(pilot, "There is no leftover engine.")
