@@ -82,7 +82,7 @@ class LiveBars(PlainLines):
             self._epochs = self._bars.add_task("run", total=epochs, count="", note="")
         done = progress.done / steps
         self._bars.update(self._epochs, completed=done, count=f"{progress.epoch}/{epochs}", note=note)
-        rate = f"{progress.images_per_second or 0:,.0f} images/s"
+        rate = f"{progress.images_per_second or 0:,.0f} img/s"
         self._show_batches("epoch", progress.step, steps, f"loss {number(progress.loss)}  {rate}")
 
     def _show_batches(self, description: str, done: int, total: int, note: str) -> None:
@@ -150,11 +150,11 @@ def _introduction(event: RunStarted) -> list[str]:
 
 def _epoch_line(event: EpochFinished, state: RunState) -> str:
     epochs = state.started.epochs if state.started else event.epoch
-    mark = "  * new best" if event.best else f"  ({event.without_improvement} without improvement)"
-    return (
-        f"epoch {event.epoch:>{len(str(epochs))}}/{epochs}  train loss {number(event.train_loss)}  "
-        f"val loss {number(event.validation.loss)}  val AUC {number(event.validation.auc)}  "
-        f"ACC {number(event.validation.acc)}  {event.images_per_second:,.0f} images/s{mark}"
+    mark = "  * best" if event.best else ""
+    return (  # 80 columns hold it
+        f"epoch {event.epoch:>{len(str(epochs))}}/{epochs}  loss {number(event.train_loss)}  "
+        f"val {number(event.validation.loss)}  AUC {number(event.validation.auc)}  "
+        f"ACC {number(event.validation.acc)}  {event.images_per_second:,.0f} img/s{mark}"
     )
 
 
