@@ -30,7 +30,9 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
     monkeypatch.setenv("TZ", "UTC")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setattr(preflight.psutil, "virtual_memory", lambda: SimpleNamespace(available=24_000_000_000))
+    monkeypatch.setattr(
+        preflight.psutil, "virtual_memory", lambda: SimpleNamespace(available=24_000_000_000, total=32_000_000_000)
+    )
     time.tzset()
     marks.cache_clear()
     yield path
