@@ -266,3 +266,20 @@ def test_a_text_without_a_lock_does_not_refuse(path: Path) -> None:
 def test_a_lock_that_cannot_be_opened_is_an_error_of_the_outputs(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"Cannot open the workspace lock .*outputs/\.medtui\.lock"):
         WorkspaceLock(tmp_path / "outputs" / ".medtui.lock").acquire(patience=0)
+
+
+def test_a_file_system_that_cannot_lock_is_told_with_exit_code_3(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import errno
+    import fcntl
+
+    def no_locks(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)  # what NFS without a lock daemon answers
+    with pytest.raises(WorkspaceLocked) as refused:
+        WorkspaceLock(tmp_path / ".medtui.lock").acquire()
+    assert refused.value.exit_code == 3
+    assert "cannot lock files" in refused.value.message
+    assert "--workspace" in refused.value.hint
