@@ -173,7 +173,7 @@ async def machine(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -
     room.on_checks(Checks([
         Check("python", "Python", "pass", "3.11.7"),
         Check("engine", "engine", "pass", "torch 2.14.1 on cpu, 2 threads"),
-        Check("weights", "ImageNet weights", "warn", "not in /home/me/.cache", "Put resnet18-f37072fd.pth there."),  # noqa: E501
+        Check("weights", "ImageNet weights", "warn", "not in /home/me/.cache", "Put resnet18-f37072fd.pth there."),
         Check("disk", "disk", "fail", "0.4 GB free", "Free some space: a run needs about 0.5 GB."),
     ]))  # fmt: skip
     await pilot.pause(0.1)

@@ -21,6 +21,7 @@ from medtui.console.widgets.plot import Drawing, Plot
 
 DRAW_EVERY = 1.0  # seconds, at most, between drawings of the running epoch
 LIVELY = 0.25  # seconds between progress lines
+REFRESH_EVERY = 0.5  # seconds, at least, between whole drawings while epochs fly by
 AXES: tuple[Axis, ...] = ("step", "epoch", "time")
 
 
@@ -43,7 +44,8 @@ class Live(Room):
         self.cursor: int | None = None  # number of the epoch, from 0
         self._drawn_at = 0.0
         self._drawn_epochs: Any = None
-        self._told_at = 0.0
+        self._refreshed_at = 0.0
+        self._behind = False  # something newer than what is shown
         self._log_key: Any = None
 
     def compose_body(self) -> ComposeResult:
@@ -86,12 +88,20 @@ class Live(Room):
         if before is None or view.state is not before.state or view.outcome != before.outcome:
             if view.outcome in ("failed", "crashed") and (before is None or before.outcome is None):
                 self.show_only([id_ for id_, _ in self.PANES].index("pane-progress"))  # where it says why
-            self._refresh_all()
+            flying = before is not None and before.phase == view.phase == "training" and view.outcome is None
+            if flying and time.monotonic() - self._refreshed_at < REFRESH_EVERY:
+                self._behind = True  # epochs of a fraction of a second: the pulse draws the newest
+            else:
+                self._refresh_all()
         elif view.requests != before.requests:
             self._show_log()
 
     def _pulse(self) -> None:
-        if self.alive and self.is_current and self.view is not None and self.view.active:
+        if not (self.alive and self.is_current):
+            return
+        if self._behind and time.monotonic() - self._refreshed_at >= REFRESH_EVERY:
+            self._refresh_all()
+        elif self.view is not None and self.view.active:
             self._show_progress()
             if time.monotonic() - self._drawn_at >= DRAW_EVERY:
                 self._show_plots()
@@ -99,6 +109,7 @@ class Live(Room):
     def _refresh_all(self) -> None:
         if not self.alive:
             return
+        self._behind, self._refreshed_at = False, time.monotonic()
         self._show_plots()
         self._show_classes()
         self._show_progress()
