@@ -81,6 +81,7 @@ def test_its_directory_holds_every_file_of_the_design(run_dir: Path, shown: dict
         "checkpoints/best.safetensors",
         "metrics/history.csv",
         "metrics/per_class.csv",
+        "metrics/samples.json",
         "metrics/confusion.csv",
         f"metrics/breastmnist_test_[AUC]{auc:.3f}_[ACC]{acc:.3f}@{run_dir.name}.csv",
         "reports/report.xlsx",
