@@ -10,15 +10,12 @@ from types import SimpleNamespace
 
 import pytest
 from stand_ins import Scripted, scripted_engine
-from textual.pilot import Pilot
 
 from engine.contract.workspace import Workspace
 from medtui.client import preflight
 from medtui.console.app import ConsoleApp
 from medtui.console.capability import marks
 from medtui.settings import Settings
-
-PATIENCE = 15.0  # seconds
 
 
 @pytest.fixture(autouse=True)
@@ -70,23 +67,3 @@ def console(workspace: Workspace, scripts: list[Scripted]) -> Callable[..., Cons
         return app
 
     return make
-
-
-def screen_text(app: ConsoleApp) -> str:
-    """What a person reads now."""
-    lines = (strip.text.rstrip() for strip in app.screen._compositor.render_strips(app.size))
-    return "\n".join(lines).rstrip() + "\n"
-
-
-async def wait_for(pilot: Pilot[int], true: Callable[[], object], patience: float = PATIENCE) -> None:
-    """Until something is so, looked at after each turn of the loop."""
-    deadline = time.monotonic() + patience
-    while not true():
-        assert time.monotonic() < deadline, f"not within {patience:.0f} s:\n{screen_text(pilot.app)}"  # type: ignore[arg-type]
-        await pilot.pause(0.02)
-    await pilot.pause()
-
-
-async def shows(pilot: Pilot[int], *words: str) -> None:
-    """Until the screen has all these words."""
-    await wait_for(pilot, lambda: all(word in screen_text(pilot.app) for word in words))  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from conftest import screen_text, shows, wait_for
+from looking import screen_text, shows, wait_for
 from stand_ins import START, Scripted, Story, make_run
 from textual.pilot import Pilot
 

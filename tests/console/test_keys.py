@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import screen_text, shows, wait_for
+from looking import screen_text, shows, wait_for
 
 from medtui.console import keymap
 from medtui.console.keymap import ACTIONS, BY_ID, EVERYWHERE, FORBIDDEN

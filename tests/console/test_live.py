@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import pytest
-from conftest import screen_text, shows, wait_for
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from looking import screen_text, shows, wait_for
 from stand_ins import START, Scripted, Story, make_run
 
 from engine.contract.protocol import CommandRejected, Metrics

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import shows, wait_for
+from looking import shows, wait_for
 
 from engine.contract.datasets import datasets
 from engine.contract.lock import WorkspaceLock

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
-from conftest import screen_text, shows, wait_for
+from looking import screen_text, shows, wait_for
 from pydantic import Field
 from stand_ins import make_run
 from textual.widgets import Input, OptionList
