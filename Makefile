@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types imports tests clean
+.PHONY: demo test lint types imports tests bench clean
 
 demo: .venv
 	$(BIN)/medtui run quickstart
@@ -21,6 +21,10 @@ imports: .venv
 
 tests: .venv
 	$(BIN)/pytest
+
+# Ratios measured in alternating pairs; wants a quiet machine. The guards: pytest -n0 benchmarks/test_speed.py
+bench: .venv
+	$(BIN)/python -m benchmarks
 
 # pip's resolver takes its time over torch: about three minutes.
 .venv: pyproject.toml

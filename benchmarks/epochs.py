@@ -1,0 +1,123 @@
+"""A training epoch against a bare loop of the same model, on batches that lie ready in memory."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from benchmarks.rows import Effort, Row, alternating, at_least, seconds
+from benchmarks.stand_in import job_for, tiny_recipe
+from engine.contract.protocol import Metrics
+from engine.data.batches import in_order
+from engine.run.prepare import Prepared, prepare
+from engine.run.train_job import loop_plan, new_state, open_run, training_batches
+from engine.run.watcher import TrainingWatcher
+from engine.train.loop import FinishedEpoch, Loop, Validation
+from engine.train.loss import Criterion
+from engine.train.optimizer import OptimizerPlan, build_optimizer
+from engine.train.state import TrainingState
+from engine.train.step import TrainingStep
+
+MANY_EPOCHS = 10_000  # planned, so that the learning rate hardly moves
+
+
+@dataclass(frozen=True)
+class Case:
+    model: str
+    steps: int  # an epoch
+    goal: float
+    batch: int = 64  # images
+
+
+CASES = (Case("resnet18_adapted", 2, 0.97), Case("mini_cnn", 20, 0.90))
+
+
+def measure(effort: Effort) -> list[Row]:
+    return [_row(case, effort) for case in CASES]
+
+
+def _row(case: Case, effort: Effort) -> Row:
+    ours, other = epoch_times(case, effort.pairs)
+    what = f"epoch of {case.model}, {case.steps} x {case.batch}"
+    return at_least(Row("epochs", what, "s", ours, "bare loop, no augmentation", other, faster=True), case.goal)
+
+
+def epoch_times(case: Case, pairs: int) -> tuple[list[float], list[float]]:
+    """Seconds of the training half of an epoch, ours and the bare loop's."""
+    with alternatives(case) as (ours, bare):
+        ours(), bare()
+        return alternating(pairs, ours, bare)
+
+
+@contextmanager
+def alternatives(case: Case) -> Iterator[tuple[Callable[[], float], Callable[[], float]]]:
+    """An epoch of ours and one of the bare loop, as functions that return their seconds."""
+    recipe = tiny_recipe(
+        dataset={"limit": case.steps * case.batch},
+        model={"name": case.model, "pretrained": False},
+        training={"batch_size": case.batch, "epochs": MANY_EPOCHS},
+    )
+    with tempfile.TemporaryDirectory() as folder, job_for(recipe, Path(folder)) as job:
+        prepared = prepare(job)
+        bare = BareLoop(prepared)
+        run = open_run(job, prepared)
+        state = new_state(prepared)
+        watcher = _QuietWatcher(job, run, MANY_EPOCHS, None)
+        job.enter("training")
+        yield lambda: _our_epoch(prepared, state, watcher), lambda: seconds(bare)
+
+
+class BareLoop:
+    """What a script of ten lines does: forward, backward, step; nothing is read, drawn, recorded or told."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        """Its batches and its copy of the model have the memory layout that ours have."""
+        training = prepared.recipe.training
+        self.model = copy.deepcopy(prepared.model).train()
+        plan = OptimizerPlan(training.optimizer, training.momentum, training.nesterov, training.weight_decay)
+        self.optimizer = build_optimizer(self.model, plan)
+        for group in self.optimizer.param_groups:
+            group["lr"] = training.lr
+        self.batches = [
+            (prepared.normalise(images.float().div(255)).contiguous(memory_format=torch.channels_last), labels)
+            for images, labels in in_order(prepared.splits["train"], training.batch_size)
+        ]
+
+    def __call__(self) -> None:
+        for images, labels in self.batches:
+            self.optimizer.zero_grad(set_to_none=True)
+            F.cross_entropy(self.model(images), labels).backward()
+            self.optimizer.step()
+
+
+class _QuietWatcher(TrainingWatcher):
+    """A run's own watcher, less the checkpoint after an epoch, which is no training."""
+
+    def epoch_finished(self, state: TrainingState, epoch: FinishedEpoch) -> None:
+        pass
+
+
+def _our_epoch(prepared: Prepared, state: TrainingState, watcher: TrainingWatcher) -> float:
+    """One more epoch of a run's own loop, up to its validation."""
+    ended = 0.0
+
+    def validate(_model: nn.Module) -> Validation:
+        nonlocal ended
+        ended = time.perf_counter()
+        return Validation(Metrics(auc=0.5, acc=0.5, f1=0.5), [])
+
+    plan = replace(loop_plan(prepared, len(state.losses)), epochs=state.epoch + 1, patience=None)
+    step = TrainingStep(Criterion(prepared.facts.task), prepared.precision, None, state.model)
+    loop = Loop(plan, state, step, training_batches(prepared), validate, watcher)
+    began = time.perf_counter()
+    loop.run()
+    return ended - began

@@ -1,0 +1,116 @@
+"""Memory: the peak of a run, and what a large data set costs in RAM and mapped.
+
+As a script (`python -m benchmarks.memory ram|mapped ARCHIVE MD5 WORKSPACE`) it holds the data set, reads every training
+batch once, and prints what that cost above the imports; `peak WORKSPACE RECIPE` does a run and prints its peak.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.children import PATIENCE, ask, environment
+from benchmarks.rows import Effort, Row, at_most, at_most_ratio
+from benchmarks.stand_in import IMAGE_BYTES, MANY, job_for, many_recipe, tiny_recipe, write_many
+
+RAM_GOAL = 1.3  # times the images' bytes
+MAPPED_GOAL = 200.0  # MB
+MB = 1e6
+
+
+def measure(effort: Effort) -> list[Row]:
+    images = MANY * IMAGE_BYTES / MB
+    repeats = effort.at_most(1 if effort.quick else 3).pairs
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        own = environment()
+        recipe = json.dumps(tiny_recipe(training={"epochs": 2}))
+        peaks = [ask("memory", "peak", folder, recipe, environment=own)["peak"] / MB for _ in range(repeats)]
+        imports = [ask("memory", "imports", environment=own)["peak"] / MB for _ in range(repeats)]
+        archive, md5 = write_many(folder)
+        ask("memory", "mapped", archive, md5, folder, environment=own)  # fills the cache
+        held = [ask("memory", "ram", archive, md5, folder, environment=own) for _ in range(repeats)]
+        mapped = [ask("memory", "mapped", archive, md5, folder, environment=own) for _ in range(repeats)]
+    ram = Row(
+        "memory",
+        f"{MANY:,} RGB images in RAM, above the imports",
+        "MB",
+        [cost["resident"] / MB for cost in held],
+        "their bytes",
+        [images] * repeats,
+    )
+    anonymous = Row(
+        "memory",
+        f"{MANY:,} RGB images mapped, RssAnon above the imports",
+        "MB",
+        [cost["anonymous"] / MB for cost in mapped],
+        "their bytes",
+        [images] * repeats,
+    )
+    return [
+        Row("memory", "peak of a tiny run's engine", "MB", peaks, "import torch, torchvision", imports),
+        at_most_ratio(ram, RAM_GOAL),
+        at_most(anonymous, MAPPED_GOAL),
+    ]
+
+
+def rollup() -> dict[str, int]:
+    """This process's memory by kind, in bytes."""
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]
+    sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines}
+    return {"resident": sizes["Rss"], "anonymous": sizes["Anonymous"]}
+
+
+def _cost_of_holding(place: str, archive: Path, md5: str, workspace: Path) -> dict[str, int]:
+    """What the data set costs above the imports after every training batch was read once, augmented."""
+    from engine.data.batches import steps_per_epoch
+    from engine.run.prepare import prepare
+    from engine.run.train_job import training_batches
+
+    with job_for(many_recipe(archive, md5, cache=place), workspace) as job:
+        before = rollup()
+        prepared = prepare(job)
+        fetch = training_batches(prepared)
+        split, batch = prepared.splits["train"], prepared.recipe.training.batch_size
+        if split.place != place:
+            raise RuntimeError(f"expected the images {place}, found them {split.place}")
+        for step in range(steps_per_epoch(len(split), batch)):
+            fetch(0, step)
+        after = rollup()
+    return {kind: after[kind] - before[kind] for kind in after}
+
+
+def _peak_of_run(workspace: Path, recipe: str) -> int:
+    """Peak resident memory of a run's engine, the only child this process has."""
+    from engine.contract.protocol import Start
+    from engine.contract.workspace import Workspace
+    from medtui.client.engine_process import EngineProcess
+
+    engine = EngineProcess(Workspace(workspace))
+    engine.send(Start(id="start", by="benchmark", recipe=json.loads(recipe)))
+    while engine.receive(PATIENCE) is not None:
+        pass
+    if (code := engine.wait(PATIENCE)) != 0:
+        raise RuntimeError(f"the run ended with {code}")
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+
+
+def _peak_of_imports() -> int:
+    import torch
+    import torchvision
+
+    assert torch and torchvision
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+if __name__ == "__main__":
+    job, *arguments = sys.argv[1:]
+    if job == "imports":
+        print(json.dumps({"peak": _peak_of_imports()}))
+    elif job == "peak":
+        print(json.dumps({"peak": _peak_of_run(Path(arguments[0]), arguments[1])}))
+    else:
+        print(json.dumps(_cost_of_holding(job, Path(arguments[0]), arguments[1], Path(arguments[2]))))

@@ -1,0 +1,65 @@
+"""The second start on a large data set, from the cache, against decoding the archive again.
+
+As a script (`python -m benchmarks.second_start ARCHIVE MD5 WORKSPACE`) it is one start: prints the seconds from the
+imports' end to the first batch.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.children import ask, environment
+from benchmarks.rows import Effort, Row, alternating, at_most, seconds
+from benchmarks.stand_in import ARCHIVE, MANY, job_for, many_recipe, write_many
+
+GOAL = 1.0  # seconds
+
+
+def measure(effort: Effort) -> list[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        start = archive_starts(Path(folder))
+        archive = Path(folder) / ARCHIVE
+        ours, other = alternating(effort.at_most(5).pairs, start, lambda: seconds(lambda: decode_all(archive)))
+    what = f"second start on {MANY:,} images: imports' end to first batch"
+    return [at_most(Row("second_start", what, "s", ours, "decoding the archive", other), GOAL)]
+
+
+def archive_starts(folder: Path, compression: int = zipfile.ZIP_DEFLATED) -> Callable[[], float]:
+    """A function that starts on a large archive that is in the cache already, and returns the seconds it took."""
+    archive, md5 = write_many(folder, compression)
+
+    def start() -> float:
+        taken: float = ask("second_start", archive, md5, folder, environment=environment())["seconds"]
+        return taken
+
+    start()  # the first start fills the cache
+    return start
+
+
+def decode_all(archive: Path) -> list[np.ndarray]:
+    with np.load(archive) as arrays:
+        return [arrays[name] for name in arrays]
+
+
+def _first_batch(archive: Path, md5: str, workspace: Path) -> float:
+    from engine.run.prepare import prepare
+    from engine.run.train_job import new_state, training_batches
+
+    began = time.perf_counter()
+    with job_for(many_recipe(archive, md5), workspace) as job:
+        prepared = prepare(job)
+        new_state(prepared)
+        training_batches(prepared)(0, 0)
+        return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    print(json.dumps({"seconds": _first_batch(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))}))

@@ -1,0 +1,44 @@
+"""What it costs that an engine's waiting threads sleep (OMP_WAIT_POLICY=PASSIVE), against OpenMP's default, to spin.
+
+Not part of `make bench`: alone on the machine, spinning wins a little; with one neighbour the default may take ten
+times as long. As a script (`python -m benchmarks.waiting MODEL`) it prints the seconds of an epoch.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+
+from benchmarks.children import ask, environment
+from benchmarks.rows import Effort, Row, alternating
+
+MODELS = ("mini_cnn", "resnet18_adapted")
+EPOCHS = 3
+
+
+def measure(effort: Effort) -> list[Row]:
+    return [_row(model, effort.at_most(5).pairs) for model in MODELS]
+
+
+def _row(model: str, pairs: int) -> Row:
+    asleep, spinning = alternating(pairs, lambda: _epoch(model, "PASSIVE"), lambda: _epoch(model, None))
+    return Row("waiting", f"epoch of {model}, waiting threads sleep", "s", asleep, "they spin", spinning)
+
+
+def _epoch(model: str, policy: str | None) -> float:
+    own = {name: value for name, value in environment().items() if name != "OMP_WAIT_POLICY"}
+    taken: float = ask("waiting", model, environment=own | ({"OMP_WAIT_POLICY": policy} if policy else {}))["seconds"]
+    return taken
+
+
+def _median_epoch(model: str) -> float:
+    from benchmarks.epochs import CASES, alternatives
+
+    with alternatives(next(case for case in CASES if case.model == model)) as (ours, _):
+        ours()
+        return statistics.median(ours() for _ in range(EPOCHS))
+
+
+if __name__ == "__main__":
+    print(json.dumps({"seconds": _median_epoch(sys.argv[1])}))
