@@ -1,7 +1,6 @@
 """What it costs that an engine's waiting threads sleep (OMP_WAIT_POLICY=PASSIVE), against OpenMP's default, to spin.
 
-Not part of `make bench`: alone on the machine, spinning wins a little; with one neighbour the default may take ten
-times as long. As a script (`python -m benchmarks.waiting MODEL`) it prints the seconds of an epoch.
+Not part of `make bench`: which wins depends on who else is on the cores. As a script (`python -m benchmarks.waiting MODEL`) it prints the seconds of an epoch.
 """
 
 from __future__ import annotations

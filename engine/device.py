@@ -59,7 +59,8 @@ def set_determinism(strict: bool) -> None:
     if strict:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation.*")
-    torch.use_deterministic_algorithms(strict)
+    # `use_deterministic_algorithms` sets the same flag, and imports the compiler to tell it: seconds of every start
+    torch.set_deterministic_debug_mode("error" if strict else "default")
     torch.backends.cudnn.benchmark = not strict
     torch.backends.cudnn.deterministic = strict
 

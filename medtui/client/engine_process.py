@@ -21,8 +21,8 @@ from engine.contract.workspace import Workspace
 ENVIRONMENT = {
     "PYTHONHASHSEED": "42",  # for strict runs, as is the next
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-    # Threads that wait for each other sleep. Spinning, as is OpenMP's default, makes a neighbour on the same cores
-    # slow the training down many times over, and our users share their machines.
+    # Threads that wait for each other sleep. Spinning, OpenMP's default, is somewhat faster alone on a machine, but a
+    # neighbour on the same cores can then slow the training down several times over, and our users share theirs.
     "OMP_WAIT_POLICY": "PASSIVE",
 }
 Line = tuple[bytes, AnyEvent | None]  # as it came, and what it means to this version
