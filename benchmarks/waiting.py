@@ -1,6 +1,7 @@
 """What it costs that an engine's waiting threads sleep (OMP_WAIT_POLICY=PASSIVE), against OpenMP's default, to spin.
 
-Not part of `make bench`: which wins depends on who else is on the cores. As a script (`python -m benchmarks.waiting MODEL`) it prints the seconds of an epoch.
+Not part of `make bench`: which wins depends on who else is on the cores. As a script
+(`python -m benchmarks.waiting MODEL`) it prints the seconds of an epoch.
 """
 
 from __future__ import annotations
