@@ -53,7 +53,17 @@ def _known(value: float | None) -> float:
 
 
 class RunTable(DataTable[Text]):
+    """Columns as wide as what stands in them now; the widget itself only ever widens them, and when it is idle."""
+
     BINDINGS: ClassVar[list[BindingType]] = bindings("table")
+
+    def refill(self, rows: dict[str, list[Text]]) -> None:
+        self.clear()
+        for at, column in enumerate(self.ordered_columns):
+            column.auto_width = False
+            column.width = max([column.label.cell_len, *(cells[at].cell_len for cells in rows.values())])
+        for key, cells in rows.items():
+            self.add_row(*cells, key=key)
 
 
 class ListedRuns(Message):
@@ -140,11 +150,10 @@ class Results(Room):
         selected = self._selected
         shown = self._shown()
         with self.prevent(DataTable.RowHighlighted):
-            table.clear()
-            for head in shown:
-                table.add_row(*self._cells(head), key=head.run)
+            rows = {head.run: self._cells(head) for head in shown}
             for one in self._published(shown):
-                table.add_row(*_published_cells(one), key=f"published:{one.dataset}:{one.size}:{one.method}")
+                rows[f"published:{one.dataset}:{one.size}:{one.method}"] = _published_cells(one)
+            table.refill(rows)
         names = [head.run for head in shown]
         order = "↓" if self.newest_first else "↑"
         self.query_one("#pane-runs").border_title = f"runs · {len(names)} · by {SORTS[self.sort][0]} {order}"
