@@ -43,7 +43,8 @@ class EngineProcess:
             env={**ENVIRONMENT, **os.environ},
         )
         self.pid = self._process.pid
-        self._lines: queue.SimpleQueue[Line | None] = queue.SimpleQueue()
+        # no SimpleQueue: a signal in the last microseconds of its timeout makes it wait for ever (CPython 3.11)
+        self._lines: queue.Queue[Line | None] = queue.Queue()
         threading.Thread(target=self._read, name="engine-events", daemon=True).start()
 
     def send(self, command: AnyCommand) -> bool:
