@@ -15,7 +15,7 @@ from benchmarks.children import apart, measured
 from benchmarks.rows import Effort, Row, as_json, table
 
 MEASUREMENTS = ("help", "augmentation", "epochs", "second_start", "first_batch", "memory", "event_cost")
-ON_REQUEST = ("waiting", "peer")  # by --only
+ON_REQUEST = ("waiting", "peer", "long_run")  # by --only
 PAIRS = 9
 QUICK_PAIRS = 3
 

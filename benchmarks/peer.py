@@ -25,6 +25,7 @@ import psutil
 
 from benchmarks.children import MEDTUI, PATIENCE, environment
 from benchmarks.rows import Effort, Row, alternating, at_least, at_most_ratio
+from medtui.client.engine_process import ENVIRONMENT
 
 EPOCHS, BATCH, TRAIN_IMAGES = 2, 64, 546
 DRIVER = Path(__file__).with_name("peer_driver.py")
@@ -139,7 +140,7 @@ def _their_recipe(model: str) -> dict[str, Any]:
 
 def _watched(command: list[str], folder: Path) -> tuple[float, float, str]:
     """Seconds, peak bytes and standard output of a command. Raises, with what it said, when it fails."""
-    own = {name: value for name, value in environment().items() if name != "OMP_WAIT_POLICY"}
+    own = {name: value for name, value in environment().items() if name not in ENVIRONMENT}
     if command[0] != sys.executable:
         del own["PYTHONPATH"]
     began = time.perf_counter()

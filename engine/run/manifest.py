@@ -80,6 +80,7 @@ def write_manifest(run: RunDirectory, prepared: Prepared, job: Job) -> dict[str,
             in (
                 "OMP_NUM_THREADS",
                 "OMP_WAIT_POLICY",
+                "GOMP_SPINCOUNT",
                 "CUBLAS_WORKSPACE_CONFIG",
                 "PYTHONHASHSEED",
                 "CUDA_VISIBLE_DEVICES",

@@ -24,6 +24,7 @@ ENVIRONMENT = {
     # Threads that wait for each other sleep. Spinning, OpenMP's default, is somewhat faster alone on a machine, but a
     # neighbour on the same cores can then slow the training down several times over, and our users share theirs.
     "OMP_WAIT_POLICY": "PASSIVE",
+    "GOMP_SPINCOUNT": "1000",  # of GNU's OpenMP: they first spin for microseconds, as operators follow each other fast
 }
 Line = tuple[bytes, AnyEvent | None]  # as it came, and what it means to this version
 
