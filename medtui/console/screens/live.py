@@ -69,12 +69,6 @@ class Live(Room):
         before, self.view = self.view, None
         self.show(before)
 
-    @property
-    def _app(self) -> Any:
-        from medtui.console.app import console_of
-
-        return console_of(self)
-
     # ---- being told ------------------------------------------------------------------------------------------------
 
     def show(self, view: RunView | None) -> None:

@@ -10,6 +10,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from medtui.client.view import RunView
+from medtui.console.host import Host, host_of
 from medtui.console.status_text import Around
 from medtui.console.widgets.frame import KeyLine, PaneTabs, StatusLine, TooSmall
 
@@ -41,6 +42,10 @@ class Room(Screen[None]):
 
     ready = False  # every widget is there
     view: RunView | None = None  # what was shown last, or will be
+
+    @property
+    def _app(self) -> Host:
+        return host_of(self)
 
     @property
     def alive(self) -> bool:

@@ -24,6 +24,7 @@ from engine.contract.recipe import Problem, Recipe
 from engine.contract.recipe_schema import FieldSpec, fields, section_titles
 from engine.contract.yaml_reader import written
 from medtui.client.recipe_document import Checked, typed
+from medtui.console.host import host_of
 from medtui.console.keymap import bindings
 from medtui.text import clean, shortened
 
@@ -193,9 +194,7 @@ class RecipeForm(VerticalScroll, can_focus=True):
 
     def on_key(self, event: events.Key) -> None:
         """In the order they were typed, however fast: what comes before the input is there belongs into it."""
-        from medtui.console.app import console_of
-
-        actions = console_of(self).actions
+        actions = host_of(self).actions
 
         def means(id_: str) -> bool:
             return event.key in actions[id_].keys.split(",")
@@ -228,9 +227,7 @@ class RecipeForm(VerticalScroll, can_focus=True):
             self.action_edit()
 
     def action_edit(self) -> None:
-        from medtui.console.app import console_of
-
-        if console_of(self).readonly or self.field is not None:
+        if host_of(self).readonly or self.field is not None:
             return
         row = self.rows[self.cursor]
         if row.is_choice:
