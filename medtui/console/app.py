@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -79,6 +80,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
         self._news, self._pace, self._link = News(), Pace(), Link(TICK)
         self._shown: RunView | None = None
         self._could: tuple[bool, ...] = ()
+        self._said: tuple[int, Around, str] | None = None  # the view, by its identity, and what stood around it
         self._holder_run: str | None = None
         self._attached_at_start = False
         wanted, self.actions, self.key_warnings = keymap.remapped(self.settings.keys)
@@ -97,6 +99,8 @@ class ConsoleApp(App[int], inherit_bindings=False):
         self.call_after_refresh(self._after_first_paint)
 
     def _after_first_paint(self) -> None:
+        gc.freeze()  # what is there now stays
+        gc.enable()
         self._look_around()
         self.set_interval(LOOK, self._look_around)
         self.set_timer(0.3, self.engines.warm_up)
@@ -169,12 +173,14 @@ class ConsoleApp(App[int], inherit_bindings=False):
                 self.room.show(view)
             if view is not None:
                 self.around = replace(self.around, eta=self._pace.left(view))
-        self._say_top(view)
+        if self._said != (id(view), self.around, self.room_name):
+            self._say_top(view)
 
     def _say_top(self, view: RunView | None) -> None:
         room = self.room
         if room is None or not room.is_mounted:
             return
+        self._said = (id(view), self.around, self.room_name)
         room.say(view, self.around)
         could = tuple(self.can(action) for action in self.actions.values() if action.footer)
         if could != self._could:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from medtui.client.view import RunView
-from medtui.progress import Eta
+from medtui.pace import Eta
 
 BEHIND = 2.0  # seconds that a tick may be late before it is said
 SAID_FOR = 5.0  # seconds that a late display stays said

@@ -83,6 +83,9 @@ class Recipes(Room):
         with VerticalScroll(id="pane-before", classes="pane"):
             yield Static("reading …", id="before", markup=False)
 
+    async def complete(self) -> None:
+        await self.query_one(RecipeForm).fill()
+
     def set_up(self) -> None:
         self.query_one(YamlArea).read_only = self._app.readonly
         self._list()

@@ -50,19 +50,25 @@ class Room(Screen[None]):
     @property
     def alive(self) -> bool:
         """Are its widgets there: no more being made, not yet torn down?"""
-        return self.ready and self.is_attached and bool(self.query(StatusLine))
+        return self.ready and self.is_attached and any(isinstance(child, StatusLine) for child in self.children)
 
     def on_mount(self) -> None:
         self.call_after_refresh(self._become_ready)
 
-    def _become_ready(self) -> None:
+    async def _become_ready(self) -> None:
         if not self.query(KeyLine):
+            return
+        await self.complete()
+        if not self.is_attached:
             return
         for id_, title in self.PANES:
             self.query_one(f"#{id_}").border_title = title
         self._mark_pane()
         self.ready = True
         self.set_up()
+
+    async def complete(self) -> None:
+        """Add the widgets that the first picture can do without."""
 
     def set_up(self) -> None:
         """Every widget is there; called once."""

@@ -153,14 +153,17 @@ class RecipeForm(VerticalScroll, can_focus=True):
         self.cursor = 0
         self.field: Input | None = None  # where a value is being typed
 
-    def compose(self) -> ComposeResult:
+    async def fill(self) -> None:
+        """Mount the rows. Some sixty widgets: the first picture of the screen does not wait for them."""
         titles = section_titles(self.model)
+        widgets: list[Widget] = []
         section = ""
         for row in self.rows:
             if row.spec.section != section:
                 section = row.spec.section
-                yield Static(Text(titles.get(section, section), style="bold"), classes="section")
-            yield row
+                widgets.append(Static(Text(titles.get(section, section), style="bold"), classes="section"))
+            widgets.append(row)
+        await self.mount_all(widgets)
 
     def show(self, checked: Checked) -> None:
         for row in self.rows:
