@@ -14,7 +14,19 @@ from pathlib import Path
 from benchmarks.children import apart, measured
 from benchmarks.rows import Effort, Row, as_json, table
 
-MEASUREMENTS = ("help", "augmentation", "epochs", "second_start", "first_batch", "memory", "event_cost")
+MEASUREMENTS = (
+    "help",
+    "augmentation",
+    "epochs",
+    "second_start",
+    "first_batch",
+    "memory",
+    "event_cost",
+    "first_paint",
+    "many_runs",
+    "reaction",
+    "live",
+)
 ON_REQUEST = ("waiting", "peer", "long_run")  # by --only
 PAIRS = 9
 QUICK_PAIRS = 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from pathlib import Path
 
 from rich.console import Console
@@ -25,9 +24,8 @@ from engine.contract.protocol import (
     RunStarted,
 )
 from medtui.client.state import RunState
+from medtui.pace import Eta
 from medtui.text import clean, duration, number, shortened
-
-ETA_AFTER = 10  # steps; before that a guess would mislead
 
 
 class PlainLines:
@@ -95,21 +93,6 @@ class LiveBars(PlainLines):
     def end(self, finished: RunFinished, state: RunState) -> None:
         self._bars.stop()
         super().end(finished, state)
-
-
-class Eta:
-    """Time left, from the pace of the last minute; None before there is a pace."""
-
-    def __init__(self) -> None:
-        self._seen: deque[tuple[int, float]] = deque(maxlen=300)
-
-    def after(self, done: int, total: int, at: float) -> float | None:
-        """`done` of `total` steps at time `at`; seconds."""
-        self._seen.append((done, at))
-        first_done, first_at = self._seen[0]
-        if done - first_done < ETA_AFTER or at <= first_at:
-            return None
-        return (total - done) * (at - first_at) / (done - first_done)
 
 
 def _lines(event: AnyEvent | None, state: RunState) -> list[tuple[str, str | None]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ def open_console(workspace: Path | None, data: Path | None, *, readonly: bool) -
     place = find_workspace(workspace)
     if data is not None and not data.is_dir():
         raise UsageError(f"Expected a folder for --data, found none at {data}.", "Name the folder of the .npz files.")
+    gc.disable()  # until the first picture: nothing that an import makes is garbage
     from medtui.console.app import app_for
     from medtui.console.leaving import run_and_restore
 

@@ -6,39 +6,42 @@ import json
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from typing import TYPE_CHECKING
-
-import typer
 
 if TYPE_CHECKING:
     from engine.contract.errors import MedtuiError
 
-# typer brings its own copy of click, or uses click itself, by its version: the base of its errors is what is meant.
-ClickError = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
-
-def ended(app: typer.Typer) -> int:
-    """Run the command line; the exit code."""
+def ended(work: Callable[[], object]) -> int:
+    """Do it; the exit code, by what it returns or raises."""
     from engine.contract.errors import INTERNAL, MedtuiError, UsageError
 
     try:
-        code = app(standalone_mode=False)
+        code = work()
         return code if isinstance(code, int) else 0
     except MedtuiError as error:
         tell(error)
         return error.exit_code
-    except (typer.Abort, KeyboardInterrupt):
+    except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        if isinstance(error, ClickError):
+        if _is_a(error, "Abort"):
+            return 130
+        if _is_a(error, "ClickException"):
             usage = UsageError(error.format_message(), "See --help.")  # type: ignore[attr-defined]
             tell(usage)
             return usage.exit_code
         traceback.print_exc()
         return INTERNAL
+
+
+def _is_a(error: Exception, name: str) -> bool:
+    """By the name of its class or a base: typer brings its own copy of click, or uses click itself, by its version."""
+    return any(base.__name__ == name for base in type(error).__mro__)
 
 
 def tell(error: MedtuiError) -> None:

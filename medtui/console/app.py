@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import sys
+import asyncio
+import gc
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -11,68 +11,45 @@ from datetime import date
 from pathlib import Path
 from typing import Any, ClassVar
 
-from rich.text import Text
 from textual import work
 from textual.app import App
 from textual.binding import BindingType
-from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.screen import Screen
-from textual.widget import Widget
 
 from engine.contract.lock import is_locked, read_holder
 from engine.contract.recipe import Recipe
 from engine.contract.run_directory import RunDirectory, list_runs
 from engine.contract.workspace import Workspace
 from medtui.client.view import RunView
-from medtui.client.watch import AttachedRun, OwnEngine, Watched
+from medtui.client.watch import OwnEngine, Watched
 from medtui.console import keymap
+from medtui.console.engines import Engines, who
 from medtui.console.keymap import EVERYWHERE, Action
 from medtui.console.messages import LookedAround
+from medtui.console.palette import KeymapCommands
+from medtui.console.screens.all import SCREENS
 from medtui.console.screens.dialogs import Help, Question
 from medtui.console.screens.ladder import Ladder
+from medtui.console.screens.leave import ask_run, ask_unsaved
+from medtui.console.screens.recipes import Recipes
 from medtui.console.screens.room import Room
 from medtui.console.status_text import Around, lock_words
 from medtui.console.theme import THEMES
+from medtui.console.tidings import Link, News, Pace
 from medtui.machine.gpu import gpu_words
-from medtui.progress import Eta
 from medtui.settings import Settings
 from medtui.text import clean
 
 TICK = 0.1  # seconds between looks at the view
 LOOK = 2.0  # seconds between looks at the lock
-BEHIND = 2.0  # seconds that a tick may be late before it is said
 LEAVE_PATIENCE = 3.0  # seconds to wait for the answer to a stop before leaving
-
-
-class KeymapCommands(Provider):
-    """The palette: everything in the registry that can be done now."""
-
-    @property
-    def _now(self) -> list[Action]:
-        app = console_of(self.screen)
-        room = app.room_name
-        return [a for a in app.actions.values() if a.scope in (room, EVERYWHERE) and app.can(a)]
-
-    def _hit(self, action: Action) -> Callable[[], Any]:
-        app = console_of(self.screen)
-        return lambda: app.call_later(app.do, action)
-
-    async def discover(self) -> Hits:
-        for action in self._now:
-            yield DiscoveryHit(Text(action.title), self._hit(action), help=f"{action.key}  {action.help}")
-
-    async def search(self, query: str) -> Hits:
-        matcher = self.matcher(query)
-        for action in self._now:
-            score = max(matcher.match(action.title), matcher.match(action.help))
-            if score > 0:
-                yield Hit(score, Text(action.title), self._hit(action), help=f"{action.key}  {action.help}")
 
 
 class ConsoleApp(App[int], inherit_bindings=False):
     """`medtui` without a command."""
 
     CSS_PATH = "styles.tcss"
+    SCREENS = SCREENS
     TITLE = "medtui"
     BINDINGS: ClassVar[list[BindingType]] = keymap.bindings(EVERYWHERE)
     COMMANDS: ClassVar[set[Any]] = {KeymapCommands}
@@ -88,7 +65,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
         settings: Settings | None = None,
         readonly: bool = False,
         model: type[Recipe] = Recipe,
-        make_engine: Callable[[ConsoleApp], OwnEngine] | None = None,
+        make_engine: Callable[[Workspace], OwnEngine] = OwnEngine,
         warm: bool = True,
     ) -> None:
         super().__init__()
@@ -97,18 +74,13 @@ class ConsoleApp(App[int], inherit_bindings=False):
         self.settings = settings or Settings()
         self.readonly = readonly
         self.recipe_model = model
-        self.watched: Watched | None = None
         self.today = date.today  # tests have a day of their own
         self.around = Around(readonly=readonly)
-        self._keep_warm = warm and not readonly
-        self._make_engine = make_engine or (lambda app: OwnEngine(app.workspace))
-        self._warm: OwnEngine | None = None
-        self._eta = Eta()
-        self._eta_of: tuple[str | None, int] = (None, -1)
-        self._last_tick = 0.0
+        self.engines = Engines(workspace, make_engine, keep_warm=warm and not readonly)
+        self._news, self._pace, self._link = News(), Pace(), Link(TICK)
         self._shown: RunView | None = None
-        self._told: set[str] = set()
         self._could: tuple[bool, ...] = ()
+        self._said: tuple[int, Around, str] | None = None  # the view, by its identity, and what stood around it
         self._holder_run: str | None = None
         self._attached_at_start = False
         wanted, self.actions, self.key_warnings = keymap.remapped(self.settings.keys)
@@ -127,20 +99,16 @@ class ConsoleApp(App[int], inherit_bindings=False):
         self.call_after_refresh(self._after_first_paint)
 
     def _after_first_paint(self) -> None:
+        gc.freeze()  # what is there now stays
+        gc.enable()
         self._look_around()
         self.set_interval(LOOK, self._look_around)
-        if self._keep_warm:
-            self.set_timer(0.3, self._warm_up)
+        self.set_timer(0.3, self.engines.warm_up)
         for warning in (*self.settings.warnings, *self.key_warnings):
             self.say(warning, severity="warning")
 
     def get_default_screen(self) -> Screen[Any]:
         return Screen(id="_default")
-
-    def _warm_up(self) -> None:
-        """Start an engine while the user still reads the recipe."""
-        if self._keep_warm and (self._warm is None or not self._warm.usable):
-            self._warm = self._make_engine(self)
 
     def call_from_signal(self) -> None:
         """Leave at once; unsaved edits stay as drafts. May be called from a signal handler."""
@@ -149,48 +117,37 @@ class ConsoleApp(App[int], inherit_bindings=False):
             loop.call_soon_threadsafe(self.exit, 0)
 
     def on_unmount(self) -> None:
-        for watched in (self._warm, self.watched):
-            if watched is not None:
-                watched.close()
+        self.engines.close()
 
     # ---- the run ---------------------------------------------------------------------------------------------------
 
     @property
-    def view(self) -> RunView | None:
-        return self.watched.view if self.watched is not None else None
+    def watched(self) -> Watched | None:
+        return self.engines.watched
 
-    def forget_shown(self) -> None:
-        """Show the next view to the room even if it is the one that another room has seen."""
-        self._shown = None
+    @property
+    def view(self) -> RunView | None:
+        return self.engines.view
 
     @property
     def busy(self) -> bool:
-        return self.view is not None and self.view.active
+        return self.engines.busy
 
     def start_run(self, recipe: dict[str, Any]) -> str | None:
         """Train. None when it was asked for; else why not."""
         if self.readonly:
             return "This console is read only."
-        if self.busy and self.view is not None and self.view.own:
+        if self.engines.trains_here:
             return "This console trains already; stop that run first."
-        if self._warm is None or not self._warm.usable:
-            self._warm = self._make_engine(self)
-        engine, self._warm = self._warm, None
-        self._watch(engine)
-        engine.start(recipe, self.data, ["medtui", *sys.argv[1:]], f"console {os.getpid()}")
-        self.call_later(self.action_room, "live")
+        self.engines.train(recipe, self.data)
+        self._begin()
+        self.go_to("live")
         return None
 
-    def attach(self, run: RunDirectory) -> None:
-        self._watch(AttachedRun(run, self.workspace))
-
-    def _watch(self, watched: Watched) -> None:
-        if self.watched is not None:
-            self.watched.close()
-        self.watched = watched
-        self._eta, self._eta_of = Eta(), (None, -1)
+    def _begin(self) -> None:
+        """Another run is watched: nothing of it is told yet."""
+        self._news, self._pace = News(), Pace()
         self._shown = None
-        self._told = set()
 
     def command(self, name: str) -> None:
         """Send a command to the engine; its answer is an event."""
@@ -199,79 +156,49 @@ class ConsoleApp(App[int], inherit_bindings=False):
         elif self.watched is None or not self.busy:
             self.say("Nothing is training.", severity="warning")
         else:
-            self.watched.command(name, f"console {os.getpid()}")
+            self.watched.command(name, who())
         self._tick()
 
     # ---- being told ------------------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
-        now = time.monotonic()
-        late = now - self._last_tick - TICK if self._last_tick else 0.0
-        self._last_tick = now
-        link = f"display {late:.0f} s behind, training unaffected" if late > BEHIND else "link ok"
-        if link != self.around.link and (late > BEHIND or self._link_said_until < now):
+        link = self._link.ticked(time.monotonic())
+        if link != self.around.link:
             self.around = replace(self.around, link=link)
-            self._link_said_until = now + 5.0
         view = self.view
         if view is not self._shown:
             self._shown = view
             self._tell(view)
-            if isinstance(self.room, Room):
+            if self.room is not None:
                 self.room.show(view)
             if view is not None:
-                self.around = replace(self.around, eta=self._left(view))
-        self._say_top(view)
-
-    _link_said_until = 0.0
+                self.around = replace(self.around, eta=self._pace.left(view))
+        if self._said != (id(view), self.around, self.room_name):
+            self._say_top(view)
 
     def _say_top(self, view: RunView | None) -> None:
         room = self.room
         if room is None or not room.is_mounted:
             return
+        self._said = (id(view), self.around, self.room_name)
         room.say(view, self.around)
         could = tuple(self.can(action) for action in self.actions.values() if action.footer)
         if could != self._could:
             self._could = could
             room.refresh_keys()
 
-    def _left(self, view: RunView) -> float | None:
-        """Seconds left; None before there is a pace. A resumed run's pace is its own."""
-        progress, started = view.progress, view.state.started
-        if progress is None or started is None or progress.step is None or view.phase != "training":
-            if view.phase == "paused":
-                self._eta = Eta()
-            return None
-        key = (started.run, started.attempt)
-        if key != self._eta_of:
-            self._eta, self._eta_of = Eta(), key
-        return self._eta.after(progress.done, progress.total, progress.time)
-
     def _tell(self, view: RunView | None) -> None:
-        """The end of a run, an alarm, an engine's death: once each, by bell and desktop notification."""
+        """What is new, by a note, the bell and a desktop notification."""
         if view is None:
             return
-        if view.outcome is not None:
-            what = view.died or f"Run {view.run or ''} {view.outcome}."
-            finished = view.state.finished
-            if finished is not None and finished.error is not None:
-                what = f"{finished.error.message} {finished.error.hint}"
-            bad = view.outcome in ("failed", "crashed")
-            self._tell_once(f"end {view.outcome}", what, "error" if bad else "information")
-            if self._keep_warm and view.own:
-                self._warm_up()
-        for message in view.state.messages[-5:]:
-            if message.event == "alarm":
-                self._tell_once(f"alarm {message.seq}", f"{message.message} {message.hint}", "error")
-
-    def _tell_once(self, key: str, what: str, severity: Any) -> None:
-        if key in self._told:
-            return
-        self._told.add(key)
-        self.say(what, severity=severity)
-        if self.settings.bell:
-            self.bell()
-        if self.settings.notify and self._driver is not None and not self.is_headless:
-            self._driver.write(f"\x1b]9;medtui: {clean(what, 200)}\x07")
+        for words, severity in self._news.of(view):
+            self.say(words, severity=severity)
+            if self.settings.bell:
+                self.bell()
+            if self.settings.notify and self._driver is not None and not self.is_headless:
+                self._driver.write(f"\x1b]9;medtui: {clean(words, 200)}\x07")
+        if view.outcome is not None and view.own:
+            self.engines.warm_up()
 
     def say(self, text: str, *, severity: Any = "information") -> None:
         """A short note; never markup."""
@@ -311,6 +238,21 @@ class ConsoleApp(App[int], inherit_bindings=False):
         room = self.get_screen(name)
         assert isinstance(room, Room)
         return room
+
+    @property
+    def _recipes(self) -> Recipes:
+        recipes = self.get_screen("recipes")
+        assert isinstance(recipes, Recipes)
+        return recipes
+
+    def go_to(self, room: str) -> None:
+        """Show a room, once what is being done now is done."""
+        self.call_later(self.action_room, room)
+
+    def open_recipe(self, path: Path) -> None:
+        """Show a recipe in Recipes."""
+        self._recipes.open_path(path)
+        self.go_to("recipes")
 
     def can(self, action: Action) -> bool:
         """Can this be done now?"""
@@ -363,8 +305,8 @@ class ConsoleApp(App[int], inherit_bindings=False):
 
     def attach_to(self, name: str) -> bool:
         """Watch a run of this workspace. False when that cannot be."""
-        if self.busy and self.view is not None and self.view.own:
-            if self.view.run == name:
+        if self.engines.trains_here:
+            if self.view is not None and self.view.run == name:
                 return True
             self.say("This console watches its own run; stop it or open another console.", severity="warning")
             return False
@@ -372,7 +314,8 @@ class ConsoleApp(App[int], inherit_bindings=False):
         if not run.journal.exists():
             self.say(f"Expected a run at {run.root}, found none.", severity="warning")
             return False
-        self.attach(run)
+        self.engines.attach(run)
+        self._begin()
         self.say(f"Watching {name}.")
         return True
 
@@ -387,40 +330,26 @@ class ConsoleApp(App[int], inherit_bindings=False):
         """Leave; ask first where something would be lost or goes on."""
         if isinstance(self.screen, Question):
             return
-        from medtui.console.screens.recipes import Recipes
-
-        recipes = self.get_screen("recipes")
-        if isinstance(recipes, Recipes) and recipes.is_mounted and (names := recipes.unsaved):
-            words = f"Unsaved edits in {', '.join(clean(name, 40) for name in names[:4])}."
-            answers = [("stay", "stay"), ("leave", "leave, keep them as drafts"), ("discard", "discard them")]
-            answer = await self.push_screen_wait(Question(words, answers))
+        recipes = self._recipes
+        if recipes.is_mounted and (names := recipes.desk.unsaved):
+            answer = await self.push_screen_wait(ask_unsaved(names))
             if answer == "discard":
-                recipes.discard_all()
+                recipes.desk.discard_all()
             elif answer != "leave":
                 return
         view = self.view
-        if view is not None and view.active and view.own and not await self._leave_run(view):
-            return
+        if view is not None and view.active and view.own:
+            answer = await self.push_screen_wait(ask_run(view))
+            if answer == "stop":
+                await self._stop_and_wait()
+            elif answer != "leave":
+                return
         self.exit(0)
-
-    async def _leave_run(self, view: RunView) -> bool:
-        """Ask what becomes of the run; False is to stay."""
-        early = view.state.started is None
-        words = "A run is being prepared; leaving ends it, nothing is lost." if early else f"A run is {view.word}."
-        answers = [("stay", "stay"), ("leave", "leave it running"), ("stop", "stop it")]
-        if early:
-            answers = [("stay", "stay"), ("leave", "leave, it ends")]
-        answer = await self.push_screen_wait(Question(words, answers))
-        if answer == "stop":
-            await self._stop_and_wait()
-        return answer in ("leave", "stop")
 
     async def _stop_and_wait(self) -> None:
         """Send stop and wait for the answer, not for the end: the engine finishes by itself."""
-        import asyncio
-
         assert self.watched is not None
-        request = self.watched.command("stop", f"console {os.getpid()}")
+        request = self.watched.command("stop", who())
         deadline = time.monotonic() + LEAVE_PATIENCE
         while request and self.watched.view.answer(request) is None and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
@@ -437,41 +366,6 @@ class ConsoleApp(App[int], inherit_bindings=False):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[Any]:
         return ()
-
-
-def console_of(node: Widget | Screen[Any]) -> ConsoleApp:
-    app = node.app
-    assert isinstance(app, ConsoleApp)
-    return app
-
-
-def _screens() -> dict[str, Callable[[], Screen[Any]]]:
-    """Each imported when it is first shown."""
-
-    def recipes() -> Room:
-        from medtui.console.screens.recipes import Recipes
-
-        return Recipes()
-
-    def machine() -> Room:
-        from medtui.console.screens.machine import Machine
-
-        return Machine()
-
-    def live() -> Room:
-        from medtui.console.screens.live import Live
-
-        return Live()
-
-    def results() -> Room:
-        from medtui.console.screens.results import Results
-
-        return Results()
-
-    return {"recipes": recipes, "machine": machine, "live": live, "results": results}
-
-
-ConsoleApp.SCREENS = _screens()
 
 
 def app_for(workspace: Workspace, data: Path | None, settings: Settings, *, readonly: bool) -> ConsoleApp:

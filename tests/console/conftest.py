@@ -56,8 +56,8 @@ def console(workspace: Workspace, scripts: list[Scripted]) -> Callable[..., Cons
     """Makes the app; its engines are scripted."""
 
     def make(**more: object) -> ConsoleApp:
-        def make_engine(app: ConsoleApp) -> object:
-            engine, script = scripted_engine(app.workspace)
+        def make_engine(workspace: Workspace) -> object:
+            engine, script = scripted_engine(workspace)
             scripts.append(script)
             return engine
 

@@ -14,6 +14,7 @@ from textual.widgets import Button, Static
 
 from medtui.client.ladder import Rung, overdue, rungs
 from medtui.client.view import Request, RunView
+from medtui.console.host import host_of
 from medtui.console.keymap import bindings
 from medtui.console.status_text import GLYPHS
 from medtui.text import clean
@@ -54,9 +55,7 @@ class Ladder(ModalScreen[None]):
 
     @property
     def _view(self) -> RunView | None:
-        from medtui.console.app import console_of
-
-        return console_of(self).view
+        return host_of(self).view
 
     @property
     def _command(self) -> str:
@@ -92,15 +91,13 @@ class Ladder(ModalScreen[None]):
         self._draw()
 
     def action_confirm(self) -> None:
-        from medtui.console.app import console_of
-
-        app = console_of(self)
+        host = host_of(self)
         view = self._view
-        if view is None or not view.active or app.watched is None or app.readonly:
+        if view is None or not view.active or host.watched is None or host.readonly:
             return
         before = view.requests[-1].id if view.requests else None
-        app.command(self._command)
-        requests = app.watched.view.requests
+        host.command(self._command)
+        requests = host.watched.view.requests
         if requests and requests[-1].id != before:
             self.request = requests[-1]
             self.query_one("#cancel", Button).label = Text("Close")

@@ -18,8 +18,9 @@ from medtui.console.live_plots import Axis, auc_drawing, loss_drawing
 from medtui.console.live_text import class_rows, classes_text, log_text, progress_text
 from medtui.console.screens.room import Room
 from medtui.console.widgets.plot import Drawing, Plot
+from medtui.console.widgets.rows import Rows
 
-DRAW_EVERY = 1.0  # seconds, at most, between drawings of the running epoch
+DRAW_EVERY = 2.0  # seconds, at most, between drawings of the running epoch
 LIVELY = 0.25  # seconds between progress lines
 REFRESH_EVERY = 0.5  # seconds, at least, between whole drawings while epochs fly by
 AXES: tuple[Axis, ...] = ("step", "epoch", "time")
@@ -59,21 +60,15 @@ class Live(Room):
         with VerticalScroll(id="pane-classes", classes="pane"):
             yield Static(id="classes", markup=False)
         with Vertical(id="pane-progress", classes="pane"):
-            yield Static(id="progress", markup=False)
+            yield Rows("progress")
         with Vertical(id="pane-log", classes="pane"):
             yield Input(placeholder="filter the log", id="log-filter", compact=True)
-            yield Static(id="log", markup=False)
+            yield Rows("log")
 
     def set_up(self) -> None:
         self.set_interval(LIVELY, self._pulse)
         before, self.view = self.view, None
         self.show(before)
-
-    @property
-    def _app(self) -> Any:
-        from medtui.console.app import console_of
-
-        return console_of(self)
 
     # ---- being told ------------------------------------------------------------------------------------------------
 
@@ -157,13 +152,13 @@ class Live(Room):
         if self.view is None:
             return
         width = max(20, self.query_one("#progress").size.width or 40)
-        self.query_one("#progress", Static).update(progress_text(self.view, self._app.around.eta, width))
+        self.query_one("#progress", Rows).update(progress_text(self.view, self._app.around.eta, width))
 
     def _show_log(self) -> None:
         view = self.view
         if view is None:
             return
-        widget = self.query_one("#log", Static)
+        widget = self.query_one("#log", Rows)
         wanted = self.query_one("#log-filter", Input).value
         height = max(3, widget.size.height or 5)
         key = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from rich.text import Text
 from textual import work
@@ -104,12 +104,6 @@ class Machine(Room):
         self._look()
         self._look_at_workspace()
         self.action_refresh_checks()
-
-    @property
-    def _app(self) -> Any:
-        from medtui.console.app import console_of
-
-        return console_of(self)
 
     # ---- looks: workers that post ----------------------------------------------------------------------------------
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -13,33 +12,28 @@ from textual.containers import Vertical, VerticalScroll
 from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Input, OptionList, Static, TextArea
-from textual.widgets.option_list import Option
 
 from engine.contract.errors import MedtuiError
 from engine.contract.recipe import Problem
 from engine.contract.recipe_schema import FieldSpec
-from engine.contract.yaml_reader import written
 from medtui.client.preflight import Preflight, preflight
-from medtui.client.recipe_document import Checked, check, differences, with_value
+from medtui.client.recipe_document import Checked, check, with_value
 from medtui.console.keymap import bindings
-from medtui.console.recipe_store import Document, Drafts, Entry, TooLarge, changed_on_disk, entries, open_document, save
+from medtui.console.recipe_desk import Desk
+from medtui.console.recipe_store import Document, Drafts, Entry, TooLarge, changed_on_disk, entries
+from medtui.console.recipes_text import before_text, problem_words
 from medtui.console.screens.dialogs import AskText, Question
 from medtui.console.screens.room import Room
 from medtui.console.widgets.form import RecipeForm, field_help
+from medtui.console.widgets.recipe_list import RecipeList
 from medtui.console.widgets.yaml_area import YamlArea
 from medtui.settings import settings_file
-from medtui.text import clean, duration, shortened
+from medtui.text import clean
 
 SETTLE = 0.15  # seconds after the last key before the text is checked
 PREFLIGHT_AFTER = 0.4  # seconds
 DISK_LOOK = 2.0  # seconds
 SMALL = 32 * 1024  # characters that are checked at once; a larger text is checked by a worker
-
-_GROUPS = (("shipped", "recipes"), ("workspace", "in this workspace"), ("run", "from runs"))
-
-
-class RecipeList(OptionList):
-    BINDINGS: ClassVar[list[BindingType]] = bindings("list")
 
 
 class Listed(Message):
@@ -68,11 +62,9 @@ class Recipes(Room):
     def __init__(self) -> None:
         super().__init__()
         self.entries: list[Entry] = []
-        self.documents: dict[str, Document] = {}
-        self.current: Document | None = None
         self.checked: Checked | None = None
         self.preflight: Preflight | None = None
-        self.drafts = Drafts(settings_file().parent / "drafts")
+        self.desk = Desk(Drafts(settings_file().parent / "drafts"))
         self._open_next: Path | None = None
         self._before_edit: str | None = None  # the text when a field was opened
         self._settle: Timer | None = None
@@ -80,18 +72,19 @@ class Recipes(Room):
         self._draft_timer: Timer | None = None
 
     def compose_body(self) -> ComposeResult:
-        from medtui.console.app import console_of
-
         with Vertical(id="pane-list", classes="pane"):
             yield Input(placeholder="/ filter", id="recipe-filter", compact=True)
             yield RecipeList(id="recipe-list", compact=True)
         with Vertical(id="pane-form", classes="pane"):
-            yield RecipeForm(console_of(self).recipe_model, id="form")
+            yield RecipeForm(self._app.recipe_model, id="form")
             yield Static(id="field-help", markup=False)
         with Vertical(id="pane-yaml", classes="pane"):
             yield YamlArea(id="yaml")
         with VerticalScroll(id="pane-before", classes="pane"):
             yield Static("reading …", id="before", markup=False)
+
+    async def complete(self) -> None:
+        await self.query_one(RecipeForm).fill()
 
     def set_up(self) -> None:
         self.query_one(YamlArea).read_only = self._app.readonly
@@ -104,10 +97,9 @@ class Recipes(Room):
             self._list()
 
     @property
-    def _app(self) -> Any:
-        from medtui.console.app import console_of
-
-        return console_of(self)
+    def current(self) -> Document | None:
+        """The one that form and text show."""
+        return self.desk.current
 
     # ---- the list --------------------------------------------------------------------------------------------------
 
@@ -130,35 +122,12 @@ class Recipes(Room):
             self._open(self.entries[0])
 
     def _fill_list(self) -> None:
-        options = self.query_one(RecipeList)
         wanted = self.query_one("#recipe-filter", Input).value.strip().lower()
-        highlighted = self.current.entry.key if self.current else None
-        rows: list[Option] = []
-        for kind, title in _GROUPS:
-            entries = [entry for entry in self.entries if entry.kind == kind and wanted in entry.name.lower()]
-            if entries:
-                rows.append(Option(Text(title, style="dim"), disabled=True))
-                rows += [Option(self._row(entry), id=entry.key) for entry in entries]
-        if not rows:
-            rows = [Option(Text(" nothing fits"), disabled=True)]
-        with self.prevent(OptionList.OptionHighlighted):
-            options.clear_options()
-            options.add_options(rows)
-            for number, option in enumerate(rows):
-                if option.id == highlighted and highlighted is not None:
-                    options.highlighted = number
-
-    def _row(self, entry: Entry) -> Text:
-        document = self.documents.get(entry.key)
-        dirty = " ●" if document is not None and document.dirty else ""
-        return Text(f" {clean(entry.name, 80)}{dirty}", no_wrap=True, overflow="ellipsis")
+        found = [entry for entry in self.entries if wanted in entry.name.lower()]
+        self.query_one(RecipeList).fill(found, self.desk.dirty, self.current.entry.key if self.current else None)
 
     def _mark_row(self, document: Document) -> None:
-        options = self.query_one(RecipeList)
-        try:
-            options.replace_option_prompt(document.entry.key, self._row(document.entry))
-        except Exception:  # filtered away
-            return
+        self.query_one(RecipeList).mark(document.entry, document.dirty)
 
     @on(OptionList.OptionHighlighted, "#recipe-list")
     def _highlighted(self, event: OptionList.OptionHighlighted) -> None:
@@ -180,16 +149,6 @@ class Recipes(Room):
 
     # ---- documents -------------------------------------------------------------------------------------------------
 
-    @property
-    def unsaved(self) -> list[str]:
-        return [document.entry.name for document in self.documents.values() if document.dirty]
-
-    def discard_all(self) -> None:
-        for document in self.documents.values():
-            if document.dirty:
-                document.text = document.saved
-                self.drafts.keep(document)
-
     def open_path(self, path: Path) -> None:
         """Show the recipe of a path; Results asks for this."""
         entry = next((entry for entry in self.entries if entry.path == path), None)
@@ -199,17 +158,13 @@ class Recipes(Room):
         self._open(entry or Entry(path.parent.name, path, "run"))
 
     def _open(self, entry: Entry) -> None:
-        document = self.documents.get(entry.key)
-        if document is None:
-            try:
-                document = open_document(entry)
-            except (OSError, UnicodeDecodeError, TooLarge) as error:
-                self._app.say(f"{entry.path} cannot be read: {error}", severity="error")
-                return
-            self.documents[entry.key] = document
-            if self.drafts.restore(document):
-                self._app.say(f"Unsaved edits of {entry.name} are back. {' '.join(document.notes)}")
-        self.current = document
+        try:
+            document, restored = self.desk.open(entry)
+        except (OSError, UnicodeDecodeError, TooLarge) as error:
+            self._app.say(f"{entry.path} cannot be read: {error}", severity="error")
+            return
+        if restored:
+            self._app.say(f"Unsaved edits of {entry.name} are back. {' '.join(document.notes)}")
         area = self.query_one(YamlArea)
         with self.prevent(TextArea.Changed):
             area.load_text(document.text)
@@ -341,11 +296,7 @@ class Recipes(Room):
         self._app.say(f"{document.entry.name} changed on disk while you edit it.", severity="warning")
 
     def _take_from_disk(self, document: Document, fresh: str) -> None:
-        from medtui.console.recipe_store import stamp_of
-
-        document.text = document.saved = fresh
-        document.stamp, document.fresh_on_disk = stamp_of(document.entry.path), None
-        self.drafts.keep(document)
+        self.desk.take_from_disk(document, fresh)
         if document is self.current:
             with self.prevent(TextArea.Changed):
                 self.query_one(YamlArea).become(fresh)
@@ -362,12 +313,10 @@ class Recipes(Room):
 
     def keep_drafts(self) -> None:
         """Unsaved edits to disk. Small files; also called when the console has to go."""
-        for document in self.documents.values():
-            try:
-                self.drafts.keep(document)
-            except OSError as error:
-                self._app.say(f"Unsaved edits cannot be kept as a draft: {error.strerror}", severity="warning")
-                return
+        try:
+            self.desk.keep_drafts()
+        except OSError as error:
+            self._app.say(f"Unsaved edits cannot be kept as a draft: {error.strerror}", severity="warning")
 
     def on_unmount(self) -> None:
         self.keep_drafts()
@@ -425,21 +374,11 @@ class Recipes(Room):
 
     def _write(self, document: Document, path: Path) -> None:
         try:
-            if path == document.entry.path:
-                save(document, path)
-                self.drafts.keep(document)
-                saved = document
-            else:
-                saved = Document(Entry(path.name, path, "workspace"), document.text, "")
-                save(saved, path)
-                document.text = document.saved
-                self.drafts.keep(document)
-                self.documents[saved.entry.key] = saved
-                self.current = saved
-                self.query_one("#pane-yaml").border_title = clean(path.name, 40)
+            saved = self.desk.save(document, path)
         except OSError as error:
             self._app.say(f"Cannot save {path}: {error.strerror}", severity="error")
             return
+        self.query_one("#pane-yaml").border_title = clean(path.name, 40)
         problems = " It has problems; it cannot run yet." if self.checked and self.checked.problems else ""
         self._app.say(f"Saved {path.name}.{problems}")
         self._mark_row(saved)
@@ -484,58 +423,3 @@ class Recipes(Room):
             focused.value = ""
         else:
             self.action_focus_list()
-
-
-# ---- words -----------------------------------------------------------------------------------------------------------
-
-
-def problem_words(problem: Problem) -> str:
-    where = f"line {problem.line}: " if problem.line else ""
-    return clean(f"{where}{'.'.join(problem.path)} {problem.message}", 300)
-
-
-def before_text(document: Document, checked: Checked, ready: Preflight | None, saved: Checked | None) -> Text:
-    """The panel below form and text."""
-    text = Text()
-    if document.fresh_on_disk is not None:
-        text.append(
-            "The file changed on disk meanwhile. ^s asks which text wins, ^r takes the file's.\n", "bold yellow"
-        )
-    if checked.recipe is None:
-        for problem in checked.problems[:4]:
-            text.append(f"✗ {problem_words(problem)}\n", "bold red")
-        return text
-    if document.dirty:
-        text.append("differs from the saved recipe: ", "bold")
-        text.append(_differences(checked, saved) + "\n")
-    if ready is None:
-        text.append("looking at data, weights, earlier runs …\n", "dim")
-    else:
-        _append_ready(text, ready)
-    return text
-
-
-def _append_ready(text: Text, ready: Preflight) -> None:
-    text.append("data ", "bold")
-    text.append(clean(ready.data, 300) + "\n", "" if ready.data_ok else "bold red")
-    text.append("weights ", "bold")
-    text.append(clean(ready.weights, 300), "" if ready.weights_ok else "bold red")
-    steps = f"{ready.steps:,}" if ready.steps is not None else "unknown"
-    needs = f"needs about {ready.memory_needed / 1e9:.1f} GB of {ready.memory_free / 1e9:.1f} GB free"
-    text.append(f" · steps {steps} · ")
-    text.append(needs, "" if ready.memory_needed < ready.memory_free else "bold red")
-    pace = "no like run yet, so no time"
-    if ready.seconds:
-        pace = f"about {duration(ready.seconds)}, from {shortened(ready.seconds_from, 40)}"
-    text.append(f"\n{pace}\nrun {clean(ready.run)}\n")
-
-
-def _differences(checked: Checked, saved: Checked | None) -> str:
-    if saved is None or saved.recipe is None or checked.recipe is None:
-        return "the saved text is no valid recipe"
-    found = [f"{path} {_shown(old)} → {_shown(new)}" for path, old, new in differences(saved.recipe, checked.recipe)]
-    return "  ".join(found) if found else "in comments or layout only"
-
-
-def _shown(value: Any) -> str:
-    return clean(value, 60) if isinstance(value, str) else written(value)

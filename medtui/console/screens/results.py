@@ -120,12 +120,6 @@ class Results(Room):
             self._finished = view.run
             self.action_refresh_runs()
 
-    @property
-    def _app(self) -> Any:
-        from medtui.console.app import console_of
-
-        return console_of(self)
-
     # ---- the table -------------------------------------------------------------------------------------------------
 
     @work(thread=True, exclusive=True, group="runs")
@@ -290,18 +284,13 @@ class Results(Room):
         head = self._head(self._selected)
         if head is None:
             return
-        from medtui.console.screens.recipes import Recipes
-
-        recipes = self._app.get_room("recipes")
-        assert isinstance(recipes, Recipes)
-        recipes.open_path(RunDirectory(head.run_dir).recipe)
-        self.app.call_later(self._app.action_room, "recipes")
+        self._app.open_recipe(RunDirectory(head.run_dir).recipe)
 
     def action_watch(self) -> None:
         head = self._head(self._selected)
         if head is not None and not self._app.attach_to(head.run):
             return
-        self.app.call_later(self._app.action_room, "live")
+        self._app.go_to("live")
 
     def action_section(self, by: int) -> None:
         """A screenful further in the detail; from the end back to its start."""

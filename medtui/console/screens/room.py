@@ -10,6 +10,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from medtui.client.view import RunView
+from medtui.console.host import Host, host_of
 from medtui.console.status_text import Around
 from medtui.console.widgets.frame import KeyLine, PaneTabs, StatusLine, TooSmall
 
@@ -43,21 +44,31 @@ class Room(Screen[None]):
     view: RunView | None = None  # what was shown last, or will be
 
     @property
+    def _app(self) -> Host:
+        return host_of(self)
+
+    @property
     def alive(self) -> bool:
         """Are its widgets there: no more being made, not yet torn down?"""
-        return self.ready and self.is_attached and bool(self.query(StatusLine))
+        return self.ready and self.is_attached and any(isinstance(child, StatusLine) for child in self.children)
 
     def on_mount(self) -> None:
         self.call_after_refresh(self._become_ready)
 
-    def _become_ready(self) -> None:
+    async def _become_ready(self) -> None:
         if not self.query(KeyLine):
+            return
+        await self.complete()
+        if not self.is_attached:
             return
         for id_, title in self.PANES:
             self.query_one(f"#{id_}").border_title = title
         self._mark_pane()
         self.ready = True
         self.set_up()
+
+    async def complete(self) -> None:
+        """Add the widgets that the first picture can do without."""
 
     def set_up(self) -> None:
         """Every widget is there; called once."""

@@ -24,6 +24,7 @@ from engine.contract.recipe import Problem, Recipe
 from engine.contract.recipe_schema import FieldSpec, fields, section_titles
 from engine.contract.yaml_reader import written
 from medtui.client.recipe_document import Checked, typed
+from medtui.console.host import host_of
 from medtui.console.keymap import bindings
 from medtui.text import clean, shortened
 
@@ -152,14 +153,17 @@ class RecipeForm(VerticalScroll, can_focus=True):
         self.cursor = 0
         self.field: Input | None = None  # where a value is being typed
 
-    def compose(self) -> ComposeResult:
+    async def fill(self) -> None:
+        """Mount the rows. Some sixty widgets: the first picture of the screen does not wait for them."""
         titles = section_titles(self.model)
+        widgets: list[Widget] = []
         section = ""
         for row in self.rows:
             if row.spec.section != section:
                 section = row.spec.section
-                yield Static(Text(titles.get(section, section), style="bold"), classes="section")
-            yield row
+                widgets.append(Static(Text(titles.get(section, section), style="bold"), classes="section"))
+            widgets.append(row)
+        await self.mount_all(widgets)
 
     def show(self, checked: Checked) -> None:
         for row in self.rows:
@@ -193,9 +197,7 @@ class RecipeForm(VerticalScroll, can_focus=True):
 
     def on_key(self, event: events.Key) -> None:
         """In the order they were typed, however fast: what comes before the input is there belongs into it."""
-        from medtui.console.app import console_of
-
-        actions = console_of(self).actions
+        actions = host_of(self).actions
 
         def means(id_: str) -> bool:
             return event.key in actions[id_].keys.split(",")
@@ -228,9 +230,7 @@ class RecipeForm(VerticalScroll, can_focus=True):
             self.action_edit()
 
     def action_edit(self) -> None:
-        from medtui.console.app import console_of
-
-        if console_of(self).readonly or self.field is not None:
+        if host_of(self).readonly or self.field is not None:
             return
         row = self.rows[self.cursor]
         if row.is_choice:

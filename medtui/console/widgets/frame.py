@@ -8,6 +8,7 @@ from rich.text import Text
 from textual.widget import Widget
 
 from medtui.client.view import RunView
+from medtui.console.host import host_of
 from medtui.console.keymap import EVERYWHERE, Action
 from medtui.console.status_text import Around, status_line
 
@@ -42,16 +43,14 @@ class KeyLine(Widget):
         self.room = room
 
     def render(self) -> Text:
-        from medtui.console.app import console_of
-
-        app = console_of(self)
-        actions = [action for action in app.actions.values() if action.footer]
+        host = host_of(self)
+        actions = [action for action in host.actions.values() if action.footer]
         mine = [action for action in actions if action.scope == self.room]
         everywhere = [action for action in actions if action.scope == EVERYWHERE]
         rooms = [action for action in everywhere if action.id.startswith("go.")]
         kill = [action for action in everywhere if action.id.startswith("run.")]
         rest = [action for action in everywhere if action not in rooms and action not in kill]
-        return key_line([rooms, mine, kill, rest], self.size.width, enabled=app.can)
+        return key_line([rooms, mine, kill, rest], self.size.width, enabled=host.can)
 
 
 def key_line(groups: list[list[Action]], width: int, enabled: object = None) -> Text:
@@ -106,17 +105,15 @@ class TooSmall(Widget):
     """Shown below 60 × 18 in place of the screen."""
 
     def render(self) -> Text:
-        from medtui.console.app import console_of
-
-        app = console_of(self)
-        view = app.view
+        host = host_of(self)
+        view = host.view
         word = view.word if view is not None else "idle"
         keys = "  ".join(
-            f"{app.actions[id_].key} {app.actions[id_].title}"
+            f"{host.actions[id_].key} {host.actions[id_].title}"
             for id_ in ("run.pause", "run.stop", "run.abort", "run.ladder")
         )
-        size = app.size
+        size = host.size
         return Text(
             f"This terminal is {size.width} × {size.height}; the screens need 60 × 18.\n\n"
-            f"{word}\n\nThese keys still work:\n{keys}  {app.actions['view.leave'].key} leave"
+            f"{word}\n\nThese keys still work:\n{keys}  {host.actions['view.leave'].key} leave"
         )

@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from rich.text import Text
-from textual.widget import Widget
 from textual_plotext.plot import Plot as Figure
 
+from medtui.console.capability import marks
 from medtui.console.theme import series_colour
+from medtui.console.widgets.rows import Rows
 from medtui.text import number
 
 FRAME = 9  # columns that axis and labels take, about
@@ -238,24 +238,31 @@ def _rich_colour(colour: int, dark: bool) -> str:
     return "bold rgb({},{},{})".format(*series_colour(colour, dark=dark))
 
 
-class Plot(Widget, can_focus=True):
+class Plot(Rows):
     """A drawing as large as its place."""
 
     def __init__(self, id: str) -> None:
-        super().__init__(id=id)
+        super().__init__(id, can_focus=True)
         self.drawing = Drawing()
-        self._cached = lru_cache(maxsize=4)(self._draw)
+        self._drawn_as: tuple[int, int, bool] | None = None  # columns, rows, dark
 
     def show(self, drawing: Drawing) -> None:
         if drawing != self.drawing:
-            self.drawing = drawing
-            self._cached.cache_clear()
-            self.refresh()
+            self.drawing, self._drawn_as = drawing, None
+            if self.content_size:
+                self.update(self._drawn())
+            else:
+                self.refresh()
 
     def render(self) -> Text:
-        return self._cached(self.content_size.width, self.content_size.height, self.app.current_theme.dark)
+        if self._drawn_as != self._place:
+            self.keep(self._drawn())
+        return super().render()
 
-    def _draw(self, width: int, height: int, dark: bool) -> Text:
-        from medtui.console.capability import marks
+    @property
+    def _place(self) -> tuple[int, int, bool]:
+        return (*self.content_size, self.app.current_theme.dark)
 
+    def _drawn(self) -> Text:
+        self._drawn_as = width, height, dark = self._place
         return drawn(self.drawing, width, height, dark=dark, marker=marks())

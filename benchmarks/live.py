@@ -1,0 +1,142 @@
+"""The live screen: what watching costs the training, the core and the line.
+
+A real console in a terminal of 120 × 40, and its real engine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.children import environment
+from benchmarks.rows import Effort, Row, at_least, at_most
+from benchmarks.stand_in import tiny_recipe
+from benchmarks.terminal import CONSOLE, Terminal, console
+from engine.contract.run_directory import list_runs
+from engine.contract.status import Status, read_status
+
+WATCHED_GOAL = 0.97  # of the throughput without a reader
+CPU_GOAL = 3.0  # % of a core
+BYTES_GOAL = 10.0  # KB/s
+STALL = 30.0  # seconds that a terminal is not read
+WINDOW = 12.0  # seconds of training a half pair
+SETTLE = 2.0  # seconds between windows
+EPOCH = 10.0  # seconds, at least: what an epoch takes that is worth watching
+
+
+def measure(effort: Effort) -> list[Row]:
+    with tempfile.TemporaryDirectory() as folder, training(Path(folder)) as (terminal, workspace):
+        rows = _quiet_costs(terminal, 20.0 if effort.quick else 60.0)
+        rows += _throughput(terminal, workspace, effort)
+        _check_epochs(workspace)
+        return rows
+
+
+@contextmanager
+def training(workspace: Path, program: Sequence[str] = CONSOLE) -> Iterator[tuple[Terminal, Path]]:
+    """A console whose own engine trains, with the live screen shown."""
+    recipe = tiny_recipe(dataset={"limit": None}, training={"epochs": 1000, "batch_size": 2, "patience": None})
+    (workspace / "watched.yaml").write_text(json.dumps(recipe))
+    with console(workspace, environment(), program=program) as terminal:
+        terminal.wait_for("before you run", "steps")
+        terminal.type("/", *"watched", "\r", "j")
+        terminal.wait_for("watched.yaml")
+        began = len(terminal.received)
+        terminal.type("r")
+        terminal.wait_for("★", after=began)  # the first epoch is over
+        yield terminal, workspace
+
+
+def _quiet_costs(terminal: Terminal, length: float) -> list[Row]:
+    """What a screen that nobody touches costs while it trains."""
+    cpu, sent, began = terminal.cpu(), len(terminal.received), time.perf_counter()
+    time.sleep(length)
+    taken = time.perf_counter() - began
+    share = 100 * (terminal.cpu() - cpu) / taken
+    rate = (len(terminal.received) - sent) / taken / 1000
+    return [
+        at_most(Row("live", f"live screen, 120 x 40, {length:.0f} s: CPU of a core", "%", [share]), CPU_GOAL),
+        at_most(Row("live", f"live screen, 120 x 40, {length:.0f} s: to the terminal", "KB/s", [rate]), BYTES_GOAL),
+    ]
+
+
+def _throughput(terminal: Terminal, workspace: Path, effort: Effort) -> list[Row]:
+    """Steps a second in alternating windows of one run: watched, and with a console that sleeps (SIGSTOP)."""
+
+    def watched() -> float:
+        return _step_seconds(workspace, WINDOW)
+
+    def alone() -> float:
+        with asleep(terminal):
+            return _step_seconds(workspace, WINDOW)
+
+    def stalled() -> float:
+        with terminal.unread():
+            return _step_seconds(workspace, STALL)
+
+    rows = []
+    for words, ours, pairs in (("watching", watched, effort), ("not reading for 30 s", stalled, effort.at_most(3))):
+        taken: list[float] = []
+        other: list[float] = []
+        for pair in range(pairs.pairs):
+            halves = [(ours, taken), (alone, other)]
+            for half, found in halves if pair % 2 else reversed(halves):
+                time.sleep(SETTLE)
+                found.append(1e3 * half())
+        row = Row("live", f"training step (mini_cnn), terminal {words}", "ms", taken, "no reader", other, faster=True)
+        rows.append(at_least(row, WATCHED_GOAL))
+    return rows
+
+
+@contextmanager
+def asleep(terminal: Terminal) -> Iterator[None]:
+    """As long as this lasts the console does nothing at all."""
+    os.kill(terminal.process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(terminal.process.pid, signal.SIGCONT)
+
+
+def _step_seconds(workspace: Path, length: float) -> float:
+    """Seconds a training step, from the heartbeats of a while, without what validation takes.
+
+    The steps of each epoch are counted by themselves: between its first and its last heartbeat it only trained.
+    """
+    seen: dict[int, list[tuple[int, float]]] = {}  # by epoch: (steps, at)
+    deadline = time.perf_counter() + length
+    while time.perf_counter() < deadline:
+        progress = _status(workspace).progress
+        if progress is not None and progress.step is not None and progress.epoch is not None:
+            heartbeats = seen.setdefault(progress.epoch, [])
+            if not heartbeats or heartbeats[-1][0] != progress.step:
+                heartbeats.append((progress.step, progress.time))
+        time.sleep(0.1)
+    parts = [(beats[-1][0] - beats[0][0], beats[-1][1] - beats[0][1]) for beats in seen.values()]
+    steps = sum(steps for steps, _ in parts)
+    if not steps:
+        raise RuntimeError(f"no step was trained in {length:.0f} s")
+    return sum(seconds for _, seconds in parts) / steps
+
+
+def _status(workspace: Path) -> Status:
+    status = read_status(list_runs(workspace / "outputs")[-1])
+    if status is None:
+        raise RuntimeError("the run has no heartbeat")
+    return status
+
+
+def _check_epochs(workspace: Path) -> None:
+    """The numbers are for epochs that take their time."""
+    journal = list_runs(workspace / "outputs")[-1].journal.read_text()
+    events = [json.loads(line) for line in journal.splitlines()]
+    seconds = statistics.median(event["seconds"] for event in events if event["event"] == "epoch.finished")
+    if seconds < EPOCH:
+        raise RuntimeError(f"expected epochs of {EPOCH:.0f} s or more, found {seconds:.1f} s")

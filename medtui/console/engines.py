@@ -1,0 +1,66 @@
+"""The engines of a console: one kept warm, and the run that is watched."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from engine.contract.run_directory import RunDirectory
+from engine.contract.workspace import Workspace
+from medtui.client.view import RunView
+from medtui.client.watch import AttachedRun, OwnEngine, Watched
+
+
+class Engines:
+    def __init__(self, workspace: Workspace, make: Callable[[Workspace], OwnEngine], *, keep_warm: bool) -> None:
+        self.workspace = workspace
+        self.watched: Watched | None = None
+        self._make = make
+        self._keep_warm = keep_warm
+        self._warm: OwnEngine | None = None
+
+    @property
+    def view(self) -> RunView | None:
+        return self.watched.view if self.watched is not None else None
+
+    @property
+    def busy(self) -> bool:
+        return self.view is not None and self.view.active
+
+    @property
+    def trains_here(self) -> bool:
+        """Does an engine of this console train?"""
+        return self.busy and self.view is not None and self.view.own
+
+    def warm_up(self) -> None:
+        """Start an engine while the user still reads the recipe."""
+        if self._keep_warm and (self._warm is None or not self._warm.usable):
+            self._warm = self._make(self.workspace)
+
+    def train(self, recipe: dict[str, Any], data: list[str]) -> None:
+        if self._warm is None or not self._warm.usable:
+            self._warm = self._make(self.workspace)
+        engine, self._warm = self._warm, None
+        self._watch(engine)
+        engine.start(recipe, data, ["medtui", *sys.argv[1:]], who())
+
+    def attach(self, run: RunDirectory) -> None:
+        self._watch(AttachedRun(run, self.workspace))
+
+    def _watch(self, watched: Watched) -> None:
+        if self.watched is not None:
+            self.watched.close()
+        self.watched = watched
+
+    def close(self) -> None:
+        """Let go of both: a warm engine ends, a run goes on."""
+        for watched in (self._warm, self.watched):
+            if watched is not None:
+                watched.close()
+
+
+def who() -> str:
+    """By whom commands are given."""
+    return f"console {os.getpid()}"

@@ -1,0 +1,64 @@
+"""What screens and widgets may ask of the app that they live in. They know this face of it, not the app itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from textual.geometry import Size
+from textual.screen import Screen
+from textual.widget import Widget
+
+from engine.contract.recipe import Recipe
+from engine.contract.workspace import Workspace
+from medtui.client.view import RunView
+from medtui.client.watch import Watched
+from medtui.console.keymap import Action
+from medtui.console.status_text import Around
+
+
+class Host(Protocol):
+    workspace: Workspace
+    data: list[str]  # folders of data set files, given with --data
+    recipe_model: type[Recipe]
+    readonly: bool
+    actions: dict[str, Action]  # with the user's keys
+    around: Around
+    today: Callable[[], date]
+
+    @property
+    def watched(self) -> Watched | None: ...
+
+    @property
+    def view(self) -> RunView | None: ...
+
+    @property
+    def busy(self) -> bool: ...
+
+    @property
+    def room_name(self) -> str: ...
+
+    @property
+    def size(self) -> Size: ...
+
+    def can(self, action: Action) -> bool: ...
+
+    async def do(self, action: Action) -> None: ...
+
+    def say(self, text: str, *, severity: Any = "information") -> None: ...
+
+    def command(self, name: str) -> None: ...
+
+    def start_run(self, recipe: dict[str, Any]) -> str | None: ...
+
+    def attach_to(self, name: str) -> bool: ...
+
+    def go_to(self, room: str) -> None: ...
+
+    def open_recipe(self, path: Path) -> None: ...
+
+
+def host_of(node: Widget | Screen[Any]) -> Host:
+    return cast(Host, node.app)

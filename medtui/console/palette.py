@@ -1,0 +1,34 @@
+"""The command palette: everything in the registry of actions that can be done now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rich.text import Text
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+
+from medtui.console.host import host_of
+from medtui.console.keymap import EVERYWHERE, Action
+
+
+class KeymapCommands(Provider):
+    @property
+    def _now(self) -> list[Action]:
+        host = host_of(self.screen)
+        return [a for a in host.actions.values() if a.scope in (host.room_name, EVERYWHERE) and host.can(a)]
+
+    def _hit(self, action: Action) -> Callable[[], Any]:
+        host = host_of(self.screen)
+        return lambda: self.app.call_later(host.do, action)
+
+    async def discover(self) -> Hits:
+        for action in self._now:
+            yield DiscoveryHit(Text(action.title), self._hit(action), help=f"{action.key}  {action.help}")
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for action in self._now:
+            score = max(matcher.match(action.title), matcher.match(action.help))
+            if score > 0:
+                yield Hit(score, Text(action.title), self._hit(action), help=f"{action.key}  {action.help}")

@@ -1,0 +1,66 @@
+"""The texts of the Recipes screen, as functions of values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.text import Text
+
+from engine.contract.recipe import Problem
+from engine.contract.yaml_reader import written
+from medtui.client.preflight import Preflight
+from medtui.client.recipe_document import Checked, differences
+from medtui.console.recipe_store import Document
+from medtui.text import clean, duration, shortened
+
+
+def problem_words(problem: Problem) -> str:
+    where = f"line {problem.line}: " if problem.line else ""
+    return clean(f"{where}{'.'.join(problem.path)} {problem.message}", 300)
+
+
+def before_text(document: Document, checked: Checked, ready: Preflight | None, saved: Checked | None) -> Text:
+    """The panel below form and text."""
+    text = Text()
+    if document.fresh_on_disk is not None:
+        text.append(
+            "The file changed on disk meanwhile. ^s asks which text wins, ^r takes the file's.\n", "bold yellow"
+        )
+    if checked.recipe is None:
+        for problem in checked.problems[:4]:
+            text.append(f"✗ {problem_words(problem)}\n", "bold red")
+        return text
+    if document.dirty:
+        text.append("differs from the saved recipe: ", "bold")
+        text.append(_differences(checked, saved) + "\n")
+    if ready is None:
+        text.append("looking at data, weights, earlier runs …\n", "dim")
+    else:
+        _append_ready(text, ready)
+    return text
+
+
+def _append_ready(text: Text, ready: Preflight) -> None:
+    text.append("data ", "bold")
+    text.append(clean(ready.data, 300) + "\n", "" if ready.data_ok else "bold red")
+    text.append("weights ", "bold")
+    text.append(clean(ready.weights, 300), "" if ready.weights_ok else "bold red")
+    steps = f"{ready.steps:,}" if ready.steps is not None else "unknown"
+    needs = f"needs about {ready.memory_needed / 1e9:.1f} GB of {ready.memory_free / 1e9:.1f} GB free"
+    text.append(f" · steps {steps} · ")
+    text.append(needs, "" if ready.memory_needed < ready.memory_free else "bold red")
+    pace = "no like run yet, so no time"
+    if ready.seconds:
+        pace = f"about {duration(ready.seconds)}, from {shortened(ready.seconds_from, 40)}"
+    text.append(f"\n{pace}\nrun {clean(ready.run)}\n")
+
+
+def _differences(checked: Checked, saved: Checked | None) -> str:
+    if saved is None or saved.recipe is None or checked.recipe is None:
+        return "the saved text is no valid recipe"
+    found = [f"{path} {_shown(old)} → {_shown(new)}" for path, old, new in differences(saved.recipe, checked.recipe)]
+    return "  ".join(found) if found else "in comments or layout only"
+
+
+def _shown(value: Any) -> str:
+    return clean(value, 60) if isinstance(value, str) else written(value)

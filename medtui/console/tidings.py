@@ -1,0 +1,80 @@
+"""What the app tells between two looks at the run: what is new, how long it will take, whether the display is late."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from medtui.client.view import RunView
+from medtui.pace import Eta
+
+BEHIND = 2.0  # seconds that a tick may be late before it is said
+SAID_FOR = 5.0  # seconds that a late display stays said
+
+Severity = Literal["information", "error"]
+
+
+class News:
+    """The end of a run, an alarm, an engine's death: once each."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def of(self, view: RunView) -> list[tuple[str, Severity]]:
+        """What is new in a view, in words."""
+        found: list[tuple[str, str, Severity]] = []
+        if view.outcome is not None:
+            severity: Severity = "error" if view.outcome in ("failed", "crashed") else "information"
+            found.append((f"end {view.outcome}", _end_words(view), severity))
+        alarms = [message for message in view.state.messages[-5:] if message.event == "alarm"]
+        found += [(f"alarm {alarm.seq}", f"{alarm.message} {alarm.hint}", "error") for alarm in alarms]
+        new = [(key, words, severity) for key, words, severity in found if key not in self._told]
+        self._told.update(key for key, _, _ in new)
+        return [(words, severity) for _, words, severity in new]
+
+
+def _end_words(view: RunView) -> str:
+    finished = view.state.finished
+    if finished is not None and finished.error is not None:
+        return f"{finished.error.message} {finished.error.hint}"
+    return view.died or f"Run {view.run or ''} {view.outcome}."
+
+
+class Pace:
+    """How long the run will still take."""
+
+    def __init__(self) -> None:
+        self._eta = Eta()
+        self._attempt: tuple[str | None, int] = (None, -1)
+
+    def left(self, view: RunView) -> float | None:
+        """Seconds left; None before there is a pace. A resumed run's pace is its own."""
+        progress, started = view.progress, view.state.started
+        if progress is None or started is None or progress.step is None or view.phase != "training":
+            if view.phase == "paused":
+                self._eta = Eta()
+            return None
+        attempt = (started.run, started.attempt)
+        if attempt != self._attempt:
+            self._eta, self._attempt = Eta(), attempt
+        return self._eta.after(progress.done, progress.total, progress.time)
+
+
+class Link:
+    """Does the terminal keep up? A loop that waits for its output ticks late."""
+
+    def __init__(self, tick: float) -> None:
+        self._tick = tick  # seconds between ticks
+        self._last: float | None = None
+        self._said_until = 0.0
+        self.words = "link ok"
+
+    def ticked(self, now: float) -> str:
+        """What to say of it at a tick; a lateness stays said for a while."""
+        late = 0.0 if self._last is None else now - self._last - self._tick
+        self._last = now
+        if late > BEHIND:
+            self.words = f"display {late:.0f} s behind, training unaffected"
+            self._said_until = now + SAID_FOR
+        elif now >= self._said_until:
+            self.words = "link ok"
+        return self.words

@@ -1,0 +1,48 @@
+"""The list of recipes, in groups, with a mark at those that have unsaved edits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.text import Text
+from textual.binding import BindingType
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option, OptionDoesNotExist
+
+from medtui.console.keymap import bindings
+from medtui.console.recipe_store import Entry
+from medtui.text import clean
+
+_GROUPS = (("shipped", "recipes"), ("workspace", "in this workspace"), ("run", "from runs"))
+
+
+class RecipeList(OptionList):
+    BINDINGS: ClassVar[list[BindingType]] = bindings("list")
+
+    def fill(self, entries: Sequence[Entry], dirty: set[str], current: str | None) -> None:
+        """Show these; `dirty` and `current` are keys of entries. Nothing is said to be highlighted anew."""
+        rows: list[Option] = []
+        for kind, title in _GROUPS:
+            if found := [entry for entry in entries if entry.kind == kind]:
+                rows.append(Option(Text(title, style="dim"), disabled=True))
+                rows += [Option(_row(entry, entry.key in dirty), id=entry.key) for entry in found]
+        if not rows:
+            rows = [Option(Text(" nothing fits"), disabled=True)]
+        with self.prevent(OptionList.OptionHighlighted):
+            self.clear_options()
+            self.add_options(rows)
+            for number, option in enumerate(rows):
+                if option.id == current and current is not None:
+                    self.highlighted = number
+
+    def mark(self, entry: Entry, dirty: bool) -> None:
+        """Whether an entry has unsaved edits; one that is filtered away is passed over."""
+        try:
+            self.replace_option_prompt(entry.key, _row(entry, dirty))
+        except OptionDoesNotExist:
+            return
+
+
+def _row(entry: Entry, dirty: bool) -> Text:
+    return Text(f" {clean(entry.name, 80)}{' ●' if dirty else ''}", no_wrap=True, overflow="ellipsis")
