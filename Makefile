@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types imports tests bench clean
+.PHONY: demo test lint types imports tests faults bench clean
 
 demo: .venv
 	$(BIN)/medtui run quickstart
@@ -21,6 +21,10 @@ imports: .venv
 
 tests: .venv
 	$(BIN)/pytest
+
+# Faults in full: every write, fsync and rename fails once, fifty kills at random moments; about an hour.
+faults: .venv
+	$(BIN)/pytest --faults --timeout=7200 tests/faults
 
 # Ratios measured in alternating pairs; wants a quiet machine. The guards: pytest -n0 benchmarks/test_speed.py
 bench: .venv
