@@ -150,10 +150,10 @@ class TrainingWatcher:
         self._save("best", state, lambda: save_best(self.run.best, self.run.previous_best, state))
 
     def save(self, state: TrainingState) -> None:
-        """`last`, unless it holds this very position already."""
+        """`last`, unless it holds this very position already, or the loop is about to find a non-finite loss."""
         self._saved_when = time.monotonic()
         position = (state.epoch, state.step)
-        if self._saved_at == position:
+        if self._saved_at == position or not state.is_finite:
             return
         self.job.stream.sync_journal()
         self._save("last", state, lambda: save_last(self.run.last, self.run.previous, state))

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from driving import Engine, json_lines, medtui, tiny
+from driving import PATIENCE, Engine, json_lines, medtui, tiny
 from openpyxl import load_workbook
 
 from engine.contract.checkpoint_file import weights_digest
+from engine.contract.errors import UsageError
 from engine.contract.run_directory import RunDirectory
+from engine.contract.workspace import Workspace
 from medtui.client.journal import replay
+from medtui.client.resume import resume_command
+from medtui.client.watch import OwnEngine
 
 # 25 steps an epoch: a pause comes in the middle of one
 RECIPE = tiny(
@@ -202,3 +207,19 @@ def test_a_run_of_another_workspace_is_resumed_there(workspace: Path, tmp_path_f
     assert done.returncode == 6
     assert json_lines(done.stdout)[-1]["run_dir"] == str(run.root)
     assert not (elsewhere / "outputs").exists()
+
+
+def test_the_console_resumes_a_run_and_knows_the_epochs_before(workspace: Path, undisturbed: RunDirectory) -> None:
+    """`resume_command` with an engine of its own: the gap in `seq` is read from the journal."""
+    run, place = the_run(workspace), Workspace(workspace)
+    watched = OwnEngine(place, warm=False)
+    assert watched.begin(resume_command(run, place, by="console"))
+    deadline = time.monotonic() + PATIENCE
+    while watched.view.outcome is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    view = watched.view
+    assert (view.outcome, view.run) == ("completed", run.name)
+    assert view.state == replay(run.journal)
+    assert results(run) == results(undisturbed)
+    with pytest.raises(UsageError, match="is completed"):
+        resume_command(run, place, by="console")

@@ -24,10 +24,9 @@ def told(run: RunDirectory) -> tuple[list[str], Any]:
     ("fault", "kind", "said"),
     [
         (Fault("write", "*/checkpoints/*", 6, errno=28), "disk_full", "disk is full"),
-        (Fault("fsync", "*/checkpoints/*", 3, errno=5), "file", "could not be read or written"),
         (Fault("rename", "*/last.safetensors", 2, errno=30), "file", "Read-only file system"),
     ],
-    ids=["disk full", "a disk that fails", "unwritable"],
+    ids=["disk full", "unwritable"],
 )
 def test_a_file_that_cannot_be_written_is_one_alarm_and_one_sentence(
     fault: Fault, kind: str, said: str, nursery: Nursery, tmp_path: Path

@@ -50,7 +50,7 @@ def finish(nursery: Nursery, workspace: Path) -> RunDirectory:
     """Resume to the end."""
     run = only_run(workspace)
     assert nursery.run(workspace, go_on(run)).status == 0
-    assert not [path for path in run.root.rglob(".*")], "what a killed writer left is swept"
+    assert not list(run.root.rglob(".*")), "what a killed writer left is swept"
     return run
 
 
