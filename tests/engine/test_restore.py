@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ from torch import nn
 
 from engine.contract.checkpoint_file import DIGEST, ContentDigest, read_header, verified_digest
 from engine.contract.errors import CheckpointError
+from engine.contract.run_directory import RunDirectory, make_parts
+from engine.run.watcher import TrainingWatcher
 from engine.train.checkpoint import save_best, save_last
 from engine.train.ema import MovingAverage
 from engine.train.optimizer import OptimizerPlan, build_optimizer
@@ -145,9 +148,7 @@ def forged(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     ],
     ids=str,
 )
-def test_a_state_that_cannot_be_is_refused_though_its_digest_holds(
-    change: dict[str, Any], tmp_path: Path
-) -> None:
+def test_a_state_that_cannot_be_is_refused_though_its_digest_holds(change: dict[str, Any], tmp_path: Path) -> None:
     state, path = new_state(), tmp_path / "last.safetensors"
     train(state, 2)
     save_last(path, tmp_path / "previous.safetensors", state)
@@ -218,3 +219,23 @@ def three_generations(folder: Path, nth: int, monkeypatch: pytest.MonkeyPatch) -
             assert not list(folder.glob(".*"))
             return True
     return False
+
+
+def test_weights_after_a_non_finite_loss_are_never_saved(tmp_path: Path) -> None:
+    """On a device the loop looks at the losses now and then; a checkpoint in between must not take the good one's
+    place."""
+    run, state = RunDirectory(tmp_path), new_state()
+    make_parts(run)
+    stream = SimpleNamespace(sync_journal=lambda: None, emit=lambda event: None)
+    watcher = TrainingWatcher(SimpleNamespace(stream=stream), run, 1, None, None, None)
+    train(state, 2)
+    watcher.save(state)
+    good = run.last.read_bytes()
+    train(state, 1)
+    state.losses[1] = math.nan
+    watcher.save(state)
+    assert run.last.read_bytes() == good
+    assert not run.previous.exists()
+    state.losses[1] = 0.5
+    watcher.save(state)
+    assert run.previous.read_bytes() == good

@@ -1,4 +1,4 @@
-"""Files of a run are anybody's: the damaged and the hostile are refused with a sentence, and nothing in them is executed."""
+"""Files of a run are anybody's: what is damaged or hostile is refused with a sentence, and never executed."""
 
 from __future__ import annotations
 
