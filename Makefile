@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types imports tests guards bench clean
+.PHONY: demo test lint types imports tests guards faults bench clean
 
 demo: .venv
 	$(BIN)/medtui run quickstart
@@ -25,6 +25,10 @@ tests: .venv
 # Speeds that must never be lost, with room for a noisy machine; alone, after everything else.
 guards: .venv
 	$(BIN)/pytest -n0 benchmarks/test_speed.py
+
+# Faults in full: every write, fsync and rename fails once, fifty kills at random moments; about an hour.
+faults: .venv
+	$(BIN)/pytest --faults --timeout=7200 tests/faults
 
 # Ratios measured in alternating pairs; wants a quiet machine.
 bench: .venv

@@ -7,7 +7,6 @@ heartbeat: status file, resources, `control.jsonl`.
 from __future__ import annotations
 
 import contextlib
-import errno
 import importlib.metadata
 import json
 import platform
@@ -24,7 +23,7 @@ from typing import Any
 import psutil
 
 from engine.commands import answer
-from engine.contract.errors import ABORTED, COMPLETED, MedtuiError, ProtocolError, RunFailed
+from engine.contract.errors import ABORTED, COMPLETED, MedtuiError, ProtocolError
 from engine.contract.lines import lines_of
 from engine.contract.lock import WorkspaceLock
 from engine.contract.process_identity import this_process
@@ -47,13 +46,13 @@ from engine.control import Aborted, Control
 from engine.control_file import ControlFile
 from engine.diagnosis import facts
 from engine.events import EventStream, Pipe, now
+from engine.failure import as_failure
 from engine.process import become_log, let_sigterm_end_us, signals_handled
 from engine.run.job import Job, JobResult
 
 JOBS = {"train": ("engine.run.train_job", "train"), "score": ("engine.run.score_job", "score")}
 HEARTBEAT = 1.0  # seconds between status files
 POLL = 0.5  # seconds between looks at control.jsonl
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 class Session:
@@ -133,7 +132,7 @@ class Session:
         except Aborted:
             return JobResult("aborted", ABORTED, None)
         except Exception as error:
-            failure = _failure(error)
+            failure = as_failure(error)
             if job.run is not None:
                 self.stream.alarm(failure.kind, failure.message, failure.hint)
             return JobResult("failed", failure.exit_code, _info(failure))
@@ -272,25 +271,6 @@ class Session:
 
 
 # ---- helpers ---------------------------------------------------------------------------------------------------------
-
-
-def _failure(error: Exception) -> MedtuiError:
-    """Any exception as one with a sentence and an exit code."""
-    if isinstance(error, MedtuiError):
-        return error
-    with contextlib.suppress(OSError):  # run.log may lie on the disk that is full
-        traceback.print_exc(file=sys.stderr)
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        failure = RunFailed(
-            "The machine ran out of memory.", "Lower training.batch_size, or set dataset.cache: mapped."
-        )
-        failure.kind = "out_of_memory"  # type: ignore[misc]
-        return failure
-    if isinstance(error, OSError) and error.errno in _DISK_FULL:
-        return RunFailed(f"The disk is full: {error}.", "Free some space and resume.")
-    if isinstance(error, OSError):
-        return RunFailed(f"A file could not be read or written: {error}.", "Mend it and resume.")
-    return MedtuiError(f"Internal error: {type(error).__name__}: {str(error)[:500]}.", "run.log has the traceback.")
 
 
 def _info(error: MedtuiError) -> ErrorInfo:

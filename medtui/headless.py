@@ -25,6 +25,7 @@ from engine.contract.protocol import (
 from engine.contract.run_directory import RunDirectory
 from engine.contract.workspace import Workspace
 from medtui.client.engine_process import EngineProcess
+from medtui.client.journal import without_gap
 from medtui.client.state import RunState, fold
 from medtui.output import LastingOutput
 
@@ -101,7 +102,7 @@ def _follow(engine: EngineProcess, interrupts: Interrupts, show: Show) -> tuple[
             return state, state.finished
         line, event = received
         if event is not None:
-            state = fold(state, event)
+            state = fold(without_gap(state, event), event)
         show.event(line, event, state)
         if isinstance(event, Progress):
             show.progress(event, state)
@@ -130,7 +131,8 @@ def _crashed(engine: EngineProcess, state: RunState, returned: int | None) -> Ru
     words = engine.last_words(run.log if run else None)
     how = f"signal {-returned}" if returned is not None and returned < 0 else f"exit code {returned}"
     error: MedtuiError = RunFailed(f"The engine died ({how}).", f"Its last words: {words[-500:]}" if words else "")
-    resumable = state.last_checkpoint is not None
+    resumed = state.started is not None and state.started.resumed_from is not None
+    resumable = resumed or state.last_checkpoint is not None
     return RunFinished(
         time=time.time(),
         outcome="crashed",

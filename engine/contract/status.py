@@ -50,6 +50,7 @@ class RunSummary(Message):
     test: Metrics | None = None
     per_class: list[ClassMetrics] = []  # of the test split, of the best epoch's validation before that
     artifacts: dict[str, str] = {}
+    drift: list[str] = []  # what changed between attempts
     bests: Annotated[list[BestEpoch], Field(exclude=True)] = []  # one after the other; for the fold, not written
 
 
@@ -79,6 +80,7 @@ def _started(summary: RunSummary, event: RunStarted) -> RunSummary:
         "synthetic": event.synthetic,
         "model": event.model,
         "epochs_planned": event.epochs,
+        "drift": event.drift,
     }
     if event.resumed_from is None:
         return RunSummary.model_validate(facts)

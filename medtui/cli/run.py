@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO, cast
 
 import typer
 
@@ -42,6 +44,12 @@ def run(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="SECTION.FIELD=VALUE", help="Wins over all.")
     ] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Go on with an interrupted run: a folder, a name, or `last`.")
+    ] = None,
+    allow_drift: Annotated[
+        bool, typer.Option("--allow-drift", help="Resume although versions, threads or the recipe changed; marked.")
+    ] = False,
     workspace: WorkspaceOption = None,
     data: DataOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print the protocol's events, and nothing else.")] = False,
@@ -68,7 +76,10 @@ def run(
         "runtime.allow_process_kill": _boolean(allow_process_kill),
     }
     given = {path: value for path, value in flags.items() if value is not None}
-    return _run(recipe or config, given, set_ or [], workspace, data, as_json=json, verbose=verbose)
+    show = partial(_shown, as_json=json, verbose=verbose)
+    if resume is not None:
+        return _resume(resume, recipe or config, given, set_ or [], workspace, data, show, allow_drift=allow_drift)
+    return _run(recipe or config, given, set_ or [], workspace, data, show)
 
 
 def _boolean(text: str | None) -> Any:
@@ -82,18 +93,13 @@ def _run(
     assignments: list[str],
     workspace: Path | None,
     data: Path | None,
-    *,
-    as_json: bool,
-    verbose: bool,
+    show: Callable[[], Show],
 ) -> int:
-    from engine.contract.hardware import refuse_impossible
     from engine.contract.protocol import Start
     from engine.contract.workspace import find_workspace
-    from medtui.headless import JsonLines, run_headless
-    from medtui.text import clean
+    from medtui.headless import run_headless
 
-    recipe, warnings = compose(name, flags, assignments)
-    refuse_impossible(recipe)
+    recipe = _composed(name, flags, assignments)
     place = find_workspace(workspace)
     start = Start(
         id="start",
@@ -101,20 +107,76 @@ def _run(
         job="train",
         recipe=recipe.model_dump(mode="json"),
         data=data_folders(data),
-        on_disconnect="continue" if recipe.runtime.on_disconnect == "continue" else "stop",
-        command_line=[os.fsencode(argument).decode(errors="backslashreplace") for argument in sys.argv],
+        on_disconnect=_on_disconnect(recipe),
+        command_line=_command_line(),
     )
+    return run_headless(start, place, show())
+
+
+def _resume(
+    word: str,
+    name: str | None,
+    flags: Flags,
+    assignments: list[str],
+    workspace: Path | None,
+    data: Path | None,
+    show: Callable[[], Show],
+    *,
+    allow_drift: bool,
+) -> int:
+    """Go on with a run, by its own recipe unless one is named. What is set besides must not change its identity."""
+    from engine.contract.run_directory import find_run
+    from engine.contract.workspace import find_workspace
+    from medtui.client.resume import resume_command, workspace_of
+    from medtui.headless import run_headless
+
+    place = find_workspace(workspace)
+    run = find_run(place.outputs, word)
+    if workspace is None:
+        place = workspace_of(run, place)
+    recipe = _composed(name or str(run.recipe), flags, assignments)
+    start = resume_command(
+        run,
+        place,
+        by="medtui run",
+        data=data_folders(data),
+        recipe=recipe.model_dump(mode="json"),
+        on_disconnect=_on_disconnect(recipe),
+        allow_drift=allow_drift,
+        command_line=_command_line(),
+    )
+    return run_headless(start, place, show())
+
+
+def _composed(name: str | None, flags: Flags, assignments: list[str]) -> Recipe:
+    """The recipe of `compose`, possible on this machine; what it warns of is said."""
+    from engine.contract.hardware import refuse_impossible
+    from medtui.text import clean
+
+    recipe, warnings = compose(name, flags, assignments)
+    refuse_impossible(recipe)
     for warning in warnings:
         print(f"medtui: {clean(warning)}", file=sys.stderr)
-    return run_headless(start, place, JsonLines() if as_json else _show(verbose))
+    return recipe
 
 
-def _show(verbose: bool) -> Show:
+def _on_disconnect(recipe: Recipe) -> Literal["continue", "stop"]:
+    return "continue" if recipe.runtime.on_disconnect == "continue" else "stop"
+
+
+def _command_line() -> list[str]:
+    return [os.fsencode(argument).decode(errors="backslashreplace") for argument in sys.argv]
+
+
+def _shown(*, as_json: bool, verbose: bool) -> Show:
     from rich.console import Console
 
+    from medtui.headless import JsonLines
     from medtui.output import LastingOutput
     from medtui.progress import LiveBars, PlainLines
 
+    if as_json:
+        return JsonLines()
     output = cast(TextIO, LastingOutput(sys.stdout))
     console = Console(file=output, highlight=False, emoji=False)
     if console.is_terminal:

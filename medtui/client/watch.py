@@ -44,7 +44,7 @@ from engine.contract.run_directory import RunDirectory
 from engine.contract.status import Status, read_status
 from engine.contract.workspace import Workspace
 from medtui.client.engine_process import EngineProcess
-from medtui.client.journal import replay
+from medtui.client.journal import without_gap
 from medtui.client.liveness import is_alive, state_word
 from medtui.client.state import RunState, fold
 from medtui.client.view import KEPT_POINTS, Aftermath, Request, RunView
@@ -140,14 +140,19 @@ class OwnEngine:
 
     def start(self, recipe: dict[str, Any], data: list[str], command_line: list[str], by: str) -> bool:
         """Ask for a training run. False when the engine does not listen any more."""
-        start = Start(
-            id=secrets.token_hex(4),
-            by=by,
-            recipe=recipe,
-            data=data,
-            on_disconnect="continue",
-            command_line=command_line,
+        return self.begin(
+            Start(
+                id=secrets.token_hex(4),
+                by=by,
+                recipe=recipe,
+                data=data,
+                on_disconnect="continue",
+                command_line=command_line,
+            )
         )
+
+    def begin(self, start: Start) -> bool:
+        """Send a start command, such as `resume_command` makes. False when the engine does not listen any more."""
         self._change(lambda view: replace(view, asked_to_start=True))
         return self._send(start)
 
@@ -191,22 +196,10 @@ class OwnEngine:
             if line.strip() and not _is_object(line):
                 self._change(lambda view: replace(view, noise=view.noise + 1))
             return
-        view = self._view
-        if event.seq is not None and view.state.seq and event.seq > view.state.seq + 1:
-            self._reread(event)
+        state = without_gap(self._view.state, event)
+        if state is not self._view.state:
+            self._change(lambda view: replace(view, state=state, run=state.started.run if state.started else view.run))
         self._change(lambda view: absorb(view, event))
-
-    def _reread(self, event: AnyEvent) -> None:
-        """Events are missing: the journal has them."""
-        started = self._view.state.started
-        if isinstance(event, RunStarted):
-            started = event
-        if started is None:
-            return
-        with contextlib.suppress(OSError):
-            state = replay(Path(started.run_dir) / "events.jsonl")
-            if state.seq > self._view.state.seq:
-                self._change(lambda view: replace(view, state=state, run=started.run))
 
     def _settle(self) -> None:
         """The engine has said its last: how did it go, and what is left?"""
