@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO, cast
 
 import typer
 
@@ -44,6 +44,8 @@ def run(
     ] = None,
     workspace: WorkspaceOption = None,
     data: DataOption = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until nobody holds the workspace.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Return when it trains; the run goes on.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the protocol's events, and nothing else.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="The per-class table at each epoch's end.")] = False,
 ) -> int:
@@ -68,7 +70,17 @@ def run(
         "runtime.allow_process_kill": _boolean(allow_process_kill),
     }
     given = {path: value for path, value in flags.items() if value is not None}
-    return _run(recipe or config, given, set_ or [], workspace, data, as_json=json, verbose=verbose)
+    return _run(
+        recipe or config,
+        given,
+        set_ or [],
+        workspace,
+        data,
+        as_json=json,
+        verbose=verbose,
+        wait=wait,
+        detach=detach,
+    )
 
 
 def _boolean(text: str | None) -> Any:
@@ -85,11 +97,13 @@ def _run(
     *,
     as_json: bool,
     verbose: bool,
+    wait: bool,
+    detach: bool,
 ) -> int:
     from engine.contract.hardware import refuse_impossible
     from engine.contract.protocol import Start
     from engine.contract.workspace import find_workspace
-    from medtui.headless import JsonLines, run_headless
+    from medtui.headless import JsonLines, end_ghosts, run_headless
     from medtui.text import clean
 
     recipe, warnings = compose(name, flags, assignments)
@@ -101,15 +115,31 @@ def _run(
         job="train",
         recipe=recipe.model_dump(mode="json"),
         data=data_folders(data),
-        on_disconnect="continue" if recipe.runtime.on_disconnect == "continue" else "stop",
+        on_disconnect=on_disconnect(recipe, detach=detach),
         command_line=[os.fsencode(argument).decode(errors="backslashreplace") for argument in sys.argv],
     )
     for warning in warnings:
         print(f"medtui: {clean(warning)}", file=sys.stderr)
-    return run_headless(start, place, JsonLines() if as_json else _show(verbose))
+    show = JsonLines() if as_json else show_of(verbose, bars=not detach)
+    if recipe.runtime.allow_process_kill:
+        end_ghosts(place, show)
+    return run_headless(start, place, show, wait=wait, detach=detach)
 
 
-def _show(verbose: bool) -> Show:
+def on_disconnect(recipe: Recipe, *, detach: bool) -> Literal["continue", "stop"]:
+    """What a headless run does when its terminal goes away. Raises UsageError."""
+    from engine.contract.errors import UsageError
+
+    wanted = recipe.runtime.on_disconnect
+    if detach and wanted == "stop":
+        raise UsageError(
+            "--detach leaves the run alone, and runtime.on_disconnect says that it stops then.",
+            "Write `auto` or `continue` there, or leave --detach out.",
+        )
+    return "continue" if detach or wanted == "continue" else "stop"
+
+
+def show_of(verbose: bool, *, bars: bool = True) -> Show:
     from rich.console import Console
 
     from medtui.output import LastingOutput
@@ -117,7 +147,7 @@ def _show(verbose: bool) -> Show:
 
     output = cast(TextIO, LastingOutput(sys.stdout))
     console = Console(file=output, highlight=False, emoji=False)
-    if console.is_terminal:
+    if console.is_terminal and bars:
         return LiveBars(console, verbose=verbose)
     return PlainLines(Console(file=output, highlight=False, emoji=False, soft_wrap=True), verbose=verbose)
 

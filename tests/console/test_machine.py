@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,10 +14,9 @@ from looking import shows, wait_for
 
 from engine.contract.datasets import datasets
 from engine.contract.lock import WorkspaceLock
+from engine.contract.scheduler import scheduler_job
 from engine.contract.workspace import Workspace
 from medtui.machine import checks
-from medtui.machine.cluster import scheduler
-from medtui.machine.ghosts import Ghost, end, ghosts, is_engine_of
 from medtui.machine.hardware import look
 
 FACTS = {
@@ -140,47 +138,15 @@ def test_settings_that_are_not_understood_warn(own_settings: Path) -> None:
 
 
 def test_a_cluster_is_recognised_by_its_scheduler() -> None:
-    assert scheduler({"SLURM_JOB_ID": "7"}) == "Slurm (SLURM_JOB_ID)"
-    assert scheduler({}) is None
+    found = scheduler_job({"SLURM_JOB_ID": "7"})
+    assert (str(found), found.cancel) == ("Slurm (SLURM_JOB_ID)", "scancel 7")
+    assert scheduler_job({}) is None
 
 
 def test_hardware_is_looked_at_without_torch(tmp_path: Path) -> None:
     found = look(tmp_path)
     assert found.memory_total > found.memory_used > 0
     assert len(found.cores) == os.cpu_count() or found.cores
-
-
-def test_a_ghost_is_known_by_its_arguments_only() -> None:
-    root = Path("/work/space")
-    assert is_engine_of(["python", "-P", "-m", "engine", "--workspace", "/work/space", "--warm"], root)
-    assert not is_engine_of(["python", "-P", "-m", "engine", "--workspace", "/work/space2"], root)
-    assert not is_engine_of(["vim", "engine", "--workspace", "/work/space"], root)
-
-
-def test_an_engine_whose_parent_lives_is_no_ghost(workspace: Workspace) -> None:
-    child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "engine", "--workspace", str(workspace.root)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        assert child.pid not in [ghost.pid for ghost in ghosts(workspace)]
-    finally:
-        child.kill()
-        child.wait()
-
-
-def test_a_ghost_is_ended_by_pid_and_start_time() -> None:
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    try:
-        started = checks.psutil.Process(child.pid).create_time()
-        assert "is gone" in end(Ghost(child.pid, started - 60, 0)), "another process of the same pid is left alone"
-        assert child.poll() is None
-        assert "ended" in end(Ghost(child.pid, started, 0))
-        assert child.wait(10) == -signal.SIGTERM
-    finally:
-        child.kill()
 
 
 def test_doctor_prints_the_list_and_its_exit_code_tells(workspace: Workspace) -> None:

@@ -39,7 +39,7 @@ REFUSED = {
     "--allow-process-kill": "maybe",
 }
 SWITCHES = {"--no-tta", "--reproducible"}  # nothing to refuse; their meaning is tested with the commands
-NO_FIELDS = {"--config", "--workspace", "--data", "--json", "--verbose", "--set", "--help"}
+NO_FIELDS = {"--config", "--workspace", "--data", "--json", "--verbose", "--set", "--wait", "--detach", "--help"}
 
 
 def text_of(name: str) -> str:
