@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from engine.contract.errors import MedtuiError
+from engine.contract.errors import MedtuiError, UsageError
 from engine.contract.lock import is_locked, read_holder
 from engine.contract.protocol import parse_event
 from engine.contract.run_directory import RunDirectory, find_run
@@ -30,6 +30,8 @@ def run_meant(workspace: Workspace, word: str | None) -> RunDirectory:
     """The run that `word` means; without one the run that holds the workspace, else the last. Raises UsageError."""
     if word is None and is_locked(workspace.lock_file):
         holder = read_holder(workspace.lock_file)
+        if holder is not None and holder.run is None:
+            raise UsageError(f"There is no run to attach to yet: {holder}.", "Try again in a moment, or name a run.")
         word = holder.run if holder is not None else None
     return find_run(workspace.outputs, word or "last")
 

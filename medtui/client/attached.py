@@ -25,7 +25,7 @@ STATUS_EVERY = 1.0  # seconds between looks at the status, which is not written 
 
 
 class AttachedRun:
-    """Replays the journal, then follows it; a new attempt of the same run is followed too."""
+    """Replays the journal, then follows it until the run is over."""
 
     def __init__(self, run: RunDirectory, workspace: Workspace, wake: Callable[[], None] = lambda: None) -> None:
         self.run = run

@@ -76,7 +76,7 @@ def send_signal(process: Process, number: signal.Signals) -> bool:
         return True
     try:
         descriptor = os.pidfd_open(process.pid)
-    except (ProcessLookupError, OSError, OverflowError):
+    except (OSError, OverflowError):
         return False
     try:
         if not process.lives:

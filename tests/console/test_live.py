@@ -333,11 +333,11 @@ async def test_kill_climbs_the_whole_ladder_and_shows_rungs_and_clocks(console, 
             await shows(pilot, "▸ kill", "y kill")
             await pilot.press("y")
             await wait_for(pilot, lambda: script.sent[-1].command == "abort")
-            await shows(pilot, "✓ abort requested", "… engine's answer", "y next rung now")
+            await shows(pilot, "✓ abort requested", "… engine's answer", "y next rung")
             await pilot.press("y")
             await shows(pilot, "✓ SIGTERM to its group")
             await pilot.press("escape", "f9")  # closed and opened again, it goes on
-            await shows(pilot, "… process gone", "y next rung now")
+            await shows(pilot, "… process gone", "y next rung")
             await pilot.press("y")
             await shows(pilot, "✓ SIGKILL to its group", "✓ process gone", "✓ lock free")
             assert child.wait(5) == -signal.SIGKILL

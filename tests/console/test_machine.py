@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +15,11 @@ from looking import shows, wait_for
 
 from engine.contract.datasets import datasets
 from engine.contract.lock import WorkspaceLock
-from engine.contract.scheduler import scheduler_job
+from engine.contract.scheduler import SchedulerJob, scheduler_job
 from engine.contract.workspace import Workspace
+from medtui.console.screens.machine import LookedAtWorkspace, WorkspaceState
 from medtui.machine import checks
+from medtui.machine.ghosts import Ghost
 from medtui.machine.hardware import look
 
 FACTS = {
@@ -184,3 +187,35 @@ async def test_the_machine_screen_shows_the_same_checks(console) -> None:
         await shows(pilot, "✓ pass engine", "torch 2.14.1", "lock   free", "none seen")
         await pilot.press("X")
         await shows(pilot, "There is no leftover engine.")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("job", [None, SchedulerJob(variable="SLURM_JOB_ID", job="7")], ids=["alone", "on a cluster"])
+async def test_a_ghost_is_ended_when_asked_and_never_on_a_cluster(console, workspace, job) -> None:
+    child = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    ghost = Ghost(child.pid, checks.psutil.Process(child.pid).create_time(), 1_000_000)
+    app = console()
+    try:
+        async with app.run_test(size=(120, 40), notifications=True) as pilot:
+            room = app.get_room("machine")
+            room.diagnose = lambda workspace, given_up: FACTS
+            room._look_at_workspace = lambda: None
+            await pilot.press("2")
+            await wait_for(pilot, lambda: room.ready)
+            room.on_looked_at_workspace(
+                LookedAtWorkspace(WorkspaceState(str(workspace.root), False, None, None, (ghost,), job))
+            )
+            await shows(pilot, "1 leftover engine", str(child.pid))
+            await pilot.press("X")
+            if job is not None:
+                await shows(pilot, "Not on a cluster: Slurm")
+                assert child.poll() is None
+                return
+            await shows(pilot, f"End engine {child.pid}", "end it")
+            assert child.poll() is None, "asked first"
+            await pilot.press("right", "enter")
+            await wait_for(pilot, lambda: child.poll() is not None)
+            assert child.returncode == -signal.SIGTERM
+    finally:
+        child.kill()
+        child.wait()

@@ -96,7 +96,7 @@ class Ladder(ModalScreen[None]):
         """What the confirming key does now."""
         view, climb = self._view, host_of(self).climb
         if self._climbs and climb is not None and not climb.ascent.over and self._command == "kill":
-            return "y next rung now"
+            return "y next rung"
         return f"y {self._command}" if view is not None and view.active else "over"
 
     def _rungs(self) -> tuple[list[Rung], str | None]:
