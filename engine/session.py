@@ -41,6 +41,7 @@ from engine.contract.protocol import (
     parse_command,
 )
 from engine.contract.run_directory import RunDirectory
+from engine.contract.scheduler import scheduler_job
 from engine.contract.workspace import Workspace
 from engine.control import Aborted, Control
 from engine.control_file import ControlFile
@@ -64,7 +65,14 @@ class Session:
         self.pipe = Pipe(protocol_out)
         self.stream = EventStream(
             self.pipe,
-            {"engine": self.engine, "host": me.host, "boot": me.boot, "pid": me.pid, "started": me.started},
+            {
+                "engine": self.engine,
+                "host": me.host,
+                "boot": me.boot,
+                "pid": me.pid,
+                "started": me.started,
+                "scheduler": scheduler_job(),
+            },
         )
         self.control = Control()
         self.job: Job | None = None
@@ -73,7 +81,8 @@ class Session:
         self._claimed = False  # a start was accepted
         self._answering = threading.Lock()
         self._control_file: ControlFile | None = None
-        self._signalled = False
+        self._signalled: int | None = None  # the first signal that asked for an end
+        self._signal_told = False
         self._over = threading.Event()
         self.stream.emit(
             Hello(
@@ -110,6 +119,7 @@ class Session:
         heartbeat = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         with signals_handled(self._on_signal):
             result = self._result(job, lock, heartbeat)
+            self._tell_signal()
             self._finish(job, result)
         self._over.set()
         if heartbeat.is_alive():
@@ -241,27 +251,39 @@ class Session:
             self.stream.log("The console is gone; the run goes on.")
 
     def _on_signal(self, number: int, _frame: Any) -> None:
-        """The first SIGTERM aborts; the next has its default action. Sets flags only."""
-        self._signalled = True
+        """The first SIGTERM aborts; the next has its default action. Sets flags only.
+
+        SIGUSR1, a scheduler's warning before the time limit, aborts too, however often it comes.
+        """
+        self._signalled = self._signalled or number
         self.control.abort_from_signal()
-        signal.signal(number, signal.SIG_DFL)
+        if number != signal.SIGUSR1:
+            signal.signal(number, signal.SIG_DFL)
+
+    def _tell_signal(self) -> None:
+        """What a signal asked for, told once; its handler could not."""
+        with self._answering:
+            if self._signalled is None or self._signal_told:
+                return
+            self._signal_told = True
+            by, expected = signal.Signals(self._signalled).name, self.control.expected
+            self.stream.emit(
+                CommandAccepted(time=now(), id="", command="abort", expected=expected, by=by, via="signal")
+            )
 
     # ---- the heartbeat -------------------------------------------------------------------------------------------
 
     def _beat(self) -> None:
         process = psutil.Process()
         process.cpu_percent()
-        last, told = 0.0, False
+        last = 0.0
         while not self._over.wait(POLL):
             if self._control_file is not None:
                 for command in self._control_file.poll():
                     self.obey(command, "control")
-            if self._signalled and not told:
-                told = True
-                expected = self.control.expected
-                self.stream.emit(
-                    CommandAccepted(time=now(), id="", command="abort", expected=expected, by="SIGTERM", via="signal")
-                )
+                for words in self._control_file.remarks():
+                    self.stream.log(words, "warning")
+            self._tell_signal()
             if time.monotonic() - last >= HEARTBEAT:
                 last = time.monotonic()
                 memory = process.memory_info().rss

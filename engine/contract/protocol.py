@@ -14,6 +14,7 @@ from engine.contract.errors import ProtocolError
 
 VERSION = 1
 LINE_LIMIT = 1024 * 1024  # bytes
+CONTROL_LIMIT = 4096  # bytes of a line in control.jsonl: one append of this size is atomic under the writer's flock
 
 Phase = Literal["idle", "preparing", "training", "paused", "evaluating", "reporting", "finished"]
 Outcome = Literal["completed", "stopped", "aborted", "failed", "crashed"]

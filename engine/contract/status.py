@@ -23,6 +23,7 @@ from engine.contract.protocol import (
     RunStarted,
 )
 from engine.contract.run_directory import RunDirectory
+from engine.contract.scheduler import SchedulerJob
 
 
 class BestEpoch(Message):
@@ -117,6 +118,7 @@ class Status(RunSummary):
     boot: str
     pid: int
     started: float  # Unix seconds, start of the engine's process
+    scheduler: SchedulerJob | None = None  # the cluster job that the engine belongs to
     updated: float  # Unix seconds, the heartbeat
     phase: Phase
     seq: int

@@ -23,6 +23,7 @@ from engine.contract.recipe_file import recipe_yaml
 from engine.contract.resumable import attempts_of, texts_of
 from engine.contract.run_directory import RunDirectory
 from engine.contract.run_identity import recipe_hash
+from engine.contract.scheduler import scheduler_job
 from engine.contract.workspace import Workspace
 from engine.run.job import Job
 from engine.run.prepare import Prepared
@@ -52,6 +53,7 @@ def _anchored(path: str, workspace: Workspace, start: Start) -> str:
 def write_manifest(run: RunDirectory, prepared: Prepared, job: Job) -> dict[str, Any]:
     """What was found out at the start of a new run. Raises OSError."""
     mean, std = prepared.statistics
+    scheduled = scheduler_job()
     manifest = {
         "run": run.name,
         "started": _utc(),
@@ -71,6 +73,7 @@ def write_manifest(run: RunDirectory, prepared: Prepared, job: Job) -> dict[str,
             "std": std,
         },
         "host": socket.gethostname(),
+        "scheduler": scheduled.model_dump() if scheduled else None,
         "hardware": hardware(prepared.device),
         "python": platform.python_version(),
         "platform": platform.platform(),
