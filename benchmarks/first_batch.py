@@ -76,7 +76,7 @@ def warm_seconds(workspace: Path) -> float:
                 if engine.receive(PATIENCE) is None:
                     break
             except queue.Empty:
-                engine.kill(None)
+                engine.kill()
         engine.wait(PATIENCE)
     raise RuntimeError("the warm engine ended before its first batch")
 

@@ -56,7 +56,7 @@ def _train(workspace: Path, epochs: int) -> list[float]:
             if isinstance(event, EpochFinished) and event.epoch % (epochs // LOOKS) == 0:
                 resident.append(process.memory_info().rss / MB)
     except queue.Empty:
-        engine.kill(None)
+        engine.kill()
     if code := engine.wait(PATIENCE):
         raise RuntimeError(f"the run ended with {code}")
     return resident

@@ -27,7 +27,7 @@ class Holder:
     """Who holds, or last held, the workspace."""
 
     pid: int
-    started: float  # Unix seconds, start of the process
+    started: float  # start of the process, as `start_of` tells it
     boot: str
     host: str
     run: str | None

@@ -1,9 +1,15 @@
-"""Which process is meant: a pid alone can be reused, a pid with its start time cannot."""
+"""Which process is meant: a pid alone can be reused, a pid with its start time cannot.
+
+Start times are told in seconds since boot where the kernel gives them so (Linux): Unix seconds of the same start differ
+before and after the machine's clock was set, and a living run would be taken for another process.
+"""
 
 from __future__ import annotations
 
 import os
 import socket
+import sys
+import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,7 +24,7 @@ class ProcessIdentity:
     """A process on a host, since a boot."""
 
     pid: int
-    started: float  # Unix seconds
+    started: float  # seconds, as `start_of` tells it
     host: str
     boot: str
 
@@ -35,14 +41,32 @@ class ProcessIdentity:
 
 
 def this_process() -> ProcessIdentity:
-    return ProcessIdentity(os.getpid(), psutil.Process().create_time(), socket.gethostname(), boot_id())
+    return ProcessIdentity(os.getpid(), start_of(os.getpid()), socket.gethostname(), boot_id())
+
+
+def start_of(pid: int) -> float:
+    """When a process started, in seconds: to be compared, not shown. Raises psutil.Error when there is none."""
+    if sys.platform != "linux":
+        return psutil.Process(pid).create_time()
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()  # the name may hold anything
+        return int(fields[19]) / os.sysconf("SC_CLK_TCK")  # the 22nd of proc(5): starttime
+    except PermissionError:
+        raise psutil.AccessDenied(pid) from None
+    except (OSError, IndexError):
+        raise psutil.NoSuchProcess(pid) from None
+
+
+def clock() -> float:
+    """Now, on the clock of `start_of`."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.time()
 
 
 def same_process(pid: int, started: float) -> psutil.Process | None:
     """The living process with this pid *and* start time; a zombie is not living."""
     try:
         process = psutil.Process(pid)
-        same = abs(process.create_time() - started) <= START_TIME_TOLERANCE
+        same = abs(start_of(pid) - started) <= START_TIME_TOLERANCE
         return process if same and process.status() != psutil.STATUS_ZOMBIE else None
     except (psutil.Error, ValueError, OverflowError):  # gone, or numbers that are no process
         return None

@@ -78,7 +78,7 @@ class Hello(Event):
     v: int = VERSION
     engine: str  # random id of this engine process
     pid: int
-    started: float  # Unix seconds
+    started: float  # seconds since boot (elsewhere than on Linux: Unix seconds): with `pid`, which process it is
     host: str
     boot: str
     versions: dict[str, str]

@@ -117,7 +117,7 @@ class Status(RunSummary):
     host: str
     boot: str
     pid: int
-    started: float  # Unix seconds, start of the engine's process
+    started: float  # start of the engine's process, as `start_of` tells it
     scheduler: SchedulerJob | None = None  # the cluster job that the engine belongs to
     updated: float  # Unix seconds, the heartbeat
     phase: Phase

@@ -11,11 +11,9 @@ import tempfile
 import threading
 from pathlib import Path
 
-import psutil
-
 from engine.contract.errors import ProtocolError
 from engine.contract.lines import lines_of
-from engine.contract.process_identity import ProcessIdentity, this_process
+from engine.contract.process_identity import ProcessIdentity, start_of, this_process
 from engine.contract.protocol import LINE_LIMIT, AnyCommand, AnyEvent, parse_event
 from engine.contract.workspace import Workspace
 
@@ -48,7 +46,7 @@ class EngineProcess:
             env={**ENVIRONMENT, **os.environ},
         )
         self.pid = self._process.pid
-        self.identity = ProcessIdentity(self.pid, psutil.Process(self.pid).create_time(), me.host, me.boot)
+        self.identity = ProcessIdentity(self.pid, start_of(self.pid), me.host, me.boot)
         # no SimpleQueue: a signal in the last microseconds of its timeout makes it wait for ever (CPython 3.11)
         self._lines: queue.Queue[Line | None] = queue.Queue()
         threading.Thread(target=self._read, name="engine-events", daemon=True).start()

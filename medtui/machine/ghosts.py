@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from engine.contract.lock import is_locked, read_holder
+from engine.contract.process_identity import clock, start_of
 from engine.contract.scheduler import SchedulerJob, scheduler_job
 from engine.contract.workspace import Workspace
 from medtui.machine.process_group import EngineGroup, Process, is_engine_of
@@ -27,7 +28,7 @@ class Seen:
     """A process as one look at the machine shows it."""
 
     pid: int
-    started: float  # Unix seconds
+    started: float  # as `start_of` tells it
     uid: int
     arguments: tuple[str, ...]
     memory: int = 0  # bytes, resident
@@ -37,19 +38,19 @@ class Seen:
 @dataclass(frozen=True)
 class Ghost:
     pid: int
-    started: float  # Unix seconds
+    started: float  # as `start_of` tells it
     memory: int  # bytes, resident
 
     @property
     def age(self) -> float:
-        return max(0.0, time.time() - self.started)
+        return max(0.0, clock() - self.started)
 
 
 def ghosts(workspace: Workspace) -> list[Ghost]:
     """The ghosts of a workspace now, oldest first."""
     holder = read_holder(workspace.lock_file) if is_locked(workspace.lock_file) else None
     known = Process(holder.pid, holder.started) if holder is not None else None
-    return ghosts_among(look(workspace), os.getuid(), workspace.root, known, time.time())
+    return ghosts_among(look(workspace), os.getuid(), workspace.root, known, clock())
 
 
 def ghosts_among(processes: Iterable[Seen], uid: int, root: Path, holder: Process | None, now: float) -> list[Ghost]:
@@ -94,7 +95,7 @@ def look(workspace: Workspace) -> list[Seen]:
                 if process.status() == psutil.STATUS_ZOMBIE:
                     continue
                 arguments = tuple(process.cmdline())
-                uid, started = process.uids().real, process.create_time()
+                uid, started = process.uids().real, start_of(process.pid)
                 engine = is_engine_of(list(arguments), workspace.root)
                 memory = process.memory_info().rss if engine else 0
             has_lock_open = engine and _has_open(process.pid, workspace.lock_file)

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import psutil
 
-from engine.contract.process_identity import START_TIME_TOLERANCE, same_process
+from engine.contract.process_identity import START_TIME_TOLERANCE, same_process, start_of
 
 
 @dataclass(frozen=True)
 class Process:
     pid: int
-    started: float  # Unix seconds
+    started: float  # as `start_of` tells it
 
     @property
     def lives(self) -> bool:
@@ -48,13 +48,13 @@ class EngineGroup:
             with contextlib.suppress(psutil.Error):
                 process = psutil.Process(pid)
                 if pid != self.leader.pid and (ours or is_engine_of(process.cmdline(), self._workspace)):
-                    self._seen.add(Process(pid, process.create_time()))
+                    self._seen.add(Process(pid, start_of(pid)))
         return sorted((process for process in self._seen if process.lives), key=lambda process: process.pid)
 
     def _number_reused(self) -> bool:
         """Does another process have the leader's pid now?"""
         try:
-            return abs(psutil.Process(self.leader.pid).create_time() - self.leader.started) > START_TIME_TOLERANCE
+            return abs(start_of(self.leader.pid) - self.leader.started) > START_TIME_TOLERANCE
         except (psutil.Error, ValueError, OverflowError):
             return False
 

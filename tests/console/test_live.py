@@ -6,14 +6,13 @@ import math
 import signal
 import subprocess
 
-import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from looking import screen_text, shows, wait_for
 from stand_ins import START, Scripted, Story, make_run
 
-from engine.contract.process_identity import ProcessIdentity, this_process
+from engine.contract.process_identity import ProcessIdentity, start_of, this_process
 from engine.contract.protocol import CommandRejected, Metrics
 from engine.contract.scheduler import SchedulerJob
 from engine.contract.status import read_status
@@ -327,7 +326,7 @@ async def test_kill_climbs_the_whole_ladder_and_shows_rungs_and_clocks(console, 
         async with app.run_test(size=SIZE, notifications=True) as pilot:
             script, _ = await watching(pilot, app, scripts)
             me = this_process()
-            script.identity = ProcessIdentity(child.pid, psutil.Process(child.pid).create_time(), me.host, me.boot)
+            script.identity = ProcessIdentity(child.pid, start_of(child.pid), me.host, me.boot)
             await pilot.resize_terminal(*size)
             await pilot.press("K", "j")
             await shows(pilot, "▸ kill", "y kill")

@@ -15,6 +15,7 @@ from looking import shows, wait_for
 
 from engine.contract.datasets import datasets
 from engine.contract.lock import WorkspaceLock
+from engine.contract.process_identity import start_of
 from engine.contract.scheduler import SchedulerJob, scheduler_job
 from engine.contract.workspace import Workspace
 from medtui.console.screens.machine import LookedAtWorkspace, WorkspaceState
@@ -193,7 +194,7 @@ async def test_the_machine_screen_shows_the_same_checks(console) -> None:
 @pytest.mark.parametrize("job", [None, SchedulerJob(variable="SLURM_JOB_ID", job="7")], ids=["alone", "on a cluster"])
 async def test_a_ghost_is_ended_when_asked_and_never_on_a_cluster(console, workspace, job) -> None:
     child = subprocess.Popen(["sleep", "600"], start_new_session=True)
-    ghost = Ghost(child.pid, checks.psutil.Process(child.pid).create_time(), 1_000_000)
+    ghost = Ghost(child.pid, start_of(child.pid), 1_000_000)
     app = console()
     try:
         async with app.run_test(size=(120, 40), notifications=True) as pilot:

@@ -15,7 +15,7 @@ from driving import MEDTUI, PATIENCE, Engine, json_lines, medtui, tiny, yaml_of
 
 from engine.contract.checkpoint_file import verified_digest
 from engine.contract.lock import is_locked
-from engine.contract.process_identity import ProcessIdentity, this_process
+from engine.contract.process_identity import ProcessIdentity, start_of, this_process
 from engine.contract.protocol import CommandAccepted
 from engine.contract.run_directory import list_runs
 from engine.contract.workspace import Workspace
@@ -177,7 +177,7 @@ def child() -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
 
 def identity(pid: int) -> ProcessIdentity:
     me = this_process()
-    return ProcessIdentity(pid, psutil.Process(pid).create_time(), me.host, me.boot)
+    return ProcessIdentity(pid, start_of(pid), me.host, me.boot)
 
 
 def accepted(expected: float) -> CommandAccepted:

@@ -21,7 +21,7 @@ def silent_engine(tmp_path: Path) -> Iterator[EngineProcess]:
     engine = EngineProcess(Workspace(tmp_path), warm=True)
     engine.receive(60)
     yield engine
-    engine.kill(None)
+    engine.kill()
     engine.wait(10)
 
 

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.contract.lock import WorkspaceLock
-from engine.contract.process_identity import this_process
+from engine.contract.process_identity import clock, start_of, this_process
 from engine.contract.scheduler import SchedulerJob
 from engine.contract.workspace import Workspace
 from medtui.machine import ghosts as room
@@ -177,7 +177,7 @@ def test_an_engine_that_has_the_lock_open_is_no_ghost_whatever_its_text_says(
 
 
 def test_a_headless_start_ends_ghosts_where_it_may(workspace: Workspace, ghost: psutil.Process) -> None:
-    while time.time() - ghost.create_time() <= YOUNG:
+    while clock() - start_of(ghost.pid) <= YOUNG:
         time.sleep(0.1)  # a young engine is left alone, and its age cannot be hurried
     cases = [
         ("false", {}, False),
@@ -206,5 +206,5 @@ def test_a_ghost_that_ignores_sigterm_is_killed(workspace: Workspace, monkeypatc
     program = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
     child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, start_new_session=True)
     assert child.stdout is not None and child.stdout.readline()
-    assert "ended" in end(Ghost(child.pid, psutil.Process(child.pid).create_time(), 0), workspace)
+    assert "ended" in end(Ghost(child.pid, start_of(child.pid), 0), workspace)
     assert child.wait(10) == -signal.SIGKILL
