@@ -42,7 +42,7 @@ def measure(effort: Effort) -> list[Row]:
 @contextmanager
 def training(workspace: Path, program: Sequence[str] = CONSOLE) -> Iterator[tuple[Terminal, Path]]:
     """A console whose own engine trains, with the live screen shown."""
-    recipe = tiny_recipe(dataset={"limit": None}, training={"epochs": 1000, "batch_size": 2, "patience": None})
+    recipe = tiny_recipe(dataset={"limit": None}, training={"epochs": 1000, "batch_size": 4, "patience": None})
     (workspace / "watched.yaml").write_text(json.dumps(recipe))
     with console(workspace, environment(), program=program) as terminal:
         terminal.wait_for("before you run", "steps")

@@ -40,6 +40,8 @@ class Action:
 _NAMES = {
     "question_mark": "?",
     "slash": "/",
+    "plus": "+",
+    "minus": "-",
     "full_stop": ".",
     "comma": ",",
     "left_square_bracket": "[",
@@ -160,6 +162,8 @@ ACTIONS: tuple[Action, ...] = (
     _a("form.down", "down,j", "down", "The next field.", "step(1)"),
     _a("form.up", "up,k", "up", "The field before.", "step(-1)"),
     _a("form.edit", "enter", "edit", "Edit the field; enter keeps, esc takes back.", "edit"),
+    _a("form.more", "plus", "more", "The next larger value of a number.", "nudge(1)", changes=True),
+    _a("form.less", "minus", "less", "The next smaller value of a number.", "nudge(-1)", changes=True),
     _a("form.left", "left,h", "list", "To the list.", "screen.focus_list"),
     _a("table.down", "j", "down", "The next row.", "cursor_down"),
     _a("table.up", "k", "up", "The row before.", "cursor_up"),
