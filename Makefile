@@ -2,12 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types imports tests bench pictures clean
+.PHONY: demo test lint types imports tests guards faults bench pictures clean
 
 demo: .venv
 	$(BIN)/medtui run quickstart
 
-test: lint types imports tests
+test: lint types imports tests guards
 
 lint: .venv
 	$(BIN)/ruff check .
@@ -22,7 +22,15 @@ imports: .venv
 tests: .venv
 	$(BIN)/pytest
 
-# Ratios measured in alternating pairs; wants a quiet machine. The guards: pytest -n0 benchmarks/test_speed.py
+# Speeds that must never be lost, with room for a noisy machine; alone, after everything else.
+guards: .venv
+	$(BIN)/pytest -n0 benchmarks/test_speed.py
+
+# Faults in full: every write, fsync and rename fails once, fifty kills at random moments; about an hour.
+faults: .venv
+	$(BIN)/pytest --faults --timeout=7200 tests/faults
+
+# Ratios measured in alternating pairs; wants a quiet machine.
 bench: .venv
 	$(BIN)/python -m benchmarks
 

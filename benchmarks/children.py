@@ -45,11 +45,17 @@ def environment() -> dict[str, str]:
     return {**ENVIRONMENT, **os.environ, "PYTHONPATH": str(ROOT)}
 
 
-def wall(arguments: list[str], environment: dict[str, str]) -> float:
-    """Seconds until the interpreter with these arguments has ended. Raises when it fails."""
+def wall(arguments: list[str], environment: dict[str, str], code: int = 0) -> float:
+    """Seconds until the interpreter with these arguments has ended. Raises when it ends with another exit code."""
     began = time.perf_counter()
-    subprocess.run(arguments, env=environment, stdout=subprocess.DEVNULL, check=True, timeout=PATIENCE)
-    return time.perf_counter() - began
+    errors = subprocess.DEVNULL if code else None  # what is expected need not be read
+    done = subprocess.run(
+        arguments, env=environment, stdout=subprocess.DEVNULL, stderr=errors, check=False, timeout=PATIENCE
+    )
+    taken = time.perf_counter() - began
+    if done.returncode != code:
+        raise RuntimeError(f"{arguments} ended with {done.returncode}, expected {code}")
+    return taken
 
 
 def ask(module: str, *arguments: str | Path, environment: dict[str, str]) -> dict[str, Any]:

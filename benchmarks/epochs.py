@@ -64,7 +64,7 @@ def alternatives(case: Case) -> Iterator[tuple[Callable[[], float], Callable[[],
     recipe = tiny_recipe(
         dataset={"limit": case.steps * case.batch},
         model={"name": case.model, "pretrained": False},
-        training={"batch_size": case.batch, "epochs": MANY_EPOCHS},
+        training={"batch_size": case.batch, "epochs": MANY_EPOCHS, "amp": False},  # the bare loop has full precision
     )
     with tempfile.TemporaryDirectory() as folder, job_for(recipe, Path(folder)) as job:
         prepared = prepare(job)

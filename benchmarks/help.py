@@ -1,19 +1,30 @@
-"""`medtui --help` against an interpreter that does nothing."""
+"""`medtui --help` and a refused recipe against an interpreter that does nothing."""
 
 from __future__ import annotations
 
 import sys
+import tempfile
+from pathlib import Path
 
 from benchmarks.children import MEDTUI, environment, wall
-from benchmarks.rows import Effort, Row, alternating, at_most_above
+from benchmarks.rows import Effort, Row, alternating, at_most, at_most_above
 
 GOAL = 0.5  # seconds above the bare interpreter
+REFUSED_GOAL = 1  # seconds
 BARE = [sys.executable, "-c", "pass"]
 
 
 def measure(effort: Effort) -> list[Row]:
     ours, bare = help_times(effort.pairs)
-    return [at_most_above(Row("help", "medtui --help", "s", ours, "bare interpreter", bare), GOAL)]
+    with tempfile.TemporaryDirectory() as folder:
+        recipe = Path(folder) / "mine.yaml"
+        recipe.write_text("training:\n  epoch: 3\n")
+        own = environment()
+        refused = [wall([*MEDTUI, "run", str(recipe), "--workspace", folder], own, code=2) for _ in range(effort.pairs)]
+    return [
+        at_most_above(Row("help", "medtui --help", "s", ours, "bare interpreter", bare), GOAL),
+        at_most(Row("help", "medtui run with a recipe that is refused", "s", refused), REFUSED_GOAL),
+    ]
 
 
 def help_times(pairs: int) -> tuple[list[float], list[float]]:

@@ -1,4 +1,4 @@
-"""What it costs that an engine's waiting threads sleep (OMP_WAIT_POLICY=PASSIVE), against OpenMP's default, to spin.
+"""What it costs that an engine's waiting threads soon sleep, against OpenMP's default, to spin for long.
 
 Not part of `make bench`: which wins depends on who else is on the cores. As a script
 (`python -m benchmarks.waiting MODEL`) it prints the seconds of an epoch.
@@ -12,9 +12,11 @@ import sys
 
 from benchmarks.children import ask, environment
 from benchmarks.rows import Effort, Row, alternating
+from medtui.client.engine_process import ENVIRONMENT
 
 MODELS = ("mini_cnn", "resnet18_adapted")
 EPOCHS = 3
+SETTINGS = {name: ENVIRONMENT[name] for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
 
 
 def measure(effort: Effort) -> list[Row]:
@@ -22,13 +24,13 @@ def measure(effort: Effort) -> list[Row]:
 
 
 def _row(model: str, pairs: int) -> Row:
-    asleep, spinning = alternating(pairs, lambda: _epoch(model, "PASSIVE"), lambda: _epoch(model, None))
-    return Row("waiting", f"epoch of {model}, waiting threads sleep", "s", asleep, "they spin", spinning)
+    asleep, spinning = alternating(pairs, lambda: _epoch(model, SETTINGS), lambda: _epoch(model, {}))
+    return Row("waiting", f"epoch of {model}, waiting threads sleep soon", "s", asleep, "they spin", spinning)
 
 
-def _epoch(model: str, policy: str | None) -> float:
-    own = {name: value for name, value in environment().items() if name != "OMP_WAIT_POLICY"}
-    taken: float = ask("waiting", model, environment=own | ({"OMP_WAIT_POLICY": policy} if policy else {}))["seconds"]
+def _epoch(model: str, settings: dict[str, str]) -> float:
+    own = {name: value for name, value in environment().items() if name not in SETTINGS}
+    taken: float = ask("waiting", model, environment=own | settings)["seconds"]
     return taken
 
 

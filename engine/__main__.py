@@ -19,6 +19,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m engine", description=__doc__)
     parser.add_argument("--workspace", type=Path, default=None, help="the folder that holds outputs/")
     parser.add_argument("--warm", action="store_true", help="import torch while waiting for a start command")
+    parser.add_argument("--console", metavar="PID:STARTED", help="who started it, for others to read in its arguments")
     arguments = parser.parse_args()
     if not sys.stderr.closed:
         faulthandler.enable()

@@ -13,9 +13,11 @@ import sys
 import threading
 import time
 from collections import deque
+from pathlib import Path
 from typing import Any, TypeVar
 
 from engine.contract.files import write_text
+from engine.contract.journal import cut_torn_line, read_journal
 from engine.contract.protocol import (
     Alarm,
     AnyEvent,
@@ -25,6 +27,7 @@ from engine.contract.protocol import (
     PhaseChanged,
     Progress,
     Resources,
+    parse_event,
 )
 from engine.contract.run_directory import RunDirectory
 from engine.contract.status import RunSummary, Status, fold_summary
@@ -146,11 +149,27 @@ class EventStream:
         _note(f"ALARM {kind}: {message} {hint}")
 
     def open_journal(self, run: RunDirectory) -> None:
-        """From here on events go to the run directory, those said so far first."""
+        """From here on events go to the run directory, those said so far first. Raises OSError.
+
+        Where an earlier attempt has a journal it goes on, `seq` with it: watchers see a gap and reread it.
+        """
         with self._lock:
             self._run = run
+            if run.journal.exists():
+                self._continue(run.journal)
             self._journal = os.open(run.journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
             self._write_journal()
+
+    def _continue(self, journal: Path) -> None:
+        """Number on from the last event of an earlier attempt, and know what it knew."""
+        cut_torn_line(journal)
+        summary, last = RunSummary(), 0
+        for event in read_journal(journal):
+            summary, last = fold_summary(summary, event), max(last, event.seq or 0)
+        self._summary = summary.model_copy(update={"outcome": None})
+        said = [parse_event(line) for line in self._unwritten]
+        self._unwritten = deque(e.model_copy(update={"seq": last + (e.seq or 0)}).line() for e in said if e)
+        self._seq += last
 
     def sync_journal(self) -> None:
         """Before a checkpoint is written, the journal must hold what led to it. Raises OSError when it cannot."""

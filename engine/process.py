@@ -14,12 +14,13 @@ from typing import Any
 
 @contextlib.contextmanager
 def signals_handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
-    """While a job runs, SIGTERM and SIGINT abort it and a hang-up is no reason to end."""
-    before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
+    """While a job runs, SIGTERM, SIGINT and SIGUSR1 abort it and a hang-up is no reason to end."""
+    before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
     before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         yield
     finally:
+        before[signal.SIGUSR1] = signal.SIG_IGN  # a late warning must not end what has its last word still to send
         for number, action in before.items():
             signal.signal(number, action)
 

@@ -7,7 +7,6 @@ heartbeat: status file, resources, `control.jsonl`.
 from __future__ import annotations
 
 import contextlib
-import errno
 import importlib.metadata
 import json
 import platform
@@ -24,7 +23,7 @@ from typing import Any
 import psutil
 
 from engine.commands import answer
-from engine.contract.errors import ABORTED, COMPLETED, MedtuiError, ProtocolError, RunFailed
+from engine.contract.errors import ABORTED, COMPLETED, MedtuiError, ProtocolError
 from engine.contract.lines import lines_of
 from engine.contract.lock import WorkspaceLock
 from engine.contract.process_identity import this_process
@@ -42,18 +41,19 @@ from engine.contract.protocol import (
     parse_command,
 )
 from engine.contract.run_directory import RunDirectory
+from engine.contract.scheduler import scheduler_job
 from engine.contract.workspace import Workspace
 from engine.control import Aborted, Control
 from engine.control_file import ControlFile
 from engine.diagnosis import facts
 from engine.events import EventStream, Pipe, now
+from engine.failure import as_failure
 from engine.process import become_log, let_sigterm_end_us, signals_handled
 from engine.run.job import Job, JobResult
 
 JOBS = {"train": ("engine.run.train_job", "train"), "score": ("engine.run.score_job", "score")}
 HEARTBEAT = 1.0  # seconds between status files
 POLL = 0.5  # seconds between looks at control.jsonl
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 class Session:
@@ -65,7 +65,14 @@ class Session:
         self.pipe = Pipe(protocol_out)
         self.stream = EventStream(
             self.pipe,
-            {"engine": self.engine, "host": me.host, "boot": me.boot, "pid": me.pid, "started": me.started},
+            {
+                "engine": self.engine,
+                "host": me.host,
+                "boot": me.boot,
+                "pid": me.pid,
+                "started": me.started,
+                "scheduler": scheduler_job(),
+            },
         )
         self.control = Control()
         self.job: Job | None = None
@@ -74,7 +81,8 @@ class Session:
         self._claimed = False  # a start was accepted
         self._answering = threading.Lock()
         self._control_file: ControlFile | None = None
-        self._signalled = False
+        self._signalled: int | None = None  # the first signal that asked for an end
+        self._signal_told = False
         self._over = threading.Event()
         self.stream.emit(
             Hello(
@@ -111,6 +119,7 @@ class Session:
         heartbeat = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         with signals_handled(self._on_signal):
             result = self._result(job, lock, heartbeat)
+            self._tell_signal()
             self._finish(job, result)
         self._over.set()
         if heartbeat.is_alive():
@@ -133,7 +142,7 @@ class Session:
         except Aborted:
             return JobResult("aborted", ABORTED, None)
         except Exception as error:
-            failure = _failure(error)
+            failure = as_failure(error)
             if job.run is not None:
                 self.stream.alarm(failure.kind, failure.message, failure.hint)
             return JobResult("failed", failure.exit_code, _info(failure))
@@ -242,27 +251,39 @@ class Session:
             self.stream.log("The console is gone; the run goes on.")
 
     def _on_signal(self, number: int, _frame: Any) -> None:
-        """The first SIGTERM aborts; the next has its default action. Sets flags only."""
-        self._signalled = True
+        """The first SIGTERM aborts; the next has its default action. Sets flags only.
+
+        SIGUSR1, a scheduler's warning before the time limit, aborts too, however often it comes.
+        """
+        self._signalled = self._signalled or number
         self.control.abort_from_signal()
-        signal.signal(number, signal.SIG_DFL)
+        if number != signal.SIGUSR1:
+            signal.signal(number, signal.SIG_DFL)
+
+    def _tell_signal(self) -> None:
+        """What a signal asked for, told once; its handler could not."""
+        with self._answering:
+            if self._signalled is None or self._signal_told:
+                return
+            self._signal_told = True
+            by, expected = signal.Signals(self._signalled).name, self.control.expected
+            self.stream.emit(
+                CommandAccepted(time=now(), id="", command="abort", expected=expected, by=by, via="signal")
+            )
 
     # ---- the heartbeat -------------------------------------------------------------------------------------------
 
     def _beat(self) -> None:
         process = psutil.Process()
         process.cpu_percent()
-        last, told = 0.0, False
+        last = 0.0
         while not self._over.wait(POLL):
             if self._control_file is not None:
                 for command in self._control_file.poll():
                     self.obey(command, "control")
-            if self._signalled and not told:
-                told = True
-                expected = self.control.expected
-                self.stream.emit(
-                    CommandAccepted(time=now(), id="", command="abort", expected=expected, by="SIGTERM", via="signal")
-                )
+                for words in self._control_file.remarks():
+                    self.stream.log(words, "warning")
+            self._tell_signal()
             if time.monotonic() - last >= HEARTBEAT:
                 last = time.monotonic()
                 memory = process.memory_info().rss
@@ -272,25 +293,6 @@ class Session:
 
 
 # ---- helpers ---------------------------------------------------------------------------------------------------------
-
-
-def _failure(error: Exception) -> MedtuiError:
-    """Any exception as one with a sentence and an exit code."""
-    if isinstance(error, MedtuiError):
-        return error
-    with contextlib.suppress(OSError):  # run.log may lie on the disk that is full
-        traceback.print_exc(file=sys.stderr)
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        failure = RunFailed(
-            "The machine ran out of memory.", "Lower training.batch_size, or set dataset.cache: mapped."
-        )
-        failure.kind = "out_of_memory"  # type: ignore[misc]
-        return failure
-    if isinstance(error, OSError) and error.errno in _DISK_FULL:
-        return RunFailed(f"The disk is full: {error}.", "Free some space and resume.")
-    if isinstance(error, OSError):
-        return RunFailed(f"A file could not be read or written: {error}.", "Mend it and resume.")
-    return MedtuiError(f"Internal error: {type(error).__name__}: {str(error)[:500]}.", "run.log has the traceback.")
 
 
 def _info(error: MedtuiError) -> ErrorInfo:

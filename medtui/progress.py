@@ -123,11 +123,14 @@ def _introduction(event: RunStarted) -> list[str]:
     synthetic = " (synthetic data)" if event.synthetic else ""
     images = " / ".join(f"{event.images.get(split, 0):,}" for split in ("train", "val", "test"))
     decisions = ", ".join(f"{name} {clean(value, 90)}" for name, value in event.decisions.items())
+    where = event.resumed_from
+    resumed = f", attempt {event.attempt}, from epoch {where.epoch + 1}, step {where.step}" if where else ""
     return [
-        f"Run {event.run}",
+        f"Run {event.run}{resumed}",
         f"{event.dataset} {event.size} px{synthetic}, {images} images; {event.model}, {event.parameters:,} parameters; "
         f"{event.epochs} epochs of {event.steps_per_epoch} steps",
         f"Decided: {decisions}",
+        *(f"Drift between attempts: {clean(change, 200)}" for change in event.drift),
     ]
 
 
@@ -178,6 +181,8 @@ def print_results(console: Console, finished: RunFinished, state: RunState) -> N
         console.print(metrics_table(validation, test, f"{summary.dataset}{synthetic}"))
     if test is not None:
         console.print(per_class_table(summary.per_class, "test, worst first"))
+    for change in summary.drift:
+        console.print(f"drift between attempts: {clean(change, 200)}", style="yellow", markup=False)
     if finished.run_dir is not None:
         _print_paths(console, Path(finished.run_dir), summary.artifacts)
     console.print(f"{finished.outcome} (exit code {finished.exit_code})", markup=False)

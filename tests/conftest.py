@@ -39,8 +39,15 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return cache
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests marked `gpu` skip with the reason where there is none."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--faults", action="store_true", help="only the tests marked exhaustive: make faults")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests marked `gpu` skip with the reason where there is none; `exhaustive` ones are for `make faults`."""
+    wanted = config.getoption("--faults")
+    config.hook.pytest_deselected(items=[i for i in items if bool(i.get_closest_marker("exhaustive")) != wanted])
+    items[:] = [item for item in items if bool(item.get_closest_marker("exhaustive")) == wanted]
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if not marked:
         return

@@ -71,6 +71,13 @@ class WorkspaceLocked(MedtuiError):
     exit_code = 3
 
 
+class DriftError(MedtuiError):
+    """A run cannot go on as it began: recipe, data, threads or versions are not what they were."""
+
+    kind = "drift"
+    exit_code = 2
+
+
 class DataError(MedtuiError):
     """A data set is missing, damaged or not what it claims to be."""
 
@@ -90,6 +97,24 @@ class RunFailed(MedtuiError):
 
     kind = "failed"
     exit_code = 5
+
+
+class DiskFull(RunFailed):
+    """There is no room left, or no quota."""
+
+    kind = "disk_full"
+
+
+class FileFailed(RunFailed):
+    """A file could not be read or written."""
+
+    kind = "file"
+
+
+class OutOfMemory(RunFailed):
+    """Neither the machine's memory nor the device's is enough."""
+
+    kind = "out_of_memory"
 
 
 class CheckpointError(RunFailed):

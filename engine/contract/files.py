@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,21 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
     """Write a text file whole."""
     with written_whole(path, durable=durable) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def sweep(folder: Path) -> list[str]:
+    """Remove what killed writers of `written_whole`, and of safetensors, left in a folder; the names. Raises OSError.
+
+    Only for who alone writes there: a temporary file of a living writer looks the same.
+    """
+    left = [entry for entry in folder.iterdir() if _TEMPORARY.fullmatch(entry.name) and not entry.is_dir()]
+    for entry in left:
+        entry.unlink(missing_ok=True)
+    return [entry.name for entry in left]
+
+
+# `.last.k3j_x9ab.safetensors` is ours, `.tmpA1b2C3` is what safetensors writes to first
+_TEMPORARY = re.compile(r"\..{1,60}\.[a-z0-9_]{8}(\.[a-z]+)?|\.tmp[A-Za-z0-9]{6}")
 
 
 def _flush(path: Path, flags: int) -> None:

@@ -24,7 +24,7 @@ class ProcessIdentity:
 
     @property
     def is_here(self) -> bool:
-        """Could this process be seen from here: same host, same boot?"""
+        """Could this process be seen from here: same host, same boot, same pid namespace?"""
         return self.host == socket.gethostname() and self.boot == boot_id()
 
     def is_alive(self) -> bool | None:
@@ -50,8 +50,12 @@ def same_process(pid: int, started: float) -> psutil.Process | None:
 
 @cache
 def boot_id() -> str:
-    """Changes with every boot (and so does the meaning of a pid)."""
+    """Within which a pid means the same: it changes with every boot, and from one pid namespace to another."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return f"{psutil.boot_time():.0f}"
+    try:
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"  # noqa: PTH115 - a link to nowhere
+    except OSError:
+        return boot

@@ -14,6 +14,7 @@ from engine.contract.errors import ProtocolError
 
 VERSION = 1
 LINE_LIMIT = 1024 * 1024  # bytes
+CONTROL_LIMIT = 4096  # bytes of a line in control.jsonl: one append of this size is atomic under the writer's flock
 
 Phase = Literal["idle", "preparing", "training", "paused", "evaluating", "reporting", "finished"]
 Outcome = Literal["completed", "stopped", "aborted", "failed", "crashed"]
@@ -111,6 +112,7 @@ class RunStarted(Event):
     patience: int | None
     device: str
     decisions: dict[str, str]  # what `auto` became, in words: amp, weights, cache, hflip
+    drift: list[str] = []  # what changed between attempts and was allowed to; results are then not bit for bit
 
 
 class Progress(Event):
@@ -262,7 +264,7 @@ class Command(Message):
 
 
 class Start(Command):
-    """Start a job. `train` takes `recipe`; `score` takes `file`."""
+    """Start a job. `train` takes `recipe`, or `resume`, or both; `score` takes `file`."""
 
     command: Literal["start"] = "start"
     job: Literal["train", "score"] = "train"
@@ -271,6 +273,8 @@ class Start(Command):
     file: str | None = None
     on_disconnect: Literal["continue", "stop"] = "continue"
     command_line: list[str] = []  # for the manifest
+    resume: str | None = None  # the directory of a run to go on with; without `recipe`, with its own
+    allow_drift: bool = False  # go on although recipe, data, threads or versions are not what they were
 
 
 class Pause(Command):

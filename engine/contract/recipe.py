@@ -261,6 +261,13 @@ class RuntimeSection(Section):
         unit="minutes",
         identity=False,
     )
+    checkpoint_minutes: Annotated[float, Field(gt=0.0)] | None = setting(
+        10.0,
+        title="Checkpoint every",
+        help="Save a checkpoint within long epochs too, this long after the newest one; null saves at epoch ends only.",
+        unit="minutes",
+        identity=False,
+    )
     on_disconnect: Literal["auto", "continue", "stop"] = setting(
         "auto",
         title="On disconnect",

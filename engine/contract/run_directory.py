@@ -60,6 +60,11 @@ class RunDirectory:
         return self.root / "checkpoints" / "best.safetensors"
 
     @property
+    def previous_best(self) -> Path:
+        """The best before `best`: `previous` may be of a time when it was the best."""
+        return self.root / "checkpoints" / "previous_best.safetensors"
+
+    @property
     def metrics(self) -> Path:
         return self.root / "metrics"
 
@@ -88,10 +93,16 @@ def make_run_directory(outputs: Path, name: str) -> RunDirectory:
             number += 1
         except OSError as error:
             raise OutputError(f"Cannot make the run directory {root}: {error.strerror}.", "Free or mend it.") from None
+    run = RunDirectory(root)
+    make_parts(run)
+    return run
+
+
+def make_parts(run: RunDirectory) -> None:
+    """The folders of a run and its control file, where they are missing. Raises OSError."""
     for folder in FOLDERS:
-        (root / folder).mkdir()
-    os.close(os.open(root / "control.jsonl", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-    return RunDirectory(root)
+        (run.root / folder).mkdir(exist_ok=True)
+    os.close(os.open(run.control, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
 
 
 def read_object(path: Path, limit: int = 16 * 1024 * 1024) -> dict[str, Any] | None:

@@ -23,6 +23,7 @@ from engine.contract.protocol import (
     RunStarted,
 )
 from engine.contract.run_directory import RunDirectory
+from engine.contract.scheduler import SchedulerJob
 
 
 class BestEpoch(Message):
@@ -50,6 +51,7 @@ class RunSummary(Message):
     test: Metrics | None = None
     per_class: list[ClassMetrics] = []  # of the test split, of the best epoch's validation before that
     artifacts: dict[str, str] = {}
+    drift: list[str] = []  # what changed between attempts
     bests: Annotated[list[BestEpoch], Field(exclude=True)] = []  # one after the other; for the fold, not written
 
 
@@ -79,6 +81,7 @@ def _started(summary: RunSummary, event: RunStarted) -> RunSummary:
         "synthetic": event.synthetic,
         "model": event.model,
         "epochs_planned": event.epochs,
+        "drift": event.drift,
     }
     if event.resumed_from is None:
         return RunSummary.model_validate(facts)
@@ -115,6 +118,7 @@ class Status(RunSummary):
     boot: str
     pid: int
     started: float  # Unix seconds, start of the engine's process
+    scheduler: SchedulerJob | None = None  # the cluster job that the engine belongs to
     updated: float  # Unix seconds, the heartbeat
     phase: Phase
     seq: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,11 +37,13 @@ class Workspace:
                 f"Cannot make the folder for runs at {self.outputs}: {error.strerror}.",
                 "Make it writable, or give --workspace.",
             ) from None
-        if not os.access(self.outputs, os.W_OK | os.X_OK):
+        try:
+            tempfile.TemporaryFile(dir=self.outputs).close()
+        except OSError as error:
             raise OutputError(
-                f"Cannot write in the folder for runs, {self.outputs}: permission denied.",
+                f"Cannot write in the folder for runs, {self.outputs}: {error.strerror}.",
                 "Make it writable, or give --workspace.",
-            )
+            ) from None
         return self.outputs
 
 

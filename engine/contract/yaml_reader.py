@@ -20,6 +20,7 @@ from engine.contract.errors import RecipeError
 
 SIZE_LIMIT = 256 * 1024  # bytes
 DEPTH_LIMIT = 8
+FLAT = "A recipe has sections and fields only."
 
 KeyPath = tuple[str, ...]  # () the recipe, (section,), (section, field)
 
@@ -117,6 +118,8 @@ class _Reader:
             mark = getattr(error, "problem_mark", None)
             where = f"line {mark.line + 1}: " if mark else ""
             problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+            if "nesting depth" in problem:  # the parser has a limit of its own and may reach it before we do
+                raise refused(self.source, f"{where}nested deeper than {DEPTH_LIMIT}", FLAT) from None
             raise refused(self.source, f"{where}not YAML: {shortened(problem)}", "Mend the line.") from None
 
     def value(self, event: Any, path: KeyPath) -> Any:
@@ -127,7 +130,7 @@ class _Reader:
         if isinstance(event, yaml.ScalarEvent):
             return scalar(event.value) if event.implicit[0] else event.value
         if len(path) >= DEPTH_LIMIT:
-            raise self._refused(event, f"nested deeper than {DEPTH_LIMIT}", "A recipe has sections and fields only.")
+            raise self._refused(event, f"nested deeper than {DEPTH_LIMIT}", FLAT)
         if isinstance(event, yaml.SequenceStartEvent):
             return list(self.items(path))
         return self.mapping(path)

@@ -7,6 +7,7 @@ torchvision transforms are more than an order slower, and its batched ones draw 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -63,13 +64,15 @@ def draw(augmentation: Augmentation, batch: int, generator: np.random.Generator)
 
 def augment(images: torch.Tensor, augmentation: Augmentation, draws: Draws) -> torch.Tensor:
     """Images float [B, C, H, W] in 0 … 1, changed by `draws`; the same shape, type and range."""
+    given = images
     if augmentation.resamples:
         grid = _grid(torch.from_numpy(draws.affine).to(images.device), images.shape[-2], images.shape[-1])
         images = F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
     else:
         images = _flip(images, draws.flips)
     if augmentation.brightness or augmentation.contrast or augmentation.saturation:
-        images = _colour(images, augmentation, torch.from_numpy(draws.colour).to(images.device))
+        own = images if images is not given else images.clone()
+        images = _colour(own, augmentation, torch.from_numpy(draws.colour).to(images.device))
     return images
 
 
@@ -93,24 +96,33 @@ def _flip(images: torch.Tensor, flips: np.ndarray) -> torch.Tensor:
 
 
 def _colour(images: torch.Tensor, augmentation: Augmentation, factors: torch.Tensor) -> torch.Tensor:
-    """Brightness, contrast around the image's mean grey, saturation around each pixel's grey; clipped to 0 … 1."""
+    """Brightness, contrast around the image's mean grey, saturation around each pixel's grey; clipped to 0 … 1.
+
+    In place: a fresh tensor for every step would cost as much again as its arithmetic.
+    """
     brightness, contrast, saturation = factors[:, :, None, None, None].unbind(1)
     if augmentation.brightness:
-        images = (images * brightness).clamp_(0, 1)
+        images.mul_(brightness).clamp_(0, 1)
     if augmentation.contrast:
         mean = _grey(images.mean(dim=(2, 3), keepdim=True))  # the mean of the greys is the grey of the means
-        images = (images * contrast).add_(mean * (1 - contrast)).clamp_(0, 1)
+        images.mul_(contrast).add_(mean * (1 - contrast)).clamp_(0, 1)
     if augmentation.saturation and images.shape[1] == 3:
-        images = torch.lerp(_grey(images), images, saturation).clamp_(0, 1)
+        grey = _grey(images).mul_(1 - saturation)
+        images.mul_(saturation).add_(grey).clamp_(0, 1)
     return images
 
 
 def _grey(images: torch.Tensor) -> torch.Tensor:
-    """[B, 1, H, W]"""
+    """The luma, [B, 1, H, W]: memory of its own."""
     if images.shape[1] == 1:
-        return images
-    red, green, blue = images.split(1, dim=1)
-    return (red * GREY_WEIGHTS[0]).add_(green, alpha=GREY_WEIGHTS[1]).add_(blue, alpha=GREY_WEIGHTS[2])
+        return images.clone()
+    return torch.matmul(_grey_weights(images.device), images.flatten(2)).view(-1, 1, *images.shape[2:])
+
+
+@cache
+def _grey_weights(device: torch.device) -> torch.Tensor:
+    """Copied to a device once, not at every batch."""
+    return torch.tensor(GREY_WEIGHTS, device=device)
 
 
 @dataclass(frozen=True)

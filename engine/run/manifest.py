@@ -20,11 +20,14 @@ from engine.contract.files import write_text
 from engine.contract.protocol import Start
 from engine.contract.recipe import Recipe
 from engine.contract.recipe_file import recipe_yaml
+from engine.contract.resumable import attempts_of, texts_of
 from engine.contract.run_directory import RunDirectory
 from engine.contract.run_identity import recipe_hash
+from engine.contract.scheduler import scheduler_job
 from engine.contract.workspace import Workspace
 from engine.run.job import Job
 from engine.run.prepare import Prepared
+from engine.train.state import TrainingState
 
 PACKAGES = ("medtui", "torch", "torchvision", "numpy", "scikit-learn", "safetensors", "pydantic")
 
@@ -48,10 +51,12 @@ def _anchored(path: str, workspace: Workspace, start: Start) -> str:
 
 
 def write_manifest(run: RunDirectory, prepared: Prepared, job: Job) -> dict[str, Any]:
+    """What was found out at the start of a new run. Raises OSError."""
     mean, std = prepared.statistics
+    scheduled = scheduler_job()
     manifest = {
         "run": run.name,
-        "started": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "started": _utc(),
         "recipe_hash": recipe_hash(prepared.recipe),
         "command_line": job.start.command_line,
         "by": _user(),
@@ -68,6 +73,7 @@ def write_manifest(run: RunDirectory, prepared: Prepared, job: Job) -> dict[str,
             "std": std,
         },
         "host": socket.gethostname(),
+        "scheduler": scheduled.model_dump() if scheduled else None,
         "hardware": hardware(prepared.device),
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -80,15 +86,67 @@ def write_manifest(run: RunDirectory, prepared: Prepared, job: Job) -> dict[str,
             in (
                 "OMP_NUM_THREADS",
                 "OMP_WAIT_POLICY",
+                "GOMP_SPINCOUNT",
                 "CUBLAS_WORKSPACE_CONFIG",
                 "PYTHONHASHSEED",
                 "CUDA_VISIBLE_DEVICES",
                 "IN_DOCKER",
             )
         },
+        "drift": [],
+        "attempts": [_attempt(1, prepared, job, None, [])],
     }
+    return _written(run, manifest)
+
+
+def add_attempt(
+    run: RunDirectory, manifest: dict[str, Any], prepared: Prepared, job: Job, state: TrainingState, drift: list[str]
+) -> dict[str, Any]:
+    """The manifest of a run that goes on from where the state stands. Raises OSError."""
+    attempts = attempts_of(manifest)
+    position = {"epoch": state.epoch, "step": state.step}
+    attempts.append(_attempt(len(attempts) + 1, prepared, job, position, drift))
+    known = texts_of(manifest.get("drift"))
+    drift = known + [change for change in drift if change not in known]
+    return _written(run, {**manifest, "drift": drift, "attempts": attempts})
+
+
+def must_match(prepared: Prepared) -> dict[str, str]:
+    """What must be equal in every attempt for a run to end bit for bit as if it had never been interrupted."""
+    return {
+        "recipe": recipe_hash(prepared.recipe),
+        "data": prepared.data.md5 or prepared.data.source,
+        "threads": str(prepared.threads),
+        **{name: prepared.decisions[name] for name in ("device", "amp", "weights")},
+        "python": platform.python_version(),
+        **versions(),
+    }
+
+
+def _attempt(
+    number: int, prepared: Prepared, job: Job, resumed_from: dict[str, int] | None, drift: list[str]
+) -> dict[str, Any]:
+    return {
+        "attempt": number,
+        "started": _utc(),
+        "resumed_from": resumed_from,
+        "drift": drift,
+        "command_line": job.start.command_line,
+        "by": _user(),
+        "data_folders": job.start.data,
+        "host": socket.gethostname(),
+        "hardware": hardware(prepared.device),
+        "must_match": must_match(prepared),
+    }
+
+
+def _written(run: RunDirectory, manifest: dict[str, Any]) -> dict[str, Any]:
     write_text(run.manifest, json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     return manifest
+
+
+def _utc() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def versions(names: tuple[str, ...] = PACKAGES) -> dict[str, str]:

@@ -30,6 +30,7 @@ from engine.device import (
 )
 from engine.model.build import build_model, load_matching
 from engine.randomness import generator, seed_everything
+from engine.run.earlier import Earlier
 from engine.run.job import Job
 from engine.train.checkpoint import load_weights
 from engine.train.loss import balanced_class_weights
@@ -62,11 +63,14 @@ class Prepared:
         return self.recipe.dataset.limit is not None
 
 
-def check_disk(job: Job, recipe: Recipe, model: nn.Module) -> None:
-    """Is there room for what the run will write: three checkpoints and one being written. Raises OutputError."""
+def check_disk(job: Job, recipe: Recipe, model: nn.Module, earlier: Earlier | None) -> None:
+    """Is there room for what the run will write: two whole checkpoints and one being written, two of weights.
+
+    What an earlier attempt has written is there already. Raises OutputError.
+    """
     weights = sum(tensor.nbytes for tensor in model.state_dict().values())
     copies = 2 + (recipe.training.optimizer == "adamw") + (recipe.training.ema_decay is not None)
-    need = 3 * copies * weights + weights + REPORT_BYTES
+    need = 3 * copies * weights + 2 * weights + REPORT_BYTES - (earlier.checkpoint_bytes if earlier else 0)
     outputs = job.workspace.make_outputs()
     free = shutil.disk_usage(outputs).free
     if need > free:
@@ -76,9 +80,12 @@ def check_disk(job: Job, recipe: Recipe, model: nn.Module) -> None:
         )
 
 
-def prepare(job: Job) -> Prepared:
-    """Raises RecipeError, DeviceError, DataError or WeightsError; leaves nothing on disk but the cache."""
-    recipe = build_recipe(job.start.recipe)
+def prepare(job: Job, earlier: Earlier | None = None) -> Prepared:
+    """Raises RecipeError, DeviceError, DataError or WeightsError; leaves nothing on disk but the cache.
+
+    A run that goes on has its own recipe, unless the command brings one, and the weights of its checkpoint.
+    """
+    recipe = earlier.recipe() if earlier and not job.start.recipe else build_recipe(job.start.recipe)
     facts = datasets()[recipe.dataset.name]
     set_determinism(recipe.runtime.reproducible)
     threads = set_threads(recipe.runtime.threads)
@@ -97,8 +104,8 @@ def prepare(job: Job) -> Prepared:
         weights = torch.from_numpy(balanced_class_weights(labels["train"], facts.classes)).to(device)
     job.control.raise_if_aborted()
 
-    model, start = _model(recipe, facts, job)
-    check_disk(job, recipe, model)
+    model, start = _model(recipe, facts, job, earlier)
+    check_disk(job, recipe, model, earlier)
     augmentation = augmentation_of(recipe, facts)
     return Prepared(
         recipe=recipe,
@@ -174,8 +181,12 @@ def limited_rows(images: int, limit: int | None) -> np.ndarray | None:
     return rows
 
 
-def _model(recipe: Recipe, facts: DatasetFacts, job: Job) -> tuple[nn.Module, str]:
+def _model(recipe: Recipe, facts: DatasetFacts, job: Job, earlier: Earlier | None) -> tuple[nn.Module, str]:
+    """The model with its starting weights, and in words what they are."""
     seed_everything(recipe.training.seed)
+    if earlier and earlier.has_checkpoint:  # its weights come from there
+        built = build_model(recipe.model.name, facts.classes, recipe.model.dropout, pretrained=False)
+        return built.model, earlier.starting_weights
     word = recipe.training.init_from
     pretrained = recipe.model.pretrained if word is None else False
     built = build_model(recipe.model.name, facts.classes, recipe.model.dropout, pretrained)
@@ -184,12 +195,12 @@ def _model(recipe: Recipe, facts: DatasetFacts, job: Job) -> tuple[nn.Module, st
             job.stream.log(f"Training starts {built.start}.", "warning")
         return built.model, built.start
     try:
-        earlier = find_run(job.workspace.outputs, word)
+        source = find_run(job.workspace.outputs, word)
     except MedtuiError as error:
         raise WeightsError(f"training.init_from: {error.message}", error.hint) from None
     try:
-        weights = load_weights(earlier.best)
+        weights = load_weights(source.best)
     except CheckpointError as error:
         raise WeightsError(f"training.init_from: {error.message}", error.hint) from None
-    left = load_matching(built.model, weights, str(earlier.best))
-    return built.model, f"weights of {earlier.name}" + (f", but for {', '.join(left)}" if left else "")
+    left = load_matching(built.model, weights, str(source.best))
+    return built.model, f"weights of {source.name}" + (f", but for {', '.join(left)}" if left else "")

@@ -48,6 +48,7 @@ def write_artifacts(job: Job, run: RunDirectory, report: RunReport, score_file: 
         job.stream.snapshot(Progress(time=now(), phase="reporting", activity=activity, done=number, total=len(files)))
         write(path, report)
         announce(job, run, name, path)
+    remove_other_scores(score_file)
     if run.best.exists():
         announce(job, run, "best", run.best)
 
@@ -60,6 +61,13 @@ def score_file_path(run: RunDirectory, prepared: Prepared, test: Metrics) -> Pat
     """An official name, unless the test split was limited: then no evaluator could take it for the whole."""
     name = ScoreFileName(prepared.facts.name, prepared.recipe.dataset.size, "test").write(test.auc, test.acc, run.name)
     return run.metrics / (f"limited_{name}" if prepared.limited else name)
+
+
+def remove_other_scores(score_file: Path) -> None:
+    """The score files of an earlier attempt: their names hold its results. The other artifacts were replaced."""
+    for path in score_file.parent.glob("*_test_*.csv"):
+        if path.name != score_file.name:
+            path.unlink()
 
 
 def report_of(
@@ -121,6 +129,8 @@ def _summary(prepared: Prepared, state: TrainingState, manifest: dict[str, Any])
         ("Data licence", prepared.facts.licence),
         ("Recipe hash", manifest["recipe_hash"]),
         ("Started (UTC)", manifest["started"]),
+        ("Attempts", len(manifest["attempts"])),
+        *(("Drift between attempts", change) for change in manifest["drift"]),
     ]
 
 
@@ -139,6 +149,8 @@ def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, object]]:
     """Nested values as dotted rows."""
     rows: list[tuple[str, object]] = []
     for name, value in values.items():
+        if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+            value = {str(number): item for number, item in enumerate(value, start=1)}
         if isinstance(value, dict):
             rows += _flat(value, f"{prefix}{name}.")
         else:

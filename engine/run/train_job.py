@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,10 +22,12 @@ from engine.evaluate.predict import IDENTITY, View, predict_scores, views_for
 from engine.events import now
 from engine.model.build import count_parameters
 from engine.randomness import epoch_order, generator
+from engine.run.earlier import earlier_run
 from engine.run.job import Job, JobResult
 from engine.run.manifest import write_manifest, write_recipe
 from engine.run.prepare import Prepared, prepare
 from engine.run.reporting import report_of, score_file_path, write_artifacts
+from engine.run.resume import recover_best, reopen_run
 from engine.run.watcher import TrainingWatcher
 from engine.train.checkpoint import load_weights
 from engine.train.ema import MovingAverage
@@ -38,11 +41,11 @@ from engine.train.step import TrainingStep
 
 
 def train(job: Job) -> JobResult:
-    prepared = prepare(job)
-    run = open_run(job, prepared)
-    manifest = write_manifest(run, prepared, job)
+    earlier = earlier_run(job)
+    prepared = prepare(job, earlier)
     state = new_state(prepared)
-    announce_run(job, run, prepared)
+    run, manifest = reopen_run(job, prepared, earlier, state) if earlier else open_run(job, prepared)
+    announce_run(job, run, prepared, manifest)
     finished = fit(job, run, prepared, state)
     job.enter("evaluating")
     validation = best_weights(job, run, prepared, state)
@@ -54,8 +57,8 @@ def train(job: Job) -> JobResult:
     return JobResult(outcome="completed" if finished else "stopped", exit_code=exit_code, metrics=metrics)
 
 
-def open_run(job: Job, prepared: Prepared) -> RunDirectory:
-    """Nothing refuses any more: the run directory is made and the journal opened."""
+def open_run(job: Job, prepared: Prepared) -> tuple[RunDirectory, dict[str, Any]]:
+    """Nothing refuses any more: the run directory is made and the journal opened. With it, the manifest."""
     job.control.raise_if_aborted()
     run = make_run_directory(job.workspace.make_outputs(), run_name(prepared.recipe, datetime.now().date()))
     job.run = run
@@ -63,16 +66,17 @@ def open_run(job: Job, prepared: Prepared) -> RunDirectory:
     job.on_run_directory(run)
     if job.lock:
         job.lock.describe(run.name)
-    return run
+    return run, write_manifest(run, prepared, job)
 
 
-def announce_run(job: Job, run: RunDirectory, prepared: Prepared) -> None:
+def announce_run(job: Job, run: RunDirectory, prepared: Prepared, manifest: dict[str, Any]) -> None:
     recipe, training = prepared.recipe, prepared.recipe.training
+    attempt = manifest["attempts"][-1]
     job.stream.emit(
         RunStarted(
             time=now(),
-            attempt=1,
-            resumed_from=None,
+            attempt=attempt["attempt"],
+            resumed_from=attempt["resumed_from"],
             run=run.name,
             run_dir=str(run.root),
             recipe_hash=recipe_hash(recipe),
@@ -90,6 +94,7 @@ def announce_run(job: Job, run: RunDirectory, prepared: Prepared) -> None:
             patience=training.patience,
             device=prepared.decisions["device"],
             decisions=prepared.decisions,
+            drift=manifest["drift"],
         )
     )
 
@@ -112,8 +117,11 @@ def new_state(prepared: Prepared) -> TrainingState:
 def fit(job: Job, run: RunDirectory, prepared: Prepared, state: TrainingState) -> bool:
     """Train to the end, or to a command; False when it ended early by one."""
     training = prepared.recipe.training
-    budget = prepared.recipe.runtime.max_minutes
-    watcher = TrainingWatcher(job, run, training.epochs, budget * 60 if budget else None)
+    runtime = prepared.recipe.runtime
+    budget, every = (minutes and minutes * 60 for minutes in (runtime.max_minutes, runtime.checkpoint_minutes))
+    saved_at = (state.epoch, state.step) if state.global_step else None
+    watcher = TrainingWatcher(job, run, training.epochs, budget, every, saved_at)
+    recover_best(run, state, watcher.save_best)
     plan = loop_plan(prepared, len(state.losses))
     forward = torch.compile(state.model) if training.compile else state.model
     step = TrainingStep(
@@ -131,8 +139,10 @@ def fit(job: Job, run: RunDirectory, prepared: Prepared, state: TrainingState) -
         result = evaluate(prepared.labels["val"], scores, prepared.facts.task, prepared.facts.class_names)
         return Validation(result.metrics, result.per_class)
 
-    job.enter("training")
-    return Loop(plan, state, step, training_batches(prepared), validate, watcher).run()
+    loop = Loop(plan, state, step, training_batches(prepared), validate, watcher)
+    if not loop.over:  # a run that was interrupted later goes on later
+        job.enter("training")
+    return loop.run()
 
 
 def loop_plan(prepared: Prepared, steps: int) -> LoopPlan:
@@ -177,7 +187,8 @@ def best_weights(job: Job, run: RunDirectory, prepared: Prepared, state: Trainin
     """
     if state.best_epoch is not None:
         state.evaluated.load_state_dict(load_weights(run.best))
-        return job.stream.summary.validation
+        if job.stream.summary.best_epoch == state.best_epoch:  # else the journal was damaged
+            return job.stream.summary.validation
     result, _ = split_results(job, prepared, state.evaluated, "val", [IDENTITY])
     return result.metrics
 

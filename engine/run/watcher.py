@@ -20,12 +20,23 @@ CURVE_EVERY = 1.0  # seconds; the status file is not written more often
 
 
 class TrainingWatcher:
-    def __init__(self, job: Job, run: RunDirectory, epochs: int, budget: float | None) -> None:
-        """`budget`: seconds after which training ends as by `stop`."""
+    def __init__(
+        self,
+        job: Job,
+        run: RunDirectory,
+        epochs: int,
+        budget: float | None,
+        save_every: float | None,
+        saved_at: tuple[int, int] | None,
+    ) -> None:
+        """`budget`: seconds after which training ends as by `stop`; `save_every`: seconds between checkpoints;
+        `saved_at`: epoch and step of the one that a resumed run came from."""
         self.job, self.run, self.epochs = job, run, epochs
         self.deadline = time.monotonic() + budget if budget else math.inf
+        self.save_every = save_every or math.inf
         self.stopped = False
-        self._saved_at: tuple[int, int] | None = None  # position of the newest checkpoint
+        self._saved_at = saved_at  # position of the newest checkpoint
+        self._saved_when = time.monotonic()
         self._saving = 0.0  # seconds, the last checkpoint
         self._batch = 0.0  # seconds
         self._boundary_at = time.monotonic()
@@ -66,7 +77,7 @@ class TrainingWatcher:
         if control.wants_abort:
             self.save(state)
             raise Aborted
-        if control.take_checkpoint_wish():
+        if control.take_checkpoint_wish() or time.monotonic() - self._saved_when >= self.save_every:
             self.save(state)
 
     def _measure_batch(self) -> None:
@@ -132,13 +143,17 @@ class TrainingWatcher:
         )
         self.save(state)
         if record.best:
-            self._save("best", state, lambda: save_best(self.run.best, state))
+            self.save_best(state)
         self._curve = []
 
+    def save_best(self, state: TrainingState) -> None:
+        self._save("best", state, lambda: save_best(self.run.best, self.run.previous_best, state))
+
     def save(self, state: TrainingState) -> None:
-        """`last`, unless it holds this very position already."""
+        """`last`, unless it holds this very position already, or the loop is about to find a non-finite loss."""
+        self._saved_when = time.monotonic()
         position = (state.epoch, state.step)
-        if self._saved_at == position:
+        if self._saved_at == position or not state.is_finite:
             return
         self.job.stream.sync_journal()
         self._save("last", state, lambda: save_last(self.run.last, self.run.previous, state))

@@ -2,26 +2,27 @@
 
 `last` holds the whole TrainingState and is written first; then, when this epoch is the best so far, `best`. A kill
 between the two is harmless: `last` says which epoch is best, and when it is its own newest one, it holds the weights.
+Of each the generation before stays: a `last` that is damaged gives way to `previous`, for which the best may be the
+one before `best`. `engine/train/restore.py` reads them.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
+from pydantic import NonNegativeInt, PositiveInt
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from engine.contract.checkpoint_file import DIGEST, ContentDigest, verified_digest
 from engine.contract.files import written_whole
-from engine.train.state import TrainingState
+from engine.contract.protocol import Message
+from engine.train.schedule import Plateau
+from engine.train.state import EpochRecord, TrainingState
 
 FORMAT = "medtui-checkpoint-1"
 _DTYPES = {
@@ -40,18 +41,19 @@ Tensors = dict[str, torch.Tensor]
 def save_last(path: Path, previous: Path, state: TrainingState) -> str:
     """Write the whole state; what stood there becomes `previous`. Returns the digest."""
     tensors = state_tensors(state)
-    metadata = {"format": FORMAT, "state": json.dumps(_strict(state_values(state)))}
+    metadata = {"format": FORMAT, "state": saved_values(state).model_dump_json()}
     return _save(path, tensors, metadata, previous=previous)
 
 
-def save_best(path: Path, state: TrainingState) -> str:
-    """Write the evaluated weights, plainly: a state dict of the model and nothing else. Returns the digest."""
-    metadata = {
-        "format": "pt",
-        "epoch": str(state.epoch),
-        "val_auc": repr(state.best_auc),
-    }
-    return _save(path, dict(state.evaluated.state_dict()), metadata)
+def save_best(path: Path, previous: Path, state: TrainingState) -> str:
+    """Write the evaluated weights, plainly: a state dict of the model and nothing else; what stood there becomes
+    `previous`. Returns the digest."""
+    return _save(path, dict(state.evaluated.state_dict()), best_metadata(state), previous=previous)
+
+
+def best_metadata(state: TrainingState) -> dict[str, str]:
+    """Which weights a `best` holds."""
+    return {"format": "pt", "epoch": str(state.best_epoch), "val_auc": repr(state.best_auc)}
 
 
 def state_tensors(state: TrainingState) -> Tensors:
@@ -65,32 +67,35 @@ def state_tensors(state: TrainingState) -> Tensors:
     return tensors
 
 
-def state_values(state: TrainingState) -> dict[str, Any]:
-    return {
-        "epoch": state.epoch,
-        "step": state.step,
-        "average_updates": state.average.updates if state.average else None,
-        "scaler": state.scaler.state_dict() if state.scaler else None,
-        "plateau": asdict(state.plateau) if state.plateau else None,
-        "best_epoch": state.best_epoch,
-        "best_auc": state.best_auc,
-        "without_improvement": state.without_improvement,
-        "history": [asdict(record) for record in state.history],
-    }
+class SavedValues(Message):
+    """Everything of a TrainingState that is no tensor. Non-finite numbers are text, as in the protocol."""
+
+    epoch: NonNegativeInt
+    step: NonNegativeInt
+    average_updates: NonNegativeInt | None
+    scaler: dict[str, int | float] | None
+    plateau: Plateau | None
+    best_epoch: PositiveInt | None
+    best_auc: float
+    without_improvement: NonNegativeInt
+    history: list[EpochRecord]
 
 
-def _strict(value: Any) -> Any:
-    """Non-finite numbers as text, as in the protocol, so that the metadata is JSON to every reader."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, dict):
-        return {key: _strict(item) for key, item in value.items()}
-    return [_strict(item) for item in value] if isinstance(value, list) else value
+def saved_values(state: TrainingState) -> SavedValues:
+    return SavedValues(
+        epoch=state.epoch,
+        step=state.step,
+        average_updates=state.average.updates if state.average else None,
+        scaler=state.scaler.state_dict() if state.scaler else None,
+        plateau=state.plateau,
+        best_epoch=state.best_epoch,
+        best_auc=state.best_auc,
+        without_improvement=state.without_improvement,
+        history=state.history,
+    )
 
 
-def _save(
-    path: Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str], previous: Path | None = None
-) -> str:
+def _save(path: Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str], previous: Path) -> str:
     # safetensors refuses channels-last tensors
     plain = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
     digest = _content_digest(plain, metadata)
@@ -99,7 +104,7 @@ def _save(
             save_file(plain, temporary, {**metadata, DIGEST: digest})
         except SafetensorError as error:
             raise _as_os_error(error) from None
-        if previous is not None and path.exists():
+        if path.exists():
             path.replace(previous)
     return digest
 

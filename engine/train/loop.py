@@ -85,18 +85,21 @@ class Loop:
         self.fetch, self.validate, self.watcher = fetch, validate, watcher
         self._checked = state.step  # losses of the running epoch up to here are known to be finite
 
+    @property
+    def over(self) -> bool:
+        """Is training done: by the last planned epoch, or early?"""
+        patience, state = self.plan.patience, self.state
+        return state.epoch >= self.plan.epochs or (patience is not None and state.without_improvement >= patience)
+
     def run(self) -> bool:
         """Train; False when it was ended before the last planned epoch by command or budget."""
         state = self.state
-        while state.epoch < self.plan.epochs and not self._out_of_patience():
+        while not self.over:
             seconds, images = self._train_epoch()
             if state.step < self.plan.steps:
                 return False
             self._finish_epoch(seconds, images)
         return True
-
-    def _out_of_patience(self) -> bool:
-        return self.plan.patience is not None and self.state.without_improvement >= self.plan.patience
 
     def _train_epoch(self) -> tuple[float, int]:
         """Steps up to the end of the epoch or a command; seconds spent in steps, and images trained on."""
@@ -122,13 +125,17 @@ class Loop:
     def _one_step(self) -> float:
         state, plan = self.state, self.plan
         images, labels = self.fetch(state.epoch, state.step)
-        lr = plan.schedule(state.global_step, state.plateau.scale if state.plateau else 1.0)
+        lr = self._lr(state.global_step)
         mix = mix_for(plan.mixup, plan.seed, state.epoch, state.step, len(images))
         seed_step(plan.seed, state.epoch, state.step)
         loss, right = self.step(state, images, labels, lr, mix)
         state.losses[state.step] = loss
         state.right[state.step] = right
         return lr
+
+    def _lr(self, step: int) -> float:
+        """The rate of step `step` of the run, from 0."""
+        return self.plan.schedule(step, self.state.plateau.scale if self.state.plateau else 1.0)
 
     def _read_loss(self) -> float:
         """The newest loss, after a look at all since the last time. Raises NonFiniteLoss.
@@ -150,6 +157,7 @@ class Loop:
         state, plan = self.state, self.plan
         validation = self.validate(state.evaluated)
         auc = validation.metrics.auc
+        lr = self._lr(state.global_step - 1)  # the optimizer of a process that resumed here has not seen it
         best = auc > state.best_auc
         if best:
             state.best_epoch, state.best_auc, state.without_improvement = state.epoch + 1, auc, 0
@@ -161,7 +169,7 @@ class Loop:
         weights = [plan.batch_images(step) for step in range(plan.steps)]
         record = EpochRecord(
             epoch=state.epoch + 1,
-            lr=state.optimizer.param_groups[0]["lr"],
+            lr=lr,
             train_loss=math.fsum(x * n for x, n in zip(losses, weights, strict=True)) / plan.images,
             train_acc=math.fsum(right) / plan.images,
             val_loss=validation.metrics.loss if validation.metrics.loss is not None else math.nan,

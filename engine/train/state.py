@@ -49,5 +49,10 @@ class TrainingState:
         return self.average.model if self.average else self.model
 
     @property
+    def is_finite(self) -> bool:
+        """Are all losses of the running epoch? On a device the loop may not have looked yet."""
+        return bool(torch.isfinite(self.losses[: self.step]).all())
+
+    @property
     def global_step(self) -> int:
         return self.epoch * len(self.losses) + self.step

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from medtui.cli import doctor, recipe, results, run, score
+from medtui.cli import control, doctor, recipe, results, run, score
 from medtui.cli.options import DataOption, WorkspaceOption
 
 CONTEXT = {
@@ -47,6 +47,9 @@ def _options(
 
 
 app.command("run")(run.run)
+app.command("attach")(control.attach)
+for command in (control.pause, control.resume, control.stop, control.abort, control.kill):
+    app.command(command.__name__)(command)
 app.command("runs")(results.runs)
 app.command("show")(results.show)
 app.command("score")(score.score)

@@ -5,10 +5,16 @@ from __future__ import annotations
 import gc
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.contract.run_directory import RunDirectory
 
 
-def open_console(workspace: Path | None, data: Path | None, *, readonly: bool) -> int:
-    """Open it and stay until the user leaves. Raises UsageError without a terminal."""
+def open_console(
+    workspace: Path | None, data: Path | None, *, readonly: bool, attach: RunDirectory | None = None
+) -> int:
+    """Open it and stay until the user leaves; `attach` names a run to watch. Raises UsageError without a terminal."""
     from engine.contract.errors import UsageError
     from engine.contract.workspace import find_workspace
     from medtui.settings import read_settings
@@ -22,4 +28,4 @@ def open_console(workspace: Path | None, data: Path | None, *, readonly: bool) -
     from medtui.console.app import app_for
     from medtui.console.leaving import run_and_restore
 
-    return run_and_restore(app_for(place, data, read_settings(), readonly=readonly))
+    return run_and_restore(app_for(place, data, read_settings(), readonly=readonly, attach=attach))

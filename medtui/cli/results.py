@@ -74,6 +74,8 @@ def _print_summary(run: RunDirectory, shown: dict[str, Any]) -> None:
         console.print(metrics_table(validation, test, "results"))
         title = "test, worst first" if test else "validation, worst first"
         console.print(per_class_table([ClassMetrics(**row) for row in shown["per_class"]], title))
+    for change in shown["drift"]:
+        console.print(f"drift between attempts: {clean(change, 200)}", markup=False)
     for name, path in shown["artifacts"].items():
         console.print(f"{clean(name):<20} {clean(path)}", markup=False, soft_wrap=True)
 

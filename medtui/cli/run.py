@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO, cast
 
 import typer
 
 from medtui.cli.options import DataOption, WorkspaceOption
 
 if TYPE_CHECKING:
+    from engine.contract.protocol import Start
     from engine.contract.recipe import Recipe
+    from engine.contract.workspace import Workspace
     from medtui.headless import Show
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a job is done and shown, whatever the job."""
+
+    as_json: bool
+    verbose: bool
+    wait: bool
+    detach: bool
+
 
 Flags = dict[str, Any]  # what was given on the command line, by dotted recipe field
 
@@ -42,8 +56,16 @@ def run(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="SECTION.FIELD=VALUE", help="Wins over all.")
     ] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Go on with an interrupted run: a folder, a name, or `last`.")
+    ] = None,
+    allow_drift: Annotated[
+        bool, typer.Option("--allow-drift", help="Resume although versions, threads or the recipe changed; marked.")
+    ] = False,
     workspace: WorkspaceOption = None,
     data: DataOption = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until nobody holds the workspace.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Return when it trains; the run goes on.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the protocol's events, and nothing else.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="The per-class table at each epoch's end.")] = False,
 ) -> int:
@@ -68,7 +90,11 @@ def run(
         "runtime.allow_process_kill": _boolean(allow_process_kill),
     }
     given = {path: value for path, value in flags.items() if value is not None}
-    return _run(recipe or config, given, set_ or [], workspace, data, as_json=json, verbose=verbose)
+    name, assignments = recipe or config, set_ or []
+    manner = Manner(json, verbose, wait, detach)
+    if resume is not None:
+        return _resume(resume, name, given, assignments, workspace, data, manner, allow_drift=allow_drift)
+    return _run(name, given, assignments, workspace, data, manner)
 
 
 def _boolean(text: str | None) -> Any:
@@ -82,18 +108,12 @@ def _run(
     assignments: list[str],
     workspace: Path | None,
     data: Path | None,
-    *,
-    as_json: bool,
-    verbose: bool,
+    manner: Manner,
 ) -> int:
-    from engine.contract.hardware import refuse_impossible
     from engine.contract.protocol import Start
     from engine.contract.workspace import find_workspace
-    from medtui.headless import JsonLines, run_headless
-    from medtui.text import clean
 
-    recipe, warnings = compose(name, flags, assignments)
-    refuse_impossible(recipe)
+    recipe = _composed(name, flags, assignments)
     place = find_workspace(workspace)
     start = Start(
         id="start",
@@ -101,15 +121,86 @@ def _run(
         job="train",
         recipe=recipe.model_dump(mode="json"),
         data=data_folders(data),
-        on_disconnect="continue" if recipe.runtime.on_disconnect == "continue" else "stop",
-        command_line=[os.fsencode(argument).decode(errors="backslashreplace") for argument in sys.argv],
+        on_disconnect=on_disconnect(recipe, detach=manner.detach),
+        command_line=_command_line(),
     )
+    return _done(start, place, recipe, manner)
+
+
+def _resume(
+    word: str,
+    name: str | None,
+    flags: Flags,
+    assignments: list[str],
+    workspace: Path | None,
+    data: Path | None,
+    manner: Manner,
+    *,
+    allow_drift: bool,
+) -> int:
+    """Go on with a run, by its own recipe unless one is named. What is set besides must not change its identity."""
+    from engine.contract.run_directory import find_run
+    from engine.contract.workspace import find_workspace
+    from medtui.client.resume import resume_command, workspace_of
+
+    place = find_workspace(workspace)
+    run = find_run(place.outputs, word)
+    if workspace is None:
+        place = workspace_of(run, place)
+    recipe = _composed(name or str(run.recipe), flags, assignments)
+    start = resume_command(
+        run,
+        place,
+        by="medtui run",
+        data=data_folders(data),
+        recipe=recipe.model_dump(mode="json"),
+        on_disconnect=on_disconnect(recipe, detach=manner.detach),
+        allow_drift=allow_drift,
+        command_line=_command_line(),
+    )
+    return _done(start, place, recipe, manner)
+
+
+def _composed(name: str | None, flags: Flags, assignments: list[str]) -> Recipe:
+    """The recipe of `compose`, possible on this machine; what it warns of is said."""
+    from engine.contract.hardware import refuse_impossible
+    from medtui.text import clean
+
+    recipe, warnings = compose(name, flags, assignments)
+    refuse_impossible(recipe)
     for warning in warnings:
         print(f"medtui: {clean(warning)}", file=sys.stderr)
-    return run_headless(start, place, JsonLines() if as_json else _show(verbose))
+    return recipe
 
 
-def _show(verbose: bool) -> Show:
+def _command_line() -> list[str]:
+    return [os.fsencode(argument).decode(errors="backslashreplace") for argument in sys.argv]
+
+
+def on_disconnect(recipe: Recipe, *, detach: bool) -> Literal["continue", "stop"]:
+    """What a headless run does when its terminal goes away. Raises UsageError."""
+    from engine.contract.errors import UsageError
+
+    wanted = recipe.runtime.on_disconnect
+    if detach and wanted == "stop":
+        raise UsageError(
+            "--detach leaves the run alone, and runtime.on_disconnect says that it stops then.",
+            "Write `auto` or `continue` there, or leave --detach out.",
+        )
+    return "continue" if detach or wanted == "continue" else "stop"
+
+
+def _done(start: Start, place: Workspace, recipe: Recipe, manner: Manner) -> int:
+    """Leftovers ended where the recipe allows it, then the job, shown as was asked. Its exit code."""
+    from medtui.headless import JsonLines, end_ghosts, run_headless
+
+    show = JsonLines() if manner.as_json else show_of(manner.verbose, bars=not manner.detach)
+    if recipe.runtime.allow_process_kill:
+        end_ghosts(place, show)
+    return run_headless(start, place, show, wait=manner.wait, detach=manner.detach)
+
+
+def show_of(verbose: bool, *, bars: bool = True) -> Show:
     from rich.console import Console
 
     from medtui.output import LastingOutput
@@ -117,7 +208,7 @@ def _show(verbose: bool) -> Show:
 
     output = cast(TextIO, LastingOutput(sys.stdout))
     console = Console(file=output, highlight=False, emoji=False)
-    if console.is_terminal:
+    if console.is_terminal and bars:
         return LiveBars(console, verbose=verbose)
     return PlainLines(Console(file=output, highlight=False, emoji=False, soft_wrap=True), verbose=verbose)
 

@@ -34,4 +34,4 @@ def diagnose(
     finally:
         engine.send(Shutdown(id="shutdown", by="doctor"))
         if given_up() or engine.wait(10.0) is None:
-            engine.kill(None)
+            engine.kill()

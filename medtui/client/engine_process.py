@@ -11,9 +11,11 @@ import tempfile
 import threading
 from pathlib import Path
 
+import psutil
+
 from engine.contract.errors import ProtocolError
 from engine.contract.lines import lines_of
-from engine.contract.process_identity import same_process
+from engine.contract.process_identity import ProcessIdentity, this_process
 from engine.contract.protocol import LINE_LIMIT, AnyCommand, AnyEvent, parse_event
 from engine.contract.workspace import Workspace
 
@@ -24,6 +26,7 @@ ENVIRONMENT = {
     # Threads that wait for each other sleep. Spinning, OpenMP's default, is somewhat faster alone on a machine, but a
     # neighbour on the same cores can then slow the training down several times over, and our users share theirs.
     "OMP_WAIT_POLICY": "PASSIVE",
+    "GOMP_SPINCOUNT": "1000",  # of GNU's OpenMP: they first spin for microseconds, as operators follow each other fast
 }
 Line = tuple[bytes, AnyEvent | None]  # as it came, and what it means to this version
 
@@ -33,7 +36,9 @@ class EngineProcess:
 
     def __init__(self, workspace: Workspace, *, warm: bool = False) -> None:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the engine
+        me = this_process()
         command = [sys.executable, "-P", "-m", "engine", "--workspace", str(workspace.root)]
+        command += ["--console", f"{me.pid}:{me.started}"]  # whoever looks for ghosts reads it there
         self._process = subprocess.Popen(
             command + (["--warm"] if warm else []),
             stdin=subprocess.PIPE,
@@ -43,7 +48,9 @@ class EngineProcess:
             env={**ENVIRONMENT, **os.environ},
         )
         self.pid = self._process.pid
-        self._lines: queue.SimpleQueue[Line | None] = queue.SimpleQueue()
+        self.identity = ProcessIdentity(self.pid, psutil.Process(self.pid).create_time(), me.host, me.boot)
+        # no SimpleQueue: a signal in the last microseconds of its timeout makes it wait for ever (CPython 3.11)
+        self._lines: queue.Queue[Line | None] = queue.Queue()
         threading.Thread(target=self._read, name="engine-events", daemon=True).start()
 
     def send(self, command: AnyCommand) -> bool:
@@ -63,9 +70,9 @@ class EngineProcess:
         """The next line. Raises queue.Empty after `timeout` seconds; None when the engine has said its last."""
         return self._lines.get(timeout=timeout)
 
-    def kill(self, started: float | None) -> None:
-        """SIGKILL to its process group, if this is still the process that was started."""
-        if self._process.poll() is None and (started is None or same_process(self.pid, started)):
+    def kill(self) -> None:
+        """SIGKILL to its process group. Until it is waited for, its number is nobody else's."""
+        if self._process.poll() is None:
             os.killpg(self.pid, signal.SIGKILL)
 
     def wait(self, timeout: float) -> int | None:

@@ -22,7 +22,7 @@ def do_job(start: Start, workspace: Workspace) -> RunState:
             if line[1] is not None:
                 state = fold(state, line[1])
     except BaseException:
-        engine.kill(state.hello.started if state.hello else None)
+        engine.kill()
         raise
     if state.finished is None:
         raise RunFailed("The engine died.", engine.last_words(None)[-500:])

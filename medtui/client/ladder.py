@@ -24,6 +24,13 @@ class Rung:
     note: str = ""
 
 
+def rung_line(rung: Rung) -> str:
+    """A rung as a line of text."""
+    mark = {"done": "done", "waiting": "…", "failed": "FAILED"}[rung.state]
+    clock = f"{rung.clock:6.1f} s" if rung.clock is not None else " " * 8
+    return f"{clock}  {rung.title}: {mark}" + (f" ({rung.note})" if rung.note else "")
+
+
 def rungs(view: RunView, request: Request) -> list[Rung]:
     """How far a request has come. Pure."""
     answer = view.answer(request)
@@ -46,7 +53,7 @@ def overdue(view: RunView, request: Request, now: float) -> str | None:
     expected = answer.expected if isinstance(answer, CommandAccepted) else 0.0
     if waited <= max(GRACE, expected):
         return None
-    harder = {"pause": "stop", "resume": "stop", "stop": "abort"}.get(request.command)
+    harder = {"pause": "stop", "resume": "stop", "stop": "abort", "abort": "kill"}.get(request.command)
     if answer is None:
         return "The engine does not answer." + (f" Try {harder}." if harder else "")
     if request.command == "stop" and view.phase in ("evaluating", "reporting"):

@@ -16,6 +16,7 @@ import psutil
 
 from engine.contract.datasets import DatasetFacts, datasets
 from engine.contract.errors import MedtuiError
+from engine.contract.journal import read_journal
 from engine.contract.protocol import EpochFinished
 from engine.contract.recipe import Recipe
 from engine.contract.recipe_file import build_recipe
@@ -24,7 +25,6 @@ from engine.contract.run_identity import run_name
 from engine.contract.status import read_status
 from engine.contract.workspace import Workspace
 from engine.contract.yaml_reader import read_yaml_file
-from medtui.client.journal import read_journal
 
 WEIGHTS_FILE = "resnet18-f37072fd.pth"  # torchvision's name for its ResNet-18 weights
 HASH_AT_ONCE = 64 * 1024 * 1024  # bytes; a larger file is verified by the run, or by `data verify`

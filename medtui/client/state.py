@@ -21,6 +21,7 @@ from engine.contract.protocol import (
     Log,
     Phase,
     PhaseChanged,
+    Position,
     RunFinished,
     RunStarted,
 )
@@ -85,12 +86,21 @@ def _with(state: RunState, event: AnyEvent) -> RunState:
 
 def _started(state: RunState, event: RunStarted) -> RunState:
     """A resumed run forgets what lay beyond the position it resumes from."""
-    kept = event.resumed_from.epoch if event.resumed_from else 0
+    position = event.resumed_from or Position(epoch=0, step=0)
     return replace(
         state,
         started=event,
-        epochs=tuple(epoch for epoch in state.epochs if epoch.epoch <= kept),
+        epochs=tuple(epoch for epoch in state.epochs if epoch.epoch <= position.epoch),
+        last_checkpoint=_up_to(position, state.last_checkpoint),
+        best_checkpoint=_up_to(position, state.best_checkpoint),
         evaluations=(),
         artifacts=(),
         finished=None,
     )
+
+
+def _up_to(position: Position, saved: CheckpointSaved | None) -> CheckpointSaved | None:
+    """A checkpoint unless it lies beyond."""
+    if saved is None or (saved.position.epoch, saved.position.step) > (position.epoch, position.step):
+        return None
+    return saved

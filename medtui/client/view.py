@@ -49,6 +49,7 @@ class RunView:
     unseen: str | None = None  # "not seen since …", where liveness cannot be known
     after: Aftermath = field(default_factory=Aftermath)
     asked_to_start: bool = False
+    stops_when_left: bool = False  # the recipe's `on_disconnect`
 
     @property
     def phase(self) -> Phase:

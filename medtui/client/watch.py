@@ -1,4 +1,4 @@
-"""Engines and runs as something to watch and command: an engine of our own, or a run that is attached to.
+"""Engines and runs as something to watch and command: here an engine of our own; `attached.py` has those of others.
 
 Each has one thread that reads and folds; a front end looks at `view`, a value, whenever it likes. Ten thousand queued
 events are so one change on the screen.
@@ -7,8 +7,6 @@ events are so one change on the screen.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import queue
 import secrets
 import threading
@@ -21,46 +19,30 @@ from typing import Any, Protocol
 from engine.contract.checkpoint_file import verified_digest
 from engine.contract.errors import MedtuiError
 from engine.contract.lock import is_locked
+from engine.contract.process_identity import ProcessIdentity
 from engine.contract.protocol import (
-    Abort,
     AnyCommand,
     AnyEvent,
-    Diagnose,
     Diagnosis,
     EpochFinished,
-    Pause,
     PhaseChanged,
     Progress,
     Resources,
-    Resume,
     RunStarted,
-    SaveCheckpoint,
     Shutdown,
     Start,
-    Stop,
-    parse_event,
 )
 from engine.contract.run_directory import RunDirectory
-from engine.contract.status import Status, read_status
+from engine.contract.status import Status
 from engine.contract.workspace import Workspace
+from medtui.client.control import COMMANDS
 from medtui.client.engine_process import EngineProcess
-from medtui.client.journal import replay
-from medtui.client.liveness import is_alive, state_word
-from medtui.client.state import RunState, fold
+from medtui.client.journal import without_gap
+from medtui.client.liveness import is_alive
+from medtui.client.state import fold
 from medtui.client.view import KEPT_POINTS, Aftermath, Request, RunView
 
-POLL = 0.25  # seconds between looks at a journal
 SETTLE = 15.0  # seconds to watch for the process to go and the lock to be free
-COMMANDS: dict[str, type[Any]] = {
-    "pause": Pause,
-    "resume": Resume,
-    "stop": Stop,
-    "abort": Abort,
-    "checkpoint": SaveCheckpoint,
-    "diagnose": Diagnose,
-    "shutdown": Shutdown,
-}
-CONTROL_LIMIT = 4096  # bytes of a line in control.jsonl
 
 
 class Watched(Protocol):
@@ -68,6 +50,12 @@ class Watched(Protocol):
 
     @property
     def view(self) -> RunView: ...
+
+    @property
+    def engine(self) -> ProcessIdentity | None: ...
+
+    @property
+    def run_directory(self) -> RunDirectory | None: ...
 
     def command(self, name: str, by: str) -> Request | None: ...
 
@@ -126,8 +114,13 @@ class OwnEngine:
         self._thread.start()
 
     @property
-    def pid(self) -> int:
-        return self._engine.pid
+    def engine(self) -> ProcessIdentity:
+        return self._engine.identity
+
+    @property
+    def run_directory(self) -> RunDirectory | None:
+        started = self._view.state.started
+        return RunDirectory(Path(started.run_dir)) if started is not None else None
 
     @property
     def view(self) -> RunView:
@@ -140,15 +133,21 @@ class OwnEngine:
 
     def start(self, recipe: dict[str, Any], data: list[str], command_line: list[str], by: str) -> bool:
         """Ask for a training run. False when the engine does not listen any more."""
-        start = Start(
-            id=secrets.token_hex(4),
-            by=by,
-            recipe=recipe,
-            data=data,
-            on_disconnect="continue",
-            command_line=command_line,
+        return self.begin(
+            Start(
+                id=secrets.token_hex(4),
+                by=by,
+                recipe=recipe,
+                data=data,
+                on_disconnect="stop" if recipe.get("runtime", {}).get("on_disconnect") == "stop" else "continue",
+                command_line=command_line,
+            )
         )
-        self._change(lambda view: replace(view, asked_to_start=True))
+
+    def begin(self, start: Start) -> bool:
+        """Send a start command, such as `resume_command` makes. False when the engine does not listen any more."""
+        stops = start.on_disconnect == "stop"
+        self._change(lambda view: replace(view, asked_to_start=True, stops_when_left=stops))
         return self._send(start)
 
     def command(self, name: str, by: str) -> Request | None:
@@ -159,7 +158,7 @@ class OwnEngine:
         return request if self._send(command) else None
 
     def close(self) -> None:
-        """Let go: a warm engine ends, a run goes on (`on_disconnect` is continue)."""
+        """Let go: a warm engine ends, a run does as its `on_disconnect` says."""
         if not self._view.asked_to_start and self._view.died is None:
             self._send(Shutdown(id="shutdown", by="console"))
 
@@ -188,25 +187,13 @@ class OwnEngine:
 
     def _take(self, line: bytes, event: AnyEvent | None) -> None:
         if event is None:
-            if line.strip() and not _is_object(line):
+            if line.strip() and not is_object(line):
                 self._change(lambda view: replace(view, noise=view.noise + 1))
             return
-        view = self._view
-        if event.seq is not None and view.state.seq and event.seq > view.state.seq + 1:
-            self._reread(event)
+        state = without_gap(self._view.state, event)
+        if state is not self._view.state:
+            self._change(lambda view: replace(view, state=state, run=state.started.run if state.started else view.run))
         self._change(lambda view: absorb(view, event))
-
-    def _reread(self, event: AnyEvent) -> None:
-        """Events are missing: the journal has them."""
-        started = self._view.state.started
-        if isinstance(event, RunStarted):
-            started = event
-        if started is None:
-            return
-        with contextlib.suppress(OSError):
-            state = replay(Path(started.run_dir) / "events.jsonl")
-            if state.seq > self._view.state.seq:
-                self._change(lambda view: replace(view, state=state, run=started.run))
 
     def _settle(self) -> None:
         """The engine has said its last: how did it go, and what is left?"""
@@ -220,103 +207,6 @@ class OwnEngine:
             self._change(lambda view: replace(view, died=how))
         if self._view.asked_to_start:
             look_after(self.workspace, self._change, lambda: self._view)
-
-
-class AttachedRun:
-    """A run of any engine, living or finished, followed through its files."""
-
-    def __init__(self, run: RunDirectory, workspace: Workspace, wake: Callable[[], None] = lambda: None) -> None:
-        self.run = run
-        self.workspace = workspace
-        self._lock = threading.Lock()
-        self._view = RunView(own=False, run=run.name, asked_to_start=True)
-        self._wake = wake
-        self._closed = threading.Event()
-        self._offset = 0
-        self._status: Status | None = None
-        threading.Thread(target=self._follow, name="run-follow", daemon=True).start()
-
-    @property
-    def view(self) -> RunView:
-        return self._view
-
-    def command(self, name: str, by: str) -> Request | None:
-        """Append a command to `control.jsonl`; None where that cannot be written or no engine is known."""
-        status = self._status or read_status(self.run)
-        if status is None:
-            return None
-        command: AnyCommand = COMMANDS[name](id=secrets.token_hex(8), by=by, engine=status.engine)
-        request = Request(command.id, name, time.time())
-        self._change(lambda view: replace(view, requests=(*view.requests, request)[-50:]))
-        return request if append_command(self.run, command) else None
-
-    def close(self) -> None:
-        self._closed.set()
-
-    def _change(self, change: Callable[[RunView], RunView]) -> None:
-        with self._lock:
-            self._view = change(self._view)
-        self._wake()
-
-    def _follow(self) -> None:
-        last_status = 0.0
-        while not self._closed.is_set():
-            self._read_journal()
-            if time.monotonic() - last_status >= 1.0:
-                last_status = time.monotonic()
-                self._read_status()
-            if self._view.outcome is not None:
-                look_after(self.workspace, self._change, lambda: self._view, lock_of=self._status)
-                return
-            self._closed.wait(POLL)
-
-    def _read_journal(self) -> None:
-        try:
-            with self.run.journal.open("rb") as file:
-                if file.seek(0, os.SEEK_END) < self._offset:  # cut at a resume
-                    self._offset = 0
-                    self._change(lambda view: replace(view, state=RunState(), points=(), phases=()))
-                file.seek(self._offset)
-                fresh = file.read()
-        except OSError:
-            return
-        whole, _, _ = fresh.rpartition(b"\n")
-        if not whole:
-            return
-        self._offset += len(whole) + 1
-        view = self._view
-        noise = view.noise
-        for line in whole.split(b"\n"):
-            if (event := parse_event(line)) is not None:
-                view = absorb(view, event)
-            elif line.strip() and not _is_object(line):
-                noise += 1
-        new = view
-        self._change(
-            lambda old: replace(
-                old, state=new.state, run=new.run or old.run, points=new.points, phases=new.phases, noise=noise
-            )
-        )
-
-    def _read_status(self) -> None:
-        status = read_status(self.run)
-        if status is None:
-            return
-        self._status = status
-        alive = is_alive(status)
-        died = unseen = None
-        if status.outcome is None and alive is False:
-            self._read_journal()
-            died = "The engine is gone without a last word."
-        elif status.outcome is None and alive is None:
-            unseen = state_word(status)
-
-        def change(view: RunView) -> RunView:
-            view = absorb(view, status.progress) if status.progress else view
-            view = replace(view, resources=status.resources, unseen=unseen)
-            return replace(view, died=died) if view.state.finished is None else view
-
-        self._change(change)
 
 
 def look_after(
@@ -359,25 +249,7 @@ def _check_checkpoint(change: Callable[[Callable[[RunView], RunView]], None], vi
     change(lambda v: replace(v, after=found))
 
 
-def append_command(run: RunDirectory, command: AnyCommand) -> bool:
-    """One whole line in `control.jsonl`, under its lock."""
-    line = command.line()
-    if len(line) > CONTROL_LIMIT:
-        return False
-    try:
-        descriptor = os.open(run.control, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        return os.write(descriptor, line) == len(line)
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-
-
-def _is_object(line: bytes) -> bool:
+def is_object(line: bytes) -> bool:
     """An event of a newer version, perhaps; not garbage."""
     return line.startswith(b'{"event"') and line.endswith(b"}")
 

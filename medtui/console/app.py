@@ -16,10 +16,15 @@ from textual.app import App
 from textual.binding import BindingType
 from textual.screen import Screen
 
+from engine.contract.errors import MedtuiError
 from engine.contract.lock import is_locked, read_holder
 from engine.contract.recipe import Recipe
 from engine.contract.run_directory import RunDirectory, list_runs
+from engine.contract.status import read_status
 from engine.contract.workspace import Workspace
+from medtui.client.attached import AttachedRun
+from medtui.client.climb import Climb
+from medtui.client.control import NothingToCommand, elsewhere
 from medtui.client.view import RunView
 from medtui.client.watch import OwnEngine, Watched
 from medtui.console import keymap
@@ -32,6 +37,7 @@ from medtui.console.screens.dialogs import Help, Question
 from medtui.console.screens.ladder import Ladder
 from medtui.console.screens.leave import ask_run, ask_unsaved
 from medtui.console.screens.recipes import Recipes
+from medtui.console.screens.results import Results
 from medtui.console.screens.room import Room
 from medtui.console.status_text import Around, lock_words
 from medtui.console.theme import THEMES
@@ -67,7 +73,9 @@ class ConsoleApp(App[int], inherit_bindings=False):
         model: type[Recipe] = Recipe,
         make_engine: Callable[[Workspace], OwnEngine] = OwnEngine,
         warm: bool = True,
+        attach: RunDirectory | None = None,
     ) -> None:
+        """`attach`: a run to open with."""
         super().__init__()
         self.workspace = workspace
         self.data = data or []
@@ -82,7 +90,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
         self._could: tuple[bool, ...] = ()
         self._said: tuple[int, Around, str] | None = None  # the view, by its identity, and what stood around it
         self._holder_run: str | None = None
-        self._attached_at_start = False
+        self._attach_first = attach
         wanted, self.actions, self.key_warnings = keymap.remapped(self.settings.keys)
         self._wanted_keys = wanted
 
@@ -101,6 +109,8 @@ class ConsoleApp(App[int], inherit_bindings=False):
     def _after_first_paint(self) -> None:
         gc.freeze()  # what is there now stays
         gc.enable()
+        if self._attach_first is not None:
+            self._open_attached(self._attach_first)
         self._look_around()
         self.set_interval(LOOK, self._look_around)
         self.set_timer(0.3, self.engines.warm_up)
@@ -156,8 +166,31 @@ class ConsoleApp(App[int], inherit_bindings=False):
         elif self.watched is None or not self.busy:
             self.say("Nothing is training.", severity="warning")
         else:
-            self.watched.command(name, who())
+            self._send(self.watched, name)
         self._tick()
+
+    def _send(self, watched: Watched, name: str) -> None:
+        try:
+            if watched.command(name, who()) is None:
+                self.say("The engine does not listen any more.", severity="warning")
+        except MedtuiError as error:
+            self.say(str(error), severity="error")
+
+    @property
+    def climb(self) -> Climb | None:
+        return self.engines.climb
+
+    def end_run(self) -> None:
+        """Climb the ladder; where no signal reaches the engine, ask it to abort and say who else can end it."""
+        if self.readonly:
+            self.say("Read only: nothing can be changed.", severity="warning")
+            return
+        try:
+            self.engines.end_run()
+        except NothingToCommand:
+            self.command("abort")
+            status = self.watched.status if isinstance(self.watched, AttachedRun) else None
+            self.say((elsewhere(status) if status else None) or "Its engine is not known.", severity="warning")
 
     # ---- being told ------------------------------------------------------------------------------------------------
 
@@ -209,7 +242,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
         locked = is_locked(self.workspace.lock_file)
         holder = read_holder(self.workspace.lock_file) if locked else None
         watched = self.watched
-        own = watched.pid if isinstance(watched, OwnEngine) else None
+        own = watched.engine.pid if isinstance(watched, OwnEngine) else None
         words = lock_words(locked, holder.pid if holder else None, own, holder.run if holder else None)
         around = Around(lock=words, gpu=gpu_words(), readonly=self.readonly)
         self.post_message(LookedAround(around, holder.run if holder else None))
@@ -218,10 +251,8 @@ class ConsoleApp(App[int], inherit_bindings=False):
         found = message.around
         self.around = replace(self.around, lock=found.lock, gpu=found.gpu)
         self._holder_run = message.holder_run
-        if not self._attached_at_start:
-            self._attached_at_start = True
-            if message.holder_run is not None and self.watched is None:
-                self.attach_to(message.holder_run)
+        if message.holder_run is not None and self.watched is None:
+            self.attach_to(message.holder_run)
 
     # ---- rooms and keys --------------------------------------------------------------------------------------------
 
@@ -319,6 +350,19 @@ class ConsoleApp(App[int], inherit_bindings=False):
         self.say(f"Watching {name}.")
         return True
 
+    def _open_attached(self, run: RunDirectory) -> None:
+        """A living run in Live, a finished one in Results."""
+        status = read_status(run)
+        if not self.attach_to(run.name):
+            return
+        if status is None or status.outcome is None:
+            self.go_to("live")
+            return
+        self.go_to("results")
+        results = self.get_room("results")
+        assert isinstance(results, Results)
+        results.choose(run.name)
+
     def action_help(self) -> None:
         self.push_screen(Help(self.room_name, self.actions))
 
@@ -368,6 +412,13 @@ class ConsoleApp(App[int], inherit_bindings=False):
         return ()
 
 
-def app_for(workspace: Workspace, data: Path | None, settings: Settings, *, readonly: bool) -> ConsoleApp:
+def app_for(
+    workspace: Workspace,
+    data: Path | None,
+    settings: Settings,
+    *,
+    readonly: bool,
+    attach: RunDirectory | None = None,
+) -> ConsoleApp:
     folders = [str(data.resolve())] if data is not None else []
-    return ConsoleApp(workspace, data=folders, settings=settings, readonly=readonly)
+    return ConsoleApp(workspace, data=folders, settings=settings, readonly=readonly, attach=attach)

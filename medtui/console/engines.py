@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from engine.contract.run_directory import RunDirectory
 from engine.contract.workspace import Workspace
+from medtui.client.attached import AttachedRun
+from medtui.client.climb import Bounds, Climb, climb_of
 from medtui.client.view import RunView
-from medtui.client.watch import AttachedRun, OwnEngine, Watched
+from medtui.client.watch import OwnEngine, Watched
 
 
 class Engines:
     def __init__(self, workspace: Workspace, make: Callable[[Workspace], OwnEngine], *, keep_warm: bool) -> None:
         self.workspace = workspace
         self.watched: Watched | None = None
+        self.climb: Climb | None = None  # of the run that is watched
+        self.bounds = Bounds()  # of the ladder
         self._make = make
         self._keep_warm = keep_warm
         self._warm: OwnEngine | None = None
@@ -52,7 +57,20 @@ class Engines:
     def _watch(self, watched: Watched) -> None:
         if self.watched is not None:
             self.watched.close()
-        self.watched = watched
+        self.watched, self.climb = watched, None
+
+    def end_run(self) -> None:
+        """Climb the whole ladder, in a thread of its own; asked for again, the next rung at once.
+
+        Raises NothingToCommand where no signal reaches the engine.
+        """
+        if self.watched is None:
+            return
+        if self.climb is not None and not self.climb.ascent.over:
+            self.climb.hurry()
+            return
+        self.climb = climb_of(self.watched, self.workspace, who(), bounds=self.bounds)
+        threading.Thread(target=self.climb.climb, name="climb", daemon=True).start()
 
     def close(self) -> None:
         """Let go of both: a warm engine ends, a run goes on."""

@@ -13,6 +13,7 @@ from textual.widget import Widget
 
 from engine.contract.recipe import Recipe
 from engine.contract.workspace import Workspace
+from medtui.client.climb import Climb
 from medtui.client.view import RunView
 from medtui.client.watch import Watched
 from medtui.console.keymap import Action
@@ -49,7 +50,12 @@ class Host(Protocol):
 
     def say(self, text: str, *, severity: Any = "information") -> None: ...
 
+    @property
+    def climb(self) -> Climb | None: ...
+
     def command(self, name: str) -> None: ...
+
+    def end_run(self) -> None: ...
 
     def start_run(self, recipe: dict[str, Any]) -> str | None: ...
 

@@ -21,9 +21,9 @@ import psutil
 
 from engine.contract.datasets import datasets
 from engine.contract.lock import is_locked, read_holder
+from engine.contract.scheduler import scheduler_job
 from engine.contract.workspace import Workspace
 from medtui.client.preflight import data_folders, known_md5, weights_file
-from medtui.machine.cluster import scheduler
 from medtui.settings import read_settings, settings_file
 
 Level = Literal["pass", "warn", "fail"]
@@ -146,7 +146,7 @@ def check_terminal(size: os.terminal_size | None = None) -> Check:
 
 
 def check_cluster() -> Check:
-    found = scheduler()
+    found = scheduler_job()
     return passed(
         "cluster", "cluster", f"{found}; leftover engines are left to it" if found else "no job scheduler seen"
     )

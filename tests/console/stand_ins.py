@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from engine.contract.process_identity import ProcessIdentity
 from engine.contract.protocol import (
     AnyCommand,
     AnyEvent,
@@ -41,6 +42,7 @@ class Scripted:
     """In the place of an EngineProcess: lines come from the test, commands are kept for it."""
 
     pid = 4242
+    identity = ProcessIdentity(4242, START, "here", "b")
 
     def __init__(self) -> None:
         self.sent: list[AnyCommand] = []
@@ -82,7 +84,7 @@ class Scripted:
     def last_words(self, run_log: Path | None, limit: int = 2000) -> str:
         return "Segmentation fault"
 
-    def kill(self, started: float | None) -> None:
+    def kill(self) -> None:
         self.die()
 
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
+import signal
+import subprocess
 
+import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from looking import screen_text, shows, wait_for
 from stand_ins import START, Scripted, Story, make_run
 
+from engine.contract.process_identity import ProcessIdentity, this_process
 from engine.contract.protocol import CommandRejected, Metrics
+from engine.contract.scheduler import SchedulerJob
+from engine.contract.status import read_status
 from medtui.client.ladder import overdue, rungs
 from medtui.client.view import Request, RunView
 from medtui.client.watch import absorb
@@ -305,3 +311,59 @@ def test_undefined_values_are_dashes_and_crosses_never_zeros(tmp_path) -> None:
         view = absorb(view, event)
     text = classes_text(class_rows(view)[1], 100).plain
     assert "–" in text and "×" in text and "0.000" not in text
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("size", [(120, 40), (40, 12)], ids=str)
+async def test_kill_climbs_the_whole_ladder_and_shows_rungs_and_clocks(console, scripts, size) -> None:
+    child = subprocess.Popen(  # in the place of an engine: it ignores SIGTERM
+        ["bash", "-c", "trap '' TERM; echo; while :; do sleep 0.05; done"],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert child.stdout.readline()
+    app = console()
+    try:
+        async with app.run_test(size=SIZE, notifications=True) as pilot:
+            script, _ = await watching(pilot, app, scripts)
+            me = this_process()
+            script.identity = ProcessIdentity(child.pid, psutil.Process(child.pid).create_time(), me.host, me.boot)
+            await pilot.resize_terminal(*size)
+            await pilot.press("K", "j")
+            await shows(pilot, "▸ kill", "y kill")
+            await pilot.press("y")
+            await wait_for(pilot, lambda: script.sent[-1].command == "abort")
+            await shows(pilot, "✓ abort requested", "… engine's answer", "y next rung")
+            await pilot.press("y")
+            await shows(pilot, "✓ SIGTERM to its group")
+            await pilot.press("escape", "f9")  # closed and opened again, it goes on
+            await shows(pilot, "… process gone", "y next rung")
+            await pilot.press("y")
+            await shows(pilot, "✓ SIGKILL to its group", "✓ process gone", "✓ lock free")
+            assert child.wait(5) == -signal.SIGKILL
+            script.die()
+            await shows(pilot, "✗ crashed")
+    finally:
+        child.kill()
+        child.wait()
+
+
+@pytest.mark.asyncio
+async def test_a_run_of_another_host_is_asked_to_abort_and_its_scheduler_is_named(console, workspace) -> None:
+    run = make_run(workspace, "20261122_breastmnist_resnet18-adapted_1a2b3c", None, epochs=3)
+    status = read_status(run)
+    far = status.model_copy(update={"host": "node7", "scheduler": SchedulerJob(variable="SLURM_JOB_ID", job="4711")})
+    run.status.write_text(far.model_dump_json())
+    run.control.touch()
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await pilot.press("a")
+        await wait_for(pilot, lambda: app.view is not None and app.view.state.started)
+        await pilot.press("K", "j")
+        await shows(pilot, "▸ kill")
+        await pilot.press("y")
+        await wait_for(pilot, lambda: run.control.read_text())
+        assert '"command":"abort"' in run.control.read_text() and far.engine in run.control.read_text()
+        assert app.climb is None
+        await pilot.press("escape")
+        await shows(pilot, "scancel 4711")

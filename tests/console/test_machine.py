@@ -15,10 +15,11 @@ from looking import shows, wait_for
 
 from engine.contract.datasets import datasets
 from engine.contract.lock import WorkspaceLock
+from engine.contract.scheduler import SchedulerJob, scheduler_job
 from engine.contract.workspace import Workspace
+from medtui.console.screens.machine import LookedAtWorkspace, WorkspaceState
 from medtui.machine import checks
-from medtui.machine.cluster import scheduler
-from medtui.machine.ghosts import Ghost, end, ghosts, is_engine_of
+from medtui.machine.ghosts import Ghost
 from medtui.machine.hardware import look
 
 FACTS = {
@@ -140,47 +141,15 @@ def test_settings_that_are_not_understood_warn(own_settings: Path) -> None:
 
 
 def test_a_cluster_is_recognised_by_its_scheduler() -> None:
-    assert scheduler({"SLURM_JOB_ID": "7"}) == "Slurm (SLURM_JOB_ID)"
-    assert scheduler({}) is None
+    found = scheduler_job({"SLURM_JOB_ID": "7"})
+    assert (str(found), found.cancel) == ("Slurm (SLURM_JOB_ID)", "scancel 7")
+    assert scheduler_job({}) is None
 
 
 def test_hardware_is_looked_at_without_torch(tmp_path: Path) -> None:
     found = look(tmp_path)
     assert found.memory_total > found.memory_used > 0
     assert len(found.cores) == os.cpu_count() or found.cores
-
-
-def test_a_ghost_is_known_by_its_arguments_only() -> None:
-    root = Path("/work/space")
-    assert is_engine_of(["python", "-P", "-m", "engine", "--workspace", "/work/space", "--warm"], root)
-    assert not is_engine_of(["python", "-P", "-m", "engine", "--workspace", "/work/space2"], root)
-    assert not is_engine_of(["vim", "engine", "--workspace", "/work/space"], root)
-
-
-def test_an_engine_whose_parent_lives_is_no_ghost(workspace: Workspace) -> None:
-    child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "engine", "--workspace", str(workspace.root)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        assert child.pid not in [ghost.pid for ghost in ghosts(workspace)]
-    finally:
-        child.kill()
-        child.wait()
-
-
-def test_a_ghost_is_ended_by_pid_and_start_time() -> None:
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    try:
-        started = checks.psutil.Process(child.pid).create_time()
-        assert "is gone" in end(Ghost(child.pid, started - 60, 0)), "another process of the same pid is left alone"
-        assert child.poll() is None
-        assert "ended" in end(Ghost(child.pid, started, 0))
-        assert child.wait(10) == -signal.SIGTERM
-    finally:
-        child.kill()
 
 
 def test_doctor_prints_the_list_and_its_exit_code_tells(workspace: Workspace) -> None:
@@ -218,3 +187,35 @@ async def test_the_machine_screen_shows_the_same_checks(console) -> None:
         await shows(pilot, "✓ pass engine", "torch 2.14.1", "lock   free", "none seen")
         await pilot.press("X")
         await shows(pilot, "There is no leftover engine.")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("job", [None, SchedulerJob(variable="SLURM_JOB_ID", job="7")], ids=["alone", "on a cluster"])
+async def test_a_ghost_is_ended_when_asked_and_never_on_a_cluster(console, workspace, job) -> None:
+    child = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    ghost = Ghost(child.pid, checks.psutil.Process(child.pid).create_time(), 1_000_000)
+    app = console()
+    try:
+        async with app.run_test(size=(120, 40), notifications=True) as pilot:
+            room = app.get_room("machine")
+            room.diagnose = lambda workspace, given_up: FACTS
+            room._look_at_workspace = lambda: None
+            await pilot.press("2")
+            await wait_for(pilot, lambda: room.ready)
+            room.on_looked_at_workspace(
+                LookedAtWorkspace(WorkspaceState(str(workspace.root), False, None, None, (ghost,), job))
+            )
+            await shows(pilot, "1 leftover engine", str(child.pid))
+            await pilot.press("X")
+            if job is not None:
+                await shows(pilot, "Not on a cluster: Slurm")
+                assert child.poll() is None
+                return
+            await shows(pilot, f"End engine {child.pid}", "end it")
+            assert child.poll() is None, "asked first"
+            await pilot.press("right", "enter")
+            await wait_for(pilot, lambda: child.poll() is not None)
+            assert child.returncode == -signal.SIGTERM
+    finally:
+        child.kill()
+        child.wait()

@@ -78,6 +78,12 @@ def strict_json(line: bytes) -> Any:
     return json.loads(line, parse_constant=refuse)
 
 
+def assert_nothing_is_lost(written: bytes, golden: bytes) -> None:
+    """What an older side said is there as it was; fields that it did not know may stand beside it."""
+    told, said = strict_json(written), strict_json(golden)
+    assert {name: told[name] for name in said} == said
+
+
 def name_of(line: bytes, key: str) -> str:
     return str(json.loads(line)[key])
 
@@ -107,14 +113,14 @@ def test_no_event_or_command_is_left_out_of_what_is_parsed() -> None:
 def test_a_golden_event_is_read_and_written_back(line: bytes) -> None:
     event = parse_event(line)
     assert type(event) is EVENT_CLASSES[name_of(line, "event")]
-    assert strict_json(event.line()) == strict_json(line)
+    assert_nothing_is_lost(event.line(), line)
 
 
 @pytest.mark.parametrize("line", COMMANDS, ids=lambda line: name_of(line, "command"))
 def test_a_golden_command_is_read_and_written_back(line: bytes) -> None:
     command = parse_command(line)
     assert type(command) is COMMAND_CLASSES[name_of(line, "command")]
-    assert strict_json(command.line()) == strict_json(line)
+    assert_nothing_is_lost(command.line(), line)
 
 
 @pytest.mark.parametrize("line", EVENTS + COMMANDS, ids=lambda line: json.loads(line).get("event", "command"))

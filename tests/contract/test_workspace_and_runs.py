@@ -7,8 +7,11 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -107,18 +110,60 @@ def test_outputs_under_a_file_are_refused(tmp_path: Path) -> None:
         Workspace(tmp_path / "workspace").make_outputs()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere: permissions prove nothing")
-@pytest.mark.parametrize("existing", [True, False])
-def test_outputs_that_cannot_be_written_are_refused(tmp_path: Path, existing: bool) -> None:
-    workspace = Workspace(tmp_path / "workspace")
-    workspace.outputs.mkdir(parents=True) if existing else workspace.root.mkdir()
-    closed = workspace.outputs if existing else workspace.root
-    closed.chmod(0o500)
+@contextmanager
+def as_ordinary_user() -> Iterator[None]:
+    """Root may write anywhere, and so permissions would prove nothing: act as a user whom nobody has."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.setegid(54321)
+    os.seteuid(54321)
     try:
-        with pytest.raises(OutputError, match="outputs"):
-            workspace.make_outputs()
+        yield
     finally:
-        closed.chmod(0o700)
+        os.seteuid(0)
+        os.setegid(0)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """One that every user may enter, and change."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        yield folder
+
+
+@pytest.mark.parametrize("existing", [True, False])
+def test_outputs_that_cannot_be_written_are_refused(open_folder: Path, existing: bool) -> None:
+    workspace = Workspace(open_folder / "workspace")
+    with as_ordinary_user():
+        workspace.outputs.mkdir(parents=True) if existing else workspace.root.mkdir()
+        closed = workspace.outputs if existing else workspace.root
+        closed.chmod(0o500)
+        try:
+            with pytest.raises(OutputError, match="outputs") as error:
+                workspace.make_outputs()
+        finally:
+            closed.chmod(0o700)
+    assert error.value.exit_code == 2
+    assert [path.name for path in workspace.root.rglob("*")] == (["outputs"] if existing else [])
+
+
+def test_outputs_on_a_read_only_file_system_are_refused(tmp_path: Path) -> None:
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m,ro", "tmpfs", str(place)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a file system here: {mounted.stderr.strip()}")
+    try:
+        with pytest.raises(OutputError, match=r"outputs.*[Rr]ead-only") as error:
+            Workspace(place).make_outputs()
+        assert error.value.exit_code == 2
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 # ---- run directories ----------------------------------------------------------------------------------------------

@@ -64,7 +64,8 @@ def test_a_disk_that_fills_up_fails_the_run_and_keeps_the_last_good_checkpoint(d
         engine.kill()
     assert (finished["outcome"], finished["exit_code"]) == ("failed", 5)
     assert "disk is full" in finished["error"]["message"]
-    assert [event["kind"] for event in engine.of("alarm")]
+    assert finished["error"]["kind"] == "disk_full"
+    assert [event["kind"] for event in engine.of("alarm")] == ["disk_full"]
     newest = [run / "checkpoints" / name for name in ("last.safetensors", "previous.safetensors", "best.safetensors")]
     good = [path for path in newest if path.exists()]
     assert good
@@ -73,3 +74,12 @@ def test_a_disk_that_fills_up_fails_the_run_and_keeps_the_last_good_checkpoint(d
     assert not list(run.rglob(".*")), "half files are left"
     assert (run / "events.jsonl").read_bytes().endswith(b"\n"), "a half line is left"
     assert len(replay(run / "events.jsonl").epochs) >= 2
+
+    (workspace / "somebody_else").unlink()
+    again = Engine(workspace)
+    try:
+        again.send("start", id="s", job="train", resume=str(run))
+        assert again.wait_for_event("run.started")["resumed_from"]["epoch"] >= 1
+        again.wait_for_event("epoch.finished")
+    finally:
+        again.kill()

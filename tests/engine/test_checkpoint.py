@@ -67,7 +67,7 @@ def test_best_weights_load_strictly_into_a_fresh_model_and_are_the_evaluated_one
 ) -> None:
     state = trained_state(averaged=averaged)
     path = tmp_path / "best.safetensors"
-    save_best(path, state)
+    save_best(path, tmp_path / "previous_best.safetensors", state)
     fresh = small_model(seed=9)
     fresh.load_state_dict(load_weights(path), strict=True)
     evaluated = state.average.model if state.average else state.model
@@ -78,7 +78,7 @@ def test_best_weights_load_strictly_into_a_fresh_model_and_are_the_evaluated_one
 
 def test_saved_weights_stay_what_they_were_when_training_goes_on(tmp_path: Path) -> None:
     state, path = trained_state(), tmp_path / "best.safetensors"
-    save_best(path, state)
+    save_best(path, tmp_path / "previous_best.safetensors", state)
     saved, content = copied(state.model), path.read_bytes()
     loaded = load_weights(path)
     train(state, 3)
@@ -91,7 +91,7 @@ def test_saved_weights_stay_what_they_were_when_training_goes_on(tmp_path: Path)
 def test_saving_leaves_the_model_as_it_is(tmp_path: Path) -> None:
     state = trained_state(small_model().to(memory_format=torch.channels_last), averaged=True)
     before = copied(state.model)
-    save_best(tmp_path / "best.safetensors", state)
+    save_best(tmp_path / "best.safetensors", tmp_path / "previous_best.safetensors", state)
     save_last(tmp_path / "last.safetensors", tmp_path / "previous.safetensors", state)
     assert_equal_weights(before, state.model.state_dict())
     assert state.model.get_parameter("0.weight").is_contiguous(memory_format=torch.channels_last)
@@ -101,7 +101,7 @@ def test_a_channels_last_model_comes_back_bit_for_bit_with_bit_identical_logits(
     model = small_model().to(memory_format=torch.channels_last)
     state, path = trained_state(model), tmp_path / "best.safetensors"
     assert not model.get_parameter("0.weight").is_contiguous()
-    save_best(path, state)
+    save_best(path, tmp_path / "previous_best.safetensors", state)
     fresh = small_model(seed=5).to(memory_format=torch.channels_last)
     fresh.load_state_dict(load_weights(path), strict=True)
     assert_equal_weights(fresh.state_dict(), copied(model))
@@ -113,7 +113,7 @@ def test_a_channels_last_model_comes_back_bit_for_bit_with_bit_identical_logits(
 def test_the_best_of_the_adapted_resnet18_loads_strictly_into_a_plain_one(tmp_path: Path) -> None:
     model = build_model("resnet18_adapted", 4, 0.2, pretrained=False).model.to(memory_format=torch.channels_last)
     state = TrainingState(model, torch.optim.SGD(model.parameters()), torch.zeros(1), torch.zeros(1))
-    save_best(tmp_path / "best.safetensors", state)
+    save_best(tmp_path / "best.safetensors", tmp_path / "previous_best.safetensors", state)
     plain = resnet18(weights=None)
     plain.conv1, plain.maxpool, plain.fc = nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.Identity(), nn.Linear(512, 4)
     plain.load_state_dict(safetensors.torch.load_file(tmp_path / "best.safetensors"), strict=True)
@@ -195,7 +195,7 @@ def test_a_checkpoint_at_the_start_of_an_epoch_holds_no_losses_of_it(tmp_path: P
 @pytest.mark.parametrize("which", ["best", "last"])
 def test_a_checkpoint_is_a_json_header_and_raw_numbers_and_no_pickle(which: str, tmp_path: Path) -> None:
     state, path = trained_state(averaged=True), tmp_path / f"{which}.safetensors"
-    save_best(path, state) if which == "best" else save_last(path, tmp_path / "previous.safetensors", state)
+    (save_best if which == "best" else save_last)(path, tmp_path / "previous.safetensors", state)
     content = path.read_bytes()
     length = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + length])
@@ -208,20 +208,20 @@ def test_a_checkpoint_is_a_json_header_and_raw_numbers_and_no_pickle(which: str,
 
 def test_the_digest_is_of_the_content_and_holds(tmp_path: Path) -> None:
     state = trained_state()
-    digest = save_best(tmp_path / "one.safetensors", state)
+    digest = save_best(tmp_path / "one.safetensors", tmp_path / "previous_best.safetensors", state)
     assert verified_digest(tmp_path / "one.safetensors") == digest
-    assert save_best(tmp_path / "two.safetensors", state) == digest
+    assert save_best(tmp_path / "two.safetensors", tmp_path / "previous_best.safetensors", state) == digest
     state.best_auc = 0.8
-    assert save_best(tmp_path / "three.safetensors", state) != digest
+    assert save_best(tmp_path / "three.safetensors", tmp_path / "previous_best.safetensors", state) != digest
     assert weights_digest(tmp_path / "three.safetensors") == weights_digest(tmp_path / "one.safetensors")
     train(state)
-    save_best(tmp_path / "four.safetensors", state)
+    save_best(tmp_path / "four.safetensors", tmp_path / "previous_best.safetensors", state)
     assert weights_digest(tmp_path / "four.safetensors") != weights_digest(tmp_path / "one.safetensors")
 
 
 def test_any_flipped_bit_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "best.safetensors"
-    save_best(path, trained_state())
+    save_best(path, tmp_path / "previous_best.safetensors", trained_state())
     content = path.read_bytes()
     length = int.from_bytes(content[:8], "little")
     tried = 0
@@ -242,7 +242,7 @@ def test_any_flipped_bit_is_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kept", [0, 4, 8, 100, -1])
 def test_a_cut_off_checkpoint_is_noticed(kept: int, tmp_path: Path) -> None:
     path = tmp_path / "best.safetensors"
-    save_best(path, trained_state())
+    save_best(path, tmp_path / "previous_best.safetensors", trained_state())
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(CheckpointError):
         load_weights(path)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engine.contract.journal import read_journal
 from engine.contract.protocol import (
     AnyEvent,
     ArtifactWritten,
@@ -29,7 +30,7 @@ from engine.contract.protocol import (
     RunFinished,
     RunStarted,
 )
-from medtui.client.journal import read_journal, replay
+from medtui.client.journal import replay
 from medtui.client.state import RunState, fold
 
 EVENT_CLASSES = get_args(get_args(AnyEvent)[0])

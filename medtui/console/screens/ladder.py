@@ -12,6 +12,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
+from medtui.client.climb import ascent_rungs
 from medtui.client.ladder import Rung, overdue, rungs
 from medtui.client.view import Request, RunView
 from medtui.console.host import host_of
@@ -23,7 +24,9 @@ CHOICES = (
     ("pause", "hold at the next batch"),
     ("stop", "end, evaluate, write all"),
     ("abort", "save a checkpoint, end"),
+    ("kill", "abort, SIGTERM, SIGKILL"),
 )
+SMALL_ROWS = 5  # rungs that 12 lines have room for
 _MARKS = {"done": ("✓", "green"), "waiting": ("…", "yellow"), "failed": ("✗", "bold red")}
 
 
@@ -38,6 +41,7 @@ class Ladder(ModalScreen[None]):
         super().__init__()
         self.chosen = next(number for number, (name, _) in enumerate(CHOICES) if name == command)
         self.request: Request | None = None
+        self._climbs = False  # the whole ladder is climbed
         self._text = Text()
 
     def compose(self) -> ComposeResult:
@@ -50,6 +54,9 @@ class Ladder(ModalScreen[None]):
                 yield Static(id="ladder-clocks")
 
     def on_mount(self) -> None:
+        climb = host_of(self).climb
+        if climb is not None and not climb.ascent.over:  # closed and opened again
+            self.chosen, self._climbs = len(CHOICES) - 1, True
         self._draw()
         self.set_interval(0.1, self._draw)
 
@@ -71,20 +78,35 @@ class Ladder(ModalScreen[None]):
             self._text = what
             self.query_one("#ladder-what", Static).update(what)
         confirm = self.query_one("#confirm", Button)
-        label = f"y {self._command}" if view is not None and view.active else "over"
+        label = self._label()
         if str(confirm.label) != label:
             confirm.label = Text(label)
             confirm.disabled = label == "over"
-            self.query_one("#cancel", Button).label = Text("Cancel" if self.request is None else "Close")
-        if view is not None and self.request is not None:
-            advice = overdue(view, self.request, time.time())
-            small = self.has_class("-small")
-            found = rungs(view, self.request)
-            if small:  # the newest of them
-                waiting = next((at for at, rung in enumerate(found) if rung.state == "waiting"), len(found))
-                found = found[max(0, min(waiting - 2, len(found) - 6)) :]
-            clocks = rungs_text(found, advice, notes=not small)
-            self.query_one("#ladder-clocks", Static).update(clocks)
+            asked = self.request is not None or self._climbs
+            self.query_one("#cancel", Button).label = Text("Close" if asked else "Cancel")
+        found, advice = self._rungs()
+        small = self.has_class("-small")
+        if small:  # the newest of them
+            waiting = next((at for at, rung in enumerate(found) if rung.state == "waiting"), len(found))
+            found = found[max(0, min(waiting - 2, len(found) - SMALL_ROWS)) :]
+        if found:
+            self.query_one("#ladder-clocks", Static).update(rungs_text(found, advice, notes=not small))
+
+    def _label(self) -> str:
+        """What the confirming key does now."""
+        view, climb = self._view, host_of(self).climb
+        if self._climbs and climb is not None and not climb.ascent.over and self._command == "kill":
+            return "y next rung"
+        return f"y {self._command}" if view is not None and view.active else "over"
+
+    def _rungs(self) -> tuple[list[Rung], str | None]:
+        """What is shown of what was asked for, and what to do when it takes too long."""
+        view, climb = self._view, host_of(self).climb
+        if self._climbs and climb is not None:
+            return ascent_rungs(climb.ascent), None
+        if view is None or self.request is None:
+            return [], None
+        return rungs(view, self.request), overdue(view, self.request, time.time())
 
     def action_choose(self, by: int) -> None:
         self.chosen = (self.chosen + by) % len(CHOICES)
@@ -95,6 +117,12 @@ class Ladder(ModalScreen[None]):
         view = self._view
         if view is None or not view.active or host.watched is None or host.readonly:
             return
+        if self._command == "kill":
+            host.end_run()
+            self._climbs = host.climb is not None
+            self._draw()
+            return
+        self._climbs = False
         before = view.requests[-1].id if view.requests else None
         host.command(self._command)
         requests = host.watched.view.requests

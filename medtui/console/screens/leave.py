@@ -19,5 +19,6 @@ def ask_run(view: RunView) -> Question:
     if view.state.started is None:
         words = "A run is being prepared; leaving ends it, nothing is lost."
         return Question(words, [("stay", "stay"), ("leave", "leave, it ends")])
-    answers = [("stay", "stay"), ("leave", "leave it running"), ("stop", "stop it")]
+    leave = "leave, it stops then" if view.stops_when_left else "leave it running"
+    answers = [("stay", "stay"), ("leave", leave), ("stop", "stop it")]
     return Question(f"A run is {view.word}.", answers)

@@ -17,13 +17,13 @@ from textual.worker import get_current_worker
 
 from engine.contract.lock import Holder, is_locked, read_holder
 from engine.contract.process_identity import ProcessIdentity
+from engine.contract.scheduler import SchedulerJob, scheduler_job
 from medtui.client.diagnose import diagnose
 from medtui.console.keymap import bindings
 from medtui.console.live_text import sparkline
 from medtui.console.screens.dialogs import Question
 from medtui.console.screens.room import Room
 from medtui.machine.checks import Check, run_checks
-from medtui.machine.cluster import scheduler
 from medtui.machine.ghosts import Ghost, end, ghosts
 from medtui.machine.hardware import Hardware, look
 from medtui.text import clean, duration
@@ -41,7 +41,7 @@ class WorkspaceState:
     holder: Holder | None
     holder_lives: bool | None
     ghosts: tuple[Ghost, ...]
-    scheduler: str | None
+    scheduler: SchedulerJob | None
 
 
 class Looked(Message):
@@ -118,7 +118,7 @@ class Machine(Room):
         locked = is_locked(workspace.lock_file)
         holder = read_holder(workspace.lock_file) if locked else None
         lives = ProcessIdentity(holder.pid, holder.started, holder.host, holder.boot).is_alive() if holder else None
-        found = WorkspaceState(str(workspace.root), locked, holder, lives, tuple(ghosts(workspace)), scheduler())
+        found = WorkspaceState(str(workspace.root), locked, holder, lives, tuple(ghosts(workspace)), scheduler_job())
         self.post_message(LookedAtWorkspace(found))
 
     @work(thread=True, exclusive=True, group="checks")
@@ -175,7 +175,7 @@ class Machine(Room):
 
     @work(thread=True)
     def _end(self, ghost: Ghost) -> None:
-        self.post_message(Said(end(ghost)))
+        self.post_message(Said(end(ghost, self._app.workspace)))
 
 
 # ---- words ---------------------------------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ def workspace_text(state: WorkspaceState) -> Text:
         text.append(f"       {lives[state.holder_lives]}\n")
     text.append("\nghosts ", "bold")
     if state.scheduler is not None:
-        text.append(f"not ended here: {clean(state.scheduler, 80)} looks after its processes\n", "dim")
+        text.append(f"not ended here: {clean(str(state.scheduler), 80)} looks after its processes\n", "dim")
     if not state.ghosts:
         text.append("none\n", "green")
     else:

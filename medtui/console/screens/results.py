@@ -247,6 +247,12 @@ class Results(Room):
 
     # ---- actions ---------------------------------------------------------------------------------------------------
 
+    def choose(self, name: str) -> None:
+        """Show this run as soon as the runs are known."""
+        self._selected = name
+        if self.alive and self.heads is not None:
+            self._fill()
+
     def action_filter(self) -> None:
         self.show_only(0)
         self.query_one("#run-filter", Input).focus()

@@ -1,0 +1,85 @@
+"""`medtui attach` without a console: a run of any engine, replayed from its journal and followed to its end."""
+
+from __future__ import annotations
+
+import time
+
+from engine.contract.errors import MedtuiError, UsageError
+from engine.contract.lock import is_locked, read_holder
+from engine.contract.protocol import parse_event
+from engine.contract.run_directory import RunDirectory, find_run
+from engine.contract.status import Status, read_status
+from engine.contract.workspace import Workspace
+from medtui.client.control import elsewhere
+from medtui.client.liveness import Heartbeat, Liveness, unseen_words
+from medtui.client.state import RunState, fold
+from medtui.client.tail import JournalTail
+from medtui.headless import Show, crashed
+
+POLL = 0.25  # seconds between looks at the journal
+
+
+class NotSeen(MedtuiError):
+    """The engine of a run does not show itself, and from here nobody can know whether it lives."""
+
+    kind = "unseen"
+    exit_code = 5
+
+
+def run_meant(workspace: Workspace, word: str | None) -> RunDirectory:
+    """The run that `word` means; without one the run that holds the workspace, else the last. Raises UsageError."""
+    if word is None and is_locked(workspace.lock_file):
+        holder = read_holder(workspace.lock_file)
+        if holder is not None and holder.run is None:
+            raise UsageError(f"There is no run to attach to yet: {holder}.", "Try again in a moment, or name a run.")
+        word = holder.run if holder is not None else None
+    return find_run(workspace.outputs, word or "last")
+
+
+def follow_run(run: RunDirectory, show: Show, heartbeat: Heartbeat | None = None) -> int:
+    """Show every state event from the first to `run.finished`. Returns the run's exit code. Raises NotSeen.
+
+    For an engine that is dead the last word is made here: `crashed`.
+    """
+    journal, heartbeat = JournalTail(run.journal), heartbeat or Heartbeat()
+    state, last_shown, told = RunState(), 0.0, False
+    while True:
+        status = read_status(run)  # before the journal: of an engine that is gone the journal is whole
+        liveness = heartbeat.look(status)
+        if status is not None and not told and (words := elsewhere(status)):
+            show.note(words)
+            told = True
+        state = _show_new(journal, show, state)
+        if status is not None and status.progress is not None and status.progress.time > last_shown:
+            last_shown = status.progress.time
+            show.progress(status.progress, state)
+        if (code := _ended(run, show, state, status, liveness)) is not None:
+            return code
+        time.sleep(POLL)
+
+
+def _show_new(journal: JournalTail, show: Show, state: RunState) -> RunState:
+    anew, lines = journal.fresh()
+    state = RunState() if anew else state
+    for line in lines:
+        event = parse_event(line)
+        if event is not None:
+            state = fold(state, event)
+        show.event(line, event, state)
+    return state
+
+
+def _ended(run: RunDirectory, show: Show, state: RunState, status: Status | None, liveness: Liveness) -> int | None:
+    """The exit code of a run that is over; None while it goes on."""
+    finished = state.finished
+    goes_on = status is not None and status.outcome is None and liveness == "alive"  # perhaps a new attempt begins
+    if finished is None and liveness == "gone":
+        finished = crashed(state, run, "The engine is gone without a last word.", "")
+        show.event(finished.line().rstrip(b"\n"), finished, state)
+    elif finished is None and liveness == "unseen":
+        words = unseen_words(status) if status is not None else "nothing was ever seen of it"
+        raise NotSeen(f"The engine of run {run.name}: {words}.", "Look on its own host.")
+    elif finished is None or goes_on:
+        return None
+    show.end(finished, state)
+    return finished.exit_code

@@ -1,0 +1,48 @@
+"""Going on with an earlier run, as the command line and the console ask for it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from engine.contract.protocol import Start
+from engine.contract.resumable import attempts_of, check_resumable, texts_of
+from engine.contract.run_directory import RunDirectory
+from engine.contract.workspace import Workspace
+
+
+def resume_command(
+    run: RunDirectory,
+    workspace: Workspace,
+    *,
+    by: str,
+    data: Sequence[str] = (),
+    recipe: dict[str, Any] | None = None,
+    on_disconnect: Literal["continue", "stop"] = "continue",
+    allow_drift: bool = False,
+    command_line: Sequence[str] = (),
+) -> Start:
+    """The `start` command that goes on with a run. Raises UsageError for one that cannot go on.
+
+    Without `recipe` the run's own; without `data` the folders that its newest attempt was given.
+    """
+    attempts = attempts_of(check_resumable(run, workspace))
+    given = texts_of(attempts[-1].get("data_folders")) if attempts else []
+    return Start(
+        id=secrets.token_hex(4),
+        by=by,
+        job="train",
+        recipe=recipe or {},
+        data=list(data) or given,
+        on_disconnect=on_disconnect,
+        command_line=list(command_line),
+        resume=str(run.root),
+        allow_drift=allow_drift,
+    )
+
+
+def workspace_of(run: RunDirectory, workspace: Workspace) -> Workspace:
+    """The workspace whose `outputs/` a run lies in; `workspace` where it lies in none."""
+    parent = run.root.parent
+    return Workspace(parent.parent) if parent.name == workspace.outputs.name else workspace

@@ -1,0 +1,84 @@
+"""Makes a real engine misbehave: Python imports this at its start when its folder stands in PYTHONPATH.
+
+`MISBEHAVE=where:how[+how]`. Where: `preparing` (as the run directory is made), `training` (after the first
+checkpoint), `checkpoint` (inside the second one's write), `evaluating`, `reporting`. How: `hang` (the main thread looks
+at nothing any more), `deaf` (SIGTERM never arrives), `stop` (SIGSTOP to itself), `fork` (a child that ignores SIGTERM
+keeps the pipe and the lock, the engine goes on), `slow` (one pause of 6 seconds, then all is well). `MISBEHAVE_MARK`
+is a file made when it begins.
+"""
+
+import os
+import pathlib
+import signal
+import threading
+import time
+
+_where, _, _hows = os.environ.get("MISBEHAVE", "").partition(":")
+_checkpoints = 0
+
+
+def _misbehave(*_: object) -> None:
+    global _where
+    if not _where:
+        return
+    _where = ""
+    pathlib.Path(os.environ["MISBEHAVE_MARK"]).touch()
+    for how in _hows.split("+"):
+        if how == "fork":
+            _leave_a_child()
+        elif how == "stop":
+            os.kill(os.getpid(), signal.SIGSTOP)
+        elif how == "slow":
+            time.sleep(6.0)
+        elif how == "hang":
+            while True:
+                time.sleep(60)
+
+
+def _leave_a_child() -> None:
+    if os.fork() == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        while True:
+            time.sleep(60)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+_write, _mkdir, _replace = os.write, os.mkdir, os.replace
+_SAID = {
+    "training": b'"event":"checkpoint.saved"',
+    "evaluating": b'"phase":"evaluating"',
+    "reporting": b'"phase":"reporting"',
+}
+
+
+def write(descriptor: int, data: bytes) -> int:
+    written = _write(descriptor, data)
+    if _where in _SAID and _in_main_thread() and _SAID[_where] in bytes(data):
+        # in a moment, in the main thread: not while it holds the locks of the engine's voice
+        threading.Timer(0.01, signal.pthread_kill, (threading.get_ident(), signal.SIGALRM)).start()
+    return written
+
+
+def mkdir(path: str, *more: object, **named: object) -> None:
+    if _where == "preparing" and "_cells_" in pathlib.Path(path).name:
+        _misbehave()
+    _mkdir(path, *more, **named)
+
+
+def replace(source: str, target: str, **named: object) -> None:
+    global _checkpoints
+    if _where == "checkpoint" and pathlib.Path(target).name == "last.safetensors":
+        _checkpoints += 1
+        if _checkpoints == 2:
+            _misbehave()
+    _replace(source, target, **named)
+
+
+if _where:
+    os.write, os.mkdir, os.replace = write, mkdir, replace
+    signal.signal(signal.SIGALRM, _misbehave)
+    if "deaf" in _hows:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # every thread inherits it

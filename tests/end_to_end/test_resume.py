@@ -1,0 +1,225 @@
+"""`medtui run --resume`: in the same directory, refused where it would not be the same run, marked where it drifted."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from driving import PATIENCE, Engine, json_lines, medtui, tiny
+from openpyxl import load_workbook
+
+from engine.contract.checkpoint_file import weights_digest
+from engine.contract.errors import UsageError
+from engine.contract.run_directory import RunDirectory
+from engine.contract.workspace import Workspace
+from medtui.client.journal import replay
+from medtui.client.resume import resume_command
+from medtui.client.watch import OwnEngine
+
+# 25 steps an epoch: a pause comes in the middle of one
+RECIPE = tiny(
+    dataset={"name": "cells", "limit": 400},
+    training={"epochs": 2, "batch_size": 16},
+    runtime={"reproducible": True, "threads": 1},
+)
+
+
+def paused_within_an_epoch(workspace: Path) -> tuple[Engine, RunDirectory]:
+    engine = Engine(workspace)
+    engine.train(RECIPE)
+    run = RunDirectory(Path(engine.wait_for_event("run.started")["run_dir"]))
+    engine.wait_for(lambda e: e["event"] == "progress" and (e["step"] or 0) > 0)
+    engine.send("pause", id="p")
+    engine.wait_for_phase("paused")
+    assert engine.wait_for_event("checkpoint.saved")["position"]["step"] > 0
+    return engine, run
+
+
+def results(run: RunDirectory) -> tuple[str, str, str]:
+    (scores,) = run.metrics.glob("*_test_*.csv")
+    return weights_digest(run.best), (run.metrics / "history.csv").read_text(), scores.read_text()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    engine = Engine(tmp_path_factory.mktemp("undisturbed"))
+    engine.train(RECIPE)
+    run = RunDirectory(Path(engine.wait_for_event("run.finished")["run_dir"]))
+    assert engine.end() == 0
+    return run
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with a run that was paused within an epoch and killed."""
+    workspace = tmp_path_factory.mktemp("killed")
+    engine, _ = paused_within_an_epoch(workspace)
+    engine.kill()
+    return workspace
+
+
+@pytest.fixture
+def workspace(killed: Path, tmp_path: Path) -> Iterator[Path]:
+    shutil.copytree(killed, tmp_path, dirs_exist_ok=True)
+    yield tmp_path
+
+
+def the_run(workspace: Path) -> RunDirectory:
+    return RunDirectory(next((workspace / "outputs").glob("2*")))
+
+
+def files(run: RunDirectory) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in run.root.rglob("*") if path.is_file()}
+
+
+def test_a_run_killed_while_paused_resumes_to_the_same_weights(workspace: Path, undisturbed: RunDirectory) -> None:
+    """And yesterday's stop, for the engine that is gone, does not stop it."""
+    run = the_run(workspace)
+    engine = json.loads(run.status.read_text())["engine"]
+    stop = {"command": "stop", "id": "yesterday", "by": "me", "engine": engine}
+    run.control.write_text(json.dumps(stop) + "\n" + '{"command": "sto')
+    done = medtui("run", "--resume", "last", "--json", cwd=workspace)
+    events = json_lines(done.stdout)
+    assert (done.returncode, events[-1]["outcome"]) == (0, "completed"), done.stdout
+    started = next(event for event in events if event["event"] == "run.started")
+    assert (started["attempt"], started["run"]) == (2, run.name)
+    assert started["resumed_from"]["step"] > 0
+    assert not [event for event in events if event.get("id") == "yesterday"]
+    assert results(run) == results(undisturbed)
+    assert [epoch.epoch for epoch in replay(run.journal).epochs] == [1, 2]
+    assert [path.name for path in (workspace / "outputs").iterdir() if path.name[0] == "2"] == [run.name]
+    attempts = json.loads(run.manifest.read_text())["attempts"]
+    assert [attempt["resumed_from"] for attempt in attempts] == [None, started["resumed_from"]]
+
+    again = medtui("run", "--resume", run.name, cwd=workspace)
+    assert again.returncode == 2, "a completed run is refused"
+    assert "is completed" in again.stderr
+
+
+def test_a_run_aborted_while_paused_resumes_to_the_same_weights(tmp_path: Path, undisturbed: RunDirectory) -> None:
+    engine, run = paused_within_an_epoch(tmp_path)
+    engine.send("abort", id="a")
+    assert engine.wait_for_event("run.finished")["outcome"] == "aborted"
+    assert engine.end() == 7
+    second = Engine(tmp_path)
+    second.send("start", id="s", job="train", resume=str(run.root))
+    assert second.wait_for_event("run.finished")["outcome"] == "completed"
+    assert second.end() == 0
+    assert results(run) == results(undisturbed)
+
+
+def test_a_stopped_run_goes_on_and_its_artifacts_are_replaced(tmp_path: Path, undisturbed: RunDirectory) -> None:
+    engine, run = paused_within_an_epoch(tmp_path)
+    engine.send("stop", id="s")
+    assert engine.wait_for_event("run.finished")["outcome"] == "stopped"
+    assert engine.end() == 6
+    report = (run.reports / "report.xlsx").read_bytes()
+    assert medtui("run", "--resume", str(run.root), cwd=tmp_path).returncode == 0
+    assert results(run) == results(undisturbed), "one score file: that of the whole run"
+    assert (run.reports / "report.xlsx").read_bytes() != report
+    shown = json.loads(medtui("show", "last", "--json", cwd=tmp_path).stdout)
+    assert (shown["outcome"], shown["epochs_done"], shown["drift"]) == ("completed", 2, [])
+    assert all(Path(path).is_file() for path in shown["artifacts"].values())
+
+
+def test_another_thread_count_is_refused_and_with_allow_drift_marked_everywhere(workspace: Path) -> None:
+    run = the_run(workspace)
+    before = files(run)
+    other = ["run", "--resume", "last", "--set", "runtime.threads=2"]
+    refused = medtui(*other, "--json", cwd=workspace)
+    finished = json_lines(refused.stdout)[-1]
+    assert (refused.returncode, finished["error"]["kind"], finished["run_dir"]) == (2, "drift", None)
+    assert "threads 1 → 2" in finished["error"]["message"]
+    assert files(run) == before, "a refused resume changes nothing"
+
+    allowed = medtui(*other, "--allow-drift", cwd=workspace)
+    assert allowed.returncode == 0, allowed.stdout
+    assert "threads 1 → 2" in allowed.stdout
+    assert json.loads(run.manifest.read_text())["drift"] == ["threads 1 → 2"]
+    assert json.loads(medtui("show", "last", "--json", cwd=workspace).stdout)["drift"] == ["threads 1 → 2"]
+    assert "threads 1 → 2" in medtui("show", "last", cwd=workspace).stdout
+    summary = load_workbook(run.reports / "report.xlsx")["Summary"]
+    assert ("Drift between attempts", "threads 1 → 2") in [(row[0], row[1]) for row in summary.values]
+
+
+CHANGES: dict[str, tuple[list[str], str]] = {
+    "another recipe": (["--set", "training.lr=0.5"], "recipe "),
+    "another seed": (["--set", "training.seed=1"], "recipe "),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_another_identity_is_refused_with_one_sentence(change: str, workspace: Path) -> None:
+    arguments, said = CHANGES[change]
+    done = medtui("run", "--resume", "last", *arguments, "--json", cwd=workspace)
+    error = json_lines(done.stdout)[-1]["error"]
+    assert (done.returncode, error["kind"]) == (2, "drift")
+    assert said in error["message"]
+
+
+def test_other_versions_are_refused(workspace: Path) -> None:
+    run = the_run(workspace)
+    manifest = json.loads(run.manifest.read_text())
+    manifest["attempts"][0]["must_match"]["torch"] = "1.13.1"
+    run.manifest.write_text(json.dumps(manifest))
+    done = medtui("run", "--resume", "last", cwd=workspace)
+    assert done.returncode == 2
+    assert "torch 1.13.1 → " in done.stdout
+
+
+def test_what_changes_no_result_may_change(workspace: Path, undisturbed: RunDirectory) -> None:
+    arguments = ["--set", "runtime.checkpoint_minutes=0.001", "--set", "dataset.cache=mapped"]
+    done = medtui("run", "--resume", "last", *arguments, cwd=workspace)
+    assert done.returncode == 0, done.stdout
+    assert results(the_run(workspace)) == results(undisturbed)
+
+
+def test_a_run_whose_training_is_done_resumes_at_its_evaluation(tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    engine.train(tiny(dataset={"name": "cells", "limit": 400}, training={"epochs": 1}, evaluation={"tta": True}))
+    engine.wait_for_phase("evaluating")
+    engine.send("abort", id="a")
+    run = RunDirectory(Path(engine.wait_for_event("run.finished")["run_dir"]))
+    assert engine.end() == 7
+    digest = weights_digest(run.last)
+    second = Engine(tmp_path)
+    second.send("start", id="s", job="train", resume=str(run.root))
+    assert second.wait_for_event("run.finished")["outcome"] == "completed"
+    second.end()
+    phases = [event["phase"] for event in second.of("phase.changed")]
+    assert phases == ["preparing", "evaluating", "reporting", "finished"]
+    assert weights_digest(run.last) == digest
+
+
+def test_a_run_of_another_workspace_is_resumed_there(workspace: Path, tmp_path_factory: Any) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    run = the_run(workspace)
+    named = ["run", "--resume", str(run.root), "--json"]
+    refused = medtui(*named, "--workspace", str(elsewhere), cwd=elsewhere)
+    assert refused.returncode == 2
+    assert "--workspace" in refused.stderr
+    done = medtui(*named, "--set", "runtime.max_minutes=0.0001", cwd=elsewhere)
+    assert done.returncode == 6
+    assert json_lines(done.stdout)[-1]["run_dir"] == str(run.root)
+    assert not (elsewhere / "outputs").exists()
+
+
+def test_the_console_resumes_a_run_and_knows_the_epochs_before(workspace: Path, undisturbed: RunDirectory) -> None:
+    """`resume_command` with an engine of its own: the gap in `seq` is read from the journal."""
+    run, place = the_run(workspace), Workspace(workspace)
+    watched = OwnEngine(place, warm=False)
+    assert watched.begin(resume_command(run, place, by="console"))
+    deadline = time.monotonic() + PATIENCE
+    while watched.view.outcome is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    view = watched.view
+    assert (view.outcome, view.run) == ("completed", run.name)
+    assert view.state == replay(run.journal)
+    assert results(run) == results(undisturbed)
+    with pytest.raises(UsageError, match="is completed"):
+        resume_command(run, place, by="console")

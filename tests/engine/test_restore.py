@@ -1,0 +1,241 @@
+"""Checkpoints read back: training goes on bit for bit, and what does not fit is a sentence."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from engine.contract.checkpoint_file import DIGEST, ContentDigest, read_header, verified_digest
+from engine.contract.errors import CheckpointError
+from engine.contract.run_directory import RunDirectory, make_parts
+from engine.run.watcher import TrainingWatcher
+from engine.train.checkpoint import save_best, save_last
+from engine.train.ema import MovingAverage
+from engine.train.optimizer import OptimizerPlan, build_optimizer
+from engine.train.restore import holds_best, restore
+from engine.train.schedule import Plateau
+from engine.train.state import EpochRecord, TrainingState
+
+STEPS = 5  # an epoch
+
+
+def new_state(optimizer: Any = "sgd", seed: int = 0, width: int = 4) -> TrainingState:
+    """A state as a run begins with it, in the memory layout that runs use."""
+    torch.manual_seed(seed)
+    layers = [nn.Conv2d(3, width, 3), nn.BatchNorm2d(width), nn.Dropout(0.2), nn.Flatten(), nn.Linear(width * 4, 3)]
+    model = nn.Sequential(*layers).to(memory_format=torch.channels_last)
+    state = TrainingState(
+        model,
+        build_optimizer(model, OptimizerPlan(optimizer, 0.9, nesterov=False, weight_decay=0.01)),
+        torch.zeros(STEPS),
+        torch.zeros(STEPS, dtype=torch.float64),
+    )
+    state.average = MovingAverage(model, 0.9)
+    state.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=2)
+    state.plateau = Plateau(2, 0.5)
+    return state
+
+
+def train(state: TrainingState, steps: int) -> None:
+    """Steps whose every draw comes from their number, as in a run."""
+    assert state.scaler is not None
+    assert state.average is not None
+    state.model.train()
+    for _ in range(steps):
+        torch.manual_seed(1000 + state.global_step)
+        for group in state.optimizer.param_groups:
+            group["lr"] = 0.1 / (1 + state.global_step)
+        images = torch.rand(4, 3, 4, 4).contiguous(memory_format=torch.channels_last)
+        state.optimizer.zero_grad()
+        loss = state.model(images).square().mean()
+        state.scaler.scale(loss).backward()
+        state.scaler.step(state.optimizer)
+        state.scaler.update()
+        state.average.update()
+        state.losses[state.step], state.right[state.step] = loss.detach(), state.step / 3
+        state.step += 1
+        if state.step == STEPS:
+            auc = 0.5 + 0.1 * math.sin(state.epoch)
+            state.history.append(EpochRecord(state.epoch + 1, 0.1, 1 / 3, 0.5, math.nan, auc, 0.5, 1e-7, best=False))
+            state.plateau.see(auc) if state.plateau else None
+            state.best_epoch, state.best_auc = state.epoch + 1, auc
+            state.epoch, state.step = state.epoch + 1, 0
+
+
+def everything(state: TrainingState, folder: Path) -> str:
+    """The digest of all that a checkpoint of it holds."""
+    return save_last(folder / "everything.safetensors", folder / "before.safetensors", state)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("steps", [0, 1, 7, 10], ids=["untrained", "one step", "within an epoch", "between epochs"])
+def test_a_restored_state_trains_on_bit_for_bit(optimizer: str, steps: int, tmp_path: Path) -> None:
+    whole = new_state(optimizer)
+    train(whole, steps)
+    saved = save_last(tmp_path / "last.safetensors", tmp_path / "previous.safetensors", whole)
+    train(whole, 8)
+    state = new_state(optimizer, seed=9)
+    restore(tmp_path / "last.safetensors", state)
+    assert everything(state, tmp_path) == saved
+    assert state.model.get_parameter("0.weight").is_contiguous(memory_format=torch.channels_last)
+    train(state, 8)
+    assert everything(state, tmp_path) == everything(whole, tmp_path) != saved
+    assert (state.epoch, state.step) == (whole.epoch, whole.step)
+
+
+def test_a_state_that_was_used_before_forgets_all_of_it(tmp_path: Path) -> None:
+    state, other = new_state(), new_state(seed=3)
+    train(state, 2)
+    saved = save_last(tmp_path / "last.safetensors", tmp_path / "previous.safetensors", state)
+    train(other, 9)
+    restore(tmp_path / "last.safetensors", other)
+    assert everything(other, tmp_path) == saved
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
+    state = new_state(width=8)
+    train(state, 1)
+    save_last(tmp_path / "last.safetensors", tmp_path / "previous.safetensors", state)
+    with pytest.raises(CheckpointError, match="does not fit this run"):
+        restore(tmp_path / "last.safetensors", new_state())
+
+
+def test_best_weights_are_no_state_to_go_on_from(tmp_path: Path) -> None:
+    state = new_state()
+    train(state, STEPS)
+    save_best(tmp_path / "best.safetensors", tmp_path / "previous_best.safetensors", state)
+    with pytest.raises(CheckpointError, match="format"):
+        restore(tmp_path / "best.safetensors", state)
+
+
+def forged(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """A checkpoint whose state was changed, and whose digest holds."""
+    tensors, header = load_file(path), read_header(path)
+    values = json.loads(header.metadata["state"])
+    change(values)
+    metadata = {"format": header.metadata["format"], "state": json.dumps(values)}
+    digest = ContentDigest()
+    for entry in header.entries:
+        digest.tensor(entry.name, entry.dtype, entry.shape)
+        digest.data(tensors[entry.name].reshape(-1).view(torch.uint8).numpy())
+    digest.metadata(metadata)
+    save_file(tensors, path, {**metadata, DIGEST: digest.hex()})
+    verified_digest(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epoch": -1},
+        {"epoch": 10**12},
+        {"step": STEPS + 1},
+        {"step": "many"},
+        {"history": "long"},
+        {"history": [{"epoch": 1}]},
+        {"best_auc": None},
+        {"scaler": {"scale": "big"}},
+        {"plateau": 3},
+    ],
+    ids=str,
+)
+def test_a_state_that_cannot_be_is_refused_though_its_digest_holds(change: dict[str, Any], tmp_path: Path) -> None:
+    state, path = new_state(), tmp_path / "last.safetensors"
+    train(state, 2)
+    save_last(path, tmp_path / "previous.safetensors", state)
+    forged(path, lambda values: values.update(change))
+    with pytest.raises(CheckpointError) as error:
+        restore(path, new_state())
+    assert str(path) in error.value.message
+
+
+def test_which_weights_a_best_holds(tmp_path: Path) -> None:
+    best, previous = tmp_path / "best.safetensors", tmp_path / "previous_best.safetensors"
+    state = new_state()
+    train(state, STEPS)
+    assert not holds_best(best, state)
+    save_best(best, previous, state)
+    assert holds_best(best, state)
+    train(state, STEPS)
+    assert not holds_best(best, state)
+    save_best(best, previous, state)
+    assert holds_best(best, state)
+    assert not holds_best(previous, state)
+    best.write_bytes(best.read_bytes()[:-1])
+    assert not holds_best(best, state)
+
+
+def test_whichever_fsync_or_rename_fails_last_or_previous_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three generations are written; each fsync and rename among them fails in turn, until none is left."""
+    failed, nth = 0, 0
+    while nth == failed:
+        nth += 1
+        folder = tmp_path / str(nth)
+        folder.mkdir()
+        failed += three_generations(folder, nth, monkeypatch)
+    assert failed >= 3 * 3, "a file's fsync, a rename and a folder's fsync each"
+
+
+def three_generations(folder: Path, nth: int, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Did the Nth operation happen, and so fail?"""
+    count, saved = 0, 0
+
+    def failing(real: Callable[..., Any]) -> Callable[..., Any]:
+        def operation(*arguments: Any, **named: Any) -> Any:
+            nonlocal count
+            count += 1
+            if count == nth:
+                raise OSError(5, os.strerror(5))
+            return real(*arguments, **named)
+
+        return operation
+
+    last, previous, state = folder / "last.safetensors", folder / "previous.safetensors", new_state()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", failing(os.fsync))
+        patched.setattr(os, "replace", failing(os.replace))
+        try:
+            for _ in range(3):
+                train(state, 1)
+                save_last(last, previous, state)
+                saved += 1
+        except OSError:
+            newest = last if last.exists() else previous
+            if saved or newest.exists():
+                restored = new_state()
+                restore(newest, restored)
+                assert restored.step in (saved, saved + 1)
+            assert not list(folder.glob(".*"))
+            return True
+    return False
+
+
+def test_weights_after_a_non_finite_loss_are_never_saved(tmp_path: Path) -> None:
+    """On a device the loop looks at the losses now and then; a checkpoint in between must not take the good one's
+    place."""
+    run, state = RunDirectory(tmp_path), new_state()
+    make_parts(run)
+    stream = SimpleNamespace(sync_journal=lambda: None, emit=lambda event: None)
+    watcher = TrainingWatcher(SimpleNamespace(stream=stream), run, 1, None, None, None)
+    train(state, 2)
+    watcher.save(state)
+    good = run.last.read_bytes()
+    train(state, 1)
+    state.losses[1] = math.nan
+    watcher.save(state)
+    assert run.last.read_bytes() == good
+    assert not run.previous.exists()
+    state.losses[1] = 0.5
+    watcher.save(state)
+    assert run.previous.read_bytes() == good

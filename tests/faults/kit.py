@@ -1,0 +1,136 @@
+"""The fault-injection kit: engines whose Nth write, fsync or rename fails or is their last, killed at any moment.
+
+`Nursery.run` does one run with one fault. docs/reliability.md says what may be expected of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from engine.contract.checkpoint_file import weights_digest
+from engine.contract.journal import read_journal
+from engine.contract.run_directory import RunDirectory, list_runs
+
+HERE = Path(__file__).parent
+ENOSPC, EIO = 28, 5
+
+
+@dataclass(frozen=True)
+class Fault:
+    """The `nth` operation, from 1, of these (`write fsync rename`) on files like `path`; 0 only counts."""
+
+    on: str
+    path: str
+    nth: int = 0
+    action: Literal["fail", "kill", "tear"] = "fail"
+    errno: int = EIO
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How an engine ended: exit code, or minus the signal; operations that the fault's paths saw; seconds."""
+
+    status: int
+    count: int
+    seconds: float
+
+
+def compiled_shim(folder: Path) -> Path | None:
+    """shim.c as a library to preload; None without a C compiler, or where there is no preloading."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None or sys.platform != "linux":
+        return None
+    library = folder / "shim.so"
+    command = [compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(HERE / "shim.c"), "-ldl"]
+    subprocess.run(command, check=True, capture_output=True)
+    return library
+
+
+class Nursery:
+    """Engines of one parent process, one after the other."""
+
+    def __init__(self, shim: Path | None) -> None:
+        self.shim = shim
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONHASHSEED": "42"}
+        if shim is not None:
+            environment["LD_PRELOAD"] = str(shim)
+        self._process = subprocess.Popen(
+            [sys.executable, str(HERE / "nursery.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        assert self._answer() == {"ready": True}
+
+    def run(
+        self,
+        workspace: Path,
+        start: dict[str, Any],
+        *,
+        fault: Fault | None = None,
+        after: float | None = None,
+        memory: int | None = None,
+    ) -> Ended:
+        """One engine's life. `after`: seconds until it is killed; `memory`: bytes that it may take."""
+        if fault is not None and self.shim is None:
+            pytest.skip("needs a C compiler and a preloading linker")
+        request = {"workspace": str(workspace), "start": start, "after": after, "memory": memory}
+        request["fault"] = vars(fault) if fault else None
+        assert self._process.stdin is not None
+        print(json.dumps(request), file=self._process.stdin, flush=True)
+        return Ended(**self._answer())
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(60)
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, f"the nursery ended: {self._process.poll()}"
+        return dict(json.loads(line))
+
+
+def new_run(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The start command of a new run."""
+    return {"job": "train", "recipe": recipe}
+
+
+def go_on(run: RunDirectory, **fields: Any) -> dict[str, Any]:
+    """The start command that goes on with a run."""
+    return {"job": "train", "resume": str(run.root), **fields}
+
+
+def only_run(workspace: Path) -> RunDirectory:
+    (run,) = list_runs(workspace / "outputs")
+    return run
+
+
+def results(run: RunDirectory) -> tuple[str, str, str, str]:
+    """What must be equal: digests of the best and of the last weights with all their state, history, scores."""
+    (scores,) = run.metrics.glob("*_test_*.csv")
+    digests = (weights_digest(run.best), weights_digest(run.last))
+    return (*digests, (run.metrics / "history.csv").read_text(), scores.read_text())
+
+
+def line_of(run: RunDirectory, event: str, **fields: Any) -> int:
+    """The number, from 1, of the first such line in a journal: the write that put it there.
+
+    Log lines do not count: only the first run of a machine decodes the data and says so.
+    """
+    told = (event for event in read_journal(run.journal) if event.event != "log")
+    for number, said in enumerate(told, start=1):
+        if said.event == event and all(getattr(said, name) == value for name, value in fields.items()):
+            return number
+    raise AssertionError(f"no {event} with {fields}")

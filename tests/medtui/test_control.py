@@ -1,0 +1,171 @@
+"""`control.jsonl`: what is obeyed, what is ignored and said so; both of its ends."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.contract.protocol import Stop
+from engine.contract.run_directory import RunDirectory, make_run_directory
+from engine.control_file import READ_LIMIT, ControlFile
+from medtui.client import control
+from medtui.client.control import NothingToCommand, append_command
+
+ME = "9f8e7d6c"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    return make_run_directory(tmp_path, "20261122_cells_mini-cnn_1a2b3c")
+
+
+def stop(id_: str = "1", engine: str | None = ME) -> Stop:
+    return Stop(id=id_, by="ada", engine=engine)
+
+
+def write(run: RunDirectory, *lines: bytes) -> None:
+    with run.control.open("ab") as file:
+        file.write(b"".join(lines))
+
+
+def test_a_command_is_heard_once_and_a_repeated_one_is_ignored_and_said_so(run: RunDirectory) -> None:
+    file = ControlFile(run.control, ME)
+    append_command(run, stop("1"))
+    assert [command.id for command in file.poll()] == ["1"]
+    assert file.remarks() == []
+    append_command(run, stop("1"))
+    append_command(run, stop("2"))
+    assert [command.id for command in file.poll()] == ["2"]
+    assert ["earlier one" in words for words in file.remarks()] == [True]
+
+
+def test_yesterdays_stop_does_not_stop_a_resumed_run(run: RunDirectory) -> None:
+    append_command(run, stop("1", ME))
+    append_command(run, stop("2", "yesterday"))
+    file = ControlFile(run.control, ME)
+    assert file.poll() == []
+    append_command(run, stop("3", "yesterday"))
+    assert file.poll() == []
+    (words,) = file.remarks()
+    assert "another engine" in words
+
+
+def test_garbage_is_ignored_and_said_once(run: RunDirectory) -> None:
+    file = ControlFile(run.control, ME)
+    write(run, b"garbage\n", b"\x00\xff\n", b"[]\n", b'{"command":"dance","id":"1"}\n', b"\n")
+    write(run, stop("2", ME).line().replace(b'"ada"', b'"' + b"a" * 5000 + b'"'))
+    write(run, b'{"command":"start","id":"9","engine":"9f8e7d6c"}\n', stop("3").line())
+    assert [command.id for command in file.poll()] == ["3"]
+    assert len(file.remarks()) == 1
+    write(run, b"more garbage\n")
+    assert (file.poll(), file.remarks()) == ([], [])
+
+
+def test_half_a_line_waits_for_its_other_half(run: RunDirectory) -> None:
+    file = ControlFile(run.control, ME)
+    line = stop("1").line()
+    write(run, line[:20])
+    assert (file.poll(), file.remarks()) == ([], [])
+    write(run, line[20:])
+    assert [command.id for command in file.poll()] == ["1"]
+
+
+def test_half_a_line_of_one_who_died_does_not_swallow_the_next_command(run: RunDirectory) -> None:
+    file = ControlFile(run.control, ME)
+    write(run, b'{"command":"stop","id":"dead"')
+    append_command(run, stop("1"))
+    assert [command.id for command in file.poll()] == ["1"]
+
+
+@given(st.lists(st.binary(max_size=200), max_size=8), st.integers(0, 8))
+def test_no_bytes_before_or_after_keep_a_command_from_being_heard(
+    tmp_path_factory: pytest.TempPathFactory, noise: list[bytes], at: int
+) -> None:
+    run = make_run_directory(tmp_path_factory.mktemp("runs"), "run")
+    file = ControlFile(run.control, ME)
+    heard = []
+    for piece in noise[:at]:
+        write(run, piece)
+        heard += file.poll()
+    append_command(run, stop("mine"))
+    heard += file.poll()
+    for piece in noise[at:]:
+        write(run, piece)
+        heard += file.poll()
+    assert [command.id for command in heard] == ["mine"]
+
+
+def test_a_flood_without_a_line_end_does_not_deafen_the_engine(run: RunDirectory) -> None:
+    file = ControlFile(run.control, ME)
+    write(run, b"x" * (READ_LIMIT + 10))
+    append_command(run, stop("1"))
+    assert [command.id for _ in range(3) for command in file.poll()] == ["1"]
+
+
+def test_a_file_that_was_cut_is_read_from_its_start(run: RunDirectory) -> None:
+    file = ControlFile(run.control, ME)
+    for number in range(3):
+        append_command(run, stop(f"{number}"))
+    assert len(file.poll()) == 3
+    os.truncate(run.control, 0)
+    append_command(run, stop("new"))
+    assert [command.id for command in file.poll()] == ["new"]
+
+
+def test_another_users_file_is_ignored_and_said_so(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = ControlFile(run.control, ME)
+    append_command(run, stop())
+    monkeypatch.setattr(os, "geteuid", lambda: run.control.stat().st_uid + 1)
+    assert file.poll() == []
+    assert ["own user" in words for words in file.remarks()] == [True]
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo"])
+def test_what_is_no_file_is_not_waited_for(run: RunDirectory, tmp_path: Path, kind: str) -> None:
+    file = ControlFile(run.control, ME)
+    run.control.unlink()
+    if kind == "fifo":
+        os.mkfifo(run.control)
+    else:
+        (tmp_path / "elsewhere").write_bytes(stop().line())
+        run.control.symlink_to(tmp_path / "elsewhere")
+    assert file.poll() == []
+    with pytest.raises(NothingToCommand, match=r"control\.jsonl"):
+        append_command(run, stop())
+
+
+def test_only_the_engines_user_may_write(run: RunDirectory) -> None:
+    assert stat.S_IMODE(run.control.stat().st_mode) == 0o600
+
+
+def test_many_writers_at_once_leave_whole_lines(run: RunDirectory) -> None:
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from engine.contract.protocol import Stop; from engine.contract.run_directory import RunDirectory\n"
+        "from medtui.client.control import append_command\n"
+        "for n in range(50): append_command(RunDirectory(Path(sys.argv[1])), Stop(id=f'{sys.argv[2]}-{n}'))"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", program, run.root, str(number)]) for number in range(4)]
+    assert [writer.wait(60) for writer in writers] == [0] * 4
+    ids = {json.loads(line)["id"] for line in run.control.read_text().splitlines()}
+    assert ids == {f"{writer}-{n}" for writer in range(4) for n in range(50)}
+
+
+def test_a_writer_that_was_stopped_does_not_stop_the_others_for_ever(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "WRITER_PATIENCE", 0.1)
+    with run.control.open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(NothingToCommand, match=r"control\.jsonl"):
+            append_command(run, stop())
+    append_command(run, stop())
