@@ -50,7 +50,7 @@ def training(workspace: Path, program: Sequence[str] = CONSOLE) -> Iterator[tupl
         terminal.wait_for("watched.yaml")
         began = len(terminal.received)
         terminal.type("r")
-        terminal.wait_for("★", after=began)  # the first epoch is over
+        terminal.wait_for("★", after=began, patience=600.0)  # the first epoch is over
         yield terminal, workspace
 
 
