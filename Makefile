@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types imports tests guards faults bench clean
+.PHONY: demo test lint types imports tests guards faults bench pictures clean
 
 demo: .venv
 	$(BIN)/medtui run quickstart
@@ -33,6 +33,10 @@ faults: .venv
 # Ratios measured in alternating pairs; wants a quiet machine.
 bench: .venv
 	$(BIN)/python -m benchmarks
+
+# The console's pictures in README.md, from a real run on breastmnist.npz in $(DATA), else in ~/.medmnist.
+pictures: .venv
+	$(BIN)/python docs/make_pictures.py $(DATA)
 
 # pip's resolver takes its time over torch: about three minutes.
 .venv: pyproject.toml

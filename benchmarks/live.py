@@ -42,7 +42,7 @@ def measure(effort: Effort) -> list[Row]:
 @contextmanager
 def training(workspace: Path, program: Sequence[str] = CONSOLE) -> Iterator[tuple[Terminal, Path]]:
     """A console whose own engine trains, with the live screen shown."""
-    recipe = tiny_recipe(dataset={"limit": None}, training={"epochs": 1000, "batch_size": 2, "patience": None})
+    recipe = tiny_recipe(dataset={"limit": None}, training={"epochs": 1000, "batch_size": 4, "patience": None})
     (workspace / "watched.yaml").write_text(json.dumps(recipe))
     with console(workspace, environment(), program=program) as terminal:
         terminal.wait_for("before you run", "steps")
@@ -50,7 +50,7 @@ def training(workspace: Path, program: Sequence[str] = CONSOLE) -> Iterator[tupl
         terminal.wait_for("watched.yaml")
         began = len(terminal.received)
         terminal.type("r")
-        terminal.wait_for("★", after=began)  # the first epoch is over
+        terminal.wait_for("★", after=began, patience=600.0)  # the first epoch is over
         yield terminal, workspace
 
 

@@ -51,7 +51,11 @@ from engine.failure import as_failure
 from engine.process import become_log, let_sigterm_end_us, signals_handled
 from engine.run.job import Job, JobResult
 
-JOBS = {"train": ("engine.run.train_job", "train"), "score": ("engine.run.score_job", "score")}
+JOBS = {
+    "train": ("engine.run.train_job", "train"),
+    "score": ("engine.run.score_job", "score"),
+    "evaluate": ("engine.run.evaluate_job", "evaluate_again"),
+}
 HEARTBEAT = 1.0  # seconds between status files
 POLL = 0.5  # seconds between looks at control.jsonl
 

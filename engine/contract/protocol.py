@@ -264,13 +264,15 @@ class Command(Message):
 
 
 class Start(Command):
-    """Start a job. `train` takes `recipe`, or `resume`, or both; `score` takes `file`."""
+    """Start a job. `train` takes `recipe`, or `resume`, or both; `score` takes `file`, `evaluate` takes `run`."""
 
     command: Literal["start"] = "start"
-    job: Literal["train", "score"] = "train"
+    job: Literal["train", "score", "evaluate"] = "train"
     recipe: dict[str, Any] = {}  # sections of fields; what is left out has its default
     data: list[str] = []  # folders to look in first for data set files
     file: str | None = None
+    run: str | None = None  # a run directory
+    tta: bool | None = None  # null is as the run's recipe has it
     on_disconnect: Literal["continue", "stop"] = "continue"
     command_line: list[str] = []  # for the manifest
     resume: str | None = None  # the directory of a run to go on with; without `recipe`, with its own

@@ -69,6 +69,16 @@ class RunDirectory:
         return self.root / "metrics"
 
     @property
+    def evaluations(self) -> Path:
+        """A folder a later evaluation, `1`, `2` …"""
+        return self.root / "evaluations"
+
+    @property
+    def labels(self) -> Path:
+        """Tags and a note of its owner."""
+        return self.root / "labels.json"
+
+    @property
     def reports(self) -> Path:
         return self.root / "reports"
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from medtui.cli import control, doctor, recipe, results, run, score
+from medtui.cli import control, doctor, evaluate, keeping, recipe, results, run, score
 from medtui.cli.options import DataOption, WorkspaceOption
 
 CONTEXT = {
@@ -50,7 +50,10 @@ app.command("run")(run.run)
 app.command("attach")(control.attach)
 for command in (control.pause, control.resume, control.stop, control.abort, control.kill):
     app.command(command.__name__)(command)
-app.command("runs")(results.runs)
+for name in ("tag", "note", "archive", "delete"):
+    results.app.command(name)(getattr(keeping, name))
+app.add_typer(results.app, name="runs")
+app.command("evaluate")(evaluate.evaluate)
 app.command("show")(results.show)
 app.command("score")(score.score)
 app.command("doctor")(doctor.doctor)

@@ -13,8 +13,14 @@ if TYPE_CHECKING:
     from engine.contract.run_directory import RunDirectory
 
 
-def runs(workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
+app = typer.Typer(help="Runs: listed; tag, note, archive, delete.", rich_markup_mode=None)
+
+
+@app.callback(invoke_without_command=True)
+def runs(context: typer.Context, workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
     """List the runs of a workspace, newest last."""
+    if context.invoked_subcommand is not None:
+        return
     from engine.contract.workspace import find_workspace
     from medtui.client.runs import heads
 

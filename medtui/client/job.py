@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import queue
+from collections.abc import Callable
 
 from engine.contract.errors import MedtuiError, RunFailed
 from engine.contract.protocol import ErrorInfo, Start
 from engine.contract.workspace import Workspace
-from medtui.client.engine_process import EngineProcess
+from medtui.client.engine_process import EngineProcess, Line
 from medtui.client.state import RunState, fold
 
 
-def do_job(start: Start, workspace: Workspace) -> RunState:
-    """Do one job in an engine of its own. Raises the error that it ended with."""
+def do_job(start: Start, workspace: Workspace, given_up: Callable[[], bool] = lambda: False) -> RunState:
+    """Do one job in an engine of its own. Raises the error that it ended with; RunFailed when the caller gave up."""
     engine = EngineProcess(workspace)
     state = RunState()
     try:
         engine.send(start)
-        while (line := _next(engine)) is not None:
+        while (line := _next(engine, given_up)) is not None:
             if line[1] is not None:
                 state = fold(state, line[1])
     except BaseException:
@@ -31,8 +32,10 @@ def do_job(start: Start, workspace: Workspace) -> RunState:
     return state
 
 
-def _next(engine: EngineProcess):  # type: ignore[no-untyped-def]
+def _next(engine: EngineProcess, given_up: Callable[[], bool]) -> Line | None:
     while True:
+        if given_up():
+            raise RunFailed("The job was given up.", "Ask for it again.")
         with contextlib.suppress(queue.Empty):
             return engine.receive(1.0)
 

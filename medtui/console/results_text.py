@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich.text import Text
@@ -11,7 +11,9 @@ from rich.text import Text
 from engine.contract.protocol import Metrics
 from engine.contract.recipe import Recipe
 from engine.contract.run_directory import RunDirectory
+from medtui.client.evaluate import Later
 from medtui.client.intervals import hanley_mcneil, wilson
+from medtui.client.keeping import Labels
 from medtui.client.runs import Head
 from medtui.client.state import RunState
 from medtui.console.live_text import class_rows, classes_text
@@ -32,6 +34,8 @@ class Detail:
     samples: list[Sample]
     recipe_text: str
     recipe: Recipe | None
+    labels: Labels = field(default_factory=Labels)
+    later: list[Later] = field(default_factory=list)
 
     @property
     def run(self) -> RunDirectory:
@@ -53,6 +57,10 @@ def head_text(detail: Detail) -> Text:
     best = state.summary.best_epoch or "–"
     text.append(f"\n{clean(head.dataset or '?')}, {clean(head.model or '?')}, epochs {head.epochs}, best {best}")
     text.append(f", {duration(head.seconds)}\n")
+    if detail.labels.tags:
+        text.append(f"tags {clean(' '.join(detail.labels.tags), 200)}\n", "cyan")
+    if detail.labels.note:
+        text.append(f"note {clean(detail.labels.note, 400)}\n", "italic")
     finished = state.finished
     if finished is not None and finished.error is not None:
         text.append(clean(f"{finished.error.message} {finished.error.hint}", 600) + "\n", "bold red")
@@ -61,6 +69,9 @@ def head_text(detail: Detail) -> Text:
     for name, metrics in (("validation", state.summary.validation), ("test", state.summary.test)):
         if metrics is not None:
             text.append_text(_metrics(name, metrics, detail))
+    for one in detail.later:
+        views = f"{len(one.views)} view{'s' * (len(one.views) != 1)}"
+        text.append(f"test again AUC {number(one.auc)}  ACC {number(one.acc)}  {views}, evaluations/{one.number}\n")
     return text
 
 

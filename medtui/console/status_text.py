@@ -71,8 +71,8 @@ def _of_run(view: RunView, around: Around) -> list[tuple[int, Text]]:
     started, progress = view.state.started, view.progress
     if started is None:
         return []
-    run_hash = started.recipe_hash[:6]
-    title = f"{clean(started.dataset, 30)} · {clean(started.model, 30).replace('_', '-')} · {run_hash}"
+    run_hash = (started.run.split("_") + [""] * 4)[3]  # as in the directory's name: 20261122_breastmnist_model_1a2b3c
+    title = f"{clean(started.dataset, 30)} · {clean(started.model, 30).replace('_', '-')} · {clean(run_hash, 12)}"
     parts = [(3, Text(title))]
     if view.active and view.phase in ("training", "paused"):
         epoch = progress.epoch if progress is not None and progress.epoch else len(view.state.epochs)

@@ -60,6 +60,20 @@ class Terminal:
             self._tmux("send-keys", "-t", "t", key)
             time.sleep(0.08)
 
+    def click(self, words: str, at: int | None = None) -> None:
+        """Press the mouse at a character of these words, the middle one."""
+        lines = self.shows(words).splitlines()
+        line = next(number for number, text in enumerate(lines) if words in text)
+        column = lines[line].index(words) + (len(words) // 2 if at is None else at)
+        self.mouse(column, line, "<0;{}M", "<0;{}m")
+
+    def mouse(self, column: int, line: int, *reports: str) -> None:
+        """What the mouse does at a place, counted from 0, as xterm reports it (SGR)."""
+        for report in reports:
+            keys = "\x1b[" + report.format(f"{column + 1};{line + 1}")
+            self._tmux("send-keys", "-t", "t", "-H", *(f"{byte:02x}" for byte in keys.encode()))
+        time.sleep(0.1)
+
     def screen(self) -> str:
         return self._tmux("capture-pane", "-p", "-t", "t")
 
@@ -166,6 +180,40 @@ def test_from_recipe_to_results_by_the_keyboard_alone(terminal: Terminal, tmp_pa
     (head,) = heads(Workspace(tmp_path / "work").outputs)
     assert head.state == "stopped" and head.test_auc is not None
     assert (tmp_path / "work" / "tiny.yaml").read_text() == TINY, "nothing was saved that nobody asked to save"
+
+
+def test_from_recipe_to_results_by_the_mouse_alone(terminal: Terminal, tmp_path: Path) -> None:
+    terminal.shows("quickstart", "before you run", "steps")
+    terminal.click("tiny.yaml")
+    terminal.shows("# my note", "steps 1,600")
+    terminal.click("Learning rate")
+    terminal.click("− +")  # on the plus
+    terminal.shows("lr: 0.02", "# my note", "training.lr 0.01 → 0.02")
+    terminal.click("r run")
+    terminal.shows("● training", "epoch 2/400", "★ best")
+    terminal.click("p pause")
+    terminal.shows("‖ paused", "paused; p goes on")
+    terminal.click("p pause")
+    terminal.shows("● training")
+    terminal.click("S stop")
+    terminal.click("y stop")
+    terminal.shows("✓ stopped", "✓ lock free", "✓ checkpoint verified")
+    terminal.click("Close")
+    terminal.lacks("kill-switch")
+    terminal.click("1 2 3 4", at=6)
+    terminal.shows("stopped", "test       AUC")
+    for _ in range(20):  # down to the pictures
+        if "▀▀▀▀▀▀" in terminal.screen():
+            break
+        terminal.mouse(60, 35, *["<65;{}M"] * 3)  # its wheel
+    terminal.shows("▀▀▀▀▀▀")
+    terminal.click("q leave")
+    terminal.shows("Unsaved edits in tiny.yaml.")
+    terminal.click("leave, keep them as drafts")
+    terminal.shows("ended with 0")
+    assert terminal.is_as_before()
+    (head,) = heads(Workspace(tmp_path / "work").outputs)
+    assert head.state == "stopped" and head.test_auc is not None
 
 
 def test_leaving_a_run_running_leaves_it_running(terminal: Terminal, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_medtui_run_imports_no_textual_and_nothing_heavy(tmp_path: Path) -> None
     )
     code = (
         "import sys; sys.argv = ['medtui', 'run', 'recipe.yaml', '--json']\n"
-        "from medtui.cli.app import app; from medtui.cli.errors import ended; assert ended(app) == 0"
+        "from medtui.cli.app import app; assert app(standalone_mode=False) == 0"
     )
     loaded = {module.split(".")[0] for module in modules_after(code, tmp_path)}
     assert not loaded & {*HEAVY, "textual"}

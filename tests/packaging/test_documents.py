@@ -125,7 +125,7 @@ def test_a_flag_sets_the_fields_that_the_table_says(
     flag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["medtui", "run", "--workspace", str(tmp_path), flag, REFUSED[flag]])
-    assert ended(app) == 2
+    assert ended(lambda: app(standalone_mode=False)) == 2
     message = capsys.readouterr().err
     fields = flag_table()[flag]
     assert fields

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -19,7 +17,9 @@ from engine.contract.errors import MedtuiError
 from engine.contract.recipe_file import build_recipe
 from engine.contract.run_directory import RunDirectory, read_object
 from engine.contract.yaml_reader import read_yaml
+from medtui.client.evaluate import later_evaluations
 from medtui.client.journal import replay
+from medtui.client.keeping import read_labels
 from medtui.client.runs import Head, heads
 from medtui.client.state import RunState
 from medtui.client.view import RunView
@@ -30,40 +30,10 @@ from medtui.console.pictures import read_samples
 from medtui.console.published import Published, published_for
 from medtui.console.recipe_store import TooLarge, read_text
 from medtui.console.results_text import Detail, body_text, head_text
+from medtui.console.screens import keeping
 from medtui.console.screens.room import Room
 from medtui.console.widgets.plot import Plot
-from medtui.progress import started_at
-from medtui.text import UNDEFINED, clean, duration, number
-
-COLUMNS = ("", "when", "outcome", "data set", "model", "epochs", "val AUC", "test AUC", "test ACC", "took")
-SORTS: tuple[tuple[str, Callable[[Head], Any]], ...] = (
-    ("when", lambda head: head.started or ""),
-    ("data set", lambda head: head.dataset or ""),
-    ("model", lambda head: head.model or ""),
-    ("val AUC", lambda head: _known(head.validation_auc)),
-    ("test AUC", lambda head: _known(head.test_auc)),
-    ("test ACC", lambda head: _known(head.test_acc)),
-    ("outcome", lambda head: head.state),
-    ("took", lambda head: _known(head.seconds)),
-)
-
-
-def _known(value: float | None) -> float:
-    return -math.inf if value is None or math.isnan(value) else value
-
-
-class RunTable(DataTable[Text]):
-    """Columns as wide as what stands in them now; the widget itself only ever widens them, and when it is idle."""
-
-    BINDINGS: ClassVar[list[BindingType]] = bindings("table")
-
-    def refill(self, rows: dict[str, list[Text]]) -> None:
-        self.clear()
-        for at, column in enumerate(self.ordered_columns):
-            column.auto_width = False
-            column.width = max([column.label.cell_len, *(cells[at].cell_len for cells in rows.values())])
-        for key, cells in rows.items():
-            self.add_row(*cells, key=key)
+from medtui.console.widgets.run_table import COLUMNS, SORTS, RunTable, published_cells, run_cells
 
 
 class ListedRuns(Message):
@@ -144,9 +114,9 @@ class Results(Room):
         selected = self._selected
         shown = self._shown()
         with self.prevent(DataTable.RowHighlighted):
-            rows = {head.run: self._cells(head) for head in shown}
+            rows = {head.run: run_cells(head, marked=head.run in self.marked) for head in shown}
             for one in self._published(shown):
-                rows[f"published:{one.dataset}:{one.size}:{one.method}"] = _published_cells(one)
+                rows[f"published:{one.dataset}:{one.size}:{one.method}"] = published_cells(one)
             table.refill(rows)
         names = [head.run for head in shown]
         order = "↓" if self.newest_first else "↑"
@@ -167,22 +137,6 @@ class Results(Room):
         self.query_one("#detail", Static).update("")
         self.query_one("#detail-body", Static).update("")
         self.query_one("#detail-plot").display = False
-
-    def _cells(self, head: Head) -> list[Text]:
-        style = {"completed": "green", "failed": "red", "crashed": "red"}.get(head.state, "yellow")
-        model = (head.model or UNDEFINED).replace("_", "-")
-        return [
-            Text("●" if head.run in self.marked else " ", "bold yellow"),
-            Text(started_at(head.started or "")[:16]),
-            Text(clean(head.state, 36), style),
-            Text(clean(head.dataset or UNDEFINED, 24)),
-            Text(clean(model, 20)),
-            Text(head.epochs, justify="right"),
-            Text(number(head.validation_auc), justify="right"),
-            Text(number(head.test_auc), justify="right"),
-            Text(number(head.test_acc), justify="right"),
-            Text(duration(head.seconds), justify="right"),
-        ]
 
     def _published(self, shown: list[Head]) -> list[Published]:
         found: list[Published] = []
@@ -274,7 +228,7 @@ class Results(Room):
             self.marked.remove(head.run)
         else:
             self.marked.append(head.run)
-        table.update_cell(head.run, "mark0", self._cells(head)[0])
+        table.update_cell(head.run, "mark0", run_cells(head, marked=head.run in self.marked)[0])
         table.action_cursor_down()
 
     def action_compare(self) -> None:
@@ -291,6 +245,43 @@ class Results(Room):
         if head is None:
             return
         self._app.open_recipe(RunDirectory(head.run_dir).recipe)
+
+    # ---- what is done with a run that is over ------------------------------------------------------------------------
+
+    def action_tag(self) -> None:
+        self._do(keeping.tag)
+
+    def action_note(self) -> None:
+        self._do(keeping.note)
+
+    def action_archive(self) -> None:
+        self._do(keeping.archive)
+
+    def action_delete(self) -> None:
+        self._do(keeping.delete)
+
+    def action_evaluate(self) -> None:
+        self._do(keeping.evaluate_again)
+
+    @work
+    async def _do(self, ask: keeping.Ask) -> None:
+        """Ask, do it, say what was done, look at the runs again."""
+        head = self._head(self._selected)
+        if head is None:
+            return
+        if self._app.readonly:
+            self._app.say("Read only: nothing can be changed.", severity="warning")
+            return
+        try:
+            words = await ask(self._app, RunDirectory(head.run_dir))
+        except MedtuiError as error:
+            self._app.say(str(error), severity="error")
+            return
+        if words:
+            self._app.say(words)
+            self.detail = None
+            self.heads = None
+            self.action_refresh_runs()
 
     def action_watch(self) -> None:
         head = self._head(self._selected)
@@ -314,12 +305,6 @@ class Results(Room):
             return
         self.show_only(0)
         self.query_one(RunTable).focus()
-
-
-def _published_cells(one: Published) -> list[Text]:
-    model = f"{one.method}" if one.size == 28 else f"{one.method} {one.size}"
-    values = ["", "", "published", one.dataset, model, "", "", number(one.auc, 3), number(one.acc, 3), ""]
-    return [Text(value, "dim italic", justify="right" if at in (7, 8) else "left") for at, value in enumerate(values)]
 
 
 def _dataset_and_size(head: Head) -> tuple[str, int]:
@@ -354,4 +339,6 @@ def load_detail(head: Head, model: Any) -> Detail:
         samples=read_samples(run),
         recipe_text=text,
         recipe=recipe,
+        labels=read_labels(run),
+        later=later_evaluations(run),
     )

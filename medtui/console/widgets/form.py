@@ -5,6 +5,7 @@ A new field of the schema appears here by itself, with title, help, unit, bounds
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 from rich.style import Style
@@ -40,6 +41,7 @@ class FieldRow(Widget):
         self.spec = spec
         self.value = ""
         self.chosen = False
+        self.at_cursor = False  # the form's cursor is here, even while something else has the focus
         self._written = False
         self._problem = ""
 
@@ -48,6 +50,17 @@ class FieldRow(Widget):
         """Nothing but fixed values may stand here."""
         fixed = {"enum", "const"}
         return all(fixed & set(variant) or variant.get("type") in ("boolean", "null") for variant in self.spec.variants)
+
+    @property
+    def is_number(self) -> bool:
+        return any(variant.get("type") in ("number", "integer") for variant in self.spec.variants)
+
+    def on_click(self, event: events.Click) -> None:
+        if "@click" not in event.style.meta:
+            self.query_ancestor(RecipeForm).clicked(self)
+
+    def action_nudge(self, by: int) -> None:
+        self.query_ancestor(RecipeForm).action_nudge(by)
 
     def show(self, checked: Checked) -> None:
         value = checked.value(self.spec)
@@ -75,6 +88,9 @@ class FieldRow(Widget):
         value = shortened(self.value, VALUE_WIDTH - (2 if self.is_choice else 0))
         mark = " ▾" if self.is_choice else ""
         line.append(f"{value + mark:<{VALUE_WIDTH}}", Style(bold=self._written, dim=not self._written))
+        if self.at_cursor and self.is_number and not self._problem:
+            for sign, by in ((" −", -1), (" +", 1)):
+                line.append(sign, Style(bold=True, meta={"@click": f"nudge({by})"}))
         if self._problem:
             line.append(f" ✗ {self._problem}", "bold red")
         elif spec.unit:
@@ -179,8 +195,10 @@ class RecipeForm(VerticalScroll, can_focus=True):
 
     def _move(self, number: int) -> None:
         self.rows[self.cursor].choose(False)
+        self.rows[self.cursor].at_cursor = False
         self.cursor = max(0, min(len(self.rows) - 1, number))
         row = self.rows[self.cursor]
+        row.at_cursor = True
         row.choose(True)
         if self.cursor == 0:
             self.scroll_home(animate=False)
@@ -221,12 +239,12 @@ class RecipeForm(VerticalScroll, can_focus=True):
     def action_step(self, by: int) -> None:
         self._move(self.cursor + by)
 
-    def on_click(self, event: events.Click) -> None:
-        widget = event.widget
-        if isinstance(widget, FieldRow) and self.field is None:
-            event.stop()
+    def clicked(self, row: FieldRow) -> None:
+        """Edit a row, unless it is being edited: then the click is its input's."""
+        if self.field is None or row is not self.rows[self.cursor]:
+            self._end_edit()
             self.screen.set_focus(self)
-            self._move(self.rows.index(widget))
+            self._move(self.rows.index(row))
             self.action_edit()
 
     def action_edit(self) -> None:
@@ -243,6 +261,15 @@ class RecipeForm(VerticalScroll, can_focus=True):
         self.field.styles.width = VALUE_WIDTH
         row.mount(self.field)
         self.field.focus()
+
+    def action_nudge(self, by: int) -> None:
+        """The next larger or smaller value of a number, without typing."""
+        row = self.rows[self.cursor]
+        if host_of(self).readonly or not row.is_number:
+            return
+        self._end_edit()
+        if (value := nudged(row.value, by)) is not None:
+            self.post_message(self.Edited(row.spec, value))
 
     def _take_choice(self, value: Any) -> None:
         if isinstance(value, str):
@@ -276,6 +303,24 @@ class RecipeForm(VerticalScroll, can_focus=True):
         else:
             self.rows[self.cursor].choose(False)
         field.remove()
+
+
+def nudged(text: str, by: int) -> str | None:
+    """A whole number one up or down, another along 1, 2, 5, 10 …, from zero to 0.01; None for what is no number."""
+    try:
+        if text.lstrip("+-").isdigit():
+            return str(int(text) + by)
+        value = float(text)
+    except ValueError:
+        return None
+    if not math.isfinite(value) or value < 0:
+        return None
+    if value == 0:
+        return "0.01" if by > 0 else None
+    exponent = math.floor(math.log10(value))
+    steps = [float(f"{digit}e{power}") for power in range(exponent - 1, exponent + 2) for digit in (1, 2, 5)]
+    beyond = [step for step in steps if (step > value * 1.001 if by > 0 else step < value * 0.999)]
+    return written(beyond[0] if by > 0 else beyond[-1])
 
 
 def field_help(spec: FieldSpec, problem: Problem | None) -> Text:

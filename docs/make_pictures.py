@@ -1,0 +1,88 @@
+"""`make pictures`: trains on BreastMNIST and takes the README's pictures of the console while it does.
+
+A real engine, a real run, Textual's own SVG export; a workspace of its own, so no path of the machine is in a picture.
+`python docs/make_pictures.py [FOLDER OF breastmnist.npz]`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from engine.contract.workspace import Workspace
+from medtui.console.app import ConsoleApp
+from medtui.settings import Settings
+
+PICTURES = Path(__file__).parent / "pictures"
+SIZE = (120, 40)
+PATIENCE = 600.0  # seconds
+RECIPE = """# BreastMNIST, small network
+dataset: {name: breastmnist}
+model: {name: mini_cnn}
+training:
+  epochs: 30
+  lr: 0.02            # highest
+  patience: null
+"""
+
+
+async def until(pilot: Pilot[int], true: Callable[[], object]) -> None:
+    """Until something is so. Raises TimeoutError."""
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        if time.monotonic() > deadline:
+            raise TimeoutError("the run did not come so far")
+        await pilot.pause(0.1)
+    await pilot.pause(0.5)
+
+
+def take(app: ConsoleApp, name: str) -> None:
+    """One picture: no toasts, no fonts from the network."""
+    svg = app.export_screenshot(title=f"medtui: {name}")
+    svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
+    for path in (str(app.workspace.root), str(Path.home())):
+        if path in svg:
+            raise RuntimeError(f"{name}: a path of this machine is in the picture: {path}")
+    (PICTURES / f"{name}.svg").write_text(svg, encoding="utf-8")
+
+
+async def main(data: list[str], folder: Path) -> None:
+    workspace = Workspace(folder / "work")
+    workspace.root.mkdir()
+    (workspace.root / "small.yaml").write_text(RECIPE)
+    app = ConsoleApp(workspace, data=data, settings=Settings(bell=False, notify=False))
+    async with app.run_test(size=SIZE) as pilot:
+        room = app.get_room("recipes")
+        await until(pilot, lambda: room.entries and room.current)  # type: ignore[attr-defined]
+        room.open_path(workspace.root / "small.yaml")  # type: ignore[attr-defined]
+        await pilot.press("e")
+        await until(pilot, lambda: room.preflight)  # type: ignore[attr-defined]
+        take(app, "recipes")
+        await pilot.press("escape", "r")
+        await until(pilot, lambda: app.view is not None and len(app.view.state.epochs) >= 12)
+        take(app, "live")
+        await until(pilot, lambda: app.view is not None and app.view.outcome is not None)
+        if app.view is None or app.view.outcome != "completed":
+            raise RuntimeError(f"the run ended {app.view and app.view.word}")
+        await pilot.press("4")
+        results = app.get_room("results")
+        await until(pilot, lambda: results.detail is not None)  # type: ignore[attr-defined]
+        await pilot.press("d")
+        await pilot.pause(0.5)
+        take(app, "results")
+
+
+if __name__ == "__main__":
+    PICTURES.mkdir(exist_ok=True)
+    folders = [str(Path(folder).resolve()) for folder in sys.argv[1:]]
+    with tempfile.TemporaryDirectory() as place:
+        os.environ |= {"MEDTUI_SETTINGS": f"{place}/settings.yaml", "MEDTUI_MARKS": "braille"}
+        asyncio.run(main(folders, Path(place)))

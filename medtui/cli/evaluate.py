@@ -1,0 +1,39 @@
+"""`medtui evaluate`: a run's test split once more, from its saved weights."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from medtui.cli.options import DataOption, JsonOption, RunArgument, WorkspaceOption
+
+
+def evaluate(
+    run: RunArgument = "last",
+    no_tta: Annotated[bool, typer.Option("--no-tta", help="Without test-time augmentation.")] = False,
+    workspace: WorkspaceOption = None,
+    data: DataOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Evaluate a run again; scores and metrics go to its evaluations/."""
+    from engine.contract.run_directory import find_run
+    from engine.contract.workspace import find_workspace
+    from medtui.cli.run import data_folders
+    from medtui.client.evaluate import evaluate_run, later_evaluations
+    from medtui.text import clean, json_text
+
+    place = find_workspace(workspace)
+    found = find_run(place.outputs, run)
+    tta = False if no_tta else None
+    result = evaluate_run(found, place, data_folders(data), tta=tta, by="medtui evaluate")
+    folder = later_evaluations(found)[-1].folder
+    if json:
+        values = {"run": found.name, "dataset": result.dataset, "split": result.split, "n": result.n}
+        metrics = {"views": result.views, "auc": result.metrics.auc, "acc": result.metrics.acc}
+        typer.echo(json_text(values | metrics | {"folder": str(folder)}))
+        return
+    views = f"{len(result.views)} view{'s' * (len(result.views) != 1)}"
+    numbers = f"AUC {result.metrics.auc:.5f}, ACC {result.metrics.acc:.5f}"
+    typer.echo(f"{clean(found.name)}, {result.split}, {result.n} images, {views}: {numbers}")
+    typer.echo(f"In {clean(str(folder))}.")

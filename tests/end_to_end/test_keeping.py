@@ -1,0 +1,77 @@
+"""`medtui evaluate` and `medtui runs tag|note|archive|delete`, on one real run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from driving import medtui, tiny, yaml_of
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("kept")
+    (folder / "tiny.yaml").write_text(yaml_of(tiny(evaluation={"tta": True})))
+    done = medtui("run", "tiny.yaml", "--workspace", folder, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def asked(folder: Path, *arguments: str) -> dict:
+    done = medtui(*arguments, "--workspace", folder, "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_run_evaluated_again_has_the_same_numbers_and_stays_as_it_was(trained: Path) -> None:
+    before = asked(trained, "show", "last")
+    run = Path(before["run_dir"])
+    files = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and "evaluations" not in path.parts}
+    again = asked(trained, "evaluate", "last")
+    assert (again["auc"], again["acc"]) == (before["test"]["auc"], before["test"]["acc"])
+    assert len(again["views"]) == 6
+    (scores,) = Path(again["folder"]).glob("*.csv")
+    (first,) = (run / "metrics").glob("limited_cells_test_*.csv")
+    assert scores.read_bytes() == first.read_bytes()
+    assert {path: path.read_bytes() for path in files} == files
+
+    plain = asked(trained, "evaluate", "last", "--no-tta")
+    assert plain["views"] == ["identity"]
+    assert Path(plain["folder"]).name == "2"
+    assert [path.name for path in sorted((run / "evaluations").iterdir())] == ["1", "2"]
+
+
+def test_a_run_without_weights_is_not_evaluated(trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "outputs" / "20261122_cells_mini-cnn_000000"
+    run.mkdir(parents=True)
+    (run / "manifest.json").write_text('{"started": "2026-11-22T00:00:00+00:00"}')
+    done = medtui("evaluate", "last", "--workspace", tmp_path, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "has no best weights" in done.stderr
+
+
+def test_tags_and_notes_are_kept_with_the_run(trained: Path) -> None:
+    def said(*arguments: str) -> str:
+        done = medtui("runs", *arguments, "--workspace", trained, cwd=trained)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.partition(": ")[2].strip()
+
+    assert said("tag", "last", "paper", "old") == "paper old"
+    assert said("tag", "last", "--remove", "old") == "paper"
+    assert said("note", "last", "the one to show") == "the one to show"
+    assert said("tag", "last") == "paper"
+    assert said("note", "last", "") == "no note"
+
+
+def test_a_run_is_archived_and_deleted_only_when_that_is_meant(trained: Path) -> None:
+    name = asked(trained, "show", "last")["run"]
+    refused = medtui("runs", "delete", "last", "--workspace", trained, cwd=trained)
+    assert refused.returncode == 2
+    assert (trained / "outputs" / name).exists()
+    moved = medtui("runs", "archive", "last", "--workspace", trained, cwd=trained)
+    place = trained / "outputs" / "archive" / name
+    assert moved.returncode == 0 and (place / "manifest.json").is_file()
+    assert asked(trained, "runs") == []
+    deleted = medtui("runs", "delete", str(place), "--yes", "--workspace", trained, cwd=trained)
+    assert deleted.returncode == 0 and not place.exists()
