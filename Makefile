@@ -22,7 +22,7 @@ imports: .venv
 tests: .venv
 	$(BIN)/pytest
 
-# Faults in full: every write, fsync and rename fails once, fifty kills at random moments; about an hour.
+# Faults in full: every write, fsync and rename fails once, fifty kills at random moments; about half an hour.
 faults: .venv
 	$(BIN)/pytest --faults --timeout=7200 tests/faults
 
