@@ -26,7 +26,7 @@ tests: .venv
 guards: .venv
 	$(BIN)/pytest -n0 benchmarks/test_speed.py
 
-# Faults in full: every write, fsync and rename fails once, fifty kills at random moments; about an hour.
+# Faults in full: every write, fsync and rename fails once, fifty kills at random moments; about half an hour.
 faults: .venv
 	$(BIN)/pytest --faults --timeout=7200 tests/faults
 

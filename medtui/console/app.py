@@ -145,11 +145,21 @@ class ConsoleApp(App[int], inherit_bindings=False):
 
     def start_run(self, recipe: dict[str, Any]) -> str | None:
         """Train. None when it was asked for; else why not."""
+        return self._start(lambda: self.engines.train(recipe, self.data))
+
+    def resume_run(self, run: RunDirectory) -> str | None:
+        """Go on with a run. None when it was asked for; else why not."""
+        return self._start(lambda: self.engines.resume(run, self.data))
+
+    def _start(self, ask: Callable[[], None]) -> str | None:
         if self.readonly:
             return "This console is read only."
         if self.engines.trains_here:
             return "This console trains already; stop that run first."
-        self.engines.train(recipe, self.data)
+        try:
+            ask()
+        except MedtuiError as error:
+            return str(error)
         self._begin()
         self.go_to("live")
         return None

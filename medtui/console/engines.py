@@ -8,10 +8,13 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from engine.contract.recipe_file import build_recipe
 from engine.contract.run_directory import RunDirectory
 from engine.contract.workspace import Workspace
+from engine.contract.yaml_reader import read_yaml_file
 from medtui.client.attached import AttachedRun
 from medtui.client.climb import Bounds, Climb, climb_of
+from medtui.client.resume import resume_command
 from medtui.client.view import RunView
 from medtui.client.watch import OwnEngine, Watched
 
@@ -45,11 +48,28 @@ class Engines:
             self._warm = self._make(self.workspace)
 
     def train(self, recipe: dict[str, Any], data: list[str]) -> None:
+        self._take().start(recipe, data, _command_line(), who())
+
+    def resume(self, run: RunDirectory, data: list[str]) -> None:
+        """Go on with a run, by its own recipe. Raises MedtuiError for one that cannot go on."""
+        recipe = build_recipe(read_yaml_file(run.recipe).values)
+        start = resume_command(
+            run,
+            self.workspace,
+            by=who(),
+            data=data,
+            on_disconnect="stop" if recipe.runtime.on_disconnect == "stop" else "continue",
+            command_line=_command_line(),
+        )
+        self._take().begin(start)
+
+    def _take(self) -> OwnEngine:
+        """The warm engine, or a new one where it is of no use; it is watched from now on."""
         if self._warm is None or not self._warm.usable:
             self._warm = self._make(self.workspace)
         engine, self._warm = self._warm, None
         self._watch(engine)
-        engine.start(recipe, data, ["medtui", *sys.argv[1:]], who())
+        return engine
 
     def attach(self, run: RunDirectory) -> None:
         self._watch(AttachedRun(run, self.workspace))
@@ -77,6 +97,10 @@ class Engines:
         for watched in (self._warm, self.watched):
             if watched is not None:
                 watched.close()
+
+
+def _command_line() -> list[str]:
+    return ["medtui", *sys.argv[1:]]
 
 
 def who() -> str:

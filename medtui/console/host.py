@@ -12,6 +12,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from engine.contract.recipe import Recipe
+from engine.contract.run_directory import RunDirectory
 from engine.contract.workspace import Workspace
 from medtui.client.climb import Climb
 from medtui.client.view import RunView
@@ -63,6 +64,8 @@ class Host(Protocol):
     def end_run(self) -> None: ...
 
     def start_run(self, recipe: dict[str, Any]) -> str | None: ...
+
+    def resume_run(self, run: RunDirectory) -> str | None: ...
 
     def attach_to(self, name: str) -> bool: ...
 

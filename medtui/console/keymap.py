@@ -153,6 +153,7 @@ ACTIONS: tuple[Action, ...] = (
     _a("results.mark", "space", "mark", "Mark a run to compare.", "mark", footer=True),
     _a("results.compare", "c", "compare", "Compare the marked runs.", "compare", footer=True),
     _a("results.open_recipe", "o", "recipe", "Open the run's recipe in Recipes.", "open_recipe", footer=True),
+    _a("results.resume", "u", "resume", "Go on with an interrupted run.", "resume_run", footer=True, changes=True),
     _a("results.evaluate", "e", "evaluate", "Evaluate the test split again.", "evaluate", changes=True),
     _a("results.tag", "t", "tag", "Tag the run.", "tag", changes=True),
     _a("results.note", "n", "note", "Note something down about the run.", "note", changes=True),

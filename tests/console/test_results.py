@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from driving import Engine, tiny
 from looking import screen_text, shows, wait_for
 from stand_ins import make_run
 from textual.pilot import Pilot
@@ -15,6 +16,7 @@ from engine.contract.run_directory import RunDirectory, list_runs
 from engine.contract.status import read_status
 from engine.contract.workspace import Workspace
 from medtui.client.keeping import read_labels
+from medtui.client.watch import OwnEngine
 from medtui.console.app import ConsoleApp
 
 SIZE = (120, 40)
@@ -112,3 +114,34 @@ async def test_read_only_changes_nothing(console, workspace: Workspace) -> None:
 
 def _content(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+async def test_u_goes_on_with_an_aborted_run_in_its_own_directory(console, workspace: Workspace) -> None:
+    """A real engine, twice: aborted in its first epochs from its pipe, gone on with from Results."""
+    first = Engine(workspace.root)
+    first.train(tiny(training={"epochs": 6, "batch_size": 8, "patience": None}))
+    first.wait_for_event("epoch.finished")
+    first.send("abort", id="abort")
+    assert first.end() == 7
+    [run] = list_runs(workspace.outputs)
+    app = console(make_engine=OwnEngine)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await pilot.press("u")
+        await wait_for(pilot, lambda: app.room_name == "live")
+        await wait_for(pilot, lambda: app.view is not None and app.view.outcome == "completed", patience=60)
+        assert app.view is not None
+        assert app.view.state.started is not None
+        assert app.view.state.started.attempt == 2
+        assert [epoch.epoch for epoch in app.view.state.epochs] == [1, 2, 3, 4, 5, 6]
+    assert [found.root for found in list_runs(workspace.outputs)] == [run.root]
+
+
+async def test_a_completed_run_is_not_gone_on_with_and_the_console_says_so(console, workspace: Workspace) -> None:
+    make_run(workspace, NAME)
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await pilot.press("u")
+        await wait_for(pilot, lambda: [one for one in app._notifications if "nothing to resume" in one.message])
+        assert app.room_name == "results"
