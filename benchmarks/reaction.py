@@ -70,7 +70,7 @@ def _reactions(terminal: Terminal, workspace: Path, rounds: int) -> tuple[list[f
             mark = len(terminal.received)
             pressed = time.perf_counter()
             terminal.write(b"p")
-            keys.append(1e3 * (terminal.wait_for("sent, waiting", after=mark) - pressed))
+            keys.append(1e3 * (terminal.wait_for("sent, waiting", "accepted", after=mark, enough=any) - pressed))
             terminal.wait_for(word, after=mark)
             shown = time.time()
             pixels.append(1e3 * (shown - _entered(workspace, phase)))

@@ -12,7 +12,7 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -79,15 +79,22 @@ class Terminal:
             self.write(key.encode())
             time.sleep(0.08)
 
-    def wait_for(self, *words: str, after: int = 0, patience: float = PATIENCE) -> float:
-        """Until each of these words came, from byte number `after` on; the time (`perf_counter`) at which they had.
+    def wait_for(
+        self,
+        *words: str,
+        after: int = 0,
+        patience: float = PATIENCE,
+        enough: Callable[[Iterable[bool]], bool] = all,
+    ) -> float:
+        """Until each of these words (or any, as `enough` says) came, from byte number `after` on.
 
+        Returns the time (`perf_counter`) at which they had. Raises TimeoutError.
         Words that a program draws in two colours, or cell by cell, do not come in one piece.
         """
         deadline = time.perf_counter() + patience
         wanted = [word.encode() for word in words]
         with self._arrived:
-            while not all(self.received.find(word, after) >= 0 for word in wanted):
+            while not enough(self.received.find(word, after) >= 0 for word in wanted):
                 left = deadline - time.perf_counter()
                 if left <= 0 or (not self._arrived.wait(min(left, 1.0)) and self.process.poll() is not None):
                     tail = bytes(self.received[-3000:]).decode(errors="replace")

@@ -88,7 +88,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
         self._news, self._pace, self._link = News(), Pace(), Link(TICK)
         self._shown: RunView | None = None
         self._could: tuple[bool, ...] = ()
-        self._said: tuple[int, Around, str] | None = None  # the view, by its identity, and what stood around it
+        self._said: tuple[RunView | None, Around | None, str] = (None, None, "")  # by the top line
         self._holder_run: str | None = None
         self._attach_first = attach
         wanted, self.actions, self.key_warnings = keymap.remapped(self.settings.keys)
@@ -216,14 +216,15 @@ class ConsoleApp(App[int], inherit_bindings=False):
                 self.room.show(view)
             if view is not None:
                 self.around = replace(self.around, eta=self._pace.left(view))
-        if self._said != (id(view), self.around, self.room_name):
+        said, around, room = self._said
+        if said is not view or (around, room) != (self.around, self.room_name):
             self._say_top(view)
 
     def _say_top(self, view: RunView | None) -> None:
         room = self.room
-        if room is None or not room.is_mounted:
+        if room is None or not room.alive:
             return
-        self._said = (id(view), self.around, self.room_name)
+        self._said = (view, self.around, self.room_name)
         room.say(view, self.around)
         could = tuple(self.can(action) for action in self.actions.values() if action.footer)
         if could != self._could:
