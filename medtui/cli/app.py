@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from medtui.cli import control, doctor, evaluate, keeping, recipe, results, run, score
+from medtui.cli import control, doctor, evaluate, keeping, recipe, results, run, score, smoke
 from medtui.cli.options import DataOption, WorkspaceOption
 
 CONTEXT = {
@@ -57,4 +57,5 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("show")(results.show)
 app.command("score")(score.score)
 app.command("doctor")(doctor.doctor)
+app.command("smoke")(smoke.smoke)
 app.add_typer(recipe.app, name="recipe")

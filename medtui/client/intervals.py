@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 Z = 1.959963984540054  # two-sided 95 % of the normal distribution
 
@@ -19,9 +20,31 @@ def wilson(share: float, n: int) -> tuple[float, float] | None:
 
 def hanley_mcneil(auc: float, positives: int, negatives: int) -> tuple[float, float] | None:
     """Interval of a binary AUC (Hanley & McNeil 1982); None where it is undefined."""
+    error = _auc_error(auc, positives, negatives)
+    return None if error is None else _around(auc, error)
+
+
+def macro_auc(aucs: Sequence[float], positives: Sequence[int], n: int) -> tuple[float, float] | None:
+    """Interval of the mean of one-against-the-rest AUCs on the same `n` images; None where one is undefined.
+
+    The standard error of a mean is at most the mean of the standard errors (Hanley & McNeil 1982 for each), whatever
+    their correlations, which are not known here: a conservative interval.
+    """
+    errors = [_auc_error(auc, positive, n - positive) for auc, positive in zip(aucs, positives, strict=True)]
+    known = [error for error in errors if error is not None]
+    if not errors or len(known) < len(errors):
+        return None
+    return _around(sum(aucs) / len(aucs), sum(known) / len(known))
+
+
+def _auc_error(auc: float, positives: int, negatives: int) -> float | None:
+    """Standard error of a binary AUC."""
     if positives <= 0 or negatives <= 0 or not 0.0 <= auc <= 1.0:
         return None
     q1, q2 = auc / (2 - auc), 2 * auc * auc / (1 + auc)
     variance = auc * (1 - auc) + (positives - 1) * (q1 - auc * auc) + (negatives - 1) * (q2 - auc * auc)
-    spread = Z * math.sqrt(max(0.0, variance) / (positives * negatives))
-    return max(0.0, auc - spread), min(1.0, auc + spread)
+    return math.sqrt(max(0.0, variance) / (positives * negatives))
+
+
+def _around(value: float, error: float) -> tuple[float, float]:
+    return max(0.0, value - Z * error), min(1.0, value + Z * error)

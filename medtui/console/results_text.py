@@ -8,11 +8,11 @@ from typing import Any
 
 from rich.text import Text
 
-from engine.contract.protocol import Metrics
+from engine.contract.protocol import EvaluationFinished, Metrics
 from engine.contract.recipe import Recipe
 from engine.contract.run_directory import RunDirectory
 from medtui.client.evaluate import Later
-from medtui.client.intervals import hanley_mcneil, wilson
+from medtui.client.intervals import hanley_mcneil, macro_auc, wilson
 from medtui.client.keeping import Labels
 from medtui.client.runs import Head
 from medtui.client.state import RunState
@@ -89,15 +89,21 @@ def _metrics(name: str, metrics: Metrics, detail: Detail) -> Text:
 
 
 def intervals(state: RunState) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
-    """95 % of test AUC (two classes only) and ACC."""
+    """95 % of test AUC and ACC."""
     tested = [evaluation for evaluation in state.evaluations if evaluation.split == "test"]
     if not tested:
         return None, None
     last = tested[-1]
     acc = wilson(last.metrics.acc, last.n) if state.started is None or state.started.task != "multi_label" else None
-    supports = [row.support for row in last.per_class]
-    auc = hanley_mcneil(last.metrics.auc, supports[1], supports[0]) if len(supports) == 2 else None
-    return auc, acc
+    return _auc_interval(last, acc is None), acc
+
+
+def _auc_interval(tested: EvaluationFinished, multi_label: bool) -> tuple[float, float] | None:
+    """Two classes have one AUC, more have the mean of one a class."""
+    rows = tested.per_class
+    if len(rows) == 2 and not multi_label:
+        return hanley_mcneil(tested.metrics.auc, rows[1].support, rows[0].support)
+    return macro_auc([row.auc for row in rows], [row.support for row in rows], tested.n)
 
 
 def _between(interval: tuple[float, float] | None) -> str:

@@ -14,11 +14,13 @@ import pytest
 from looking import shows, wait_for
 
 from engine.contract.datasets import datasets
+from engine.contract.errors import RunFailed
 from engine.contract.lock import WorkspaceLock
 from engine.contract.process_identity import start_of
 from engine.contract.scheduler import SchedulerJob, scheduler_job
 from engine.contract.workspace import Workspace
-from medtui.console.screens.machine import LookedAtWorkspace, WorkspaceState
+from medtui.client.smoke import Step
+from medtui.console.screens.machine import LookedAtWorkspace, WorkspaceState, smoke_text
 from medtui.machine import checks
 from medtui.machine.ghosts import Ghost
 from medtui.machine.hardware import look
@@ -220,3 +222,25 @@ async def test_a_ghost_is_ended_when_asked_and_never_on_a_cluster(console, works
     finally:
         child.kill()
         child.wait()
+
+
+@pytest.mark.asyncio
+async def test_the_smoke_test_shows_each_step_and_what_went_wrong(console, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(given_up: object, tell) -> None:
+        tell(Step("trained 2 epochs", 1.5))
+        raise RunFailed("The disk is full [/].", "Free some.")
+
+    monkeypatch.setattr("medtui.console.screens.machine.smoke", broken)
+    app = console()
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        room = app.get_room("machine")
+        room.diagnose = lambda workspace, given_up: None
+        await pilot.press("2")
+        await wait_for(pilot, lambda: room.checks)
+        await pilot.press("s")
+        await wait_for(pilot, lambda: room.smoked and room.smoked.over)
+        found = smoke_text(room.smoked).plain
+        assert "✓ trained 2 epochs 1.5 s" in found
+        assert "✗ The disk is full [/]. Free some." in found
+        await pilot.press("s")
+        await wait_for(pilot, lambda: room.smoked.over)

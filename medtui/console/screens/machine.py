@@ -15,10 +15,12 @@ from textual.message import Message
 from textual.widgets import DataTable, Static
 from textual.worker import get_current_worker
 
+from engine.contract.errors import MedtuiError
 from engine.contract.lock import Holder, is_locked, read_holder
 from engine.contract.process_identity import ProcessIdentity
 from engine.contract.scheduler import SchedulerJob, scheduler_job
 from medtui.client.diagnose import diagnose
+from medtui.client.smoke import Step, smoke
 from medtui.console.keymap import bindings
 from medtui.console.live_text import sparkline
 from medtui.console.screens.dialogs import Question
@@ -68,6 +70,18 @@ class Said(Message):
         self.words = words
 
 
+class Smoked(Message):
+    """How far the smoke test is."""
+
+    def __init__(self, steps: tuple[Step, ...], words: str = "", *, failed: bool = False) -> None:
+        super().__init__()
+        self.steps, self.words, self.failed = steps, words, failed
+
+    @property
+    def over(self) -> bool:
+        return bool(self.words)
+
+
 class GhostTable(DataTable[Text]):
     BINDINGS: ClassVar[list[BindingType]] = bindings("table")
 
@@ -82,6 +96,8 @@ class Machine(Room):
         self.past: deque[Hardware] = deque(maxlen=KEPT)
         self.state: WorkspaceState | None = None
         self.checks: list[Check] | None = None
+        self.smoked: Smoked | None = None
+        self._smoking = False
         self.look = look  # tests put a machine of their own here
         self.diagnose = diagnose
 
@@ -93,6 +109,7 @@ class Machine(Room):
             yield GhostTable(id="ghosts", cursor_type="row")
         with VerticalScroll(id="pane-checks", classes="pane"):
             yield Static("asking the engine …", id="checks", markup=False)
+            yield Static(id="smoke", markup=False)
 
     def set_up(self) -> None:
         table = self.query_one(GhostTable)
@@ -157,7 +174,41 @@ class Machine(Room):
         self._app.say(message.words)
         self._look_at_workspace()
 
+    def on_smoked(self, message: Smoked) -> None:
+        self.smoked = message
+        self._smoking = not message.over
+        if self.alive:
+            self.query_one("#smoke", Static).update(smoke_text(message))
+        if message.over:
+            self._app.say(message.words, severity="error" if message.failed else "information")
+
     # ---- actions ---------------------------------------------------------------------------------------------------
+
+    def action_smoke(self) -> None:
+        if self._app.readonly:
+            self._app.say("Read only: nothing can be changed.", severity="warning")
+        elif self._smoking:
+            self._app.say("The smoke test runs already.")
+        else:
+            self._smoking = True
+            self._smoke()
+
+    @work(thread=True, group="smoke")
+    def _smoke(self) -> None:
+        worker = get_current_worker()
+        steps: list[Step] = []
+
+        def tell(step: Step) -> None:
+            steps.append(step)
+            self.post_message(Smoked(tuple(steps)))
+
+        self.post_message(Smoked(()))
+        try:
+            smoke(lambda: worker.is_cancelled or not self._app.is_running, tell)
+            took = sum(step.seconds for step in steps)
+            self.post_message(Smoked(tuple(steps), f"Everything works on this machine: {took:.1f} s."))
+        except (MedtuiError, OSError) as error:
+            self.post_message(Smoked(tuple(steps), str(error), failed=True))
 
     @work
     async def action_end_ghost(self) -> None:
@@ -238,6 +289,20 @@ def workspace_text(state: WorkspaceState) -> Text:
         text.append("none\n", "green")
     else:
         text.append(f"{len(state.ghosts)} leftover engine{'s' * (len(state.ghosts) != 1)}; X ends one\n", "yellow")
+    return text
+
+
+def smoke_text(smoked: Smoked) -> Text:
+    text = Text("\nsmoke test\n", "bold")
+    for step in smoked.steps:
+        text.append("✓ ", "green")
+        text.append(f"{clean(step.what, 60)} {step.seconds:.1f} s\n")
+    if smoked.over:
+        text.append(
+            f"{'✗' if smoked.failed else '✓'} {clean(smoked.words, 600)}\n", "bold red" if smoked.failed else ""
+        )
+    else:
+        text.append("running …\n", "dim")
     return text
 
 

@@ -1,0 +1,84 @@
+"""A micro-run of the whole chain, in a workspace that is thrown away: does everything work on this machine?"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.contract.checkpoint_file import verified_digest
+from engine.contract.errors import RunFailed
+from engine.contract.protocol import Start
+from engine.contract.run_directory import RunDirectory
+from engine.contract.workspace import Workspace
+from medtui.client.evaluate import evaluate_run
+from medtui.client.job import do_job
+from medtui.client.state import RunState
+
+RECIPE: dict[str, dict[str, Any]] = {
+    "dataset": {"name": "cells", "limit": 96},
+    "model": {"name": "mini_cnn"},
+    "training": {"epochs": 2, "batch_size": 16},
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One part of the chain that worked."""
+
+    what: str
+    seconds: float
+
+
+def smoke(given_up: Callable[[], bool] = lambda: False, tell: Callable[[Step], None] = lambda step: None) -> list[Step]:
+    """Train, evaluate, report, read the weights back and evaluate again. Raises the error of what does not work."""
+    steps: list[Step] = []
+
+    def done(what: str, seconds: float) -> None:
+        steps.append(Step(what, seconds))
+        tell(steps[-1])
+
+    with tempfile.TemporaryDirectory(prefix="medtui-smoke-") as folder:
+        workspace = Workspace(Path(folder))
+        began = time.time()
+        state = do_job(Start(id="start", by="smoke", recipe=RECIPE), workspace, given_up)
+        for what, seconds in _parts(state, began):
+            done(what, seconds)
+        run = _checked(state)
+        began = time.time()
+        again = evaluate_run(run, workspace, [], tta=None, by="smoke", given_up=given_up)
+        if again.metrics != state.evaluations[-1].metrics:
+            raise RunFailed("The saved weights, evaluated again, give other numbers.", "Check memory and disk.")
+        done("weights read back, the same numbers", time.time() - began)
+    return steps
+
+
+def _parts(state: RunState, began: float) -> list[tuple[str, float]]:
+    """How long each part took, by the engine's events."""
+    assert state.started is not None and state.finished is not None
+    trained = state.epochs[-1].time
+    tested = state.evaluations[-1].time
+    return [
+        ("engine started, data and model ready", state.started.time - began),
+        ("trained 2 epochs", trained - state.started.time),
+        ("test split evaluated", tested - trained),
+        (f"{len(state.artifacts)} artifacts written", state.finished.time - tested),
+    ]
+
+
+def _checked(state: RunState) -> RunDirectory:
+    """Its run, with every artifact there and the weights whole. Raises RunFailed or CheckpointError."""
+    assert state.finished is not None
+    if state.finished.outcome != "completed" or state.finished.run_dir is None:
+        raise RunFailed(f"Expected a completed run, found {state.finished.outcome}.", "`medtui doctor` may say why.")
+    run = RunDirectory(Path(state.finished.run_dir))
+    for artifact in state.artifacts:
+        if not (run.root / artifact.path).is_file():
+            raise RunFailed(
+                f"{artifact.path} was announced and is not there.", "Check the disk of the temporary folder."
+            )
+    verified_digest(run.best)
+    return run
