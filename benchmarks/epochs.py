@@ -69,9 +69,9 @@ def alternatives(case: Case) -> Iterator[tuple[Callable[[], float], Callable[[],
     with tempfile.TemporaryDirectory() as folder, job_for(recipe, Path(folder)) as job:
         prepared = prepare(job)
         bare = BareLoop(prepared)
-        run = open_run(job, prepared)
+        run, _ = open_run(job, prepared)
         state = new_state(prepared)
-        watcher = _QuietWatcher(job, run, MANY_EPOCHS, None)
+        watcher = _QuietWatcher(job, run, MANY_EPOCHS)
         job.enter("training")
         yield lambda: _our_epoch(prepared, state, watcher), lambda: seconds(bare)
 

@@ -110,7 +110,7 @@ def _measuring_console(file: Path, arguments: list[str]) -> None:
         if spent >= WORTH_COUNTING:
             taken.append(spent)
 
-    asyncio.Handle._run = timed  # type: ignore[attr-defined]
+    asyncio.Handle._run = timed  # type: ignore[method-assign, assignment]
     sys.argv = ["medtui", *arguments]
     try:
         main()

@@ -25,9 +25,9 @@ class TrainingWatcher:
         job: Job,
         run: RunDirectory,
         epochs: int,
-        budget: float | None,
-        save_every: float | None,
-        saved_at: tuple[int, int] | None,
+        budget: float | None = None,
+        save_every: float | None = None,
+        saved_at: tuple[int, int] | None = None,
     ) -> None:
         """`budget`: seconds after which training ends as by `stop`; `save_every`: seconds between checkpoints;
         `saved_at`: epoch and step of the one that a resumed run came from."""
