@@ -12,6 +12,7 @@ import pytest
 from benchmarks.augmentation import DEFAULT, batch_times
 from benchmarks.children import apart
 from benchmarks.epochs import Case, epoch_times
+from benchmarks.first_paint import paint_times
 from benchmarks.help import help_times
 from benchmarks.second_start import archive_starts
 
@@ -56,5 +57,13 @@ def test_help_comes_within_twice_a_bare_interpreter_and_half_a_second() -> None:
     def to_spare() -> float:
         ours, bare = help_times(3)
         return 2 * (min(bare) + 0.5) - min(ours)
+
+    assert best_of_rounds(to_spare, 0) >= 0
+
+
+def test_the_console_paints_within_twice_the_time_of_an_empty_textual_app() -> None:
+    def to_spare() -> float:
+        ours, empty = paint_times(3)
+        return 2 * min(empty) - min(ours)
 
     assert best_of_rounds(to_spare, 0) >= 0
