@@ -19,15 +19,15 @@ READ_LIMIT = 1024 * 1024  # bytes a look
 class ControlFile:
     def __init__(self, path: Path, engine: str) -> None:
         self.path, self.engine = path, engine
-        self._offset = path.stat().st_size
+        self._offset = path.lstat().st_size  # a link is not followed
         self._seen: set[str] = set()
         self._remarks: dict[str, bool] = {}  # words, and whether they were said
 
     def poll(self) -> list[AnyCommand]:
         """The new commands that mean this engine. A half line waits for its other half."""
         fresh = self._fresh()
-        whole, _, half = fresh.rpartition(b"\n")
-        if not whole:
+        whole, newline, half = fresh.rpartition(b"\n")
+        if not newline:
             if len(half) == READ_LIMIT:  # no command is that long
                 self._offset += READ_LIMIT
             return []

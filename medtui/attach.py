@@ -33,7 +33,7 @@ def run_meant(workspace: Workspace, word: str | None) -> RunDirectory:
         if holder is not None and holder.run is None:
             raise UsageError(f"There is no run to attach to yet: {holder}.", "Try again in a moment, or name a run.")
         word = holder.run if holder is not None else None
-    return find_run(workspace.outputs, word or "last")
+    return find_run(workspace.outputs, "last" if word is None else word)
 
 
 def follow_run(run: RunDirectory, show: Show, heartbeat: Heartbeat | None = None) -> int:

@@ -266,8 +266,9 @@ def _unstarted() -> RunFinished:
 class JsonLines:
     """The protocol's events and nothing else on standard output."""
 
-    def __init__(self) -> None:
-        self._output = LastingOutput(sys.stdout)
+    def __init__(self, *, lasting: bool = True) -> None:
+        """`lasting`: goes on when nobody reads any more, as a run must; else it ends with BrokenPipeError."""
+        self._output = LastingOutput(sys.stdout) if lasting else sys.stdout
 
     def event(self, line: bytes, event: AnyEvent | None, state: RunState) -> None:
         self._output.write(line.decode() + "\n")

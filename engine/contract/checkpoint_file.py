@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.contract.errors import CheckpointError
+from engine.contract.files import open_regular
 
 HEADER_LIMIT = 64 * 1024 * 1024  # bytes
 DIGEST = "digest"  # the metadata key that holds it
@@ -63,7 +64,7 @@ def read_header(path: Path) -> Header:
     """The header of a safetensors file, every number in it checked. Raises CheckpointError."""
     try:
         size = path.stat().st_size
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             length = int.from_bytes(file.read(8), "little")
             if not 2 <= length <= min(HEADER_LIMIT, size - 8):
                 raise _damaged(path, f"a header of {length:,} bytes in a file of {size:,}")
@@ -109,7 +110,7 @@ def weights_digest(path: Path) -> str:
 
 def _digest(path: Path, header: Header, *, with_metadata: bool) -> str:
     digest = ContentDigest()
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         for entry in header.entries:
             digest.tensor(entry.name, entry.dtype, entry.shape)
             file.seek(entry.start)

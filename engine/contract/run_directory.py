@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.contract.errors import OutputError, UsageError
+from engine.contract.files import open_regular
 from engine.contract.recipe import unknown_name
 
 FOLDERS = ("checkpoints", "metrics", "reports", "figures", "evaluations")
@@ -112,15 +113,20 @@ def make_parts(run: RunDirectory) -> None:
     """The folders of a run and its control file, where they are missing. Raises OSError."""
     for folder in FOLDERS:
         (run.root / folder).mkdir(exist_ok=True)
-    os.close(os.open(run.control, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(run.control, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
 
 
 def read_object(path: Path, limit: int = 16 * 1024 * 1024) -> dict[str, Any] | None:
     """The JSON object in a file; None when it is missing, damaged, too large or no object."""
     try:
-        if path.stat().st_size > limit:
+        with open_regular(path) as file:
+            text = file.read(limit + 1).decode()
+        if len(text) > limit:
             return None
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(text)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair could not be written again
     except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
+from engine.contract.files import open_regular
 from engine.contract.protocol import (
     AnyEvent,
     ArtifactWritten,
@@ -24,6 +25,8 @@ from engine.contract.protocol import (
 )
 from engine.contract.run_directory import RunDirectory
 from engine.contract.scheduler import SchedulerJob
+
+SIZE_LIMIT = 16 * 1024 * 1024  # bytes of a status.json
 
 
 class BestEpoch(Message):
@@ -130,8 +133,8 @@ class Status(RunSummary):
 def read_status(run: RunDirectory) -> Status | None:
     """The status of a run; None when it is missing, damaged or hostile."""
     try:
-        if run.status.stat().st_size > 16 * 1024 * 1024:
-            return None
-        return Status.model_validate_json(run.status.read_bytes())
+        with open_regular(run.status) as file:
+            text = file.read(SIZE_LIMIT + 1)
+        return Status.model_validate_json(text) if len(text) <= SIZE_LIMIT else None
     except (OSError, ValidationError, json.JSONDecodeError):
         return None

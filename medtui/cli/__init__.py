@@ -7,8 +7,9 @@ import sys
 
 def main() -> None:
     """The console script `medtui`."""
-    from medtui.cli.errors import ended
+    from medtui.cli.errors import ended, mended_streams
 
+    mended_streams()
     sys.exit(ended(_console if len(sys.argv) == 1 else _command_line))
 
 

@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from engine.contract.run_directory import RunDirectory
 
 
+def on_a_terminal() -> bool:
+    """Can the console be shown and typed to? It is drawn on standard error."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+
+
 def open_console(
     workspace: Path | None, data: Path | None, *, readonly: bool, attach: RunDirectory | None = None
 ) -> int:
@@ -19,7 +24,7 @@ def open_console(
     from engine.contract.workspace import find_workspace
     from medtui.settings import read_settings
 
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not on_a_terminal():
         raise UsageError("The console needs a terminal.", "`medtui run RECIPE` trains without one.")
     place = find_workspace(workspace)
     if data is not None and not data.is_dir():

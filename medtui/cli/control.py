@@ -36,18 +36,21 @@ def attach(
     """Watch a living or finished run; leaving it does not end it. Ends with the run's own exit code."""
     from engine.contract.workspace import find_workspace
     from medtui.attach import follow_run, run_meant
-    from medtui.cli.console import open_console
+    from medtui.cli.console import on_a_terminal, open_console
+    from medtui.cli.errors import discard_output
+    from medtui.cli.run import show_of
     from medtui.headless import JsonLines
 
     place = find_workspace(workspace)
     found = run_meant(place, run)
-    if json:
-        return follow_run(found, JsonLines())
-    if sys.stdin.isatty() and sys.stdout.isatty() and found.root.parent == place.outputs:
+    if not json and on_a_terminal() and found.root.parent == place.outputs:
         return open_console(place.root, data, readonly=readonly, attach=found)
-    from medtui.cli.run import show_of
-
-    return follow_run(found, show_of(verbose=False, bars=False))
+    show = JsonLines(lasting=False) if json else show_of(verbose=False, bars=False, lasting=False)
+    try:
+        return follow_run(found, show)
+    except BrokenPipeError:  # nobody reads any more
+        discard_output()
+        return 0
 
 
 def pause(run: RunArgument, workspace: WorkspaceOption = None, json: JsonOption = False) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import sys
@@ -12,13 +14,25 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from engine.contract.errors import MedtuiError
 
+OUTPUT_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
+
+
+def mended_streams() -> None:
+    """Output that was closed goes nowhere; what a terminal's encoding lacks is written as an escape."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115 - as long as the process
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
 
 def ended(work: Callable[[], object]) -> int:
     """Do it; the exit code, by what it returns or raises."""
-    from engine.contract.errors import INTERNAL, MedtuiError, UsageError
+    from engine.contract.errors import INTERNAL, MedtuiError, OutputError, UsageError
 
     try:
         code = work()
+        sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except MedtuiError as error:
         tell(error)
@@ -26,8 +40,15 @@ def ended(work: Callable[[], object]) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         return 0
+    except OSError as error:
+        if error.errno not in OUTPUT_FULL or error.filename is not None:
+            traceback.print_exc()
+            return INTERNAL
+        discard_output()
+        tell(OutputError(f"The output cannot be written: {error.strerror}.", "Free some room, or write elsewhere."))
+        return OutputError.exit_code
     except Exception as error:
         if _is_a(error, "Abort"):
             return 130
@@ -37,6 +58,11 @@ def ended(work: Callable[[], object]) -> int:
             return usage.exit_code
         traceback.print_exc()
         return INTERNAL
+
+
+def discard_output() -> None:
+    """So that the interpreter's own last flush does not fail either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _is_a(error: Exception, name: str) -> bool:

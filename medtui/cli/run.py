@@ -200,13 +200,13 @@ def _done(start: Start, place: Workspace, recipe: Recipe, manner: Manner) -> int
     return run_headless(start, place, show, wait=manner.wait, detach=manner.detach)
 
 
-def show_of(verbose: bool, *, bars: bool = True) -> Show:
+def show_of(verbose: bool, *, bars: bool = True, lasting: bool = True) -> Show:
     from rich.console import Console
 
     from medtui.output import LastingOutput
     from medtui.progress import LiveBars, PlainLines
 
-    output = cast(TextIO, LastingOutput(sys.stdout))
+    output = cast(TextIO, LastingOutput(sys.stdout)) if lasting else sys.stdout
     console = Console(file=output, highlight=False, emoji=False)
     if console.is_terminal and bars:
         return LiveBars(console, verbose=verbose)

@@ -13,17 +13,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import psutil
+
 from engine.contract.checkpoint_file import verified_digest
 from engine.contract.errors import MedtuiError
 from engine.contract.lock import is_locked, read_holder
-from engine.contract.process_identity import ProcessIdentity
+from engine.contract.process_identity import ProcessIdentity, same_process
 from engine.contract.protocol import CommandAccepted, CommandRejected
 from engine.contract.workspace import Workspace
 from medtui.client.control import NothingToCommand
 from medtui.client.ladder import Rung, RungState
 from medtui.client.view import Request
 from medtui.client.watch import Watched
-from medtui.machine.process_group import EngineGroup, Process
+from medtui.machine.process_group import EngineGroup, Process, is_engine_of
 from medtui.text import clean
 
 Answer = CommandAccepted | CommandRejected
@@ -196,6 +198,17 @@ def _looked_at(checkpoints: Sequence[Path]) -> tuple[str, bool]:
     return (f"no checkpoint is whole{damaged}", False) if damaged else ("no checkpoint to verify", True)
 
 
+def _is_engine(engine: ProcessIdentity, workspace: Workspace) -> bool:
+    """By its arguments: a file may name any process. True when it is gone."""
+    process = same_process(engine.pid, engine.started)
+    try:
+        return process is None or is_engine_of(process.cmdline(), workspace.root)
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.Error:
+        return False
+
+
 def climb_of(
     watched: Watched,
     workspace: Workspace,
@@ -212,6 +225,11 @@ def climb_of(
     engine = watched.engine
     if engine is None or not engine.is_here:
         raise NothingToCommand("Signals reach no engine that is not on this machine.", "Ask it to abort.")
+    if not watched.view.own and not _is_engine(engine, workspace):
+        raise NothingToCommand(
+            f"Process {engine.pid}, named in the run's status.json, is no engine of this workspace: it is left alone.",
+            "Whoever wrote that file named another process.",
+        )
     asked: list[Request] = []
 
     def abort() -> None:

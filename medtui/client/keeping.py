@@ -47,6 +47,10 @@ def set_note(run: RunDirectory, note: str) -> Labels:
     """One line of text; an empty one takes the note away. Raises UsageError or OutputError."""
     if len(note) > NOTE_LIMIT:
         raise UsageError(f"A note may have {NOTE_LIMIT:,} characters, found {len(note):,}.", "Shorten it.")
+    try:
+        note.encode()
+    except UnicodeEncodeError:
+        raise UsageError("Expected a note in UTF-8, found bytes that are none.", "Write it again.") from None
     return _write(run, Labels(read_labels(run).tags, note))
 
 
@@ -54,7 +58,7 @@ def _write(run: RunDirectory, labels: Labels) -> Labels:
     try:
         write_text(run.labels, json.dumps(asdict(labels), ensure_ascii=False) + "\n", durable=False)
     except OSError as error:
-        raise OutputError(f"Cannot write {run.labels}: {error.strerror}.", "Make the run directory writable.") from None
+        raise OutputError(f"Cannot write {run.labels}: {error.strerror}.", "Free or mend the disk.") from None
     return labels
 
 

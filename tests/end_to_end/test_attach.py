@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import psutil
 import pytest
 from driving import MEDTUI, PATIENCE, Engine, json_lines, medtui, tiny, yaml_of
 
+from engine.contract.process_identity import start_of
 from engine.contract.run_directory import RunDirectory, find_run
 from engine.contract.status import read_status
 from engine.contract.workspace import Workspace
@@ -113,6 +115,36 @@ def test_a_run_outlives_whoever_attached_to_it(workspace: Path) -> None:
     assert medtui("abort", run.name, cwd=workspace).returncode == 0
     done = medtui("attach", run.name, "--json", cwd=workspace)
     assert outcome_of(done) == (7, "aborted")
+
+
+def test_who_attached_ends_when_nobody_reads_any_more(workspace: Path) -> None:
+    detached(workspace)
+    watching = subprocess.Popen([*MEDTUI, "attach", "--json"], cwd=workspace, stdout=subprocess.PIPE, text=True)
+    assert watching.stdout is not None
+    watching.stdout.readline()
+    watching.stdout.close()
+    assert watching.wait(30) == 0
+
+
+def test_a_status_that_names_another_process_gets_it_no_signal(workspace: Path) -> None:
+    assert medtui("run", "tiny.yaml", cwd=workspace).returncode == 0
+    run = find_run(workspace / "outputs", "last")
+    bystander = subprocess.Popen([sys.executable, "-c", "print(flush=True); input()"], stdin=-1, stdout=-1)
+    try:
+        assert bystander.stdout is not None
+        bystander.stdout.readline()
+        status = read_status(run)
+        assert status is not None
+        forged = {"pid": bystander.pid, "started": start_of(bystander.pid), "outcome": None, "phase": "training"}
+        run.status.write_text(status.model_copy(update=forged).model_dump_json())
+        for more in ((), ("--now",)):
+            done = medtui("kill", run.name, *more, cwd=workspace)
+            assert "no engine of this workspace" in done.stdout + done.stderr
+            assert done.returncode == 2
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
 
 
 def test_a_headless_run_stops_when_its_terminal_goes_away(workspace: Path) -> None:

@@ -111,6 +111,13 @@ def test_a_flood_without_a_line_end_does_not_deafen_the_engine(run: RunDirectory
     assert [command.id for _ in range(3) for command in file.poll()] == ["1"]
 
 
+def test_an_empty_line_before_a_flood_does_not_deafen_the_engine(run: RunDirectory) -> None:
+    file = ControlFile(run.control, ME)
+    write(run, b"\n" + b"x" * (READ_LIMIT + 10))
+    append_command(run, stop("1"))
+    assert [command.id for _ in range(3) for command in file.poll()] == ["1"]
+
+
 def test_a_file_that_was_cut_is_read_from_its_start(run: RunDirectory) -> None:
     file = ControlFile(run.control, ME)
     for number in range(3):
