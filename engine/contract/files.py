@@ -22,6 +22,15 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> BinaryIO:
     return os.fdopen(descriptor, "rb" if flags == os.O_RDONLY else "rb+")
 
 
+def read_bounded(path: Path, limit: int = 16 * 1024 * 1024) -> bytes:
+    """All of a regular file, which may be anybody's. Raises OSError, for one of more than `limit` bytes too."""
+    with open_regular(path) as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise OSError(errno.EFBIG, f"it has more than {limit:,} bytes", str(path))
+    return content
+
+
 @contextmanager
 def written_whole(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """A temporary file beside `path` to write to; it is renamed into place when the block ends well.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.contract.errors import OutputError, UsageError
-from engine.contract.files import open_regular
+from engine.contract.files import read_bounded
 from engine.contract.recipe import unknown_name
 
 FOLDERS = ("checkpoints", "metrics", "reports", "figures", "evaluations")
@@ -117,13 +117,10 @@ def make_parts(run: RunDirectory) -> None:
         os.close(os.open(run.control, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
 
 
-def read_object(path: Path, limit: int = 16 * 1024 * 1024) -> dict[str, Any] | None:
+def read_object(path: Path) -> dict[str, Any] | None:
     """The JSON object in a file; None when it is missing, damaged, too large or no object."""
     try:
-        with open_regular(path) as file:
-            text = file.read(limit + 1).decode()
-        if len(text) > limit:
-            return None
+        text = read_bounded(path).decode()
         value = json.loads(text)
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair could not be written again

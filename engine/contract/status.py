@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from engine.contract.files import open_regular
+from engine.contract.files import read_bounded
 from engine.contract.protocol import (
     AnyEvent,
     ArtifactWritten,
@@ -25,8 +25,6 @@ from engine.contract.protocol import (
 )
 from engine.contract.run_directory import RunDirectory
 from engine.contract.scheduler import SchedulerJob
-
-SIZE_LIMIT = 16 * 1024 * 1024  # bytes of a status.json
 
 
 class BestEpoch(Message):
@@ -133,8 +131,6 @@ class Status(RunSummary):
 def read_status(run: RunDirectory) -> Status | None:
     """The status of a run; None when it is missing, damaged or hostile."""
     try:
-        with open_regular(run.status) as file:
-            text = file.read(SIZE_LIMIT + 1)
-        return Status.model_validate_json(text) if len(text) <= SIZE_LIMIT else None
+        return Status.model_validate_json(read_bounded(run.status))
     except (OSError, ValidationError, json.JSONDecodeError):
         return None

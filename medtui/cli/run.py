@@ -19,17 +19,22 @@ if TYPE_CHECKING:
     from medtui.headless import Show
 
 
-@dataclass(frozen=True)
-class Manner:
-    """How a job is done and shown, whatever the job."""
+Flags = dict[str, Any]  # what was given on the command line, by dotted recipe field
 
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asks for, whatever the job."""
+
+    recipe: str | None
+    flags: Flags
+    assignments: list[str]
+    workspace: Path | None
+    data: Path | None
     as_json: bool
     verbose: bool
     wait: bool
     detach: bool
-
-
-Flags = dict[str, Any]  # what was given on the command line, by dotted recipe field
 
 
 def run(
@@ -90,11 +95,8 @@ def run(
         "runtime.allow_process_kill": _boolean(allow_process_kill),
     }
     given = {path: value for path, value in flags.items() if value is not None}
-    name, assignments = recipe or config, set_ or []
-    manner = Manner(json, verbose, wait, detach)
-    if resume is not None:
-        return _resume(resume, name, given, assignments, workspace, data, manner, allow_drift=allow_drift)
-    return _run(name, given, assignments, workspace, data, manner)
+    asked = Asked(recipe or config, given, set_ or [], workspace, data, json, verbose, wait, detach)
+    return _run(asked) if resume is None else _resume(asked, resume, allow_drift=allow_drift)
 
 
 def _boolean(text: str | None) -> Any:
@@ -102,71 +104,54 @@ def _boolean(text: str | None) -> Any:
     return {"true": True, "false": False}.get(text.lower(), text) if text is not None else None
 
 
-def _run(
-    name: str | None,
-    flags: Flags,
-    assignments: list[str],
-    workspace: Path | None,
-    data: Path | None,
-    manner: Manner,
-) -> int:
+def _run(asked: Asked) -> int:
     from engine.contract.protocol import Start
     from engine.contract.workspace import find_workspace
 
-    recipe = _composed(name, flags, assignments)
-    place = find_workspace(workspace)
+    recipe = _composed(asked.recipe, asked)
+    place = find_workspace(asked.workspace)
     start = Start(
         id="start",
         by="medtui run",
         job="train",
         recipe=recipe.model_dump(mode="json"),
-        data=data_folders(data),
-        on_disconnect=on_disconnect(recipe, detach=manner.detach),
+        data=data_folders(asked.data),
+        on_disconnect=on_disconnect(recipe, detach=asked.detach),
         command_line=_command_line(),
     )
-    return _done(start, place, recipe, manner)
+    return _done(start, place, recipe, asked)
 
 
-def _resume(
-    word: str,
-    name: str | None,
-    flags: Flags,
-    assignments: list[str],
-    workspace: Path | None,
-    data: Path | None,
-    manner: Manner,
-    *,
-    allow_drift: bool,
-) -> int:
+def _resume(asked: Asked, word: str, *, allow_drift: bool) -> int:
     """Go on with a run, by its own recipe unless one is named. What is set besides must not change its identity."""
     from engine.contract.run_directory import find_run
     from engine.contract.workspace import find_workspace
     from medtui.client.resume import resume_command, workspace_of
 
-    place = find_workspace(workspace)
+    place = find_workspace(asked.workspace)
     run = find_run(place.outputs, word)
-    if workspace is None:
+    if asked.workspace is None:
         place = workspace_of(run, place)
-    recipe = _composed(name or str(run.recipe), flags, assignments)
+    recipe = _composed(asked.recipe or str(run.recipe), asked)
     start = resume_command(
         run,
         place,
         by="medtui run",
-        data=data_folders(data),
+        data=data_folders(asked.data),
         recipe=recipe.model_dump(mode="json"),
-        on_disconnect=on_disconnect(recipe, detach=manner.detach),
+        on_disconnect=on_disconnect(recipe, detach=asked.detach),
         allow_drift=allow_drift,
         command_line=_command_line(),
     )
-    return _done(start, place, recipe, manner)
+    return _done(start, place, recipe, asked)
 
 
-def _composed(name: str | None, flags: Flags, assignments: list[str]) -> Recipe:
+def _composed(name: str | None, asked: Asked) -> Recipe:
     """The recipe of `compose`, possible on this machine; what it warns of is said."""
     from engine.contract.hardware import refuse_impossible
     from medtui.text import clean
 
-    recipe, warnings = compose(name, flags, assignments)
+    recipe, warnings = compose(name, asked.flags, asked.assignments)
     refuse_impossible(recipe)
     for warning in warnings:
         print(f"medtui: {clean(warning)}", file=sys.stderr)
@@ -190,14 +175,14 @@ def on_disconnect(recipe: Recipe, *, detach: bool) -> Literal["continue", "stop"
     return "continue" if detach or wanted == "continue" else "stop"
 
 
-def _done(start: Start, place: Workspace, recipe: Recipe, manner: Manner) -> int:
+def _done(start: Start, place: Workspace, recipe: Recipe, asked: Asked) -> int:
     """Leftovers ended where the recipe allows it, then the job, shown as was asked. Its exit code."""
     from medtui.headless import JsonLines, end_ghosts, run_headless
 
-    show = JsonLines() if manner.as_json else show_of(manner.verbose, bars=not manner.detach)
+    show = JsonLines() if asked.as_json else show_of(asked.verbose, bars=not asked.detach)
     if recipe.runtime.allow_process_kill:
         end_ghosts(place, show)
-    return run_headless(start, place, show, wait=manner.wait, detach=manner.detach)
+    return run_headless(start, place, show, wait=asked.wait, detach=asked.detach)
 
 
 def show_of(verbose: bool, *, bars: bool = True, lasting: bool = True) -> Show:
