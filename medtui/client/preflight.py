@@ -22,7 +22,6 @@ from engine.contract.recipe import Recipe
 from engine.contract.recipe_file import build_recipe
 from engine.contract.run_directory import RunDirectory, list_runs
 from engine.contract.run_identity import run_name
-from engine.contract.status import read_status
 from engine.contract.workspace import Workspace
 from engine.contract.yaml_reader import read_yaml_file
 
@@ -234,9 +233,3 @@ def memory_estimate(recipe: Recipe, images: int, facts: DatasetFacts) -> float:
     weights = _PARAMETERS[recipe.model.name] * 4 * _COPIES
     pixels = images * recipe.dataset.size**2 * facts.channels
     return _BASE + weights + activations + pixels
-
-
-def measured_memory(workspace: Workspace, run: str) -> int | None:
-    """What the engine of an earlier run used last, in bytes."""
-    status = read_status(RunDirectory(workspace.outputs / run))
-    return status.resources.memory if status is not None and status.resources is not None else None

@@ -44,9 +44,6 @@ class Checked:
     def problem(self, path: KeyPath) -> Problem | None:
         return next((problem for problem in self.problems if problem.path == path), None)
 
-    def problems_on(self, line: int) -> list[Problem]:
-        return [problem for problem in self.problems if problem.line == line]
-
 
 def check(text: str, source: str = "recipe", model: type[Recipe] = Recipe) -> Checked:
     """What a text says, every problem with its field and line. Never raises."""

@@ -140,6 +140,3 @@ class Drafts:
             document.notes.append("The file has changed since these edits were made.")
         document.text = text
         return True
-
-    def forget(self, entry: Entry) -> None:
-        self._file(entry).unlink(missing_ok=True)
