@@ -25,7 +25,7 @@ from engine.contract.protocol import (
 )
 from medtui.client.state import RunState
 from medtui.pace import Eta
-from medtui.text import clean, duration, number, shortened
+from medtui.text import clean, data_marks, duration, number, shortened
 
 
 class PlainLines:
@@ -120,14 +120,14 @@ def _lines(event: AnyEvent | None, state: RunState) -> list[tuple[str, str | Non
 
 
 def _introduction(event: RunStarted) -> list[str]:
-    synthetic = " (synthetic data)" if event.synthetic else ""
+    marks = "".join(f", {mark}" for mark in data_marks(event.synthetic, event.limit))
     images = " / ".join(f"{event.images.get(split, 0):,}" for split in ("train", "val", "test"))
     decisions = ", ".join(f"{name} {clean(value, 90)}" for name, value in event.decisions.items())
     where = event.resumed_from
     resumed = f", attempt {event.attempt}, from epoch {where.epoch + 1}, step {where.step}" if where else ""
     return [
         f"Run {event.run}{resumed}",
-        f"{event.dataset} {event.size} px{synthetic}, {images} images; {event.model}, {event.parameters:,} parameters; "
+        f"{event.dataset} {event.size} px{marks}, {images} images; {event.model}, {event.parameters:,} parameters; "
         f"{event.epochs} epochs of {event.steps_per_epoch} steps",
         f"Decided: {decisions}",
         *(f"Drift between attempts: {clean(change, 200)}" for change in event.drift),
@@ -177,8 +177,8 @@ def print_results(console: Console, finished: RunFinished, state: RunState) -> N
             console.print(clean(finished.error.hint), markup=False)
     validation, test = finished.metrics.get("validation"), finished.metrics.get("test")
     if validation or test:
-        synthetic = ", synthetic data" if summary.synthetic else ""
-        console.print(metrics_table(validation, test, f"{summary.dataset}{synthetic}"))
+        title = ", ".join([str(summary.dataset), *data_marks(summary.synthetic, summary.limit)])
+        console.print(metrics_table(validation, test, title))
     if test is not None:
         console.print(per_class_table(summary.per_class, "test, worst first"))
     for change in summary.drift:

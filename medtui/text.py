@@ -46,6 +46,11 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def data_marks(synthetic: bool, limit: int | None) -> list[str]:
+    """What must be said beside a result that is not one of the whole, real data set."""
+    return ["synthetic data"] * synthetic + ([f"at most {limit:,} images a split"] if limit is not None else [])
+
+
 def json_text(value: Any) -> str:
     """JSON for scripts; NaN and infinities as the strings of the protocol."""
     return json.dumps(_strict(value), indent=2, ensure_ascii=False, allow_nan=False)

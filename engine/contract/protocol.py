@@ -102,6 +102,7 @@ class RunStarted(Event):
     size: int
     task: str
     synthetic: bool
+    limit: int | None = None  # images of each split that are used, of all when None
     class_names: list[str]
     model: str
     parameters: int

@@ -44,6 +44,7 @@ class RunSummary(Message):
     recipe_hash: str | None = None
     dataset: str | None = None
     synthetic: bool = False
+    limit: int | None = None  # images of each split that were used, of all when None
     model: str | None = None
     epochs_planned: int | None = None
     epochs_done: int = 0
@@ -80,6 +81,7 @@ def _started(summary: RunSummary, event: RunStarted) -> RunSummary:
         "recipe_hash": event.recipe_hash,
         "dataset": event.dataset,
         "synthetic": event.synthetic,
+        "limit": event.limit,
         "model": event.model,
         "epochs_planned": event.epochs,
         "drift": event.drift,

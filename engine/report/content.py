@@ -19,6 +19,7 @@ class RunReport:
     run: str
     dataset: str  # title
     synthetic: bool  # said wherever a result is shown
+    limit: int | None  # images of each split that were used, of all when None; said wherever a result is shown
     model: str
     outcome: str  # "completed", "stopped"
     task: TaskKind

@@ -64,6 +64,8 @@ def _subject(report: RunReport) -> str:
     parts = [drawable(report.dataset, 40), drawable(report.model, 30)]
     if report.synthetic:
         parts.append("synthetic data")
+    if report.limit is not None:
+        parts.append(f"at most {report.limit:,} images a split")
     if report.outcome != "completed":
         parts.append(drawable(report.outcome, 20))
     return " · ".join(parts)

@@ -124,8 +124,8 @@ def _table(sheet: Worksheet, header: Sequence[str], rows: Sequence[Sequence[obje
 def _summary(sheet: Worksheet, report: RunReport) -> None:
     rows: list[tuple[str, object, str, str]] = [("Run", report.run, "General", "")]
     rows.append(("Data set", report.dataset, "General", ""))
-    if report.synthetic:
-        rows.append(("Data", "synthetic data: drawn by a program, no medical meaning", "General", ""))
+    notices = _notices(report)
+    rows += [(*notice, "General", "") for notice in notices]
     rows += [("Model", report.model, "General", ""), ("Outcome", report.outcome, "General", "")]
     rows += _metric_rows("Test", report.test)
     if report.validation:
@@ -139,9 +139,20 @@ def _summary(sheet: Worksheet, report: RunReport) -> None:
         put(sheet.cell(row, 2), value, number_format)
         sheet.cell(row, 2).alignment = Alignment(horizontal="left", vertical="top", wrap_text=True)
         put(sheet.cell(row, 3), remark)
-    if report.synthetic:
+    for row in range(4, 4 + len(notices)):
         for column in (1, 2):
-            sheet.cell(4, column).fill, sheet.cell(4, column).font = _NOTICE, _BOLD
+            sheet.cell(row, column).fill, sheet.cell(row, column).font = _NOTICE, _BOLD
+
+
+def _notices(report: RunReport) -> list[tuple[str, str]]:
+    """What a reader must know before any number: label and words."""
+    notices = []
+    if report.synthetic:
+        notices.append(("Data", "synthetic data: drawn by a program, no medical meaning"))
+    if report.limit is not None:
+        words = f"at most {report.limit:,} images of each split: not to be compared with published results"
+        notices.append(("Rehearsal", words))
+    return notices
 
 
 def _metric_rows(split: str, metrics: Metrics) -> list[tuple[str, object, str, str]]:

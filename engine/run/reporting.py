@@ -87,6 +87,7 @@ def report_of(
         run=run.name,
         dataset=prepared.facts.title,
         synthetic=prepared.facts.synthetic,
+        limit=prepared.recipe.dataset.limit,
         model=prepared.recipe.model.name,
         outcome=outcome,
         task=prepared.facts.task,

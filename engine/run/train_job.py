@@ -84,6 +84,7 @@ def announce_run(job: Job, run: RunDirectory, prepared: Prepared, manifest: dict
             size=recipe.dataset.size,
             task=prepared.facts.task,
             synthetic=prepared.facts.synthetic,
+            limit=prepared.recipe.dataset.limit,
             class_names=list(prepared.facts.class_names),
             model=recipe.model.name,
             parameters=count_parameters(prepared.model),

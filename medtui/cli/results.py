@@ -34,15 +34,17 @@ def runs(context: typer.Context, workspace: WorkspaceOption = None, json: JsonOp
     from rich.console import Console
     from rich.table import Table
 
-    from medtui.text import clean, number
+    from medtui.text import clean, data_marks, number
 
     table = Table()
-    for column in ("run", "state", "epochs", "val AUC", "test AUC", "test ACC"):
-        table.add_column(column, justify="left" if column in ("run", "state") else "right", no_wrap=column == "run")
+    for column in ("run", "state", "epochs", "val AUC", "test AUC", "test ACC", "remarks"):
+        words = column in ("run", "state", "remarks")
+        table.add_column(column, justify="left" if words else "right", no_wrap=column == "run")
     for head in found:
-        name = clean(head.run).replace("[", r"\[") + (" (synthetic)" if head.synthetic else "")
         values = (head.validation_auc, head.test_auc, head.test_acc)
-        table.add_row(name, clean(head.state), head.epochs, *(number(value) for value in values))
+        remarks = ", ".join([*data_marks(head.synthetic, head.limit), *head.labels.tags])
+        cells = [clean(head.run), clean(head.state), head.epochs, *map(number, values), clean(remarks, 200)]
+        table.add_row(*(cell.replace("[", r"\[") for cell in cells))
     # a name that is folded cannot be copied; without a terminal there is room for all of it
     console = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=160)
     console.print(table)
@@ -67,14 +69,18 @@ def _print_summary(run: RunDirectory, shown: dict[str, Any]) -> None:
 
     from engine.contract.protocol import ClassMetrics, Metrics
     from medtui.progress import metrics_table, per_class_table
-    from medtui.text import clean
+    from medtui.text import clean, data_marks
 
     console = Console(highlight=False, emoji=False)
-    synthetic = " (synthetic data)" if shown["synthetic"] else ""
+    marks = "".join(f", {mark}" for mark in data_marks(shown["synthetic"], shown["limit"]))
     console.print(f"{clean(shown['run'])}: {clean(shown['state'])}", markup=False, style="bold")
-    what = f"{clean(str(shown['dataset']))}{synthetic}, {clean(str(shown['model']))}"
+    what = f"{clean(str(shown['dataset']))}{marks}, {clean(str(shown['model']))}"
     epochs = f"{shown['epochs_done']} of {shown['epochs_planned']} epochs, best {shown['best_epoch'] or 'none yet'}"
     console.print(f"{what}, {epochs}", markup=False)
+    if shown["tags"]:
+        console.print(f"tags: {clean(' '.join(shown['tags']))}", markup=False)
+    if shown["note"]:
+        console.print(f"note: {clean(shown['note'])}", markup=False)
     validation, test = (Metrics(**shown[name]) if shown[name] else None for name in ("validation", "test"))
     if validation or test:
         console.print(metrics_table(validation, test, "results"))

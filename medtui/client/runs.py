@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from engine.contract.run_directory import RunDirectory, list_runs, read_object
 from engine.contract.status import RunSummary, Status, read_status
 from medtui.client.journal import replay
+from medtui.client.keeping import Labels, read_labels
 from medtui.client.liveness import is_alive, state_word
 
 
@@ -23,6 +24,7 @@ class Head:
     state: str
     dataset: str | None
     synthetic: bool
+    limit: int | None  # images of each split that were used, of all when None
     model: str | None
     epochs_done: int | None
     epochs_planned: int | None
@@ -30,6 +32,7 @@ class Head:
     test_auc: float | None
     test_acc: float | None
     seconds: float | None  # from the manifest's start to the last heartbeat
+    labels: Labels
 
     @property
     def epochs(self) -> str:
@@ -44,11 +47,13 @@ class Head:
             "state": self.state,
             "dataset": self.dataset,
             "synthetic": self.synthetic,
+            "limit": self.limit,
             "model": self.model,
             "epochs": self.epochs,
             "validation_auc": self.validation_auc,
             "test_auc": self.test_auc,
             "test_acc": self.test_acc,
+            **asdict(self.labels),
         }
 
 
@@ -66,6 +71,7 @@ def head(run: RunDirectory) -> Head:
         state=state_word(status),
         dataset=found.dataset,
         synthetic=found.synthetic,
+        limit=found.limit,
         model=found.model,
         epochs_done=found.epochs_done if found.run else None,
         epochs_planned=found.epochs_planned,
@@ -73,6 +79,7 @@ def head(run: RunDirectory) -> Head:
         test_auc=test.auc if test else None,
         test_acc=test.acc if test else None,
         seconds=_seconds(started, status.updated) if status else None,
+        labels=read_labels(run),
     )
 
 
@@ -86,7 +93,7 @@ def summary(run: RunDirectory) -> dict[str, Any]:
     status, found = _status_and_summary(run)
     state = state_word(status) if status else (found.outcome or "unreadable")
     shown = found.model_dump()
-    shown |= {"run": run.name, "run_dir": str(run.root), "state": state}
+    shown |= {"run": run.name, "run_dir": str(run.root), "state": state, **asdict(read_labels(run))}
     if state == "crashed":
         shown["outcome"] = "crashed"
     shown["artifacts"] = {name: str(run.root / path) for name, path in found.artifacts.items()}

@@ -61,7 +61,19 @@ def test_tags_and_notes_are_kept_with_the_run(trained: Path) -> None:
     assert said("tag", "last", "--remove", "old") == "paper"
     assert said("note", "last", "the one to show") == "the one to show"
     assert said("tag", "last") == "paper"
+    for listed in (asked(trained, "runs")[0], asked(trained, "show", "last")):
+        assert (listed["tags"], listed["note"]) == (["paper"], "the one to show")
+    shown = medtui("show", "last", "--workspace", trained, cwd=trained).stdout
+    assert "tags: paper\nnote: the one to show\n" in shown
+    assert "paper" in medtui("runs", "--workspace", trained, cwd=trained).stdout
     assert said("note", "last", "") == "no note"
+
+
+def test_a_rehearsal_on_a_part_of_the_data_is_called_so_wherever_it_is_shown(trained: Path) -> None:
+    words = "synthetic data, at most 64 images a split"
+    for command in (("runs",), ("show", "last")):
+        assert words in medtui(*command, "--workspace", trained, cwd=trained).stdout
+    assert asked(trained, "runs")[0]["limit"] == asked(trained, "show", "last")["limit"] == 64
 
 
 def test_a_run_is_archived_and_deleted_only_when_that_is_meant(trained: Path) -> None:

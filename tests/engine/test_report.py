@@ -62,6 +62,7 @@ def report(task: str = "multi_class", classes: int = 3, n: int = 60, **changes: 
         "run": "20260101_demo",
         "dataset": "DemoMNIST",
         "synthetic": False,
+        "limit": None,
         "model": "mini_cnn",
         "outcome": "completed",
         "task": task,
@@ -151,6 +152,13 @@ def test_a_synthetic_result_says_so_in_the_summary_and_a_real_one_does_not(tmp_p
     real = everything(reopened(tmp_path / "b.xlsx", report())["Summary"])
     assert any("synthetic data" in str(value) for value in drawn.values())
     assert not any("synthetic" in str(value) for value in real.values())
+
+
+def test_a_limited_run_says_so_in_the_summary_and_a_whole_one_does_not(tmp_path):
+    limited = everything(reopened(tmp_path / "a.xlsx", report(limit=64, synthetic=True))["Summary"])
+    whole = everything(reopened(tmp_path / "b.xlsx", report())["Summary"])
+    assert limited["Rehearsal"] == "at most 64 images of each split: not to be compared with published results"
+    assert "Rehearsal" not in whole
 
 
 @pytest.mark.parametrize("task", ["multi_class", "multi_label"])
