@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from textual import work
-from textual.app import App
 from textual.binding import BindingType
 from textual.screen import Screen
 
@@ -29,6 +28,7 @@ from medtui.client.view import RunView
 from medtui.client.watch import OwnEngine, Watched
 from medtui.console import keymap
 from medtui.console.engines import Engines, who
+from medtui.console.keyboard import TypedApp
 from medtui.console.keymap import EVERYWHERE, Action
 from medtui.console.messages import LookedAround
 from medtui.console.palette import KeymapCommands
@@ -51,7 +51,7 @@ LOOK = 2.0  # seconds between looks at the lock
 LEAVE_PATIENCE = 3.0  # seconds to wait for the answer to a stop before leaving
 
 
-class ConsoleApp(App[int], inherit_bindings=False):
+class ConsoleApp(TypedApp, inherit_bindings=False):
     """`medtui` without a command."""
 
     CSS_PATH = "styles.tcss"

@@ -136,8 +136,20 @@ class ChoiceList(OptionList):
     BINDINGS: ClassVar[list[BindingType]] = [b for b in bindings("list") if getattr(b, "id", "") != "list.right"]
 
 
+class ValueInput(Input):
+    """Where the value of one field is typed; typing replaces what stood there."""
+
+    def __init__(self, row: FieldRow) -> None:
+        super().__init__(row.value, compact=True, select_on_focus=False)
+        self.spec = row.spec
+        self.said: str | None = row.value  # what was told last; None: nothing more is told
+        self.set_reactive(Input.selection, Selection(0, len(row.value)))
+        self.styles.margin = (0, 0, 0, TITLE_WIDTH + 3)
+        self.styles.width = VALUE_WIDTH
+
+
 class RecipeForm(VerticalScroll, can_focus=True):
-    """Every field of the schema, by section. One widget has the keys, so they count in the order they were typed."""
+    """Every field of the schema, by section. The cursor is the form's: the rows have no focus."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("form")
 
@@ -167,7 +179,7 @@ class RecipeForm(VerticalScroll, can_focus=True):
         self.specs = fields(model)
         self.rows = [FieldRow(spec) for spec in self.specs.values()]
         self.cursor = 0
-        self.field: Input | None = None  # where a value is being typed
+        self.field: ValueInput | None = None  # where a value is being typed
 
     async def fill(self) -> None:
         """Mount the rows. Some sixty widgets: the first picture of the screen does not wait for them."""
@@ -213,29 +225,6 @@ class RecipeForm(VerticalScroll, can_focus=True):
         if self.field is None:
             self.rows[self.cursor].choose(False)
 
-    def on_key(self, event: events.Key) -> None:
-        """In the order they were typed, however fast: what comes before the input is there belongs into it."""
-        actions = host_of(self).actions
-
-        def means(id_: str) -> bool:
-            return event.key in actions[id_].keys.split(",")
-
-        if self.field is not None:
-            if self.screen.focused is not self.field:
-                event.stop()
-                self.field.post_message(events.Key(event.key, event.character))
-            return
-        for id_, act in (("form.edit", self.action_edit), ("form.down", self._down), ("form.up", self._up)):
-            if means(id_):
-                event.stop()
-                act()
-
-    def _down(self) -> None:
-        self._move(self.cursor + 1)
-
-    def _up(self) -> None:
-        self._move(self.cursor - 1)
-
     def action_step(self, by: int) -> None:
         self._move(self.cursor + by)
 
@@ -255,10 +244,7 @@ class RecipeForm(VerticalScroll, can_focus=True):
             self.app.push_screen(Choose(row.spec, row.value), self._take_choice)
             return
         self.post_message(self.Began())
-        self.field = Input(row.value, compact=True, select_on_focus=False)
-        self.field.set_reactive(Input.selection, Selection(0, len(row.value)))  # typing replaces it, at once
-        self.field.styles.margin = (0, 0, 0, TITLE_WIDTH + 3)
-        self.field.styles.width = VALUE_WIDTH
+        self.field = ValueInput(row)
         row.mount(self.field)
         self.field.focus()
 
@@ -276,10 +262,12 @@ class RecipeForm(VerticalScroll, can_focus=True):
             self.post_message(self.Edited(self.rows[self.cursor].spec, value))
 
     def on_input_changed(self, event: Input.Changed) -> None:
+        """Every text that differs from the one before is told: what a row shows may be older than what was typed."""
         event.stop()
-        row = self.rows[self.cursor]
-        if self.field is not None and event.value != row.value:
-            self.post_message(self.Edited(row.spec, typed(event.value, row.spec)))
+        field = event.input
+        if isinstance(field, ValueInput) and field.said is not None and event.value != field.said:
+            field.said = event.value
+            self.post_message(self.Edited(field.spec, typed(event.value, field.spec)))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
@@ -291,6 +279,7 @@ class RecipeForm(VerticalScroll, can_focus=True):
     def take_back(self) -> None:
         """Undo what was typed, and leave the field."""
         if self.field is not None:
+            self.field.said = None
             self._end_edit()
             self.post_message(self.TakenBack())
 
