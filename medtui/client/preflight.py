@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from operator import attrgetter
 from pathlib import Path
 from statistics import median
 
@@ -28,6 +30,10 @@ from engine.contract.yaml_reader import read_yaml_file
 WEIGHTS_FILE = "resnet18-f37072fd.pth"  # torchvision's name for its ResNet-18 weights
 HASH_AT_ONCE = 64 * 1024 * 1024  # bytes; a larger file is verified by the run, or by `data verify`
 LOOK_BACK = 30  # runs
+SAME_STEP = attrgetter(  # what a training step costs depends on these
+    *("dataset.name", "dataset.size", "dataset.archive", "dataset.cache", "model.name", "training.batch_size"),
+    *("training.amp", "training.compile", "runtime.reproducible", "runtime.device", "runtime.threads"),
+)
 
 # Rough sizes for the estimate; the engine's resident memory was measured on a CPU at 28 px.
 _BASE = 420e6  # bytes: interpreter, torch, its kernels
@@ -45,7 +51,7 @@ class Preflight:
     weights: str
     weights_ok: bool
     steps: int | None
-    seconds: float | None  # from earlier runs of the same data set, size and model
+    seconds: float | None  # in training steps, at the pace of an earlier run
     seconds_from: str  # which run
     memory_needed: float  # bytes, about
     memory_free: int  # bytes
@@ -192,21 +198,28 @@ def weights_state(recipe: Recipe) -> tuple[str, bool]:
 
 
 def earlier_pace(recipe: Recipe, images: int | None, workspace: Workspace) -> tuple[float | None, str]:
-    """Seconds for the planned epochs at the pace of the newest like run: same data set, size, model; and its name."""
+    """Seconds in the steps of all planned epochs, and the run that says so: the newest whose steps cost the same.
+
+    By its images a second: neither another `dataset.limit` nor an epoch that was resumed in its middle matters.
+    """
     if images is None:
         return None, ""
     for run in reversed(list_runs(workspace.outputs)[-LOOK_BACK:]):
         before = _recipe_of(run, type(recipe))
-        if before is None or not _alike(before, recipe):
+        if before is None or SAME_STEP(before) != SAME_STEP(recipe):
             continue
-        old_images = training_images(before, datasets()[before.dataset.name])
-        try:
-            epochs = [event.seconds for event in read_journal(run.journal) if isinstance(event, EpochFinished)]
-        except OSError:
-            continue
-        if epochs and old_images:
-            return median(epochs) / old_images * images * recipe.training.epochs, run.name
+        if (pace := _images_per_second(run)) is not None:
+            return images * recipe.training.epochs / pace, run.name
     return None, ""
+
+
+def _images_per_second(run: RunDirectory) -> float | None:
+    try:
+        events = [event for event in read_journal(run.journal) if isinstance(event, EpochFinished)]
+    except OSError:
+        return None
+    paces = [event.images_per_second for event in events if 0 < event.images_per_second < math.inf]
+    return median(paces) if paces else None
 
 
 def _recipe_of(run: RunDirectory, model: type[Recipe]) -> Recipe | None:
@@ -214,16 +227,6 @@ def _recipe_of(run: RunDirectory, model: type[Recipe]) -> Recipe | None:
         return build_recipe(read_yaml_file(run.recipe).values, model=model)
     except MedtuiError:
         return None
-
-
-def _alike(before: Recipe, now: Recipe) -> bool:
-    return (
-        before.dataset.name == now.dataset.name
-        and before.dataset.size == now.dataset.size
-        and before.model.name == now.model.name
-        and before.runtime.device == now.runtime.device
-        and before.runtime.threads == now.runtime.threads
-    )
 
 
 def memory_estimate(recipe: Recipe, images: int, facts: DatasetFacts) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,6 +13,8 @@ from stand_ins import make_run
 from textual.widgets import Input, OptionList
 
 from engine.contract.recipe import ModelSection, Recipe, TrainingSection, setting
+from engine.contract.recipe_file import build_recipe
+from medtui.client.preflight import preflight
 from medtui.console.app import ConsoleApp
 from medtui.console.screens.recipes import Recipes
 from medtui.console.widgets.form import RecipeForm
@@ -244,9 +247,35 @@ async def test_what_a_run_needs_is_said_before_it_starts(console, workspace) -> 
         await opened(pilot, app, "mine.yaml")
         # 60 epochs of 5 steps (546 images in batches of 128); 10 s an epoch in the run before
         await shows(
-            pilot, "steps 300", "about 10 min 00 s, from 20261120", "of 24.0 GB free", "breastmnist.npz is missing"
+            pilot,
+            "steps 300",
+            "trains about 10 min 00 s, at the pace of 20261120",
+            "of 24.0 GB free",
+            "breastmnist.npz is missing",
         )
         await shows(pilot, "run 20261122_breastmnist_resnet18-adapted_", "ImageNet file missing → scratch (auto)")
+
+
+@pytest.mark.parametrize(
+    ("section", "value", "seconds"),
+    [
+        ("dataset", {"limit": 273}, 300.0),  # half of the 546 images, in batches of the same size
+        ("dataset", {"size": 64}, None),
+        ("dataset", {"name": "bloodmnist"}, None),
+        ("model", {"name": "mini_cnn"}, None),
+        ("training", {"epochs": 30}, 300.0),
+        ("training", {"seed": 7}, 600.0),
+        ("training", {"batch_size": 64}, None),
+        ("runtime", {"threads": 1}, None),
+    ],
+)
+async def test_the_time_comes_from_a_run_whose_steps_cost_the_same_or_is_unknown(workspace, section, value, seconds):
+    # 60 epochs of 546 images at 54.6 images a second are 600 seconds
+    run = make_run(workspace, "20261120_breastmnist_resnet18-adapted_aaaaaa")
+    recipe = {"dataset": {"name": "breastmnist"}}
+    recipe = build_recipe({**recipe, section: {**recipe.get(section, {}), **value}})
+    found = preflight(recipe, workspace, [], date(2026, 11, 22))
+    assert (found.seconds, found.seconds_from) == ((seconds, run.name) if seconds else (None, ""))
 
 
 async def test_the_list_can_be_filtered_and_says_when_nothing_fits(console) -> None:
