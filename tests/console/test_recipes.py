@@ -291,6 +291,23 @@ async def test_the_list_can_be_filtered_and_says_when_nothing_fits(console) -> N
         await shows(pilot, "nothing fits")
 
 
+async def test_enter_in_the_filter_chooses_the_first_match_and_shows_it(console, workspace) -> None:
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        room = recipes(app)
+        await wait_for(pilot, lambda: room.current and room.current.entry.name == "quickstart")
+        await pilot.press("slash", *"mnist", "enter")
+        await wait_for(pilot, lambda: room.current.entry.name == "bloodmnist")
+        assert room.query_one(YamlArea).text == room.current.entry.path.read_text()
+        options = room.query_one("#recipe-list", OptionList)
+        assert room.focused is options and options.highlighted_option.id == room.current.entry.key
+        await pilot.press("j", "slash", "enter")  # the one that is shown fits: it stays
+        await wait_for(pilot, lambda: room.current.entry.name == "breastmnist" and room.focused is options)
+        await pilot.press("slash", *"x", "enter")
+        await shows(pilot, "nothing fits")
+        assert room.current.entry.name == "breastmnist"
+
+
 async def test_read_only_changes_nothing(console, workspace) -> None:
     (workspace.root / "mine.yaml").write_text(MINE)
     app = console(readonly=True)
