@@ -47,49 +47,67 @@ class Around:
     readonly: bool = False
 
 
+@dataclass(frozen=True)
+class _Part:
+    """Some words of the line, and what takes their place where it gets tight. The highest rank goes first."""
+
+    rank: int
+    text: Text
+    shorter: _Part | None = None
+
+
 def status_line(view: RunView | None, around: Around, width: int) -> Text:
-    """As much as fits, the most important first."""
+    """As much as fits, the most important longest."""
     word = view.word if view is not None else "idle"
     glyph = GLYPHS.get(word, "·")
-    parts: list[tuple[int, Text]] = [
-        (0, Text(" medtui", style="bold")),
-        (0, Text(f"{glyph} {clean(word, 40)}", style=STYLES.get(word, "bold"))),
+    parts = [
+        _Part(0, Text(" medtui", style="bold")),
+        _Part(0, Text(f"{glyph} {clean(word, 40)}", style=STYLES.get(word, "bold"))),
     ]
     if view is not None:
         parts += _of_run(view, around)
-    parts.append((1, Text(f"lock: {clean(around.lock, 60)}")))
+    parts.append(_Part(1, Text(f"lock: {clean(around.lock, 60)}")))
     if around.readonly:
-        parts.append((1, Text("read only", style="bold yellow")))
+        parts.append(_Part(1, Text("read only", style="bold yellow")))
     if around.gpu:
-        parts.append((5, Text(clean(around.gpu, 40))))
-    behind = around.link != "link ok"
-    parts.append((1 if behind else 6, Text(around.link, style="bold yellow" if behind else "")))
+        parts.append(_Part(7, Text(clean(around.gpu, 40))))
+    parts += _of_link(view, around.link)
     return _fitted(parts, width)
 
 
-def _of_run(view: RunView, around: Around) -> list[tuple[int, Text]]:
+def _of_link(view: RunView | None, link: str) -> list[_Part]:
+    """Where there is no engine to be linked to, only that the display is late."""
+    linked = view is None or (view.outcome is None and view.unseen is None)
+    if link == "link ok":
+        return [_Part(8, Text(link))] if linked else []
+    return [_Part(1, Text(link if linked else link.partition(",")[0], style="bold yellow"))]
+
+
+def _of_run(view: RunView, around: Around) -> list[_Part]:
     started, progress = view.state.started, view.progress
     if started is None:
         return []
-    run_hash = (started.run.split("_") + [""] * 4)[3]  # as in the directory's name: 20261122_breastmnist_model_1a2b3c
-    title = f"{clean(started.dataset, 30)} · {clean(started.model, 30).replace('_', '-')} · {clean(run_hash, 12)}"
-    parts = [(3, Text(title))]
+    data, model = clean(started.dataset, 30), clean(started.model, 30).replace("_", "-")
+    run_hash = clean((started.run.split("_") + [""] * 4)[3], 12)  # of 20261122_breastmnist_model_1a2b3c
+    bare = _Part(3, Text(data))
+    parts = [_Part(6, Text(f"{data} · {model} · {run_hash}"), _Part(5, Text(f"{data} · {run_hash}"), bare))]
     if view.active and view.phase in ("training", "paused"):
         epoch = progress.epoch if progress is not None and progress.epoch else len(view.state.epochs)
-        parts.append((2, Text(f"epoch {epoch}/{started.epochs}")))
+        parts.append(_Part(2, Text(f"epoch {epoch}/{started.epochs}")))
         if around.eta is not None:
-            parts.append((4, Text(f"eta {duration(around.eta)}")))
+            parts.append(_Part(4, Text(f"eta {duration(around.eta)}")))
     return parts
 
 
-def _fitted(parts: list[tuple[int, Text]], width: int) -> Text:
+def _fitted(parts: list[_Part], width: int) -> Text:
     kept = list(parts)
-    while len(kept) > 2 and sum(cell_len(text.plain) + 2 for _, text in kept) > width:
-        worst = max(kept, key=lambda part: part[0])
-        if worst[0] == 0:
+    while sum(cell_len(part.text.plain) + 2 for part in kept) - 2 > width:
+        worst = max(kept, key=lambda part: part.rank)
+        if worst.rank == 0:
             break
-        kept.remove(worst)
-    line = Text("  ").join(text for _, text in kept)
+        at = kept.index(worst)
+        kept[at : at + 1] = [worst.shorter] if worst.shorter is not None else []
+    line = Text("  ").join(part.text for part in kept)
     line.truncate(width)
     return line
 
