@@ -211,9 +211,9 @@ class ConsoleApp(TypedApp, inherit_bindings=False):
         view = self.view
         if view is not self._shown:
             self._shown = view
-            self._tell(view)
             if self.room is not None:
                 self.room.show(view)
+            self._tell(view)
             if view is not None:
                 self.around = replace(self.around, eta=self._pace.left(view))
         said, around, room = self._said
@@ -235,12 +235,15 @@ class ConsoleApp(TypedApp, inherit_bindings=False):
         """What is new, by a note, the bell and a desktop notification."""
         if view is None:
             return
-        for words, severity in self._news.of(view):
-            self.say(words, severity=severity)
+        for tiding in self._news.of(view):
+            if tiding.end:
+                self.clear_notifications()  # what was said on the way there
+            if not (tiding.end and self.room is not None and self.room.says_the_end):
+                self.say(f"{tiding.words} {self.actions['go.live'].key} shows it.", severity=tiding.severity)
             if self.settings.bell:
                 self.bell()
             if self.settings.notify and self._driver is not None and not self.is_headless:
-                self._driver.write(f"\x1b]9;medtui: {clean(words, 200)}\x07")
+                self._driver.write(f"\x1b]9;medtui: {clean(tiding.words, 200)}\x07")
         if view.outcome is not None and view.own:
             self.engines.warm_up()
 

@@ -176,22 +176,37 @@ def _wrapped(words: str, width: int) -> str:
     return textwrap.fill(clean(words, 400), max(20, width)) + "\n"
 
 
+def _flowed(parts: list[str], width: int) -> str:
+    """Parts side by side, on as many lines as they need; none is broken."""
+    lines = parts[:1]
+    for part in parts[1:]:
+        if len(lines[-1]) + 2 + len(part) <= width:
+            lines[-1] += f"  {part}"
+        else:
+            lines.append(part)
+    return "\n".join(lines)
+
+
 def _append_end(text: Text, view: RunView, width: int) -> None:
     finished = view.state.finished
     bad = view.outcome in ("failed", "crashed")
-    text.append(
-        f"{view.outcome}", "bold red" if bad else "bold green" if view.outcome == "completed" else "bold yellow"
-    )
+    parts = [view.outcome or ""]
     if finished is not None:
-        text.append(f"  exit code {finished.exit_code}")
+        parts.append(f"exit code {finished.exit_code}")
         test = finished.metrics.get("test")
         if test is not None:
-            text.append(f"  test AUC {number(test.auc)}  ACC {number(test.acc)}")
-    text.append("   4 shows the results\n", "dim")
+            parts += [f"test AUC {number(test.auc)}", f"ACC {number(test.acc)}"]
+    head = Text(_flowed(parts, width) + "\n")
+    head.stylize(
+        "bold red" if bad else "bold green" if view.outcome == "completed" else "bold yellow", 0, len(parts[0])
+    )
+    text.append_text(head)
     if view.died is not None:
         text.append(_wrapped(view.died, width), "red")
     if finished is not None and finished.error is not None:
         text.append(_wrapped(f"{finished.error.message} {finished.error.hint}", width), "red")
+    goes_on = view.outcome in ("aborted", "failed", "crashed") and view.state.last_checkpoint is not None
+    text.append("4 shows the run" + (", u there goes on\n" if goes_on else "\n"), "dim")
 
 
 # ---- log --------------------------------------------------------------------------------------------------------
@@ -214,7 +229,7 @@ def log_lines(view: RunView) -> list[tuple[float, str, str]]:
         else:
             lines.append((answer.time, f"{clean(answer.command, 20)} rejected: {clean(answer.reason, 200)}", "yellow"))
     lines += [
-        (epoch.time, f"epoch {epoch.epoch}: new best, AUC {number(epoch.validation.auc)}", "bold")
+        (epoch.time, f"epoch {epoch.epoch}: best AUC {number(epoch.validation.auc)}", "bold")
         for epoch in state.epochs
         if epoch.best
     ]

@@ -13,7 +13,7 @@ from looking import screen_text, shows, wait_for
 from stand_ins import START, Scripted, Story, make_run
 
 from engine.contract.process_identity import ProcessIdentity, start_of, this_process
-from engine.contract.protocol import CommandRejected, Metrics
+from engine.contract.protocol import Alarm, CommandRejected, ErrorInfo, Metrics
 from engine.contract.scheduler import SchedulerJob
 from engine.contract.status import read_status
 from medtui.client.ladder import overdue, rungs
@@ -52,7 +52,7 @@ async def test_a_run_starts_from_the_recipe_and_its_curves_and_classes_move(cons
         assert text.index("malignant") < text.index("benign"), "worst first"
         assert "+0.050" in text
         script.say(story.epoch(4))
-        await shows(pilot, "best 0.8800 @ 4", "epoch 4: new best, AUC 0.8800")
+        await shows(pilot, "best 0.8800 @ 4", "epoch 4: best AUC 0.8800")
 
 
 @pytest.mark.asyncio
@@ -133,6 +133,46 @@ async def test_an_engine_that_dies_is_said_and_the_next_run_can_start(console, s
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("size", [(120, 40), (80, 24), (60, 18), (40, 12)], ids=str)
+async def test_why_a_run_failed_is_said_once_and_nothing_covers_it(console, scripts, size) -> None:
+    message = "The loss is NaN in epoch 4, step 3."
+    error = ErrorInfo(kind="non_finite_loss", message=message, hint="Lower training.lr.")
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        script, story = await watching(pilot, app, scripts)
+        await pilot.resize_terminal(*size)
+        await pilot.press("enter")  # one plot over the whole screen
+        script.say(Alarm(time=START, seq=900, kind=error.kind, message=message, hint=error.hint))
+        await wait_for(pilot, lambda: app.view.state.messages)
+        story.seq = 900
+        script.say(*story.ended("failed", 5, error))
+        script.end()
+        await shows(pilot, "failed")
+        await pilot.pause(0.5)
+        left = [line.partition("││")[0].strip(" │") for line in screen_text(app).splitlines()]  # beside it is the log
+        text = " ".join(left)
+        assert text.count(f"{message} Lower training.lr.") == 1, text
+        assert "4 shows the run, u there goes on" in text or size[0] < 60
+        assert not app._notifications
+
+
+@pytest.mark.asyncio
+async def test_elsewhere_a_failure_is_one_note_that_names_the_key_to_it(console, scripts) -> None:
+    error = ErrorInfo(kind="disk_full", message="No space is left.", hint="Free some.")
+    app = console()
+    async with app.run_test(size=(60, 18), notifications=True) as pilot:
+        script, story = await watching(pilot, app, scripts)
+        await pilot.press("4")
+        await wait_for(pilot, lambda: app.room_name == "results")
+        script.say(Alarm(time=START, seq=900, kind=error.kind, message=error.message, hint=error.hint))
+        await shows(pilot, "No space is left. Free some.")
+        story.seq = 900
+        script.say(*story.ended("failed", 5, error))
+        await shows(pilot, "No space is left. Free some. 3 shows it.")
+        assert screen_text(app).count("No space is left.") == 1
+
+
+@pytest.mark.asyncio
 async def test_garbage_half_lines_and_floods_do_no_harm(console, scripts) -> None:
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
@@ -143,7 +183,7 @@ async def test_garbage_half_lines_and_floods_do_no_harm(console, scripts) -> Non
         for number in range(10_000):
             script.say(story.log(f"line {number}"))
         script.say(story.epoch(4))
-        await shows(pilot, "4 lines of the engine were no events", "epoch 4: new best")
+        await shows(pilot, "4 lines of the engine were no events", "epoch 4: best AUC")
         await pilot.press("4", "3")
         await shows(pilot, "● training")
 

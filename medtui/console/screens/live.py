@@ -81,8 +81,9 @@ class Live(Room):
         if view is None:
             return
         if before is None or view.state is not before.state or view.outcome != before.outcome:
-            if view.outcome in ("failed", "crashed") and (before is None or before.outcome is None):
-                self.show_only([id_ for id_, _ in self.PANES].index("pane-progress"))  # where it says why
+            if view.outcome is not None and (before is None or before.outcome is None):
+                self._show_all()
+                self.show_only([id_ for id_, _ in self.PANES].index("pane-progress"))  # where it says how and why
             flying = before is not None and before.phase == view.phase == "training" and view.outcome is None
             if flying and time.monotonic() - self._refreshed_at < REFRESH_EVERY:
                 self._behind = True  # epochs of a fraction of a second: the pulse draws the newest
@@ -90,6 +91,14 @@ class Live(Room):
                 self._refresh_all()
         elif view.requests != before.requests:
             self._show_log()
+
+    @property
+    def says_the_end(self) -> bool:
+        return True
+
+    def show_only(self, number: int) -> None:
+        super().show_only(number)
+        self.call_after_refresh(self._refresh_all)  # what was hidden has its size now
 
     def _pulse(self) -> None:
         if not (self.alive and self.is_current):

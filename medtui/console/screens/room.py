@@ -77,6 +77,11 @@ class Room(Screen[None]):
         """Something about the run changed."""
         self.view = view
 
+    @property
+    def says_the_end(self) -> bool:
+        """Does the screen itself say how the run ended, so that a note would only cover it?"""
+        return self.has_class("-tiny-width") or self.has_class("-tiny-height")
+
     def say(self, view: RunView | None, around: Around) -> None:
         """The top line, and the line of keys when what can be done changed."""
         if self.alive:

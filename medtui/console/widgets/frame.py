@@ -11,6 +11,8 @@ from medtui.client.view import RunView
 from medtui.console.host import host_of
 from medtui.console.keymap import EVERYWHERE, Action
 from medtui.console.status_text import Around, status_line
+from medtui.console.tidings import end_words
+from medtui.text import clean
 
 
 class StatusLine(Widget):
@@ -106,14 +108,12 @@ class TooSmall(Widget):
 
     def render(self) -> Text:
         host = host_of(self)
-        view = host.view
-        word = view.word if view is not None else "idle"
-        keys = "  ".join(
-            f"{host.actions[id_].key} {host.actions[id_].title}"
-            for id_ in ("run.pause", "run.stop", "run.abort", "run.ladder")
-        )
-        size = host.size
+        view, size, actions = host.view, host.size, host.actions
+        words = "idle" if view is None else view.word if view.outcome is None else f"{view.word}: {end_words(view)}"
+        kill = [actions[id_] for id_ in ("run.pause", "run.stop", "run.abort", "run.ladder")]
+        shown = [action for action in kill if host.can(action)] + [actions["view.leave"]]
+        keys = "  ".join(f"{action.key} {action.title}" for action in shown)
         return Text(
             f"This terminal is {size.width} × {size.height}; the screens need 60 × 18.\n\n"
-            f"{word}\n\nThese keys still work:\n{keys}  {host.actions['view.leave'].key} leave"
+            f"{clean(words, 300)}\n\nThese keys still work:\n{keys}"
         )
