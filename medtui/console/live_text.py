@@ -130,7 +130,9 @@ def progress_text(view: RunView, eta: float | None, width: int) -> Text:
         _append_now(text, view, width)
     if started is not None and started.patience is not None and view.state.epochs:
         waited = view.state.epochs[-1].without_improvement
-        text.append(f"early stop: {waited} of {started.patience} without improvement\n")
+        words = f"early stop: {waited} of {started.patience}"
+        longer = f"{words} without improvement"
+        text.append(f"{longer if len(longer) <= width else words}\n")
     if view.resources is not None and view.active:
         memory, cpu = view.resources.memory / 1e9, view.resources.cpu_percent
         text.append(f"engine: {memory:.2f} GB, {cpu:.0f}% of a core\n", "dim")
@@ -146,10 +148,9 @@ def _append_run(text: Text, view: RunView, eta: float | None, width: int) -> Non
     steps = started.steps_per_epoch * started.epochs
     done = float(progress.done) if progress is not None and progress.step is not None else 0.0
     done = max(done, float(view.state.epochs[-1].step) if view.state.epochs else 0.0)
-    epoch = progress.epoch if progress is not None and progress.epoch else len(view.state.epochs)
     text.append("run    ")
     text.append(bar(done, steps, max(6, min(24, width - 34))))
-    text.append(f"  {epoch}/{started.epochs}")
+    text.append(f"  {view.epoch}/{started.epochs}")
     if view.phase == "training" and view.active:
         text.append(f"   eta {duration(eta)}")
     text.append("\n")

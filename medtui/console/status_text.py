@@ -84,7 +84,7 @@ def _of_link(view: RunView | None, link: str) -> list[_Part]:
 
 
 def _of_run(view: RunView, around: Around) -> list[_Part]:
-    started, progress = view.state.started, view.progress
+    started = view.state.started
     if started is None:
         return []
     data, model = clean(started.dataset, 30), clean(started.model, 30).replace("_", "-")
@@ -92,8 +92,7 @@ def _of_run(view: RunView, around: Around) -> list[_Part]:
     bare = _Part(3, Text(data))
     parts = [_Part(6, Text(f"{data} · {model} · {run_hash}"), _Part(5, Text(f"{data} · {run_hash}"), bare))]
     if view.active and view.phase in ("training", "paused"):
-        epoch = progress.epoch if progress is not None and progress.epoch else len(view.state.epochs)
-        parts.append(_Part(2, Text(f"epoch {epoch}/{started.epochs}")))
+        parts.append(_Part(2, Text(f"epoch {view.epoch}/{started.epochs}")))
         if around.eta is not None:
             parts.append(_Part(4, Text(f"eta {duration(around.eta)}")))
     return parts
