@@ -313,10 +313,6 @@ class ConsoleApp(TypedApp, inherit_bindings=False):
             )
         return True
 
-    async def do(self, action: Action) -> None:
-        target = self if action.scope == EVERYWHERE else self.screen
-        await self.run_action(action.action, target)
-
     async def action_room(self, name: str) -> None:
         if len(self.screen_stack) > 2:  # a dialog is open
             return

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from looking import screen_text, shows, wait_for
+from stand_ins import make_run
+from textual.command import CommandList
 
 from medtui.console import keymap
 from medtui.console.keymap import ACTIONS, BY_ID, EVERYWHERE, FORBIDDEN
@@ -67,6 +69,52 @@ async def test_the_palette_has_what_can_be_done_now(console) -> None:
         await pilot.press(*"compare")
         await shows(pilot, "Compare the marked runs.")
         assert "Kill" not in screen_text(app)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("keys", "inside"),
+    [
+        ("1", "list"),
+        ("1e", "form"),
+        ("1y", None),  # the text editor's own keys are Textual's
+        ("3", None),
+        ("4", "table"),
+    ],
+)
+async def test_the_palette_has_every_key_of_the_screen_and_of_the_widget_with_the_focus(
+    console, workspace, keys: str, inside: str | None
+) -> None:
+    make_run(workspace, "20261120_breastmnist_resnet18-adapted_aaaaaa")
+    app = console()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await wait_for(pilot, lambda: app.room and app.room.ready and app.room.current)
+        for key in keys:
+            await pilot.press(key)
+            await wait_for(pilot, lambda: app.room.ready)
+        if inside == "table":
+            await wait_for(pilot, lambda: app.focused is not None)
+        room = app.room_name
+        await pilot.press("ctrl+p")
+        listed = app.screen.query_one(CommandList)
+        able = [a for a in ACTIONS if a.scope in (inside, room, EVERYWHERE) and app.can(a) and a.id != "view.palette"]
+        await wait_for(pilot, lambda: listed.option_count == len(able))
+        shown = "\n".join(str(option.prompt) for option in listed.options)
+        assert [action.id for action in able if action.help not in shown] == []
+
+
+@pytest.mark.asyncio
+async def test_what_is_chosen_in_the_palette_is_done_where_the_focus_was(console, workspace) -> None:
+    app = console()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await wait_for(pilot, lambda: app.room and app.room.ready and app.room.checked)
+        await pilot.press("e")
+        app.room.query_one("#form").go_to("training", "epochs")
+        before = app.room.checked.recipe.training.epochs
+        await pilot.press("ctrl+p", *"larger")
+        await shows(pilot, "The next larger value of a number.")
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: app.room.checked.recipe.training.epochs == before + 1)
 
 
 @pytest.mark.asyncio
