@@ -1,4 +1,4 @@
-"""Keys count in the order they were typed, however many come at once: over a slow link, by a paste, from a script.
+"""Keys count as they were typed, and in that order, however many come at once: over a slow link, from a script.
 
 Textual hands a key to the widget that has the focus at that moment, and the widget acts on it later. Of keys that come
 in one read, all would go to the widget that has the focus before the first of them moves it: `/` and what is to be
@@ -10,19 +10,56 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections import deque
 from collections.abc import Iterable
 
 from textual import events
+from textual._xterm_parser import XTermParser
 from textual.app import App
+from textual.driver import Driver
+from textual.message import Message
 from textual.message_pump import MessagePump
 
 ROUNDS = 6  # at most; a key that opens a dialog takes three
 PATIENCE = 2.0  # seconds for one round; a widget that hangs must not keep the keys from the others
 
 
+ESCAPE = "\x1b"
+# What follows ESC where it begins a sequence of the terminal ([ O ] P ^ _), or is the Alt key's word-wise editing (b f)
+_TWO_KEYS = re.compile(r"\x1b(?=[ -~\r])(?![\[O\]P^_bf])")
+_ESCAPE_KEY = "\x1b[27u"  # as kitty's protocol spells it: nothing can be taken for a part of it
+
+
+class EscapeParser(XTermParser):
+    """Esc and a key that come together, as over a slow link, are two keys: Textual would make them one with Alt."""
+
+    def __init__(self, debug: bool = False) -> None:
+        super().__init__(debug)
+        self._escaped = False  # the last thing that came was ESC
+
+    def feed(self, data: str) -> Iterable[Message]:
+        whole = _TWO_KEYS.sub(_ESCAPE_KEY, ESCAPE + data if self._escaped else data)
+        if self._escaped:  # the parser has it already
+            whole = whole[1:]
+        self._escaped = data.endswith(ESCAPE)
+        return super().feed(whole)
+
+    def tick(self) -> Iterable[Message]:
+        found = list(super().tick())
+        if found:
+            self._escaped = False  # it was the key
+        return found
+
+
 class TypedApp(App[int]):
     """An app that takes keys and pastes one after another."""
+
+    def get_driver_class(self) -> type[Driver]:
+        from textual.drivers import linux_driver
+
+        linux_driver.XTermParser = EscapeParser  # type: ignore[misc]  # the driver has no other way to be given one
+        return super().get_driver_class()
 
     def __init__(self) -> None:
         super().__init__()

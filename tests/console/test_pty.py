@@ -118,6 +118,16 @@ def test_the_terminal_is_as_it_was_however_the_console_ends(workspace, own: dict
         assert b"a bug in a screen" in last, "what happened is said"
 
 
+def test_escape_and_a_key_in_one_packet_are_two_keys(workspace: Workspace, own: dict[str, str]) -> None:
+    with opened(workspace, own) as terminal:
+        terminal.type("y")  # into the text of the recipe
+        terminal.write(b"#typed\x1b3")
+        terminal.wait_for("Nothing is training.", patience=PATIENCE)
+        terminal.type("1")
+        terminal.write(b"q")
+        terminal.wait_for("Unsaved edits in", patience=PATIENCE)
+
+
 def test_a_key_is_acknowledged_within_250_ms_while_training(workspace: Workspace, own: dict[str, str]) -> None:
     recipe = {
         "dataset": {"name": "cells", "limit": 256},

@@ -7,23 +7,21 @@ import random
 import pytest
 from looking import wait_for
 from test_recipes import MINE, SIZE, opened
-from textual import events
-from textual._xterm_parser import XTermParser
 from textual.widgets import Input
 
 from engine.contract.yaml_reader import read_yaml
 from medtui.console.app import ConsoleApp
+from medtui.console.keyboard import EscapeParser
 from medtui.console.screens.recipes import Recipes
 from medtui.console.widgets.form import RecipeForm
 from medtui.console.widgets.yaml_area import YamlArea
 
-pytestmark = pytest.mark.asyncio
 FIELDS = ("training.epochs", "training.batch_size", "training.seed", "training.lr", "dataset.limit")
 
 
 def burst(app: ConsoleApp, keys: str) -> None:
     """All keys at once, as the terminal's driver hands them to the app after one read."""
-    parser = XTermParser()
+    parser = EscapeParser()
     for event in (*parser.feed(keys), *parser.feed("")):
         event.set_sender(app)
         app.post_message(event)
@@ -50,6 +48,7 @@ def both_say(room: Recipes, wanted: dict[str, str]) -> bool:
     return True
 
 
+@pytest.mark.asyncio
 async def test_a_burst_into_a_field_is_stored_whole(console, workspace) -> None:
     (workspace.root / "mine.yaml").write_text(MINE)
     app = console()
@@ -60,6 +59,7 @@ async def test_a_burst_into_a_field_is_stored_whole(console, workspace) -> None:
         await wait_for(pilot, lambda: both_say(room, {"dataset.limit": "null"}))
 
 
+@pytest.mark.asyncio
 async def test_a_burst_into_several_fields_goes_where_it_would_go_slowly(console, workspace) -> None:
     (workspace.root / "mine.yaml").write_text(MINE)
     app = console()
@@ -73,6 +73,7 @@ async def test_a_burst_into_several_fields_goes_where_it_would_go_slowly(console
         )
 
 
+@pytest.mark.asyncio
 async def test_a_burst_into_text_and_form_leaves_both_equal_to_what_was_typed(console, workspace) -> None:
     (workspace.root / "mine.yaml").write_text(MINE)
     app = console()
@@ -82,12 +83,12 @@ async def test_a_burst_into_text_and_form_leaves_both_equal_to_what_was_typed(co
         await pilot.press("y")
         room.query_one(YamlArea).move_cursor((5, 0))
         burst(app, "  epochs: 40\r  seed: 3\r\x1b[A\x1b[A# typed\r")  # the last line two lines higher
-        app.post_message(events.Key("escape", "\x1b"))
-        burst(app, "e++")  # the form stands at epochs, as the text has them
+        burst(app, "\x1be++")  # the form stands at epochs, as the text has them
         await wait_for(pilot, lambda: both_say(room, {"training.epochs": "42", "training.seed": "3"}))
         assert room.query_one(YamlArea).text == MINE + "# typed\n  epochs: 42\n  seed: 3\n"
 
 
+@pytest.mark.asyncio
 async def test_a_paste_between_keys_keeps_its_place(console, workspace) -> None:
     (workspace.root / "mine.yaml").write_text(MINE)
     app = console()
@@ -99,6 +100,7 @@ async def test_a_paste_between_keys_keeps_its_place(console, workspace) -> None:
         await wait_for(pilot, lambda: both_say(room, {"training.epochs": "1234"}))
 
 
+@pytest.mark.asyncio
 @pytest.mark.parametrize("seed", range(4))
 async def test_no_burst_loses_a_key(console, workspace, seed: int) -> None:
     """Random values into random fields, the keys cut into reads at random places."""
@@ -124,6 +126,7 @@ async def test_no_burst_loses_a_key(console, workspace, seed: int) -> None:
         await wait_for(pilot, lambda: both_say(room, wanted))
 
 
+@pytest.mark.asyncio
 async def test_a_burst_into_the_filter_runs_nothing(console) -> None:
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
@@ -132,3 +135,33 @@ async def test_a_burst_into_the_filter_runs_nothing(console) -> None:
         field = app.room.query_one("#recipe-filter", Input)
         await wait_for(pilot, lambda: field.value == "breast")
         assert app.watched is None
+
+
+@pytest.mark.asyncio
+async def test_escape_and_a_key_at_once_are_two_keys(console, workspace) -> None:
+    (workspace.root / "mine.yaml").write_text(MINE)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        room = await opened(pilot, app, "mine.yaml")
+        form_at(room, "training.epochs")
+        burst(app, "\r99\x1bj\r17\r\x1b3")  # taken back; the next field; out of the form and to Live
+        await wait_for(pilot, lambda: app.room_name == "live")
+        assert room.query_one(YamlArea).text == MINE + "  batch_size: 17\n"
+
+
+def keys_of(*reads: str) -> list[str]:
+    parser = EscapeParser()
+    return [event.key for read in (*reads, "") for event in parser.feed(read)]
+
+
+def test_what_a_terminal_sends_for_its_own_keys_is_one_key() -> None:
+    assert keys_of("\x1b[A", "\x1bOB", "\x1b[1;5C", "\x1b[15~", "\x1bb", "\x1b\x7f", "\x1b[27u") == [
+        *("up", "down", "ctrl+right", "f5", "ctrl+left", "ctrl+w", "escape"),
+    ]
+    assert keys_of("\x1bj", "\x1b3", "\x1bS", "\x1b/", "\x1b\r", "\x1b\x1b[A", "\x1b") == [
+        *("escape", "j", "escape", "3", "escape", "S", "escape", "slash", "escape", "enter"),
+        *("escape", "up", "escape"),
+    ]
+    assert keys_of("\x1b" + "j" * 40) == ["escape", *"j" * 40]
+    parts = ("x\x1b", "j", "\x1b", "[A", "\x1b", "\x1b", "3")  # reads that end in the middle
+    assert keys_of(*parts) == ["x", "escape", "j", "up", "escape", "escape", "3"]
