@@ -20,8 +20,8 @@ from medtui.console.screens.room import Room
 from medtui.console.widgets.plot import Drawing, Plot
 from medtui.console.widgets.rows import Rows
 
-DRAW_EVERY = 2.0  # seconds, at most, between drawings of the running epoch
-LIVELY = 0.25  # seconds between progress lines
+DRAW_EVERY = 3.0  # seconds, at most, between drawings of the running epoch
+LIVELY = 0.4  # seconds between progress lines
 REFRESH_EVERY = 0.5  # seconds, at least, between whole drawings while epochs fly by
 AXES: tuple[Axis, ...] = ("step", "epoch", "time")
 
