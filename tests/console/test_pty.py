@@ -138,3 +138,28 @@ def test_a_key_is_acknowledged_within_250_ms_while_training(workspace: Workspace
             taken.append(terminal.wait_for("sent, waiting", "accepted", after=mark, enough=any) - began)
             terminal.wait_for(word, after=mark)
         assert min(taken) < 0.25, taken
+
+
+@pytest.mark.parametrize("wanted", [True, False], ids=["on", "off"])
+def test_the_end_of_a_run_rings_the_bell_and_notifies_unless_switched_off(
+    workspace: Workspace, own: dict[str, str], wanted: bool
+) -> None:
+    recipe = {
+        "dataset": {"name": "cells", "limit": 32},
+        "model": {"name": "mini_cnn"},
+        "training": {"epochs": 1, "batch_size": 16},
+    }
+    (workspace.root / "tiny.yaml").write_text(json.dumps(recipe))
+    if not wanted:
+        (workspace.root / "settings.yaml").write_text("bell: false\nnotify: false\n")
+    with opened(workspace, own) as terminal:
+        terminal.type("/", *"tiny", "\r", "j")
+        terminal.wait_for("tiny.yaml", patience=PATIENCE)
+        terminal.type("r")
+        terminal.wait_for("✓ completed", patience=PATIENCE)
+        time.sleep(0.5)
+        seen = bytes(terminal.received)
+    sequences = rb"\x1b\]([^\x07\x1b]*)\x07"  # these end with BEL as well
+    notes = [words for words in re.findall(sequences, seen) if words.startswith(b"9;medtui: ")]
+    assert (b"\x07" in re.sub(sequences, b"", seen)) == wanted
+    assert [b"completed" in words for words in notes] == ([True] if wanted else [])
