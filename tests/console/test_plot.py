@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medtui.console.widgets.plot import Drawing, Point, Series, bucketed, drawn, smoothed
+from medtui.console.widgets.plot import Drawing, Point, Series, bucketed, drawn, round_ticks, smoothed
 
 NAN, INF = math.nan, math.inf
-VALUES = st.floats(allow_nan=True, allow_infinity=True, width=32)
+VALUES = st.floats(allow_nan=True, allow_infinity=True)
 
 
 def plot(ys: list[float], **more: object) -> str:
@@ -54,6 +54,24 @@ def test_no_values_say_so() -> None:
 def test_a_constant_and_a_single_value_have_a_scale() -> None:
     assert "0.5" in plot([0.5])
     assert "0.5" in plot([0.5] * 20)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "most", "labels"),
+    [
+        (1, 300, 5, ["100", "200", "300"]),
+        (0.66, 0.97, 4, ["0.7", "0.8", "0.9"]),
+        (0, 1, 6, ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]),
+        (-1, 1, 3, ["-1", "0", "1"]),
+        (0.63, 0.77, 2, ["0.65", "0.70", "0.75"]),  # one would be no scale
+        (1e-7, 2e-7, 4, ["1e-07", "1.5e-07", "2e-07"]),
+        (0, 120e6, 5, ["0", "5e+07", "1e+08"]),
+    ],
+)
+def test_an_axis_is_labelled_with_round_numbers(low: float, high: float, most: int, labels: list[str]) -> None:
+    ticks, words = round_ticks(low, high, most)
+    assert words == labels
+    assert ticks == pytest.approx([float(word) for word in words])
 
 
 def test_buckets_keep_the_extremes_of_every_column() -> None:

@@ -21,6 +21,7 @@ from medtui.text import number
 
 FRAME = 9  # columns that axis and labels take, about
 MINIMUM = (16, 5)  # columns, rows; below it there is only a sentence
+HUGE = 1e100  # what is larger, or as much smaller on a log scale, overflows in plotext's arithmetic
 MARKERS = {"braille": "braille", "block": "hd", "ascii": "*"}
 
 
@@ -74,7 +75,7 @@ def bucketed(xs: Sequence[float], ys: Sequence[float], columns: int, *, log: boo
     """
     n = min(len(xs), len(ys))
     xs, ys = xs[:n], ys[:n]
-    drawable = (lambda y: y > 0 and math.isfinite(y)) if log else math.isfinite
+    drawable = (lambda y: 1 / HUGE < y < HUGE) if log else (lambda y: -HUGE < y < HUGE)  # NaN is neither
     if all(map(drawable, ys)):
         strange: list[float] = []
     else:
@@ -169,15 +170,16 @@ def _figure(
     figure.canvas_color(background)
     figure.axes_color(background)
     figure.ticks_color((140, 150, 160) if dark else (90, 96, 104))
-    figure.xfrequency(max(2, width // 16))
-    figure.yfrequency(max(2, min(5, height // 3)))
     if drawing.log:  # drawn as logarithms with labels of ours: plotext's own log scale overflows
         parts = [(one, Bucketed(part.xs, [math.log10(y) for y in part.ys], part.strange)) for one, part in parts]
     ys = [y for _, part in parts for y in part.ys]
     low, high = _limits(figure, drawing, min(ys), max(ys))
+    _x_axis(figure, drawing, width)
     if drawing.log:
         ticks = [low + (high - low) * step / 4 for step in range(5)] if height > 8 else [low, high]
         figure.yticks(ticks, [f"{10**tick:.2g}" for tick in ticks])
+    else:
+        figure.yticks(*round_ticks(low, high, max(2, min(6, height // 3))))
     for one, part in parts:
         if part.ys:
             _draw_series(figure, one, part, dark=dark, marker=marker, log=drawing.log)
@@ -201,10 +203,38 @@ def _limits(figure: Any, drawing: Drawing, low: float, high: float) -> tuple[flo
     elif drawing.upper is not None:
         high = max(high, min(drawing.upper, high + (high - low) * 0.1))
     figure.ylim(low, high)
-    xs = [x for one in drawing.series if len(one.xs) for x in (one.xs[0], one.xs[-1])]
-    if xs and min(xs) == max(xs):
-        figure.xlim(min(xs) - 1, max(xs) + 1)
     return low, high
+
+
+def _x_axis(figure: Any, drawing: Drawing, width: int) -> None:
+    """From the first position to the last; a single one gets room around it."""
+    xs = [x for one in drawing.series if len(one.xs) for x in (one.xs[0], one.xs[-1])]
+    low, high = min(xs), max(xs)
+    if low == high:
+        low, high = low - 1, high + 1
+    figure.xlim(low, high)
+    figure.xticks(*round_ticks(low, high, max(2, width // 12)))
+
+
+def round_ticks(low: float, high: float, most: int) -> tuple[list[float], list[str]]:
+    """Multiples of 1, 2 or 5 times a power of ten between two bounds, and their labels.
+
+    At most so many, unless only one would be left: one is no scale.
+    """
+    power = 10.0 ** math.floor(math.log10((high - low) / most))
+    found: list[float] = []
+    step = power
+    for factor in (1, 2, 5, 10, 20):
+        numbers = range(math.ceil(low / (factor * power) - 1e-9), math.floor(high / (factor * power) + 1e-9) + 1)
+        if found and len(numbers) < 2:
+            break
+        step = factor * power
+        found = [number * step for number in numbers]
+        if len(found) <= most:
+            break
+    digits = max(0, -math.floor(math.log10(step) + 1e-9))
+    plain = digits <= 8 and 1e-4 <= max(map(abs, found)) < 1e6
+    return found, [f"{tick:.{digits}f}" if plain else f"{tick:.4g}" for tick in found]
 
 
 def _draw_series(figure: Any, one: Series, part: Bucketed, *, dark: bool, marker: str, log: bool) -> None:
