@@ -22,6 +22,8 @@ from engine.contract.protocol import (
     Resources,
     RunFinished,
     RunStarted,
+    Time,
+    Whole,
 )
 from engine.contract.run_directory import RunDirectory
 from engine.contract.scheduler import SchedulerJob
@@ -30,7 +32,7 @@ from engine.contract.scheduler import SchedulerJob
 class BestEpoch(Message):
     """An epoch that was the best when it ended."""
 
-    epoch: int
+    epoch: Whole
     validation: Metrics
     per_class: list[ClassMetrics]
 
@@ -44,11 +46,11 @@ class RunSummary(Message):
     recipe_hash: str | None = None
     dataset: str | None = None
     synthetic: bool = False
-    limit: int | None = None  # images of each split that were used, of all when None
+    limit: Whole | None = None  # images of each split that were used, of all when None
     model: str | None = None
-    epochs_planned: int | None = None
-    epochs_done: int = 0
-    best_epoch: int | None = None
+    epochs_planned: Whole | None = None
+    epochs_done: Whole = 0
+    best_epoch: Whole | None = None
     validation: Metrics | None = None  # of the best epoch
     test: Metrics | None = None
     per_class: list[ClassMetrics] = []  # of the test split, of the best epoch's validation before that
@@ -119,15 +121,15 @@ class Status(RunSummary):
     engine: str
     host: str
     boot: str
-    pid: int
+    pid: Whole
     started: float  # start of the engine's process, as `start_of` tells it
     scheduler: SchedulerJob | None = None  # the cluster job that the engine belongs to
-    updated: float  # Unix seconds, the heartbeat
+    updated: Time  # the heartbeat
     phase: Phase
-    seq: int
+    seq: Whole
     progress: Progress | None = None
     resources: Resources | None = None
-    curve: list[tuple[int, float]] = []  # of the running epoch, at most 100 points
+    curve: list[tuple[Whole, float]] = []  # of the running epoch, at most 100 points
 
 
 def read_status(run: RunDirectory) -> Status | None:

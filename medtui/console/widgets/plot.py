@@ -75,7 +75,11 @@ def bucketed(xs: Sequence[float], ys: Sequence[float], columns: int, *, log: boo
     """
     n = min(len(xs), len(ys))
     xs, ys = xs[:n], ys[:n]
-    drawable = (lambda y: 1 / HUGE < y < HUGE) if log else (lambda y: -HUGE < y < HUGE)  # NaN is neither
+    lowest = 1 / HUGE if log else -HUGE
+
+    def drawable(y: float) -> bool:
+        return lowest < y < HUGE  # NaN is not
+
     if all(map(drawable, ys)):
         strange: list[float] = []
     else:
