@@ -191,6 +191,11 @@ def of_scope(scope: str) -> list[Action]:
     return [action for action in ACTIONS if action.scope == scope]
 
 
+def scopes_of(bound: Iterable[BindingType]) -> set[str]:
+    """The scopes that a widget's bindings are of."""
+    return {BY_ID[one.id].scope for one in bound if isinstance(one, Binding) and one.id in BY_ID}
+
+
 def bindings(scope: str) -> list[BindingType]:
     """Textual's bindings of a scope."""
     return [

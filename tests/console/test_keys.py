@@ -70,6 +70,22 @@ async def test_the_palette_has_what_can_be_done_now(console) -> None:
 
 
 @pytest.mark.asyncio
+async def test_the_palette_has_the_keys_of_the_form_while_it_has_the_focus(console) -> None:
+    app = console()
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await wait_for(pilot, lambda: app.room and app.room.ready and app.room.checked)
+        await pilot.press("e", *"jjjj", "ctrl+p", *"larger value")
+        await shows(pilot, "The next larger value of a number.")
+        before = app.room.query_one("#form").rows
+        assert app.room.current is not None and not app.room.current.dirty, before
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: len(app.screen_stack) == 2)
+        await pilot.press("escape", "ctrl+p", *"larger value")
+        await pilot.pause(0.3)
+        assert "The next larger value of a number." not in screen_text(app), "the list has the focus now"
+
+
+@pytest.mark.asyncio
 async def test_help_opens_and_escape_closes_it(console) -> None:
     app = console()
     async with app.run_test(size=(120, 40)) as pilot:
