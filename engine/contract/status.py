@@ -43,6 +43,7 @@ class RunSummary(Message):
     outcome: Outcome | None = None  # None while it runs, or when it ended without a word
     recipe_hash: str | None = None
     dataset: str | None = None
+    size: int | None = None  # pixels a side
     synthetic: bool = False
     limit: int | None = None  # images of each split that were used, of all when None
     model: str | None = None
@@ -80,6 +81,7 @@ def _started(summary: RunSummary, event: RunStarted) -> RunSummary:
         "outcome": None,
         "recipe_hash": event.recipe_hash,
         "dataset": event.dataset,
+        "size": event.size,
         "synthetic": event.synthetic,
         "limit": event.limit,
         "model": event.model,

@@ -23,6 +23,7 @@ class Head:
     started: str | None  # UTC, ISO 8601
     state: str
     dataset: str | None
+    size: int | None  # pixels a side
     synthetic: bool
     limit: int | None  # images of each split that were used, of all when None
     model: str | None
@@ -33,6 +34,11 @@ class Head:
     test_acc: float | None
     seconds: float | None  # from the manifest's start to the last heartbeat
     labels: Labels
+
+    @property
+    def comparable(self) -> bool:
+        """Is it of the whole, real data set, as published results are?"""
+        return not self.synthetic and self.limit is None
 
     @property
     def epochs(self) -> str:
@@ -70,6 +76,7 @@ def head(run: RunDirectory) -> Head:
         started=started,
         state=state_word(status),
         dataset=found.dataset,
+        size=found.size,
         synthetic=found.synthetic,
         limit=found.limit,
         model=found.model,

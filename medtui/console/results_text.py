@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
+from engine.contract.datasets import label_of
 from engine.contract.protocol import EvaluationFinished, Metrics
 from engine.contract.recipe import Recipe
 from engine.contract.run_directory import RunDirectory
@@ -20,7 +21,7 @@ from medtui.console.live_text import class_rows, classes_text
 from medtui.console.matrix import Confusion, confusion_text
 from medtui.console.pictures import Sample, grid_text
 from medtui.console.published import SOURCE, published_for
-from medtui.text import clean, duration, number, shortened
+from medtui.text import clean, data_marks, duration, number, shortened
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,11 @@ def head_text(detail: Detail) -> Text:
     text = Text()
     text.append(f"{clean(head.run)}  ", "bold")
     text.append(clean(head.state), "bold green" if head.state == "completed" else "bold yellow")
-    if head.synthetic:
-        text.append("  synthetic data", "yellow")
     best = state.summary.best_epoch or "–"
-    text.append(f"\n{clean(head.dataset or '?')}, {clean(head.model or '?')}, epochs {head.epochs}, best {best}")
+    text.append(f"\n{clean(label_of(head.dataset or '?', head.size))}")
+    for mark in data_marks(head.synthetic, head.limit):
+        text.append(f", {mark}", "bold yellow")
+    text.append(f", {clean((head.model or '?').replace('_', '-'))}, epochs {head.epochs}, best {best}")
     text.append(f", {duration(head.seconds)}\n")
     if detail.labels.tags:
         text.append(f"tags {clean(' '.join(detail.labels.tags), 200)}\n", "cyan")
@@ -121,15 +123,22 @@ def published_text(detail: Detail) -> Text:
         text.append("nothing is published for it\n", "dim")
         return text
     test = detail.state.summary.test
+    marks = data_marks(started.synthetic, started.limit)
     rows = [(one.method, one.auc, one.acc, False) for one in found]
-    if test is not None:
+    if test is not None and not marks:
         rows.append(("this run", test.auc, test.acc, True))
     for method, auc, acc, ours in sorted(rows, key=lambda row: -row[1] if row[1] == row[1] else 1.0):
-        text.append(
-            f"{'▸' if ours else ' '} {method:<24} AUC {number(auc, 3)}  ACC {number(acc, 3)}\n", "bold" if ours else ""
-        )
+        text.append_text(_published_row(method, auc, acc, ours=ours))
+    if test is not None and marks:
+        text.append_text(_published_row("this run", test.auc, test.acc, ours=True))
+        text.append(f"  not to be compared with them: {', '.join(marks)}\n", "bold yellow")
     text.append(f"  {SOURCE}\n", "dim")
     return text
+
+
+def _published_row(method: str, auc: float, acc: float, *, ours: bool) -> Text:
+    sign, style = ("▸", "bold") if ours else (" ", "")
+    return Text(f"{sign} {method:<24} AUC {number(auc, 3)}  ACC {number(acc, 3)}\n", style)
 
 
 def body_text(detail: Detail, width: int) -> Text:

@@ -18,6 +18,7 @@ from engine.contract.workspace import Workspace
 from medtui.client.keeping import read_labels
 from medtui.client.watch import OwnEngine
 from medtui.console.app import ConsoleApp
+from medtui.console.results_text import published_text
 
 SIZE = (120, 40)
 NAME = "20261121_breastmnist_resnet18-adapted_1a2b3c"
@@ -38,6 +39,36 @@ def comes_alive(run: RunDirectory) -> None:
     me = this_process()
     alive = {"outcome": None, "phase": "training", "pid": os.getpid(), "started": me.started}
     run.status.write_text(status.model_copy(update=alive).model_dump_json())
+
+
+async def test_a_rehearsal_is_called_so_wherever_its_numbers_stand(console, workspace: Workspace) -> None:
+    """In the list in short, in the detail and the comparison in words, and not ranked among the published values."""
+    make_run(workspace, NAME, limit=256)
+    make_run(workspace, "20261120_cells_mini-cnn_0a0b0c", started="2026-11-20T00:00:00+00:00", dataset="cells",
+             synthetic=True)  # fmt: skip
+    app = console()
+    async with app.run_test(size=(120, 60)) as pilot:
+        await opened(pilot, app)
+        await shows(pilot, "breastmnist (≤ 256)", "cells (synthetic)", "breastmnist, at most 256 images a split")
+        assert "AutoKeras" not in screen_text(app)  # only what is of the whole data set has them beside it
+        published = published_text(app.room.detail).plain.splitlines()
+        ours = next(at for at, line in enumerate(published) if "this run" in line)
+        assert [line for line in published[:ours] if "AUC" in line][-1].split()[0] == "auto-sklearn"  # the lowest
+        assert published[ours + 1].strip() == "not to be compared with them: at most 256 images a split"
+        await pilot.press("space", "space", "c")
+        await shows(pilot, "at most 256 images a split", "synthetic data")
+
+
+async def test_a_run_of_the_whole_data_set_stands_among_the_published_values(console, workspace: Workspace) -> None:
+    """ResNet-18 has 0.901 and Google's 0.919: a run with 0.9014 stands between them."""
+    make_run(workspace, NAME)
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await shows(pilot, "AutoKeras")
+        lines = published_text(app.room.detail).plain.splitlines()
+        methods = [line[2:].split("  ")[0] for line in lines if " AUC " in line]
+        assert methods[:3] == ["Google AutoML Vision", "this run", "ResNet-18"]
 
 
 async def test_a_run_is_tagged_and_noted_and_both_are_shown_without_markup(console, workspace: Workspace) -> None:

@@ -17,7 +17,7 @@ from medtui.console.keymap import bindings
 from medtui.console.results_text import Detail, intervals, title
 from medtui.console.theme import series_colour
 from medtui.console.widgets.plot import Drawing, Plot, Series
-from medtui.text import clean, number, shortened
+from medtui.text import clean, data_marks, number, shortened
 
 
 class Compare(ModalScreen[None]):
@@ -66,6 +66,8 @@ def compare_text(details: list[Detail], *, dark: bool) -> Text:
         colour = "rgb({},{},{})".format(*series_colour(number_, dark=dark))
         text.append(f"{letter} ", f"bold {colour}")
         text.append(f"{clean(detail.head.run, 60):<52} {clean(detail.head.state, 20)}\n")
+        for mark in data_marks(detail.head.synthetic, detail.head.limit):
+            text.append(f"  {mark}\n", "bold yellow")
     title(text, "test (95 % intervals), difference to A")
     for letter, detail in letters(details):
         text.append(f"{letter}  ")

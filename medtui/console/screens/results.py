@@ -12,7 +12,6 @@ from textual.containers import Vertical, VerticalScroll
 from textual.message import Message
 from textual.widgets import DataTable, Input, Static
 
-from engine.contract.datasets import datasets
 from engine.contract.errors import MedtuiError
 from engine.contract.recipe_file import build_recipe
 from engine.contract.run_directory import RunDirectory, read_object
@@ -140,8 +139,8 @@ class Results(Room):
 
     def _published(self, shown: list[Head]) -> list[Published]:
         found: list[Published] = []
-        for dataset, size in dict.fromkeys(_dataset_and_size(head) for head in shown):
-            found += published_for(dataset, size)
+        for dataset, size in dict.fromkeys((head.dataset, head.size) for head in shown if head.comparable):
+            found += published_for(dataset or "", size or 0)
         return found
 
     @on(DataTable.RowHighlighted, "#runs")
@@ -310,15 +309,6 @@ class Results(Room):
             return
         self.show_only(0)
         self.query_one(RunTable).focus()
-
-
-def _dataset_and_size(head: Head) -> tuple[str, int]:
-    """The size stands in the run's name: `breastmnist`, `breastmnist-64`."""
-    name = head.dataset or ""
-    label = head.run.split("_")[1] if head.run.count("_") >= 2 else name
-    facts = datasets().get(name)
-    sizes = facts.sizes if facts is not None else (28,)
-    return name, next((size for size in sizes if facts is not None and facts.label(size) == label), 28)
 
 
 def load_detail(head: Head, model: Any) -> Detail:

@@ -10,6 +10,7 @@ from rich.text import Text
 from textual.binding import BindingType
 from textual.widgets import DataTable
 
+from engine.contract.datasets import label_of
 from medtui.client.runs import Head
 from medtui.console.keymap import bindings
 from medtui.console.published import Published
@@ -47,6 +48,13 @@ class RunTable(DataTable[Text]):
             self.add_row(*cells, key=key)
 
 
+def data_words(head: Head) -> str:
+    """The data set, and in short what keeps its results from standing beside others: `breastmnist-64 (≤ 256)`."""
+    name = label_of(head.dataset, head.size) if head.dataset else UNDEFINED
+    marks = ["synthetic"] * head.synthetic + ([f"≤ {head.limit:,}"] if head.limit is not None else [])
+    return clean(name, 24) + (f" ({', '.join(marks)})" if marks else "")
+
+
 def run_cells(head: Head, *, marked: bool) -> list[Text]:
     """One row, in the order of the columns."""
     style = {"completed": "green", "failed": "red", "crashed": "red"}.get(head.state, "yellow")
@@ -55,7 +63,7 @@ def run_cells(head: Head, *, marked: bool) -> list[Text]:
         Text("●" if marked else " ", "bold yellow"),
         Text(started_at(head.started or "")[:16]),
         Text(clean(head.state, 36), style),
-        Text(clean(head.dataset or UNDEFINED, 24)),
+        Text(data_words(head)),
         Text(clean(model, 20)),
         Text(head.epochs, justify="right"),
         Text(number(head.validation_auc), justify="right"),
@@ -66,6 +74,16 @@ def run_cells(head: Head, *, marked: bool) -> list[Text]:
 
 
 def published_cells(one: Published) -> list[Text]:
-    model = f"{one.method}" if one.size == 28 else f"{one.method} {one.size}"
-    values = ["", "", "published", one.dataset, model, "", "", number(one.auc, 3), number(one.acc, 3), ""]
+    values = [
+        "",
+        "",
+        "published",
+        label_of(one.dataset, one.size),
+        one.method,
+        "",
+        "",
+        number(one.auc, 3),
+        number(one.acc, 3),
+        "",
+    ]
     return [Text(value, "dim italic", justify="right" if at in (7, 8) else "left") for at, value in enumerate(values)]
