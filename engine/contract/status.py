@@ -44,6 +44,8 @@ class RunSummary(Message):
     recipe_hash: str | None = None
     dataset: str | None = None
     size: int | None = None  # pixels a side
+    task: str | None = None
+    images: dict[str, int] = {}  # a split, of those that are used
     synthetic: bool = False
     limit: int | None = None  # images of each split that were used, of all when None
     model: str | None = None
@@ -82,6 +84,8 @@ def _started(summary: RunSummary, event: RunStarted) -> RunSummary:
         "recipe_hash": event.recipe_hash,
         "dataset": event.dataset,
         "size": event.size,
+        "task": event.task,
+        "images": event.images,
         "synthetic": event.synthetic,
         "limit": event.limit,
         "model": event.model,

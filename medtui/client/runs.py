@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.contract.run_directory import RunDirectory, list_runs, read_object
 from engine.contract.status import RunSummary, Status, read_status
+from medtui.client.intervals import Interval, intervals_of
 from medtui.client.journal import replay
 from medtui.client.keeping import Labels, read_labels
 from medtui.client.liveness import is_alive, state_word
@@ -32,6 +33,8 @@ class Head:
     validation_auc: float | None
     test_auc: float | None
     test_acc: float | None
+    test_auc_between: Interval | None  # 95 %
+    test_acc_between: Interval | None
     seconds: float | None  # from the manifest's start to the last heartbeat
     labels: Labels
 
@@ -70,6 +73,7 @@ def head(run: RunDirectory) -> Head:
     started = manifest.get("started")
     started = started if isinstance(started, str) else None
     validation, test = found.validation, found.test
+    auc_between, acc_between = intervals_of(found)
     return Head(
         run=run.name,
         run_dir=run.root,
@@ -85,6 +89,8 @@ def head(run: RunDirectory) -> Head:
         validation_auc=validation.auc if validation else None,
         test_auc=test.auc if test else None,
         test_acc=test.acc if test else None,
+        test_auc_between=auc_between,
+        test_acc_between=acc_between,
         seconds=_seconds(started, status.updated) if status else None,
         labels=read_labels(run),
     )

@@ -9,11 +9,11 @@ from typing import Any
 from rich.text import Text
 
 from engine.contract.datasets import label_of
-from engine.contract.protocol import EvaluationFinished, Metrics
+from engine.contract.protocol import Metrics
 from engine.contract.recipe import Recipe
 from engine.contract.run_directory import RunDirectory
 from medtui.client.evaluate import Later
-from medtui.client.intervals import hanley_mcneil, macro_auc, wilson
+from medtui.client.intervals import Interval, intervals_of
 from medtui.client.keeping import Labels
 from medtui.client.runs import Head
 from medtui.client.state import RunState
@@ -81,7 +81,7 @@ def _metrics(name: str, metrics: Metrics, detail: Detail) -> Text:
     text = Text(f"{name:<11}", style="")
     auc = acc = None
     if name == "test":
-        auc, acc = intervals(detail.state)
+        auc, acc = intervals_of(detail.state.summary)
     text.append(
         f"AUC {number(metrics.auc)}{_between(auc)}  ACC {number(metrics.acc)}{_between(acc)}  F1 {number(metrics.f1)}\n"
     )
@@ -90,25 +90,7 @@ def _metrics(name: str, metrics: Metrics, detail: Detail) -> Text:
     return text
 
 
-def intervals(state: RunState) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
-    """95 % of test AUC and ACC."""
-    tested = [evaluation for evaluation in state.evaluations if evaluation.split == "test"]
-    if not tested:
-        return None, None
-    last = tested[-1]
-    acc = wilson(last.metrics.acc, last.n) if state.started is None or state.started.task != "multi_label" else None
-    return _auc_interval(last, acc is None), acc
-
-
-def _auc_interval(tested: EvaluationFinished, multi_label: bool) -> tuple[float, float] | None:
-    """Two classes have one AUC, more have the mean of one a class."""
-    rows = tested.per_class
-    if len(rows) == 2 and not multi_label:
-        return hanley_mcneil(tested.metrics.auc, rows[1].support, rows[0].support)
-    return macro_auc([row.auc for row in rows], [row.support for row in rows], tested.n)
-
-
-def _between(interval: tuple[float, float] | None) -> str:
+def _between(interval: Interval | None) -> str:
     return f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval is not None else ""
 
 

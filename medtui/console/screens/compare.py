@@ -13,8 +13,9 @@ from textual.widgets import Static
 
 from engine.contract.recipe_schema import fields
 from engine.contract.yaml_reader import written
+from medtui.client.intervals import intervals_of
 from medtui.console.keymap import bindings
-from medtui.console.results_text import Detail, intervals, title
+from medtui.console.results_text import Detail, title
 from medtui.console.theme import series_colour
 from medtui.console.widgets.plot import Drawing, Plot, Series
 from medtui.text import clean, data_marks, number, shortened
@@ -81,7 +82,7 @@ def _metrics(detail: Detail, first: object) -> Text:
     test = detail.state.summary.test
     if test is None:
         return Text("no test result\n", "dim")
-    auc, acc = intervals(detail.state)
+    auc, acc = intervals_of(detail.state.summary)
     text = Text()
     for name, value, interval in (("AUC", test.auc, auc), ("ACC", test.acc, acc)):
         between = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
