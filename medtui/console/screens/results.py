@@ -32,7 +32,7 @@ from medtui.console.results_text import Detail, body_text, head_text
 from medtui.console.screens import keeping
 from medtui.console.screens.room import Room
 from medtui.console.widgets.plot import Plot
-from medtui.console.widgets.run_table import COLUMNS, SORTS, RunTable, published_cells, run_cells
+from medtui.console.widgets.run_table import SORTS, RunTable, published_cells, run_cells
 
 
 class ListedRuns(Message):
@@ -66,17 +66,14 @@ class Results(Room):
         with Vertical(id="pane-runs", classes="pane"):
             yield Input(placeholder="/ filter", id="run-filter", compact=True)
             yield Static(id="runs-empty", markup=False)
-            yield RunTable(id="runs", cursor_type="row", zebra_stripes=False)
+            yield RunTable("runs")
         with Vertical(id="pane-detail", classes="pane"), VerticalScroll(id="detail-scroll"):
             yield Static("reading the runs …", id="detail", markup=False)
             yield Plot(id="detail-plot")
             yield Static(id="detail-body", markup=False)
 
     def set_up(self) -> None:
-        table = self.query_one(RunTable)
-        for number_, title in enumerate(COLUMNS):
-            table.add_column(Text(title), key=title or f"mark{number_}")
-        table.focus()
+        self.query_one(RunTable).focus()
         self.action_refresh_runs()
 
     def on_screen_resume(self) -> None:
@@ -227,7 +224,7 @@ class Results(Room):
             self.marked.remove(head.run)
         else:
             self.marked.append(head.run)
-        table.update_cell(head.run, "mark0", run_cells(head, marked=head.run in self.marked)[0])
+        table.mark(head.run, run_cells(head, marked=head.run in self.marked))
         table.action_cursor_down()
 
     def action_compare(self) -> None:
