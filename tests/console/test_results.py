@@ -15,7 +15,7 @@ from engine.contract.process_identity import this_process
 from engine.contract.run_directory import RunDirectory, list_runs
 from engine.contract.status import read_status
 from engine.contract.workspace import Workspace
-from medtui.client.keeping import read_labels
+from medtui.client.keeping import read_labels, set_note, set_tags
 from medtui.client.watch import OwnEngine
 from medtui.console.app import ConsoleApp
 from medtui.console.results_text import published_text
@@ -113,6 +113,35 @@ async def test_a_run_is_tagged_and_noted_and_both_are_shown_without_markup(conso
         await shows(pilot, "note seed 42")
     labels = read_labels(run)
     assert (labels.tags, labels.note) == (("paper", "[/b]"), "seed 42")
+
+
+async def test_what_is_typed_into_a_prefilled_field_goes_to_its_end(console, workspace: Workspace) -> None:
+    run = make_run(workspace, NAME)
+    set_tags(run, ["paper"])
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await pilot.press("t", *" seed42", "enter")
+        await shows(pilot, "tags paper seed42")
+    assert read_labels(run).tags == ("paper", "seed42")
+
+
+async def test_tags_stand_in_the_list_and_the_filter_finds_tags_notes_and_names(console, workspace) -> None:
+    names = [f"2026112{day}_breastmnist_mini-cnn_1a2b3c" for day in (1, 2, 3)]
+    tagged, noted, other = (make_run(workspace, name, model="mini_cnn") for name in names)
+    set_tags(tagged, ["paper"])
+    set_note(noted, "the Best of all")
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        rows = [line for line in screen_text(app).splitlines() if "completed" in line and "20:26" in line]
+        assert sorted("paper" in row for row in rows) == [False, False, True]
+        for words, found in (("paper", tagged), ("best of", noted), ("20261123", other)):
+            await pilot.press("slash", *words, "enter")
+            await wait_for(pilot, lambda found=found: app.room.detail.head.run == found.name)
+            await shows(pilot, "runs · 1 ")
+            await pilot.press("slash", "escape")
+            await shows(pilot, "runs · 3 ")
 
 
 async def test_deleting_needs_the_word_typed_and_anything_else_deletes_nothing(console, workspace: Workspace) -> None:

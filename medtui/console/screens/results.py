@@ -32,7 +32,7 @@ from medtui.console.results_text import Detail, body_text, head_text
 from medtui.console.screens import keeping
 from medtui.console.screens.room import Room
 from medtui.console.widgets.plot import Plot
-from medtui.console.widgets.run_table import SORTS, RunTable, published_cells, run_cells
+from medtui.console.widgets.run_table import SORTS, RunTable, data_words, published_cells, run_cells
 
 
 class ListedRuns(Message):
@@ -64,7 +64,9 @@ class Results(Room):
 
     def compose_body(self) -> ComposeResult:
         with Vertical(id="pane-runs", classes="pane"):
-            yield Input(placeholder="/ filter", id="run-filter", compact=True)
+            yield Input(
+                placeholder="/ filter: name, data set, model, outcome, tag, note", id="run-filter", compact=True
+            )
             yield Static(id="runs-empty", markup=False)
             yield RunTable("runs")
         with Vertical(id="pane-detail", classes="pane"), VerticalScroll(id="detail-scroll"):
@@ -101,7 +103,7 @@ class Results(Room):
 
     def _shown(self) -> list[Head]:
         wanted = self.query_one("#run-filter", Input).value.strip().lower()
-        found = [head for head in self.heads or [] if wanted in f"{head.run} {head.state} {head.model}".lower()]
+        found = [head for head in self.heads or [] if wanted in filter_text(head)]
         _, key = SORTS[self.sort]
         return sorted(found, key=key, reverse=self.newest_first)
 
@@ -127,7 +129,11 @@ class Results(Room):
         self._select(names[row])
 
     def _say_empty(self) -> None:
-        words = "No run has that in its name; esc clears the filter." if self.heads else "There is no run here yet."
+        words = (
+            "No run has that in its name, data set, model, outcome, tags or note; esc clears the filter."
+            if self.heads
+            else "There is no run here yet."
+        )
         hint = "1 shows the recipes; r runs the one selected."
         self.query_one("#runs-empty", Static).update(Text(f"{words}\n{hint}"))
         self.query_one("#detail", Static).update("")
@@ -306,6 +312,12 @@ class Results(Room):
             return
         self.show_only(0)
         self.query_one(RunTable).focus()
+
+
+def filter_text(head: Head) -> str:
+    """What the filter looks in."""
+    words = (head.run, head.state, head.model or "", data_words(head), *head.labels.tags, head.labels.note)
+    return " ".join(words).lower()
 
 
 def load_detail(head: Head, model: Any) -> Detail:
