@@ -140,7 +140,7 @@ async def test_tags_stand_in_the_list_and_the_filter_finds_tags_notes_and_names(
             await pilot.press("slash", *words, "enter")
             await wait_for(pilot, lambda found=found: app.room.detail.head.run == found.name)
             await shows(pilot, "runs · 1 ")
-            await pilot.press("slash", "escape")
+            await pilot.press("slash", "escape", "escape")
             await shows(pilot, "runs · 3 ")
 
 
