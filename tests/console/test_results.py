@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import os
+from functools import reduce
 from pathlib import Path
 
 import pytest
 from driving import Engine, tiny
 from looking import screen_text, shows, wait_for
-from stand_ins import make_run
+from stand_ins import Story, make_run
 from textual.pilot import Pilot
 
 from engine.contract.process_identity import this_process
+from engine.contract.protocol import Position
 from engine.contract.run_directory import RunDirectory, list_runs
 from engine.contract.status import read_status
 from engine.contract.workspace import Workspace
 from medtui.client.keeping import read_labels, set_note, set_tags
+from medtui.client.state import RunState, fold
 from medtui.client.watch import OwnEngine
 from medtui.console.app import ConsoleApp
 from medtui.console.results_text import published_text
+from medtui.console.screens.keeping import where_it_goes_on
 from medtui.console.widgets.run_table import RunTable
 
 SIZE = (120, 40)
 NAME = "20261121_breastmnist_resnet18-adapted_1a2b3c"
-
-pytestmark = pytest.mark.asyncio
 
 
 async def opened(pilot: Pilot[int], app: ConsoleApp) -> None:
@@ -42,6 +44,7 @@ def comes_alive(run: RunDirectory) -> None:
     run.status.write_text(status.model_copy(update=alive).model_dump_json())
 
 
+@pytest.mark.asyncio
 async def test_a_rehearsal_is_called_so_wherever_its_numbers_stand(console, workspace: Workspace) -> None:
     """In the list in short, in the detail and the comparison in words, and not ranked among the published values."""
     make_run(workspace, NAME, limit=256)
@@ -60,6 +63,7 @@ async def test_a_rehearsal_is_called_so_wherever_its_numbers_stand(console, work
         await shows(pilot, "at most 256 images a split", "synthetic data")
 
 
+@pytest.mark.asyncio
 async def test_a_run_of_the_whole_data_set_stands_among_the_published_values(console, workspace: Workspace) -> None:
     """ResNet-18 has 0.901 and Google's 0.919: a run with 0.9014 stands between them."""
     make_run(workspace, NAME)
@@ -72,6 +76,7 @@ async def test_a_run_of_the_whole_data_set_stands_among_the_published_values(con
         assert methods[:3] == ["Google AutoML Vision", "this run", "ResNet-18"]
 
 
+@pytest.mark.asyncio
 async def test_test_auc_and_acc_stand_in_the_list_with_their_intervals_at_120_columns(console, workspace) -> None:
     """156 images, AUC 0.9014 of 57 against 21, ACC 0.8654: worked out by hand with the formulas of their papers."""
     make_run(workspace, NAME)
@@ -81,6 +86,7 @@ async def test_test_auc_and_acc_stand_in_the_list_with_their_intervals_at_120_co
         await shows(pilot, "0.9014 .835–.968", "0.8654 .803–.910")
 
 
+@pytest.mark.asyncio
 @pytest.mark.parametrize(("columns", "missing"), [(60, {"test ACC", "val AUC"}), (80, set())])
 async def test_no_important_column_is_off_the_edge(console, workspace, columns: int, missing: set[str]) -> None:
     """A terminal that is made narrower loses whole columns, the less important first, and keeps the selection."""
@@ -100,6 +106,7 @@ async def test_no_important_column_is_off_the_edge(console, workspace, columns: 
         assert table.cursor_row == 1 and app.room._selected == chosen
 
 
+@pytest.mark.asyncio
 async def test_a_run_is_tagged_and_noted_and_both_are_shown_without_markup(console, workspace: Workspace) -> None:
     run = make_run(workspace, NAME)
     app = console()
@@ -115,6 +122,7 @@ async def test_a_run_is_tagged_and_noted_and_both_are_shown_without_markup(conso
     assert (labels.tags, labels.note) == (("paper", "[/b]"), "seed 42")
 
 
+@pytest.mark.asyncio
 async def test_what_is_typed_into_a_prefilled_field_goes_to_its_end(console, workspace: Workspace) -> None:
     run = make_run(workspace, NAME)
     set_tags(run, ["paper"])
@@ -126,6 +134,7 @@ async def test_what_is_typed_into_a_prefilled_field_goes_to_its_end(console, wor
     assert read_labels(run).tags == ("paper", "seed42")
 
 
+@pytest.mark.asyncio
 async def test_tags_stand_in_the_list_and_the_filter_finds_tags_notes_and_names(console, workspace) -> None:
     names = [f"2026112{day}_breastmnist_mini-cnn_1a2b3c" for day in (1, 2, 3)]
     tagged, noted, other = (make_run(workspace, name, model="mini_cnn") for name in names)
@@ -144,6 +153,7 @@ async def test_tags_stand_in_the_list_and_the_filter_finds_tags_notes_and_names(
             await shows(pilot, "runs · 3 ")
 
 
+@pytest.mark.asyncio
 async def test_deleting_needs_the_word_typed_and_anything_else_deletes_nothing(console, workspace: Workspace) -> None:
     run = make_run(workspace, NAME)
     app = console()
@@ -151,7 +161,7 @@ async def test_deleting_needs_the_word_typed_and_anything_else_deletes_nothing(c
         await opened(pilot, app)
         for answer in (("escape",), ("enter",), (*"yes", "enter")):
             await pilot.press("D")
-            await shows(pilot, "is gone for ever")
+            await shows(pilot, "will be gone for ever")
             await pilot.press(*answer)
             await wait_for(pilot, lambda: app.screen is app.room)
             assert run.manifest.exists()
@@ -160,6 +170,7 @@ async def test_deleting_needs_the_word_typed_and_anything_else_deletes_nothing(c
     assert list(workspace.outputs.iterdir()) == []
 
 
+@pytest.mark.asyncio
 async def test_an_archived_run_is_moved_whole_and_no_more_listed(console, workspace: Workspace) -> None:
     run = make_run(workspace, NAME)
     files = sorted(path.relative_to(run.root) for path in run.root.rglob("*"))
@@ -167,7 +178,7 @@ async def test_an_archived_run_is_moved_whole_and_no_more_listed(console, worksp
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot, app)
         await pilot.press("A")
-        await shows(pilot, "outputs/archive?")
+        await shows(pilot, "outputs/archive?", "medtui runs unarchive", NAME)
         await pilot.press("right", "enter")
         await shows(pilot, "There is no run here yet.")
     moved = workspace.outputs / "archive" / NAME
@@ -175,6 +186,7 @@ async def test_an_archived_run_is_moved_whole_and_no_more_listed(console, worksp
     assert list_runs(workspace.outputs) == []
 
 
+@pytest.mark.asyncio
 @pytest.mark.parametrize("key", ["A", "D", "e"])
 async def test_a_run_that_lives_is_neither_moved_nor_deleted_nor_evaluated(console, workspace, key: str) -> None:
     run = make_run(workspace, NAME, None)
@@ -188,6 +200,7 @@ async def test_a_run_that_lives_is_neither_moved_nor_deleted_nor_evaluated(conso
     assert run.manifest.exists()
 
 
+@pytest.mark.asyncio
 async def test_read_only_changes_nothing(console, workspace: Workspace) -> None:
     make_run(workspace, NAME)
     before = _content(workspace.outputs)
@@ -205,6 +218,41 @@ def _content(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
+@pytest.mark.asyncio
+async def test_u_says_where_a_run_would_go_on_and_starts_nothing_before_the_answer(console, scripts, workspace) -> None:
+    """The checkpoint after 8 whole epochs of 10; cancel has the focus."""
+    make_run(workspace, NAME, None)
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        for answer in ("escape", "enter"):
+            await pilot.press("u")
+            await shows(pilot, f"Go on with {NAME}", "epoch 9 of 10, its first step?")
+            await pilot.press(answer)
+            await wait_for(pilot, lambda: app.screen is app.room)
+        assert scripts == []
+        await pilot.press("u")
+        await shows(pilot, "Go on with")
+        await pilot.press("right", "enter")
+        await wait_for(pilot, lambda: scripts and scripts[-1].sent)
+        assert scripts[-1].sent[0].resume == str(workspace.outputs / NAME)
+
+
+def test_where_a_run_goes_on_is_its_checkpoint_in_words(tmp_path: Path) -> None:
+    story = Story(tmp_path, epochs=10, steps=4)
+    state = RunState()
+    for event in story.running(2):
+        state = fold(state, event)
+    paused = story.checkpoint(2).model_copy(update={"position": Position(epoch=2, step=3)})
+    done = story.checkpoint(10)
+    waited = [story.epoch(8, without_improvement=15), story.checkpoint(8)]
+    assert where_it_goes_on(RunState()) == "from its start: it saved no checkpoint"
+    assert where_it_goes_on(fold(state, paused)) == "from its last checkpoint: epoch 3 of 10, step 3 of 4"
+    assert where_it_goes_on(fold(state, done)) == "with its evaluation: training was done after epoch 10"
+    assert where_it_goes_on(reduce(fold, waited, state)) == "with its evaluation: training was done after epoch 8"
+
+
+@pytest.mark.asyncio
 async def test_u_goes_on_with_an_aborted_run_in_its_own_directory(console, workspace: Workspace) -> None:
     """A real engine, twice: aborted in its first epochs from its pipe, gone on with from Results."""
     first = Engine(workspace.root)
@@ -217,6 +265,8 @@ async def test_u_goes_on_with_an_aborted_run_in_its_own_directory(console, works
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot, app)
         await pilot.press("u")
+        await shows(pilot, "Go on with")
+        await pilot.press("right", "enter")
         await wait_for(pilot, lambda: app.room_name == "live")
         await wait_for(pilot, lambda: app.view is not None and app.view.outcome == "completed", patience=60)
         assert app.view is not None
@@ -226,6 +276,7 @@ async def test_u_goes_on_with_an_aborted_run_in_its_own_directory(console, works
     assert [found.root for found in list_runs(workspace.outputs)] == [run.root]
 
 
+@pytest.mark.asyncio
 async def test_a_completed_run_is_not_gone_on_with_and_the_console_says_so(console, workspace: Workspace) -> None:
     make_run(workspace, NAME)
     app = console()

@@ -263,9 +263,7 @@ class Results(Room):
         self._do(keeping.delete)
 
     def action_resume_run(self) -> None:
-        head = self._head(self._selected)
-        if head is not None and (refused := self._app.resume_run(RunDirectory(head.run_dir))) is not None:
-            self._app.say(refused, severity="error")
+        self._do(keeping.resume)
 
     def action_evaluate(self) -> None:
         self._do(keeping.evaluate_again)
