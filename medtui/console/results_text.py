@@ -83,15 +83,20 @@ def _metrics(name: str, metrics: Metrics, detail: Detail) -> Text:
     if name == "test":
         auc, acc = intervals_of(detail.state.summary)
     text.append(
-        f"AUC {number(metrics.auc)}{_between(auc)}  ACC {number(metrics.acc)}{_between(acc)}  F1 {number(metrics.f1)}\n"
+        f"AUC {number(metrics.auc)}{between_words(auc)}  ACC {number(metrics.acc)}{between_words(acc)}  "
+        f"F1 {number(metrics.f1)}\n"
     )
     for metric, reason in metrics.reasons.items():
         text.append(f"  {clean(metric, 40)}: {clean(reason, 200)}\n", "yellow")
     return text
 
 
-def _between(interval: Interval | None) -> str:
-    return f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval is not None else ""
+def between_words(interval: Interval | None, *, signed: bool = False) -> str:
+    """` [0.835, 0.968]`; nothing where there is none."""
+    if interval is None:
+        return ""
+    low, high = (f"{end:+.3f}" if signed else f"{end:.3f}" for end in interval)
+    return f" [{low}, {high}]"
 
 
 def published_text(detail: Detail) -> Text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from functools import reduce
 from pathlib import Path
@@ -104,6 +105,37 @@ async def test_no_important_column_is_off_the_edge(console, workspace, columns: 
         assert table.virtual_size.width <= table.size.width
         await shows(pilot, *important, "2026-11-21 20:26", "0.9014", "completed")
         assert table.cursor_row == 1 and app.room._selected == chosen
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("size", [(120, 60), (60, 80)], ids=str)
+async def test_compared_runs_have_a_letter_a_curve_and_differences_with_intervals(console, workspace, size) -> None:
+    """Equal results: a difference of 0, within the root of both squared distances to the ends of their intervals."""
+    recipe = {"dataset": {"name": "breastmnist"}, "training": {"lr": 0.004}}
+    for day, more in ((3, {}), (2, {"recipe": recipe}), (1, {"limit": 64})):
+        name = f"2026112{day}_breastmnist_resnet18-adapted_1a2b3c"
+        make_run(workspace, name, started=f"2026-11-2{day}T20:26:40Z", **more)
+    app = console()
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot, app)
+        await pilot.press("space", "space", "space", "c")
+        await shows(pilot, "3 runs compared", "esc: back", "validation AUC", "epoch", "test AUC, 95 %; difference to A")
+        auc, acc = math.hypot(0.9014 - 0.8349, 0.9679 - 0.9014), math.hypot(0.8654 - 0.8030, 0.9102 - 0.8654)
+        await shows(
+            pilot,
+            f"B  0.9014 [0.835, 0.968]  +0.0000 [-{auc:.3f}, +{auc:.3f}]",
+            f"B  0.8654 [0.803, 0.910]  +0.0000 [-{acc:.3f}, +{acc:.3f}]",
+            "C  0.9014 [0.835, 0.968]  of other data than A",
+            "at most 64 images a split",
+        )
+        text = screen_text(app)
+        row = next(line for line in text.splitlines() if "training.lr" in line)
+        assert row.split()[2:8] == ["A", "0.008", "B", "0.004", "C", "0.008"]
+        assert "training.momentum" not in text
+        plot = text[text.index("╭─ validation AUC") : text.index("─ epoch ─")]
+        assert "─ A" in plot and "C│" in plot.replace(" ", ""), "the last curve's letter stands at its end"
+        await pilot.press("escape")
+        await wait_for(pilot, lambda: app.screen is app.room)
 
 
 @pytest.mark.asyncio

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -233,14 +235,16 @@ class Results(Room):
         table.mark(head.run, run_cells(head, marked=head.run in self.marked))
         table.action_cursor_down()
 
-    def action_compare(self) -> None:
+    @work(exclusive=True, group="compare")
+    async def action_compare(self) -> None:
         found = [head for name in self.marked if (head := self._head(name)) is not None]
         if len(found) < 2:
             self._app.say("Mark two runs or more with space, then compare them.")
             return
         from medtui.console.screens.compare import Compare
 
-        self.app.push_screen(Compare([load_detail(head, self._app.recipe_model) for head in found]))
+        load = partial(load_detail, model=self._app.recipe_model)
+        self.app.push_screen(Compare(await asyncio.gather(*(asyncio.to_thread(load, head) for head in found))))
 
     def action_open_recipe(self) -> None:
         head = self._head(self._selected)

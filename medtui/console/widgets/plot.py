@@ -33,6 +33,7 @@ class Series:
     ys: Sequence[float]
     colour: int  # of the series palette
     faint: bool = False
+    sign: str = ""  # stands at the curve's end: colour is never the only sign
 
 
 @dataclass(frozen=True)
@@ -184,6 +185,10 @@ def _figure(
         if part.strange:  # at the top edge, where a curve that left the scale would be
             spots = part.strange if len(part.strange) <= width else part.strange[:: len(part.strange) // width + 1]
             figure.scatter(list(spots), [high] * len(spots), marker="x", color=(255, 90, 80))
+    for one, part in parts:
+        if one.sign and part.ys:
+            colour = series_colour(one.colour, dark=dark)
+            figure.scatter(part.xs[-1:], part.ys[-1:], marker=one.sign, color=colour)
     for point in drawing.points:
         if math.isfinite(point.y) and (point.y > 0 or not drawing.log):
             y = math.log10(point.y) if drawing.log else point.y
