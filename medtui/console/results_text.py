@@ -47,7 +47,7 @@ def title(text: Text, words: str) -> None:
     text.append(f"\n{words}\n", "bold underline")
 
 
-def head_text(detail: Detail) -> Text:
+def head_text(detail: Detail, width: int) -> Text:
     """Outcome and numbers."""
     head, state = detail.head, detail.state
     text = Text()
@@ -58,7 +58,7 @@ def head_text(detail: Detail) -> Text:
     for mark in data_marks(head.synthetic, head.limit):
         text.append(f", {mark}", "bold yellow")
     text.append(f", {clean((head.model or '?').replace('_', '-'))}, epochs {head.epochs}, best {best}")
-    text.append(f", {duration(head.seconds)}\n")
+    text.append(f", {duration(head.seconds)}\n" if head.seconds is not None else "\n")
     if detail.labels.tags:
         text.append(f"tags {clean(' '.join(detail.labels.tags), 200)}\n", "cyan")
     if detail.labels.note:
@@ -70,22 +70,22 @@ def head_text(detail: Detail) -> Text:
         text.append("The engine ended without a last word; run.log has what it wrote.\n", "bold red")
     for name, metrics in (("validation", state.summary.validation), ("test", state.summary.test)):
         if metrics is not None:
-            text.append_text(_metrics(name, metrics, detail))
+            text.append_text(_metrics(name, metrics, detail, width))
     for one in detail.later:
         views = f"{len(one.views)} view{'s' * (len(one.views) != 1)}"
         text.append(f"test again AUC {number(one.auc)}  ACC {number(one.acc)}  {views}, evaluations/{one.number}\n")
     return text
 
 
-def _metrics(name: str, metrics: Metrics, detail: Detail) -> Text:
-    text = Text(f"{name:<11}", style="")
+def _metrics(name: str, metrics: Metrics, detail: Detail, width: int) -> Text:
+    """A line, or where it would be broken in two a line a metric."""
     auc = acc = None
     if name == "test":
         auc, acc = intervals_of(detail.state.summary)
-    text.append(
-        f"AUC {number(metrics.auc)}{between_words(auc)}  ACC {number(metrics.acc)}{between_words(acc)}  "
-        f"F1 {number(metrics.f1)}\n"
-    )
+    words = [f"AUC {number(metrics.auc)}{between_words(auc)}", f"ACC {number(metrics.acc)}{between_words(acc)}"]
+    words.append(f"F1 {number(metrics.f1)}")
+    line = f"{name:<11}{'  '.join(words)}"
+    text = Text((line if len(line) <= width else f"{name:<11}" + ("\n" + " " * 11).join(words)) + "\n")
     for metric, reason in metrics.reasons.items():
         text.append(f"  {clean(metric, 40)}: {clean(reason, 200)}\n", "yellow")
     return text

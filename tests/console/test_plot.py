@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medtui.console.widgets.plot import Drawing, Point, Series, bucketed, drawn, smoothed
+from medtui.console.widgets.plot import Drawing, Point, Series, bucketed, drawn, smoothed, whole_numbers
 
 NAN, INF = math.nan, math.inf
 VALUES = st.floats(allow_nan=True, allow_infinity=True, width=32)
@@ -82,3 +82,10 @@ def test_a_hundred_thousand_points_draw_in_under_50_ms_of_cpu() -> None:
         drawn(drawing, 60, 15, dark=True)
         spent.append(time.thread_time() - before)
     assert min(spent) < 0.050, spent
+
+
+def test_an_axis_of_epochs_has_whole_numbers_only() -> None:
+    """Epochs 1 to 8 in at most five numbers, steps of two; a curve within one epoch has none."""
+    assert whole_numbers([Series("a", (1.0, 8.0), (0.5, 0.6), 0)], 5) == [1, 3, 5, 7]
+    assert whole_numbers([Series("a", (1.0,), (0.5,), 0), Series("b", (2.0, 3.0), (0.5, 0.5), 1)], 5) == [1, 2, 3]
+    assert whole_numbers([Series("a", (0.25, 0.75), (0.5, 0.6), 0)], 5) == []

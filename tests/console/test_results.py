@@ -11,6 +11,7 @@ import pytest
 from driving import Engine, tiny
 from looking import screen_text, shows, wait_for
 from stand_ins import Story, make_run
+from textual import events
 from textual.pilot import Pilot
 
 from engine.contract.process_identity import this_process
@@ -136,6 +137,59 @@ async def test_compared_runs_have_a_letter_a_curve_and_differences_with_interval
         assert "─ A" in plot and "C│" in plot.replace(" ", ""), "the last curve's letter stands at its end"
         await pilot.press("escape")
         await wait_for(pilot, lambda: app.screen is app.room)
+
+
+@pytest.mark.asyncio
+async def test_keys_that_come_faster_than_the_screen_act_on_the_row_under_the_cursor(console, workspace) -> None:
+    names = [f"2026112{day}_breastmnist_resnet18-adapted_1a2b3c" for day in (3, 2, 1)]
+    for name in names:
+        make_run(workspace, name, started=f"{name[:4]}-{name[4:6]}-{name[6:8]}T20:26:40Z")
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        for key in ("space", "space"):  # both at once, as a terminal hands over what was typed quickly
+            app.post_message(events.Key(key, " "))
+        await wait_for(pilot, lambda: app.room.query_one(RunTable).cursor_row == 2)
+        assert app.room.marked == names[:2]
+
+
+@pytest.mark.asyncio
+async def test_without_a_run_under_the_cursor_no_key_acts_on_one(console, workspace: Workspace) -> None:
+    """On a published row, and where the filter finds nothing; the detail is there again once it is cleared."""
+    make_run(workspace, NAME)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await opened(pilot, app)
+        await pilot.press("down")
+        await shows(pilot, "Published, not run here: Yang et al.")
+        for key in "Dtu":
+            await pilot.press(key)
+            await shows(pilot, "Choose a run first.")
+            assert app.screen is app.room
+        await pilot.press("slash", *"xyz", "enter", "D")
+        await shows(pilot, "No run has that")
+        assert app.screen is app.room
+        await pilot.press("slash", "escape", "escape")
+        await pilot.press("up")
+        await shows(pilot, "validation AUC 0.9200")
+
+
+@pytest.mark.asyncio
+async def test_a_header_that_is_clicked_sorts_by_its_column_and_again_turns_the_order(console, workspace) -> None:
+    make_run(workspace, NAME)
+    make_run(workspace, "20261120_breastmnist_resnet18-adapted_1a2b3c", "failed", started="2026-11-20T20:26:40Z")
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        lines = screen_text(app).splitlines()
+        row = next(at for at, line in enumerate(lines) if "test AUC, 95 %" in line)
+        at = (lines[row].index("test AUC") + 2, row)
+        await pilot.click(offset=at)
+        await shows(pilot, "by test AUC ↓")
+        await pilot.click(offset=at)
+        await shows(pilot, "by test AUC ↑")
+        lines = [line for line in screen_text(app).splitlines() if "20:26" in line]
+        assert ["failed" in line for line in lines] == [True, False]
 
 
 @pytest.mark.asyncio

@@ -53,7 +53,7 @@ async def archive(host: Host, run: RunDirectory) -> str | None:
 async def delete(host: Host, run: RunDirectory) -> str | None:
     keeping.refuse_living(run, host.workspace)
     size = await asyncio.to_thread(keeping.size_of, run)
-    words = f"{clean(run.name)}, {size / 1e6:,.0f} MB, will be gone for ever. Type {DELETE} to delete it:"
+    words = f"{clean(run.name)} and its {size / 1e6:,.0f} MB will be gone for ever. Type {DELETE} to delete it:"
     if (await host.push_screen_wait(AskText(words, "")) or "").strip() != DELETE:
         return None
     await asyncio.to_thread(keeping.delete, run, host.workspace)
@@ -88,7 +88,7 @@ def where_it_goes_on(state: RunState) -> str:
 
 async def evaluate_again(host: Host, run: RunDirectory) -> str | None:
     keeping.refuse_living(run, host.workspace)
-    answers = [("no", "no"), ("as", "as its recipe says"), ("plain", "without TTA")]
+    answers = [("no", "no"), ("as", "by its recipe"), ("plain", "without TTA")]
     question = Question(f"Evaluate the test split of {clean(run.name)} again?", answers)
     answer = await host.push_screen_wait(question)
     if answer not in ("as", "plain"):

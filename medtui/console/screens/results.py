@@ -28,13 +28,13 @@ from medtui.console.keymap import bindings
 from medtui.console.live_plots import auc_drawing
 from medtui.console.matrix import read_confusion
 from medtui.console.pictures import read_samples
-from medtui.console.published import Published, published_for
+from medtui.console.published import SOURCE, Published, published_for
 from medtui.console.recipe_store import TooLarge, read_text
 from medtui.console.results_text import Detail, body_text, head_text
 from medtui.console.screens import keeping
 from medtui.console.screens.room import Room
 from medtui.console.widgets.plot import Plot
-from medtui.console.widgets.run_table import SORTS, RunTable, data_words, published_cells, run_cells
+from medtui.console.widgets.run_table import INSTEAD, SORTS, RunTable, data_words, published_cells, run_cells
 
 
 class ListedRuns(Message):
@@ -97,7 +97,7 @@ class Results(Room):
         self.post_message(ListedRuns(heads(self._app.workspace.outputs)))
 
     def on_listed_runs(self, message: ListedRuns) -> None:
-        if message.found == self.heads or not self.alive:
+        if not self.alive or (message.found == self.heads and self.detail is not None):
             return
         self.heads = message.found
         self.marked = [name for name in self.marked if any(head.run == name for head in message.found)]
@@ -111,24 +111,21 @@ class Results(Room):
 
     def _fill(self) -> None:
         table = self.query_one(RunTable)
-        selected = self._selected
         shown = self._shown()
         with self.prevent(DataTable.RowHighlighted):
             rows = {head.run: run_cells(head, marked=head.run in self.marked) for head in shown}
             for one in self._published(shown):
-                rows[f"published:{one.dataset}:{one.size}:{one.method}"] = published_cells(one)
+                rows[one.key] = published_cells(one)
             table.refill(rows)
-        names = [head.run for head in shown]
+            keys = list(rows)
+            table.move_cursor(row=keys.index(self._selected) if self._selected in rows else 0)
         order = "↓" if self.newest_first else "↑"
-        self.query_one("#pane-runs").border_title = f"runs · {len(names)} · by {SORTS[self.sort][0]} {order}"
-        empty = self.query_one("#runs-empty", Static)
-        empty.display = not names
-        if not names:
+        self.query_one("#pane-runs").border_title = f"runs · {len(shown)} · by {SORTS[self.sort][0]} {order}"
+        self.query_one("#runs-empty", Static).display = not rows
+        if rows:
+            self._select(table.chosen)
+        else:
             self._say_empty()
-            return
-        row = names.index(selected) if selected in names else 0
-        table.move_cursor(row=row, animate=False)
-        self._select(names[row])
 
     def _say_empty(self) -> None:
         words = (
@@ -138,7 +135,12 @@ class Results(Room):
         )
         hint = "1 shows the recipes; r runs the one selected."
         self.query_one("#runs-empty", Static).update(Text(f"{words}\n{hint}"))
-        self.query_one("#detail", Static).update("")
+        self._show_instead("")
+
+    def _show_instead(self, words: str) -> None:
+        """No run's detail, but this."""
+        self.detail = None
+        self.query_one("#detail", Static).update(Text(words))
         self.query_one("#detail-body", Static).update("")
         self.query_one("#detail-plot").display = False
 
@@ -157,16 +159,34 @@ class Results(Room):
         self.show_only(1)
         self.query_one("#detail-scroll").focus()
 
-    def _select(self, name: str) -> None:
-        head = self._head(name)
+    def _select(self, key: str | None) -> None:
+        head = self._head(key)
+        before, self._selected = self._selected, key
         if head is None:
-            return
-        if name != self._selected or self.detail is None or self.detail.head != head:
-            self._selected = name
+            self._show_instead(f"Published, not run here: {SOURCE}.")
+        elif key != before or self.detail is None or self.detail.head != head:
             self._load(head)
 
     def _head(self, name: str | None) -> Head | None:
         return next((head for head in self.heads or [] if head.run == name), None)
+
+    def _chosen(self) -> Head | None:
+        """The run under the cursor. Of the table, not of what was told of it: keys may come faster."""
+        head = self._head(self.query_one(RunTable).chosen)
+        if head is None:
+            self._app.say("Choose a run first.")
+        return head
+
+    @on(DataTable.HeaderSelected, "#runs")
+    def _sort_by(self, event: DataTable.HeaderSelected) -> None:
+        title = str(event.column_key.value)
+        names = [name for name, _ in SORTS]
+        title = INSTEAD.get(title, title)
+        if title == names[self.sort]:
+            self.action_reverse()
+        elif title in names:
+            self.sort = names.index(title)
+            self._fill()
 
     @on(Input.Changed, "#run-filter")
     def _filtered(self) -> None:
@@ -192,8 +212,9 @@ class Results(Room):
         detail = self.detail
         if detail is None or not self.alive:
             return
-        width = max(40, self.query_one("#detail-scroll").size.width - 3)
-        self.query_one("#detail", Static).update(head_text(detail))
+        shown = self.query_one("#detail-scroll").size.width or self.size.width - 2  # behind, it has no size
+        width = max(40, shown - 3)
+        self.query_one("#detail", Static).update(head_text(detail, width))
         plot = self.query_one("#detail-plot", Plot)
         plot.display = bool(detail.state.epochs)
         plot.show(auc_drawing(RunView(state=detail.state), "epoch"))
@@ -224,9 +245,8 @@ class Results(Room):
         self._fill()
 
     def action_mark(self) -> None:
-        table = self.query_one(RunTable)
-        head = self._head(self._selected)
-        if head is None or not table.row_count:
+        table, head = self.query_one(RunTable), self._chosen()
+        if head is None:
             return
         if head.run in self.marked:
             self.marked.remove(head.run)
@@ -247,10 +267,8 @@ class Results(Room):
         self.app.push_screen(Compare(await asyncio.gather(*(asyncio.to_thread(load, head) for head in found))))
 
     def action_open_recipe(self) -> None:
-        head = self._head(self._selected)
-        if head is None:
-            return
-        self._app.open_recipe(RunDirectory(head.run_dir).recipe)
+        if (head := self._chosen()) is not None:
+            self._app.open_recipe(RunDirectory(head.run_dir).recipe)
 
     # ---- what is done with a run that is over ------------------------------------------------------------------------
 
@@ -275,7 +293,7 @@ class Results(Room):
     @work
     async def _do(self, ask: keeping.Ask) -> None:
         """Ask, do it, say what was done, look at the runs again."""
-        head = self._head(self._selected)
+        head = self._chosen()
         if head is None:
             return
         if self._app.readonly:
@@ -288,18 +306,19 @@ class Results(Room):
             return
         if words:
             self._app.say(words)
-            self.detail = None
-            self.heads = None
+            self.detail = None  # also what does not stand in the list is read again
             self.action_refresh_runs()
 
     def action_watch(self) -> None:
-        head = self._head(self._selected)
-        if head is not None and not self._app.attach_to(head.run):
-            return
-        self._app.go_to("live")
+        head = self._chosen()
+        if head is not None and self._app.attach_to(head.run):
+            self._app.go_to("live")
 
     def action_section(self, by: int) -> None:
-        """A screenful further in the detail; from the end back to its start."""
+        """A screenful further in the detail; from the end back to its start. Where it was hidden, it is shown."""
+        if self.has_class("-narrow") and self.current_pane != 1:
+            self.show_only(1)
+            return
         self.show_only(1)
         scroll = self.query_one("#detail-scroll", VerticalScroll)
         if scroll.scroll_y >= scroll.max_scroll_y:

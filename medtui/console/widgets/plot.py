@@ -175,6 +175,8 @@ def _figure(
     if drawing.log:  # drawn as logarithms with labels of ours: plotext's own log scale overflows
         parts = [(one, Bucketed(part.xs, [math.log10(y) for y in part.ys], part.strange)) for one, part in parts]
     ys = [y for _, part in parts for y in part.ys]
+    if drawing.x_title == "epoch" and (whole := whole_numbers(drawing.series, max(2, width // 16))):
+        figure.xticks(whole, [str(number_) for number_ in whole])
     low, high = _limits(figure, drawing, min(ys), max(ys))
     if drawing.log:
         ticks = [low + (high - low) * step / 4 for step in range(5)] if height > 8 else [low, high]
@@ -196,6 +198,13 @@ def _figure(
     if drawing.cursor is not None:
         figure.vline(drawing.cursor, color=(150, 150, 150))
     return _text_of(figure.build(), height)
+
+
+def whole_numbers(series: Sequence[Series], at_most: int) -> list[int]:
+    """Numbers of whole epochs for the axis: there is no epoch 2.2."""
+    xs = [x for one in series if len(one.xs) for x in (one.xs[0], one.xs[-1])]
+    first, last = math.ceil(min(xs)), math.floor(max(xs))
+    return list(range(first, last + 1, max(1, math.ceil((last - first) / max(1, at_most - 1)))))
 
 
 def _limits(figure: Any, drawing: Drawing, low: float, high: float) -> tuple[float, float]:

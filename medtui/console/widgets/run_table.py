@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -55,6 +56,11 @@ class RunTable(DataTable[Text]):
     def __init__(self, id: str) -> None:
         super().__init__(id=id, cursor_type="row", zebra_stripes=False)
         self._cells: dict[str, Cells] = {}
+
+    @property
+    def chosen(self) -> str | None:
+        """The key of the row under the cursor."""
+        return next(islice(self._cells, self.cursor_row, None), None)
 
     def refill(self, rows: dict[str, Cells]) -> None:
         """Other rows, by their keys; the cursor goes to the first."""
@@ -119,7 +125,7 @@ def data_words(head: Head) -> str:
     """The data set, and in short what keeps its results from standing beside others: `breastmnist-64 (≤ 256)`."""
     name = label_of(head.dataset, head.size) if head.dataset else UNDEFINED
     marks = ["synthetic"] * head.synthetic + ([f"≤ {head.limit:,}"] if head.limit is not None else [])
-    return clean(name, 24) + (f" ({', '.join(marks)})" if marks else "")
+    return clean(name, 24) + (f" ({' '.join(marks)})" if marks else "")
 
 
 def run_cells(head: Head, *, marked: bool) -> Cells:
