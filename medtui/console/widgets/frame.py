@@ -14,6 +14,8 @@ from medtui.console.host import host_of
 from medtui.console.keymap import EVERYWHERE, Action
 from medtui.console.status_text import Around, status_line
 
+OWN_KEYS = 6  # of a screen, that are worth more than the words beside the keys of all screens
+
 
 class StatusLine(Widget):
     """One line; drawn again only when what it says changed."""
@@ -57,10 +59,11 @@ class KeyLine(Widget):
 
 def key_line(groups: list[list[Action]], width: int, enabled: Callable[[Action], bool]) -> Text:
     """Groups of keys in one line. Where it gets tight, first what can do nothing now goes, then the names of rooms,
-    then words, then the screen's own keys from the last; never a kill key that works, nor help."""
+    then the screen's own keys from the last, then words; never a kill key that works, nor help."""
     rooms, mine, kill, rest = groups
-    levels = [(0, len(mine)), (1, len(mine)), (2, len(mine)), *((3, own) for own in range(len(mine), -1, -1))]
-    for level, own in levels:
+    all_ = len(mine)
+    fewer = [(2, own) for own in range(all_, min(OWN_KEYS, all_) - 1, -1)]
+    for level, own in [(0, all_), (1, all_), *fewer, *((3, own) for own in range(all_, -1, -1))]:
         line = Text(" ")
         for number, group in enumerate((rooms, mine[:own], kill, rest)):
             shown = [action for action in group if level == 0 or enabled(action)]
