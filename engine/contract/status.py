@@ -45,6 +45,9 @@ class RunSummary(Message):
     outcome: Outcome | None = None  # None while it runs, or when it ended without a word
     recipe_hash: str | None = None
     dataset: str | None = None
+    size: int | None = None  # pixels a side
+    task: str | None = None
+    images: dict[str, int] = {}  # a split, of those that are used
     synthetic: bool = False
     limit: Whole | None = None  # images of each split that were used, of all when None
     model: str | None = None
@@ -82,6 +85,9 @@ def _started(summary: RunSummary, event: RunStarted) -> RunSummary:
         "outcome": None,
         "recipe_hash": event.recipe_hash,
         "dataset": event.dataset,
+        "size": event.size,
+        "task": event.task,
+        "images": event.images,
         "synthetic": event.synthetic,
         "limit": event.limit,
         "model": event.model,

@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.contract.run_directory import RunDirectory, list_runs, read_object
 from engine.contract.status import RunSummary, Status, read_status
+from medtui.client.intervals import Interval, intervals_of
 from medtui.client.journal import replay
 from medtui.client.keeping import Labels, read_labels
 from medtui.client.liveness import is_alive, state_word
@@ -23,6 +24,7 @@ class Head:
     started: str | None  # UTC, ISO 8601
     state: str
     dataset: str | None
+    size: int | None  # pixels a side
     synthetic: bool
     limit: int | None  # images of each split that were used, of all when None
     model: str | None
@@ -31,8 +33,15 @@ class Head:
     validation_auc: float | None
     test_auc: float | None
     test_acc: float | None
+    test_auc_between: Interval | None  # 95 %
+    test_acc_between: Interval | None
     seconds: float | None  # from the manifest's start to the last heartbeat
     labels: Labels
+
+    @property
+    def comparable(self) -> bool:
+        """Is it of the whole, real data set, as published results are?"""
+        return not self.synthetic and self.limit is None
 
     @property
     def epochs(self) -> str:
@@ -64,12 +73,14 @@ def head(run: RunDirectory) -> Head:
     started = manifest.get("started")
     started = started if isinstance(started, str) else None
     validation, test = found.validation, found.test
+    auc_between, acc_between = intervals_of(found)
     return Head(
         run=run.name,
         run_dir=run.root,
         started=started,
         state=state_word(status),
         dataset=found.dataset,
+        size=found.size,
         synthetic=found.synthetic,
         limit=found.limit,
         model=found.model,
@@ -78,6 +89,8 @@ def head(run: RunDirectory) -> Head:
         validation_auc=validation.auc if validation else None,
         test_auc=test.auc if test else None,
         test_acc=test.acc if test else None,
+        test_auc_between=auc_between,
+        test_acc_between=acc_between,
         seconds=_seconds(started, status.updated) if status else None,
         labels=read_labels(run),
     )
