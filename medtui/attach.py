@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 
-from engine.contract.errors import MedtuiError, UsageError
-from engine.contract.lock import is_locked, read_holder
+from engine.contract.errors import MedtuiError
 from engine.contract.protocol import parse_event
-from engine.contract.run_directory import RunDirectory, find_run
+from engine.contract.run_directory import RunDirectory
 from engine.contract.status import Status, read_status
-from engine.contract.workspace import Workspace
 from medtui.client.control import elsewhere
 from medtui.client.liveness import Heartbeat, Liveness, unseen_words
 from medtui.client.state import RunState, fold
@@ -24,16 +22,6 @@ class NotSeen(MedtuiError):
 
     kind = "unseen"
     exit_code = 5
-
-
-def run_meant(workspace: Workspace, word: str | None) -> RunDirectory:
-    """The run that `word` means; without one the run that holds the workspace, else the last. Raises UsageError."""
-    if word is None and is_locked(workspace.lock_file):
-        holder = read_holder(workspace.lock_file)
-        if holder is not None and holder.run is None:
-            raise UsageError(f"There is no run to attach to yet: {holder}.", "Try again in a moment, or name a run.")
-        word = holder.run if holder is not None else None
-    return find_run(workspace.outputs, "last" if word is None else word)
 
 
 def follow_run(run: RunDirectory, show: Show, heartbeat: Heartbeat | None = None) -> int:

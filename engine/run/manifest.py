@@ -20,8 +20,8 @@ from engine.contract.files import write_text
 from engine.contract.protocol import Start
 from engine.contract.recipe import Recipe
 from engine.contract.recipe_file import recipe_yaml
-from engine.contract.resumable import attempts_of, texts_of
-from engine.contract.run_directory import RunDirectory
+from engine.contract.resumable import texts_of
+from engine.contract.run_directory import RunDirectory, attempts_of
 from engine.contract.run_identity import recipe_hash
 from engine.contract.scheduler import scheduler_job
 from engine.contract.workspace import Workspace

@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,28 @@ def test_a_run_whose_training_is_done_resumes_at_its_evaluation(tmp_path: Path) 
     phases = [event["phase"] for event in second.of("phase.changed")]
     assert phases == ["preparing", "evaluating", "reporting", "finished"]
     assert weights_digest(run.last) == digest
+
+
+def test_last_is_the_resumed_run_that_trains_for_every_command(workspace: Path) -> None:
+    """Not the one that was started between its two attempts."""
+    run = the_run(workspace)
+    newer = shutil.copytree(run.root, workspace / "outputs" / f"{run.name}_2")
+    manifest = json.loads(run.manifest.read_text())
+    later = datetime.now(UTC).isoformat(timespec="milliseconds")
+    (newer / "manifest.json").write_text(json.dumps(manifest | {"started": later, "attempts": []}))
+    assert json.loads(medtui("show", "last", "--json", cwd=workspace).stdout)["run"] == newer.name
+    engine = Engine(workspace)
+    try:
+        engine.send("start", id="s", job="train", resume=str(run.root))
+        engine.wait_for_event("run.started")
+        paused = json.loads(medtui("pause", "last", "--json", cwd=workspace).stdout)
+        assert (paused["run"], paused["answer"]) == (run.name, "accepted")
+        assert json.loads(medtui("show", "last", "--json", cwd=workspace).stdout)["run"] == run.name
+        assert json.loads(medtui("runs", "--json", cwd=workspace).stdout)[-1]["run"] == run.name
+        killed = json.loads(medtui("kill", "last", "--json", cwd=workspace).stdout)
+        assert (killed["run"], killed["ended"]) == (run.name, True)
+    finally:
+        engine.kill()
 
 
 def test_a_run_of_another_workspace_is_resumed_there(workspace: Path, tmp_path_factory: Any) -> None:
