@@ -149,8 +149,9 @@ def test_another_thread_count_is_refused_and_with_allow_drift_marked_everywhere(
 
 
 CHANGES: dict[str, tuple[list[str], str]] = {
-    "another recipe": (["--set", "training.lr=0.5"], "recipe "),
-    "another seed": (["--set", "training.seed=1"], "recipe "),
+    "another recipe": (["--set", "training.lr=0.5"], "training.lr 0.008 → 0.5."),
+    "another seed": (["--set", "training.seed=1"], "training.seed 42 → 1."),
+    "two fields": (["--set", "training.epochs=3", "--set", "model.dropout=0.5"], "model.dropout 0.0 → 0.5; training.epochs 2 → 3."),
 }
 
 
@@ -161,6 +162,14 @@ def test_another_identity_is_refused_with_one_sentence(change: str, workspace: P
     error = json_lines(done.stdout)[-1]["error"]
     assert (done.returncode, error["kind"]) == (2, "drift")
     assert said in error["message"]
+
+
+def test_a_run_s_own_recipe_that_was_edited_is_refused_by_the_name_of_the_field(workspace: Path) -> None:
+    run = the_run(workspace)
+    run.recipe.write_text(run.recipe.read_text().replace("  epochs: 2\n", "  epochs: 7\n"))
+    done = medtui("run", "--resume", "last", cwd=workspace)
+    assert done.returncode == 2
+    assert "would not go on as it began: training.epochs 2 → 7." in done.stdout
 
 
 def test_other_versions_are_refused(workspace: Path) -> None:
