@@ -62,7 +62,7 @@ async def test_deleting_needs_the_word_typed_and_anything_else_deletes_nothing(c
         await opened(pilot, app)
         for answer in (("escape",), ("enter",), (*"yes", "enter")):
             await pilot.press("D")
-            await shows(pilot, "is gone for ever")
+            await shows(pilot, "will be gone for ever")
             await pilot.press(*answer)
             await wait_for(pilot, lambda: app.screen is app.room)
             assert run.manifest.exists()

@@ -48,7 +48,7 @@ async def archive(host: Host, run: RunDirectory) -> str | None:
 async def delete(host: Host, run: RunDirectory) -> str | None:
     keeping.refuse_living(run, host.workspace)
     size = await asyncio.to_thread(keeping.size_of, run)
-    words = f"{clean(run.name)}, {size / 1e6:,.0f} MB, is gone for ever. Type {DELETE} to delete it:"
+    words = f"{clean(run.name)}, {size / 1e6:,.0f} MB, will be gone for ever. Type {DELETE} to delete it:"
     if (await host.push_screen_wait(AskText(words, "")) or "").strip() != DELETE:
         return None
     await asyncio.to_thread(keeping.delete, run, host.workspace)
