@@ -15,6 +15,7 @@ from medtui.client.tail import JournalTail
 from medtui.headless import Show, crashed
 
 POLL = 0.25  # seconds between looks at the journal
+REPLACED = 2.0  # seconds within which a living engine has surely replaced its status
 
 
 class NotSeen(MedtuiError):
@@ -25,13 +26,16 @@ class NotSeen(MedtuiError):
 
 
 def follow_run(run: RunDirectory, show: Show, heartbeat: Heartbeat | None = None) -> int:
-    """Show every state event from the first to `run.finished`. Returns the run's exit code. Raises NotSeen.
+    """Show every state event from the first to `run.finished`. Returns the run's exit code. Raises NotSeen, also for a
+    status that stays unreadable.
 
     For an engine that is dead the last word is made here: `crashed`.
     """
     journal, heartbeat = JournalTail(run.journal), heartbeat or Heartbeat()
     state, last_shown, told = RunState(), 0.0, False
+    readable_at = time.monotonic()
     while True:
+        there = run.status.exists()
         status = read_status(run)  # before the journal: of an engine that is gone the journal is whole
         liveness = heartbeat.look(status)
         if status is not None and not told and (words := elsewhere(status)):
@@ -43,7 +47,19 @@ def follow_run(run: RunDirectory, show: Show, heartbeat: Heartbeat | None = None
             show.progress(status.progress, state)
         if (code := _ended(run, show, state, status, liveness)) is not None:
             return code
+        if status is not None or not there:
+            readable_at = time.monotonic()
+        elif time.monotonic() - readable_at > REPLACED:
+            raise _unreadable(run)
         time.sleep(POLL)
+
+
+def _unreadable(run: RunDirectory) -> NotSeen:
+    return NotSeen(
+        f"Expected the status of run {run.name} in {run.status}, found nothing that can be read; a living engine "
+        "replaces it every second, so none seems to live here.",
+        f"`medtui run --resume {run.name}` goes on with the run.",
+    )
 
 
 def _show_new(journal: JournalTail, show: Show, state: RunState) -> RunState:
