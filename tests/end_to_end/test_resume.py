@@ -92,6 +92,9 @@ def test_a_run_killed_while_paused_resumes_to_the_same_weights(workspace: Path, 
     assert started["resumed_from"]["step"] > 0
     assert not [event for event in events if event.get("id") == "yesterday"]
     assert results(run) == results(undisturbed)
+    summary = replay(run.journal).summary
+    assert json.loads(medtui("show", "last", "--json", cwd=workspace).stdout)["worked"] == summary.worked
+    assert summary.worked is not None and summary.worked > 0
     assert [epoch.epoch for epoch in replay(run.journal).epochs] == [1, 2]
     assert [path.name for path in (workspace / "outputs").iterdir() if path.name[0] == "2"] == [run.name]
     attempts = json.loads(run.manifest.read_text())["attempts"]
@@ -151,7 +154,10 @@ def test_another_thread_count_is_refused_and_with_allow_drift_marked_everywhere(
 CHANGES: dict[str, tuple[list[str], str]] = {
     "another recipe": (["--set", "training.lr=0.5"], "training.lr 0.008 → 0.5."),
     "another seed": (["--set", "training.seed=1"], "training.seed 42 → 1."),
-    "two fields": (["--set", "training.epochs=3", "--set", "model.dropout=0.5"], "model.dropout 0.0 → 0.5; training.epochs 2 → 3."),
+    "two fields": (
+        ["--set", "training.epochs=3", "--set", "model.dropout=0.5"],
+        "model.dropout 0.0 → 0.5; training.epochs 2 → 3.",
+    ),
 }
 
 
