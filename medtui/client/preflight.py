@@ -134,7 +134,7 @@ def _own_archive(recipe: Recipe, workspace: Workspace, data: Sequence[str]) -> t
     if path is None:
         return f"archive {written} is missing", False
     if recipe.dataset.md5 is None:
-        return f"archive {path.name} found; `md5` must say which file is meant", False
+        return f"archive {path.name} found; write its MD5 as `md5` (`md5sum {path.name}` prints it)", False
     found = known_md5(path)
     if found is not None and found != recipe.dataset.md5:
         return f"archive {path.name} has MD5 {found}, the recipe says {recipe.dataset.md5}", False

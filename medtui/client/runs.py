@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ class Head:
     test_acc: float | None
     test_auc_between: Interval | None  # 95 %
     test_acc_between: Interval | None
-    seconds: float | None  # from the manifest's start to the last heartbeat
+    seconds: float | None  # that it worked: neither pauses nor the time between attempts count
     labels: Labels
 
     @property
@@ -91,7 +90,7 @@ def head(run: RunDirectory) -> Head:
         test_acc=test.acc if test else None,
         test_auc_between=auc_between,
         test_acc_between=acc_between,
-        seconds=_seconds(started, status.updated) if status else None,
+        seconds=found.worked,
         labels=read_labels(run),
     )
 
@@ -116,22 +115,15 @@ def summary(run: RunDirectory) -> dict[str, Any]:
 def _status_and_summary(run: RunDirectory) -> tuple[Status | None, RunSummary]:
     """The heartbeat, and the summary: the heartbeat's own when the run has ended or lives, else the journal's.
 
-    An engine that was killed may have journaled more than its last heartbeat told.
+    An engine that was killed may have journaled more than its last heartbeat told, or worked on after its last event.
     """
     status = read_status(run)
     if status is not None and (status.outcome is not None or is_alive(status)):
         return status, RunSummary(**{name: getattr(status, name) for name in RunSummary.model_fields})
     try:
-        return status, replay(run.journal).summary
+        found = replay(run.journal).summary
     except OSError:
         return status, RunSummary()
-
-
-def _seconds(started: str | None, updated: float) -> float | None:
-    try:
-        begin = datetime.fromisoformat(started or "")
-    except ValueError:
-        return None
-    begin = begin if begin.tzinfo else begin.replace(tzinfo=UTC)
-    seconds = updated - begin.timestamp()
-    return seconds if 0 <= seconds < float("inf") else None
+    both = (found.worked, status.worked if status is not None else None)
+    worked = [seconds for seconds in both if seconds is not None]
+    return status, found.model_copy(update={"worked": max(worked, default=None)})

@@ -1,8 +1,7 @@
 """One key after another: each is done with before the next is looked at.
 
 A slow line brings many keys in one read. What the first one does (a field opens, a filter takes the focus, a question
-comes)
-decides what the next means; Textual by itself would hand them all to the widget that has the focus now.
+comes) decides what the next means; Textual by itself would hand them all to the widget that has the focus now.
 """
 
 from __future__ import annotations

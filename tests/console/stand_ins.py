@@ -272,7 +272,8 @@ def make_run(
     for event in events:
         summary = fold_summary(summary, event)
     status = Status(
-        **summary.model_dump(),
+        **summary.model_dump(exclude={"worked"}),
+        worked=93_660.0,  # 26 h 01 min
         engine="e" * 16,
         host=__import__("socket").gethostname(),
         boot=__import__("engine.contract.process_identity", fromlist=["x"]).boot_id(),
