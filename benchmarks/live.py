@@ -11,12 +11,12 @@ import signal
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from benchmarks.children import environment
-from benchmarks.rows import Effort, Row, at_least, at_most
+from benchmarks.rows import Effort, Row, alternating, at_least, at_most
 from benchmarks.stand_in import tiny_recipe
 from benchmarks.terminal import CONSOLE, Terminal, console
 from engine.contract.run_directory import list_runs
@@ -28,21 +28,20 @@ BYTES_GOAL = 10.0  # KB/s
 STALL = 30.0  # seconds that a terminal is not read
 WINDOW = 12.0  # seconds of training a half pair
 SETTLE = 2.0  # seconds between windows
-EPOCH = 10.0  # seconds, at least: what an epoch takes that is worth watching
+EPOCH = 5.0  # seconds, at least: what an epoch takes that is worth watching
 
 
 def measure(effort: Effort) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder, training(Path(folder)) as (terminal, workspace):
         rows = _quiet_costs(terminal, 20.0 if effort.quick else 60.0)
-        rows += _throughput(terminal, workspace, effort)
         _check_epochs(workspace)
-        return rows
+        return rows + _throughput(terminal, workspace, effort)
 
 
 @contextmanager
 def training(workspace: Path, program: Sequence[str] = CONSOLE) -> Iterator[tuple[Terminal, Path]]:
     """A console whose own engine trains, with the live screen shown."""
-    recipe = tiny_recipe(dataset={"limit": None}, training={"epochs": 1000, "batch_size": 4, "patience": None})
+    recipe = tiny_recipe(dataset={"limit": None}, training={"epochs": 1000, "batch_size": 2, "patience": None})
     (workspace / "watched.yaml").write_text(json.dumps(recipe))
     with console(workspace, environment(), program=program) as terminal:
         terminal.wait_for("before you run", "steps")
@@ -68,36 +67,35 @@ def _quiet_costs(terminal: Terminal, length: float) -> list[Row]:
 
 
 def _throughput(terminal: Terminal, workspace: Path, effort: Effort) -> list[Row]:
-    """Steps a second in alternating windows of one run: watched, and with a console that sleeps (SIGSTOP)."""
-
-    def watched() -> float:
-        return _step_seconds(workspace, WINDOW)
-
-    def alone() -> float:
-        with asleep(terminal):
-            return _step_seconds(workspace, WINDOW)
-
-    def stalled() -> float:
-        with terminal.unread():
-            return _step_seconds(workspace, STALL)
-
+    watched = step_times(terminal, workspace, effort.pairs)
+    stalled = step_times(terminal, workspace, effort.at_most(3).pairs, STALL, terminal.unread)
     rows = []
-    for words, ours, pairs in (("watching", watched, effort), ("not reading for 30 s", stalled, effort.at_most(3))):
-        taken: list[float] = []
-        other: list[float] = []
-        for pair in range(pairs.pairs):
-            halves = [(ours, taken), (alone, other)]
-            for half, found in halves if pair % 2 else reversed(halves):
-                time.sleep(SETTLE)
-                found.append(1e3 * half())
-        row = Row("live", f"training step (mini_cnn), terminal {words}", "ms", taken, "no reader", other, faster=True)
+    for words, (ours, other) in (("watching", watched), ("not reading for 30 s", stalled)):
+        row = Row("live", f"training step (mini_cnn), terminal {words}", "ms", ours, "no reader", other, faster=True)
         rows.append(at_least(row, WATCHED_GOAL))
     return rows
 
 
+def step_times(
+    terminal: Terminal,
+    workspace: Path,
+    pairs: int,
+    window: float = WINDOW,
+    condition: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> tuple[list[float], list[float]]:
+    """ms a step in alternating windows of one run: watched, in this condition, and with a console that sleeps."""
+
+    def during(state: AbstractContextManager[None]) -> float:
+        with state:
+            time.sleep(SETTLE)
+            return 1e3 * _step_seconds(workspace, window)
+
+    return alternating(pairs, lambda: during(condition()), lambda: during(asleep(terminal)))
+
+
 @contextmanager
 def asleep(terminal: Terminal) -> Iterator[None]:
-    """As long as this lasts the console does nothing at all."""
+    """As long as this lasts the console does nothing at all (SIGSTOP)."""
     os.kill(terminal.process.pid, signal.SIGSTOP)
     try:
         yield

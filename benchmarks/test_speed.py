@@ -14,6 +14,7 @@ from benchmarks.children import apart
 from benchmarks.epochs import Case, epoch_times
 from benchmarks.first_paint import paint_times
 from benchmarks.help import help_times
+from benchmarks.live import step_times, training
 from benchmarks.second_start import archive_starts
 
 pytestmark = pytest.mark.xdist_group("speed")  # never two of these at once
@@ -59,6 +60,11 @@ def test_help_comes_within_twice_a_bare_interpreter_and_half_a_second() -> None:
         return 2 * (min(bare) + 0.5) - min(ours)
 
     assert best_of_rounds(to_spare, 0) >= 0
+
+
+def test_a_live_screen_that_watches_leaves_the_training_nine_tenths_of_its_speed(tmp_path: Path) -> None:
+    with training(tmp_path) as (terminal, workspace):
+        assert best_of_rounds(lambda: speed(*step_times(terminal, workspace, 2, window=4.0)), 0.90) >= 0.90
 
 
 def test_the_console_paints_within_twice_the_time_of_an_empty_textual_app() -> None:

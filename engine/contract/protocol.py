@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+from annotated_types import Ge, Le, Lt
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from engine.contract.errors import ProtocolError
@@ -16,6 +17,8 @@ VERSION = 1
 LINE_LIMIT = 1024 * 1024  # bytes
 CONTROL_LIMIT = 4096  # bytes of a line in control.jsonl: one append of this size is atomic under the writer's flock
 
+Whole = Annotated[int, Ge(-(2**53)), Le(2**53)]  # what JSON's readers carry exactly, and a float can hold
+Time = Annotated[float, Ge(0), Lt(1e11)]  # Unix seconds that a calendar has
 Phase = Literal["idle", "preparing", "training", "paused", "evaluating", "reporting", "finished"]
 Outcome = Literal["completed", "stopped", "aborted", "failed", "crashed"]
 
@@ -55,29 +58,29 @@ class ClassMetrics(Message):
     precision: float
     f1: float
     auc: float
-    support: int  # images of this class (labels set, for multi-label)
+    support: Whole  # images of this class (labels set, for multi-label)
 
 
 class Position(Message):
     """How far training is: `epoch` epochs are whole, and `step` steps of the next are done. Both count from 0."""
 
-    epoch: int
-    step: int
+    epoch: Whole
+    step: Whole
 
 
 # ---- events -------------------------------------------------------------------------------------------------------
 
 
 class Event(Message):
-    time: float  # Unix seconds
-    seq: int | None = None
+    time: Time
+    seq: Whole | None = None
 
 
 class Hello(Event):
     event: Literal["hello"] = "hello"
-    v: int = VERSION
+    v: Whole = VERSION
     engine: str  # random id of this engine process
-    pid: int
+    pid: Whole
     started: float  # seconds since boot (elsewhere than on Linux: Unix seconds): with `pid`, which process it is
     host: str
     boot: str
@@ -93,24 +96,24 @@ class RunStarted(Event):
     """The run directory exists and everything is decided."""
 
     event: Literal["run.started"] = "run.started"
-    attempt: int
+    attempt: Whole
     resumed_from: Position | None
     run: str
     run_dir: str
     recipe_hash: str
     dataset: str
-    size: int
+    size: Whole
     task: str
     synthetic: bool
-    limit: int | None = None  # images of each split that are used, of all when None
+    limit: Whole | None = None  # images of each split that are used, of all when None
     class_names: list[str]
     model: str
-    parameters: int
-    epochs: int
-    steps_per_epoch: int
-    batch_size: int
-    images: dict[str, int]  # images a split
-    patience: int | None
+    parameters: Whole
+    epochs: Whole
+    steps_per_epoch: Whole
+    batch_size: Whole
+    images: dict[str, Whole]  # images a split
+    patience: Whole | None
     device: str
     decisions: dict[str, str]  # what `auto` became, in words: amp, weights, cache, hflip
     drift: list[str] = []  # what changed between attempts and was allowed to; results are then not bit for bit
@@ -122,10 +125,10 @@ class Progress(Event):
     event: Literal["progress"] = "progress"
     phase: Phase
     activity: str  # what is being done, in words
-    done: int
-    total: int
-    epoch: int | None = None  # from 1, while training
-    step: int | None = None  # steps of this epoch that are done
+    done: Whole
+    total: Whole
+    epoch: Whole | None = None  # from 1, while training
+    step: Whole | None = None  # steps of this epoch that are done
     loss: float | None = None
     lr: float | None = None
     images_per_second: float | None = None
@@ -136,14 +139,14 @@ class Resources(Event):
 
     event: Literal["resources"] = "resources"
     cpu_percent: float  # of one core
-    memory: int  # bytes, resident
-    gpu_memory: int | None = None  # bytes allocated on the device
+    memory: Whole  # bytes, resident
+    gpu_memory: Whole | None = None  # bytes allocated on the device
 
 
 class EpochFinished(Event):
     event: Literal["epoch.finished"] = "epoch.finished"
-    epoch: int  # from 1
-    step: int  # steps of the whole run that are done
+    epoch: Whole  # from 1
+    step: Whole  # steps of the whole run that are done
     seconds: float
     images_per_second: float
     lr: float
@@ -152,10 +155,10 @@ class EpochFinished(Event):
     validation: Metrics
     per_class: list[ClassMetrics]
     best: bool  # is this epoch the new best?
-    best_epoch: int | None
+    best_epoch: Whole | None
     best_auc: float | None
-    without_improvement: int  # epochs
-    curve: list[tuple[int, float]]  # (step of the run, mean loss), at most 100 points
+    without_improvement: Whole  # epochs
+    curve: list[tuple[Whole, float]]  # (step of the run, mean loss), at most 100 points
 
 
 class CheckpointSaved(Event):
@@ -164,7 +167,7 @@ class CheckpointSaved(Event):
     path: str  # within the run directory
     position: Position
     digest: str
-    bytes: int
+    bytes: Whole
     seconds: float
 
 
@@ -172,7 +175,7 @@ class EvaluationFinished(Event):
     event: Literal["evaluation.finished"] = "evaluation.finished"
     dataset: str
     split: str
-    n: int
+    n: Whole
     views: list[str]  # names of the averaged views; ["identity"] without TTA
     metrics: Metrics
     per_class: list[ClassMetrics]
@@ -182,7 +185,7 @@ class ArtifactWritten(Event):
     event: Literal["artifact.written"] = "artifact.written"
     name: str
     path: str  # within the run directory
-    bytes: int
+    bytes: Whole
 
 
 class Log(Event):
@@ -228,7 +231,7 @@ class Diagnosis(Event):
 class RunFinished(Event):
     event: Literal["run.finished"] = "run.finished"
     outcome: Outcome
-    exit_code: int
+    exit_code: Whole
     metrics: dict[str, Metrics | None]  # "validation" and "test"
     run_dir: str | None
     error: ErrorInfo | None = None

@@ -25,6 +25,7 @@ class Job:
     lock: WorkspaceLock | None  # held by a job that trains
     on_run_directory: Callable[[RunDirectory], None]
     run: RunDirectory | None = None
+    last_folders: tuple[Path, ...] = ()  # where an earlier run found its data, if that is none of the usual places
 
     def enter(self, phase: Phase) -> None:
         self.stream.emit(PhaseChanged(time=now(), phase=phase))
@@ -35,7 +36,8 @@ class Job:
         if environment := os.environ.get("MEDTUI_DATA"):
             given.append(Path(environment))
         places = [*given, self.workspace.root / "dataset", Path("~/.medmnist")]
-        return [place for folder in places if (place := _at_home(folder)) is not None]
+        found = [place for folder in places if (place := _at_home(folder)) is not None]
+        return list(dict.fromkeys([*found, *self.last_folders]))
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ from medtui.client.view import RunView
 from medtui.client.watch import OwnEngine, Watched
 from medtui.console import keymap
 from medtui.console.engines import Engines, who
-from medtui.console.keyboard import TypedApp
 from medtui.console.keymap import EVERYWHERE, Action
+from medtui.console.keys_in_order import KeysInOrder
 from medtui.console.messages import LookedAround
 from medtui.console.palette import KeymapCommands
 from medtui.console.screens.all import SCREENS
@@ -51,7 +51,7 @@ LOOK = 2.0  # seconds between looks at the lock
 LEAVE_PATIENCE = 3.0  # seconds to wait for the answer to a stop before leaving
 
 
-class ConsoleApp(TypedApp, inherit_bindings=False):
+class ConsoleApp(KeysInOrder, inherit_bindings=False):
     """`medtui` without a command."""
 
     CSS_PATH = "styles.tcss"

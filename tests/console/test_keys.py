@@ -14,6 +14,7 @@ from textual.command import CommandList
 from medtui.console import keymap
 from medtui.console.keymap import ACTIONS, BY_ID, EVERYWHERE, FORBIDDEN
 from medtui.console.screens.dialogs import help_text
+from medtui.console.widgets.frame import key_line
 from medtui.settings import Settings, read_settings
 
 
@@ -41,6 +42,24 @@ def test_help_names_every_action_of_the_room_and_of_all() -> None:
     for action in ACTIONS:
         if action.scope in ("live", EVERYWHERE, "ladder"):
             assert action.help in text and action.id in text
+
+
+@pytest.mark.parametrize("busy", [False, True])
+@pytest.mark.parametrize("room", keymap.ROOMS)
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_keys_that_matter_most_fit_and_help_is_the_last_of_them(width: int, room: str, busy: bool) -> None:
+    """While a run goes on its kill keys stand there; else they leave their place to the screen's own."""
+    shown = [action for action in ACTIONS if action.footer]
+    everywhere = [a for a in shown if a.scope == EVERYWHERE]
+    rooms, kill = ([a for a in everywhere if a.id.startswith(start)] for start in ("go.", "run."))
+    own = [a for a in shown if a.scope == room]
+    rest = [a for a in everywhere if a not in rooms and a not in kill]
+    line = key_line([rooms, own, kill, rest], width, lambda action: busy or action not in kill).plain.rstrip()
+    assert len(line) <= width
+    assert line.endswith(" ? help")
+    assert " 1 " in line and " q " in line
+    assert not busy or "p pause S stop K abort" in line
+    assert f" {own[0].key} {own[0].title.split()[0]}" in line
 
 
 @pytest.mark.asyncio

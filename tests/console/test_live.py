@@ -235,6 +235,39 @@ async def test_screens_and_sizes_change_without_losing_selection_or_input(consol
 
 
 @pytest.mark.asyncio
+async def test_ten_thousand_queued_events_lose_neither_selection_nor_input(console, scripts, workspace) -> None:
+    for day in range(3):
+        make_run(
+            workspace, f"2026111{day}_breastmnist_resnet18-adapted_aaaaa{day}", started=f"2026-11-1{day}T10:00:00+00:00"
+        )
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        script, story = await watching(pilot, app, scripts)
+        await pilot.press("4")
+        results = app.get_room("results")
+        await wait_for(pilot, lambda: results.detail)
+        await pilot.press("down")
+        await wait_for(pilot, lambda: results.detail.head.run.endswith("aaaaa1"))
+        await pilot.press("3", "slash")
+        flood: list = []
+        for number in range(4, 1003):
+            flood += [story.log(f"line {number}-{part}") for part in range(8)]
+            flood += [story.progress(number, 2), story.epoch(number, best=False)]
+        assert len(flood) > 9_900
+        script.say(*flood, *(story.log(f"the last {count}") for count in range(10)))
+        for key in "the last":  # while they are being taken in
+            await pilot.press(key if key != " " else "space")
+        await wait_for(pilot, lambda: app.view.state.messages[-1].message == "the last 9")
+        await shows(pilot, "the last 8", "the last 9")
+        assert app.get_room("live").query_one("#log-filter").value == "the last"
+        assert len(app.view.state.epochs) == 1002
+        await pilot.press("escape", "4")
+        await pilot.pause(0.3)
+        assert results.detail.head.run.endswith("aaaaa1")
+        assert results.query_one("#runs").cursor_row == 1
+
+
+@pytest.mark.asyncio
 async def test_q_while_training_asks_and_stay_stays(console, scripts) -> None:
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
@@ -437,3 +470,26 @@ async def test_a_run_of_another_host_is_asked_to_abort_and_its_scheduler_is_name
         assert app.climb is None
         await pilot.press("escape")
         await shows(pilot, "scancel 4711")
+
+
+@pytest.mark.asyncio
+async def test_an_enlarged_plot_says_how_it_ends_and_is_not_of_the_next_run(console, scripts) -> None:
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        script, story = await watching(pilot, app, scripts)
+        await pilot.press("enter")
+        await shows(pilot, "esc: all of them")
+        assert "per class" not in screen_text(app)
+        await pilot.press("escape")
+        await shows(pilot, "per class")
+        await pilot.press("enter")
+        await shows(pilot, "esc: all of them")
+        script.say(*story.ended())
+        script.end()
+        await wait_for(pilot, lambda: not app.busy)
+        await pilot.press("1", "r")
+        await wait_for(pilot, lambda: len(scripts) > 1 and scripts[-1].sent and app.room_name == "live")
+        following = Story(app.workspace.outputs / "20261122_cells_mini-cnn_1a2b3c")
+        scripts[-1].say(*following.running(2))
+        await shows(pilot, "per class", "epoch 3/10")
+        assert "esc: all of them" not in screen_text(app)

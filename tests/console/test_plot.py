@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medtui.console.widgets.plot import Drawing, Point, Series, bucketed, drawn, smoothed
+from medtui.console.widgets.plot import Drawing, Point, Series, bucketed, drawn, round_ticks, smoothed
 
 NAN, INF = math.nan, math.inf
-VALUES = st.floats(allow_nan=True, allow_infinity=True, width=32)
+VALUES = st.floats(allow_nan=True, allow_infinity=True)
 
 
 def plot(ys: list[float], **more: object) -> str:
@@ -56,6 +56,24 @@ def test_a_constant_and_a_single_value_have_a_scale() -> None:
     assert "0.5" in plot([0.5] * 20)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "most", "labels"),
+    [
+        (1, 300, 5, ["100", "200", "300"]),
+        (0.66, 0.97, 4, ["0.7", "0.8", "0.9"]),
+        (0, 1, 6, ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]),
+        (-1, 1, 3, ["-1", "0", "1"]),
+        (0.63, 0.77, 2, ["0.65", "0.70", "0.75"]),  # one would be no scale
+        (1e-7, 2e-7, 4, ["1e-07", "1.5e-07", "2e-07"]),
+        (0, 120e6, 5, ["0", "5e+07", "1e+08"]),
+    ],
+)
+def test_an_axis_is_labelled_with_round_numbers(low: float, high: float, most: int, labels: list[str]) -> None:
+    ticks, words = round_ticks(low, high, most)
+    assert words == labels
+    assert ticks == pytest.approx([float(word) for word in words])
+
+
 def test_buckets_keep_the_extremes_of_every_column() -> None:
     ys = [math.sin(x / 50) for x in range(10_000)]
     ys[4321], ys[8765] = 9.0, -9.0
@@ -82,3 +100,10 @@ def test_a_hundred_thousand_points_draw_in_under_50_ms_of_cpu() -> None:
         drawn(drawing, 60, 15, dark=True)
         spent.append(time.thread_time() - before)
     assert min(spent) < 0.050, spent
+
+
+def test_an_axis_of_epochs_has_whole_numbers_only() -> None:
+    """There is no epoch 2.2; a curve within one epoch has none of them."""
+    assert round_ticks(1, 8, 5, whole=True)[1] == ["2", "4", "6", "8"]
+    assert round_ticks(1, 3, 6, whole=True)[1] == ["1", "2", "3"]
+    assert round_ticks(0.25, 0.75, 5, whole=True) == ([], [])

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 from stand_ins import Story, make_run
 
 from benchmarks.terminal import CONSOLE, Terminal, console
@@ -128,6 +129,47 @@ def test_escape_and_a_key_in_one_packet_are_two_keys(workspace: Workspace, own: 
         terminal.wait_for("Unsaved edits in", patience=PATIENCE)
 
 
+BURST = """dataset:
+  name: cells
+  limit: null   # all
+training:
+  epochs: 5
+  batch_size: 16
+  seed: 42
+  patience: null
+"""
+
+
+def test_a_burst_of_keys_ends_as_it_was_typed_in_form_and_text(workspace: Workspace, own: dict[str, str]) -> None:
+    """As a paste or a slow line brings them: all at once, and again what stood there before."""
+    recipe = workspace.root / "mine.yaml"
+    recipe.write_text(BURST)
+
+    def saved(terminal: Terminal, keys: str) -> str:
+        before = recipe.stat().st_ino  # a save is another file in its place
+        terminal.write(keys.encode() + b"\x13")
+        deadline = time.monotonic() + PATIENCE
+        while recipe.stat().st_ino == before:
+            assert time.monotonic() < deadline, bytes(terminal.received[-3000:])
+            time.sleep(0.05)
+        return recipe.read_text()
+
+    with opened(workspace, own) as terminal:
+        terminal.write(b"/mine\rl")  # find it, and into its form; two below the data set is the limit
+        terminal.wait_for("mine.yaml", patience=PATIENCE)
+        assert saved(terminal, "jj\rnull\r") == BURST
+        # down to epochs, batch size, seed, and patience
+        text = saved(terminal, "\r64\r" + "j" * 7 + "\r7\r" + "j\r32\r" + "j\r1234567\r")
+        assert yaml.safe_load(text) == {
+            "dataset": {"name": "cells", "limit": 64},
+            "training": {"epochs": 7, "batch_size": 32, "seed": 1234567, "patience": None},
+        }
+        # back, over other values, with a key that deletes and one that takes back
+        back = "\r99\r\r42\r" + "k\r1\x7f16\r" + "k\r8\r\r5\r" + "k" * 7 + "\r128\r\rnull\r"
+        assert saved(terminal, back) == BURST
+        assert saved(terminal, "y# one\r# two\r") == "# one\n# two\n" + BURST
+
+
 def test_a_key_is_acknowledged_within_250_ms_while_training(workspace: Workspace, own: dict[str, str]) -> None:
     recipe = {
         "dataset": {"name": "cells", "limit": 256},
@@ -148,3 +190,28 @@ def test_a_key_is_acknowledged_within_250_ms_while_training(workspace: Workspace
             taken.append(terminal.wait_for("sent, waiting", "accepted", after=mark, enough=any) - began)
             terminal.wait_for(word, after=mark)
         assert min(taken) < 0.25, taken
+
+
+@pytest.mark.parametrize("wanted", [True, False], ids=["on", "off"])
+def test_the_end_of_a_run_rings_the_bell_and_notifies_unless_switched_off(
+    workspace: Workspace, own: dict[str, str], wanted: bool
+) -> None:
+    recipe = {
+        "dataset": {"name": "cells", "limit": 32},
+        "model": {"name": "mini_cnn"},
+        "training": {"epochs": 1, "batch_size": 16},
+    }
+    (workspace.root / "tiny.yaml").write_text(json.dumps(recipe))
+    if not wanted:
+        (workspace.root / "settings.yaml").write_text("bell: false\nnotify: false\n")
+    with opened(workspace, own) as terminal:
+        terminal.type("/", *"tiny", "\r", "j")
+        terminal.wait_for("tiny.yaml", patience=PATIENCE)
+        terminal.type("r")
+        terminal.wait_for("✓ completed", patience=PATIENCE)
+        time.sleep(0.5)
+        seen = bytes(terminal.received)
+    sequences = rb"\x1b\]([^\x07\x1b]*)\x07"  # these end with BEL as well
+    notes = [words for words in re.findall(sequences, seen) if words.startswith(b"9;medtui: ")]
+    assert (b"\x07" in re.sub(sequences, b"", seen)) == wanted
+    assert [b"completed" in words for words in notes] == ([True] if wanted else [])

@@ -11,7 +11,7 @@ from textual.widgets import Input
 
 from engine.contract.yaml_reader import read_yaml
 from medtui.console.app import ConsoleApp
-from medtui.console.keyboard import EscapeParser
+from medtui.console.escape import EscapeParser
 from medtui.console.screens.recipes import Recipes
 from medtui.console.widgets.form import RecipeForm
 from medtui.console.widgets.yaml_area import YamlArea

@@ -123,13 +123,9 @@ class Recipes(Room):
             self._open(self.entries[0])
 
     def _fill_list(self) -> None:
-        current = self.current.entry.key if self.current else None
-        self.query_one(RecipeList).fill(self._matches(), self.desk.dirty, current)
-
-    def _matches(self) -> list[Entry]:
-        """The entries that the filter leaves, in the order of the list."""
         wanted = self.query_one("#recipe-filter", Input).value.strip().lower()
-        return [entry for entry in self.entries if wanted in entry.name.lower()]
+        found = [entry for entry in self.entries if wanted in entry.name.lower()]
+        self.query_one(RecipeList).fill(found, self.desk.dirty, self.current.entry.key if self.current else None)
 
     def _mark_row(self, document: Document) -> None:
         self.query_one(RecipeList).mark(document.entry, document.dirty)
@@ -150,12 +146,7 @@ class Recipes(Room):
 
     @on(Input.Submitted, "#recipe-filter")
     def _filter_done(self) -> None:
-        """Choose the first that fits, unless the one that is shown does."""
-        found = self._matches()
-        if found and (self.current is None or self.current.entry not in found):
-            self._open(found[0])
-            self._fill_list()
-        self.action_focus_list()
+        self.query_one(RecipeList).choose_one()
 
     # ---- documents -------------------------------------------------------------------------------------------------
 

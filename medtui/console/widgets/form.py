@@ -136,20 +136,8 @@ class ChoiceList(OptionList):
     BINDINGS: ClassVar[list[BindingType]] = [b for b in bindings("list") if getattr(b, "id", "") != "list.right"]
 
 
-class ValueInput(Input):
-    """Where the value of one field is typed; typing replaces what stood there."""
-
-    def __init__(self, row: FieldRow) -> None:
-        super().__init__(row.value, compact=True, select_on_focus=False)
-        self.spec = row.spec
-        self.said: str | None = row.value  # what was told last; None: nothing more is told
-        self.set_reactive(Input.selection, Selection(0, len(row.value)))
-        self.styles.margin = (0, 0, 0, TITLE_WIDTH + 3)
-        self.styles.width = VALUE_WIDTH
-
-
 class RecipeForm(VerticalScroll, can_focus=True):
-    """Every field of the schema, by section. The cursor is the form's: the rows have no focus."""
+    """Every field of the schema, by section."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("form")
 
@@ -179,7 +167,8 @@ class RecipeForm(VerticalScroll, can_focus=True):
         self.specs = fields(model)
         self.rows = [FieldRow(spec) for spec in self.specs.values()]
         self.cursor = 0
-        self.field: ValueInput | None = None  # where a value is being typed
+        self.field: Input | None = None  # where a value is being typed
+        self._told = ""  # what of it was said last; rows hear of it later than it is typed
 
     async def fill(self) -> None:
         """Mount the rows. Some sixty widgets: the first picture of the screen does not wait for them."""
@@ -245,7 +234,11 @@ class RecipeForm(VerticalScroll, can_focus=True):
             self.app.push_screen(Choose(row.spec, row.value), self._take_choice)
             return
         self.post_message(self.Began())
-        self.field = ValueInput(row)
+        self._told = row.value
+        self.field = Input(row.value, compact=True, select_on_focus=False)
+        self.field.set_reactive(Input.selection, Selection(0, len(row.value)))  # typing replaces it, at once
+        self.field.styles.margin = (0, 0, 0, TITLE_WIDTH + 3)
+        self.field.styles.width = VALUE_WIDTH
         row.mount(self.field)
         self.field.focus()
 
@@ -263,12 +256,15 @@ class RecipeForm(VerticalScroll, can_focus=True):
             self.post_message(self.Edited(self.rows[self.cursor].spec, value))
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Every text that differs from the one before is told: what a row shows may be older than what was typed."""
         event.stop()
-        field = event.input
-        if isinstance(field, ValueInput) and field.said is not None and event.value != field.said:
-            field.said = event.value
-            self.post_message(self.Edited(field.spec, typed(event.value, field.spec)))
+        if event.input is self.field:
+            self._tell(event.value)
+
+    def _tell(self, value: str) -> None:
+        if value != self._told:
+            self._told = value
+            spec = self.rows[self.cursor].spec
+            self.post_message(self.Edited(spec, typed(value, spec)))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
@@ -280,13 +276,13 @@ class RecipeForm(VerticalScroll, can_focus=True):
     def take_back(self) -> None:
         """Undo what was typed, and leave the field."""
         if self.field is not None:
-            self.field.said = None
             self._end_edit()
             self.post_message(self.TakenBack())
 
     def _end_edit(self, *, focus: bool = True) -> None:
         if self.field is None:
             return
+        self._tell(self.field.value)  # the word of its last key may still be on its way
         field, self.field = self.field, None
         if focus:
             self.screen.set_focus(self)

@@ -21,6 +21,7 @@ from medtui.text import number
 
 FRAME = 9  # columns that axis and labels take, about
 MINIMUM = (16, 5)  # columns, rows; below it there is only a sentence
+HUGE = 1e100  # what is larger, or as much smaller on a log scale, overflows in plotext's arithmetic
 MARKERS = {"braille": "braille", "block": "hd", "ascii": "*"}
 
 
@@ -33,6 +34,7 @@ class Series:
     ys: Sequence[float]
     colour: int  # of the series palette
     faint: bool = False
+    sign: str = ""  # stands at the curve's end: colour is never the only sign
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,11 @@ def bucketed(xs: Sequence[float], ys: Sequence[float], columns: int, *, log: boo
     """
     n = min(len(xs), len(ys))
     xs, ys = xs[:n], ys[:n]
-    drawable = (lambda y: y > 0 and math.isfinite(y)) if log else math.isfinite
+    lowest = 1 / HUGE if log else -HUGE
+
+    def drawable(y: float) -> bool:
+        return lowest < y < HUGE  # NaN is not
+
     if all(map(drawable, ys)):
         strange: list[float] = []
     else:
@@ -169,21 +175,26 @@ def _figure(
     figure.canvas_color(background)
     figure.axes_color(background)
     figure.ticks_color((140, 150, 160) if dark else (90, 96, 104))
-    figure.xfrequency(max(2, width // 16))
-    figure.yfrequency(max(2, min(5, height // 3)))
     if drawing.log:  # drawn as logarithms with labels of ours: plotext's own log scale overflows
         parts = [(one, Bucketed(part.xs, [math.log10(y) for y in part.ys], part.strange)) for one, part in parts]
     ys = [y for _, part in parts for y in part.ys]
     low, high = _limits(figure, drawing, min(ys), max(ys))
+    _x_axis(figure, drawing, width)
     if drawing.log:
         ticks = [low + (high - low) * step / 4 for step in range(5)] if height > 8 else [low, high]
         figure.yticks(ticks, [f"{10**tick:.2g}" for tick in ticks])
+    else:
+        figure.yticks(*round_ticks(low, high, max(2, min(6, height // 3))))
     for one, part in parts:
         if part.ys:
             _draw_series(figure, one, part, dark=dark, marker=marker, log=drawing.log)
         if part.strange:  # at the top edge, where a curve that left the scale would be
             spots = part.strange if len(part.strange) <= width else part.strange[:: len(part.strange) // width + 1]
             figure.scatter(list(spots), [high] * len(spots), marker="x", color=(255, 90, 80))
+    for one, part in parts:
+        if one.sign and part.ys:
+            colour = series_colour(one.colour, dark=dark)
+            figure.scatter(part.xs[-1:], part.ys[-1:], marker=one.sign, color=colour)
     for point in drawing.points:
         if math.isfinite(point.y) and (point.y > 0 or not drawing.log):
             y = math.log10(point.y) if drawing.log else point.y
@@ -201,10 +212,38 @@ def _limits(figure: Any, drawing: Drawing, low: float, high: float) -> tuple[flo
     elif drawing.upper is not None:
         high = max(high, min(drawing.upper, high + (high - low) * 0.1))
     figure.ylim(low, high)
-    xs = [x for one in drawing.series if len(one.xs) for x in (one.xs[0], one.xs[-1])]
-    if xs and min(xs) == max(xs):
-        figure.xlim(min(xs) - 1, max(xs) + 1)
     return low, high
+
+
+def _x_axis(figure: Any, drawing: Drawing, width: int) -> None:
+    """From the first position to the last; a single one gets room around it."""
+    xs = [x for one in drawing.series if len(one.xs) for x in (one.xs[0], one.xs[-1])]
+    low, high = min(xs), max(xs)
+    if low == high:
+        low, high = low - 1, high + 1
+    figure.xlim(low, high)
+    figure.xticks(*round_ticks(low, high, max(2, width // 12), whole=drawing.x_title in ("step", "epoch")))
+
+
+def round_ticks(low: float, high: float, most: int, *, whole: bool = False) -> tuple[list[float], list[str]]:
+    """Multiples of 1, 2 or 5 times a power of ten between two bounds, and their labels; whole numbers if they must be.
+
+    At most so many, unless only one would be left: one is no scale.
+    """
+    power = 10.0 ** max(0 if whole else -math.inf, math.floor(math.log10((high - low) / most)))
+    found: list[float] = []
+    step = power
+    for factor in (1, 2, 5, 10, 20):
+        numbers = range(math.ceil(low / (factor * power) - 1e-9), math.floor(high / (factor * power) + 1e-9) + 1)
+        if found and len(numbers) < 2:
+            break
+        step = factor * power
+        found = [number * step for number in numbers]
+        if len(found) <= most:
+            break
+    digits = max(0, -math.floor(math.log10(step) + 1e-9))
+    plain = whole or (digits <= 8 and 1e-4 <= max(map(abs, found)) < 1e6)
+    return found, [f"{tick:.{digits}f}" if plain else f"{tick:.4g}" for tick in found]
 
 
 def _draw_series(figure: Any, one: Series, part: Bucketed, *, dark: bool, marker: str, log: bool) -> None:

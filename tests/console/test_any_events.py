@@ -1,0 +1,52 @@
+"""Whatever events come, in whatever order and with whatever numbers, the texts and curves of a run are drawn."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from any_events import CALM, STORIES
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from engine.contract.protocol import parse_event
+from medtui.client.view import RunView
+from medtui.client.watch import absorb
+from medtui.console.live_plots import auc_drawing, loss_drawing
+from medtui.console.live_text import class_rows, classes_text, log_text, progress_text
+from medtui.console.status_text import Around, status_line
+from medtui.console.tidings import News, Pace
+from medtui.console.widgets.plot import drawn
+from medtui.progress import print_results
+
+
+@settings(max_examples=100, **CALM)
+@given(story=STORIES, log=st.booleans(), axis=st.sampled_from(["step", "epoch", "time"]))
+def test_any_events_are_shown_by_every_text_and_curve(story: list[Any], log: bool, axis: Any) -> None:
+    view, news, pace = RunView(asked_to_start=True), News(), Pace()
+    for event in story:
+        heard = parse_event(event.line().rstrip(b"\n"))
+        assert heard is not None, "an event that can be said can be heard"
+        view = absorb(view, heard)
+        news.of(view)
+        pace.left(view)
+    assert progress_text(view, None, 50).plain
+    log_text(view, "", 10)
+    classes_text(class_rows(view)[1], 80)
+    for drawing in (loss_drawing(view, axis, log=log, smooth=True), auc_drawing(view, axis)):
+        assert drawn(drawing, 60, 12, dark=True).plain
+    assert status_line(view, Around(), 120).plain
+    if view.state.finished is not None:
+        print_results(Console(file=io.StringIO(), width=80), view.state.finished, view.state)
+
+
+def test_numbers_that_no_run_can_have_are_no_event() -> None:
+    """A hostile journal: a step that no float holds, a time that no calendar has."""
+    whole = (
+        b'{"event":"checkpoint.saved","time":%s,"kind":"last","path":"x","position":{"epoch":%s,"step":0},"digest":"d",'
+    )
+    rest = b'"bytes":1,"seconds":1}'
+    assert parse_event(whole % (b"1", b"1") + rest) is not None
+    for time, epoch in ((b"1", b"1" + b"0" * 400), (b"1e18", b"1"), (b'"NaN"', b"1"), (b"-1", b"1")):
+        assert parse_event(whole % (time, epoch) + rest) is None
