@@ -16,6 +16,8 @@ from medtui.text import clean, duration, number, shortened
 
 SPARKS = "▁▂▃▄▅▆▇█"
 SPARK_EPOCHS = 10
+EPOCHS_COLUMN = f"last {SPARK_EPOCHS} epochs"
+COLUMNS = {"recall": 7, "Δ": 7, "precision": 10, "F1": 7, "AUC": 7, "support": 8, EPOCHS_COLUMN: 16}  # and their widths
 LEVELS = {"warning": "yellow", "error": "bold red"}
 
 
@@ -70,38 +72,40 @@ def classes_text(rows: list[ClassRow], width: int) -> Text:
         return Text("no epoch is done yet", style="dim")
     longest = max(cell_len(clean(row.metrics.name, 60)) for row in rows)
     name_width = max(8, min(longest, 30, width - 16))
-    columns = ["recall", "Δ", "precision", "F1", "AUC", "support", f"last {SPARK_EPOCHS} epochs"]
-    widths = [7, 7, 10, 7, 7, 8, 16]
-    shown = len(columns)
-    while shown > 1 and name_width + sum(widths[:shown]) > width:
-        shown -= 1
+    columns = dict(COLUMNS)
+    if all(row.delta is None for row in rows):
+        del columns["Δ"]
+    while len(columns) > 1 and name_width + sum(columns.values()) > width:
+        columns.popitem()
     text = Text(no_wrap=True)
-    head = "".join(f"{title:>{w}}" for title, w in zip(columns[:shown], widths[:shown], strict=True))
+    head = "".join(f"{title:>{taken}}" for title, taken in columns.items())
     text.append(f"{'class':<{name_width}}{head}\n", "dim")
     for row in rows:
-        cells = _cells(row)[:shown]
+        cells = _cells(row)
         name = shortened(clean(row.metrics.name, 60), name_width)
         text.append(name + " " * (name_width - cell_len(name)), "bold")
-        for (words, style), width_ in zip(cells, widths[:shown], strict=True):
-            text.append(f"{words:>{width_}}", style)
+        for title, taken in columns.items():
+            words, style = cells[title]
+            text.append(f"{words:>{taken}}", style)
         text.append("\n")
     text.rstrip()
     return text
 
 
-def _cells(row: ClassRow) -> list[tuple[str, str]]:
+def _cells(row: ClassRow) -> dict[str, tuple[str, str]]:
+    """(words, style) of each column."""
     metrics = row.metrics
     rises = row.delta is not None and row.delta > 0
     falls = row.delta is not None and row.delta < 0
-    return [
-        (number(metrics.recall, 3), ""),
-        (signed(row.delta), "green" if rises else "red" if falls else "dim"),
-        (number(metrics.precision, 3), ""),
-        (number(metrics.f1, 3), ""),
-        (number(metrics.auc, 3), ""),
-        (f"{metrics.support:,}", ""),
-        (sparkline(row.history), "cyan"),
-    ]
+    return {
+        "recall": (number(metrics.recall, 3), ""),
+        "Δ": (signed(row.delta), "green" if rises else "red" if falls else "dim"),
+        "precision": (number(metrics.precision, 3), ""),
+        "F1": (number(metrics.f1, 3), ""),
+        "AUC": (number(metrics.auc, 3), ""),
+        "support": (f"{metrics.support:,}", ""),
+        EPOCHS_COLUMN: (sparkline(row.history), "cyan"),
+    }
 
 
 # ---- progress -------------------------------------------------------------------------------------------------------
@@ -130,7 +134,7 @@ def progress_text(view: RunView, eta: float | None, width: int) -> Text:
         _append_now(text, view, width)
     if started is not None and started.patience is not None and view.state.epochs:
         waited = view.state.epochs[-1].without_improvement
-        text.append(f"early stop: {waited} of {started.patience} without improvement\n")
+        text.append(f"early stop: {waited} of {started.patience} without gain\n")
     if view.resources is not None and view.active:
         memory, cpu = view.resources.memory / 1e9, view.resources.cpu_percent
         text.append(f"engine: {memory:.2f} GB, {cpu:.0f}% of a core\n", "dim")
@@ -177,17 +181,20 @@ def _wrapped(words: str, width: int) -> str:
 
 
 def _append_end(text: Text, view: RunView, width: int) -> None:
+    """How it ended and the next key in the first line, for narrow panes; then what came out, or why not."""
     finished = view.state.finished
     bad = view.outcome in ("failed", "crashed")
     text.append(
         f"{view.outcome}", "bold red" if bad else "bold green" if view.outcome == "completed" else "bold yellow"
     )
-    if finished is not None:
-        text.append(f"  exit code {finished.exit_code}")
-        test = finished.metrics.get("test")
-        if test is not None:
-            text.append(f"  test AUC {number(test.auc)}  ACC {number(test.acc)}")
-    text.append("   4 shows the results\n", "dim")
+    text.append("   4 shows the results", "dim")
+    if finished is not None and finished.exit_code:
+        code = f"   exit code {finished.exit_code}"  # the least of it, where there is room
+        text.append(code if cell_len(text.plain) + len(code) <= width else "", "dim")
+    text.append("\n")
+    test = finished.metrics.get("test") if finished is not None else None
+    if test is not None:
+        text.append(f"test AUC {number(test.auc)}  ACC {number(test.acc)}\n")
     if view.died is not None:
         text.append(_wrapped(view.died, width), "red")
     if finished is not None and finished.error is not None:
@@ -214,7 +221,7 @@ def log_lines(view: RunView) -> list[tuple[float, str, str]]:
         else:
             lines.append((answer.time, f"{clean(answer.command, 20)} rejected: {clean(answer.reason, 200)}", "yellow"))
     lines += [
-        (epoch.time, f"epoch {epoch.epoch}: new best, AUC {number(epoch.validation.auc)}", "bold")
+        (epoch.time, f"epoch {epoch.epoch}: best AUC {number(epoch.validation.auc)}", "bold")
         for epoch in state.epochs
         if epoch.best
     ]

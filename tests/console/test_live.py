@@ -52,7 +52,7 @@ async def test_a_run_starts_from_the_recipe_and_its_curves_and_classes_move(cons
         assert text.index("malignant") < text.index("benign"), "worst first"
         assert "+0.050" in text
         script.say(story.epoch(4))
-        await shows(pilot, "best 0.8800 @ 4", "epoch 4: new best, AUC 0.8800")
+        await shows(pilot, "best 0.8800 @ 4", "epoch 4: best AUC 0.8800")
 
 
 @pytest.mark.asyncio
@@ -143,7 +143,7 @@ async def test_garbage_half_lines_and_floods_do_no_harm(console, scripts) -> Non
         for number in range(10_000):
             script.say(story.log(f"line {number}"))
         script.say(story.epoch(4))
-        await shows(pilot, "4 lines of the engine were no events", "epoch 4: new best")
+        await shows(pilot, "4 lines of the engine were no events", "epoch 4: best AUC")
         await pilot.press("4", "3")
         await shows(pilot, "● training")
 
@@ -241,6 +241,42 @@ async def test_q_while_training_asks_and_stay_stays(console, scripts) -> None:
         await pilot.press("right", "enter")
         await wait_for(pilot, lambda: app.return_code == 0)
         assert len(script.sent) == sent, "leaving it running sends nothing"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("size", "classes", "rows"),
+    [((120, 40), 2, 5), ((120, 40), 14, 16), ((80, 24), 2, 5), ((80, 24), 14, 7)],
+    ids=str,
+)
+async def test_the_table_is_as_tall_as_its_classes_and_the_plots_get_the_rest(
+    console, scripts, size, classes, rows
+) -> None:
+    app = console()
+    async with app.run_test(size=size, notifications=True) as pilot:
+        script, story = await watching(pilot, app, scripts)
+        one = story.epoch(4).per_class[0]
+        many = [one.model_copy(update={"name": f"class {n:02}", "recall": n / 100}) for n in range(classes)]
+        script.say(story.epoch(5, per_class=many))
+        await shows(pilot, "class 00")
+        table, plot = app.room.query_one("#pane-classes"), app.room.query_one("#pane-loss")
+        low = 6 if size[1] < 30 else 8  # progress and log
+        assert table.outer_size.height == rows  # a frame, a head, the classes, up to a bound
+        assert plot.outer_size.height == size[1] - 2 - low - rows
+        await pilot.press(*["j"] * classes)  # the last one can be had
+        await shows(pilot, f"class {classes - 1:02}")
+
+
+@pytest.mark.asyncio
+async def test_a_narrow_terminal_shows_log_lines_below_the_progress(console, scripts) -> None:
+    app = console()
+    async with app.run_test(size=(60, 18), notifications=True) as pilot:
+        await watching(pilot, app, scripts)
+        await pilot.press(*["right_square_bracket"] * 3)
+        await shows(pilot, "████████░░░░░░░░░░░░░░  4/10", "early stop", "epoch 3: best AUC")
+        await pilot.press("right_square_bracket")
+        await wait_for(pilot, lambda: "early stop" not in screen_text(app))
+        await shows(pilot, "epoch 3: best AUC", "preparing")
 
 
 @pytest.mark.asyncio
@@ -399,3 +435,14 @@ async def test_a_run_of_another_host_is_asked_to_abort_and_its_scheduler_is_name
         assert app.climb is None
         await pilot.press("escape")
         await shows(pilot, "scancel 4711")
+
+
+@pytest.mark.parametrize("width", [36, 56])  # inside of the panes at 80 and at 120 columns
+def test_how_a_run_ended_fits_its_pane_with_scores_and_next_key(tmp_path, width) -> None:
+    story = Story(tmp_path / "run")
+    view = RunView(asked_to_start=True)
+    for event in [*story.running(10), *story.ended()]:
+        view = absorb(view, event)
+    lines = progress_text(view, None, width).plain.splitlines()
+    assert lines[:2] == ["completed   4 shows the results", "test AUC 0.9014  ACC 0.8654"]
+    assert max(map(len, lines)) <= width and len(lines) <= 4, "80 × 24 has four rows"

@@ -70,6 +70,17 @@ class Live(Room):
         before, self.view = self.view, None
         self.show(before)
 
+    def show_only(self, number: int) -> None:
+        super().show_only(number)
+        if self.ready:
+            self.call_after_refresh(self._refresh_all)  # what was hidden has a size now
+
+    def _mark_pane(self) -> None:
+        """Progress takes few rows: a narrow terminal shows the newest of the log beneath it."""
+        super()._mark_pane()
+        if self.PANES[self.current_pane][0] == "pane-progress":
+            self.query_one("#pane-log").remove_class("-behind")
+
     # ---- being told ------------------------------------------------------------------------------------------------
 
     def show(self, view: RunView | None) -> None:
