@@ -232,11 +232,12 @@ class ConsoleApp(App[int], inherit_bindings=False):
             room.refresh_keys()
 
     def _tell(self, view: RunView | None) -> None:
-        """What is new, by a note, the bell and a desktop notification."""
+        """What is new, by the bell, a desktop notification, and a note where the screen does not say it itself."""
         if view is None:
             return
         for words, severity in self._news.of(view):
-            self.say(words, severity=severity)
+            if self.room is None or not self.room.tells(view):
+                self.say(words, severity=severity)
             if self.settings.bell:
                 self.bell()
             if self.settings.notify and self._driver is not None and not self.is_headless:

@@ -132,6 +132,9 @@ def progress_text(view: RunView, eta: float | None, width: int) -> Text:
         text.append(f"{view.word} … {clean(words, 60)}\n")
     if progress is not None and started is not None and view.active:
         _append_now(text, view, width)
+    alarms = [message for message in view.state.messages if isinstance(message, Alarm)]
+    if alarms and view.active:
+        text.append(_wrapped(f"ALARM {alarms[-1].message} {alarms[-1].hint}", width), "bold red")
     if started is not None and started.patience is not None and view.state.epochs:
         waited = view.state.epochs[-1].without_improvement
         text.append(f"early stop: {waited} of {started.patience} without gain\n")

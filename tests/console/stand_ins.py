@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.contract.process_identity import ProcessIdentity
 from engine.contract.protocol import (
+    Alarm,
     AnyCommand,
     AnyEvent,
     CheckpointSaved,
@@ -183,6 +184,9 @@ class Story:
 
     def log(self, message: str, level: Any = "info") -> Log:
         return Log(**self._next(), level=level, message=message)
+
+    def alarm(self, message: str, hint: str) -> Alarm:
+        return Alarm(**self._next(), kind="failed", message=message, hint=hint)
 
     def checkpoint(self, epoch: int, kind: Any = "last") -> CheckpointSaved:
         return CheckpointSaved(
