@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from rich.text import Text
 
-from engine.contract.protocol import Alarm, ClassMetrics, CommandAccepted
+from engine.contract.protocol import Alarm, ClassMetrics, CommandAccepted, RunStarted
 from medtui.client.view import RunView
 from medtui.text import clean, duration, number, shortened
 
@@ -119,12 +119,21 @@ def bar(done: float, total: float, width: int) -> Text:
     return text
 
 
+def _bar_width(started: RunStarted, width: int) -> int:
+    """The same for both bars, and for the whole run: what stands beside them must fit."""
+    count = len(str(max(started.epochs, started.steps_per_epoch)))
+    beside = len("epoch  ") + len("  /") + 2 * count + len("  eta 12 h 30 min")
+    return max(2, min(24, width - beside))
+
+
 def progress_text(view: RunView, eta: float | None, width: int) -> Text:
     """Bars of run and epoch, early stopping, how it ended."""
     text = Text(no_wrap=True)
     started, progress = view.state.started, view.progress
     if view.outcome is not None:
         _append_end(text, view, width)
+    elif view.phase == "paused":
+        text.append("paused; p goes on\n", "bold yellow")
     if started is not None:
         _append_run(text, view, eta, width)
     elif view.active:
@@ -155,10 +164,10 @@ def _append_run(text: Text, view: RunView, eta: float | None, width: int) -> Non
     done = max(done, float(view.state.epochs[-1].step) if view.state.epochs else 0.0)
     epoch = progress.epoch if progress is not None and progress.epoch else len(view.state.epochs)
     text.append("run    ")
-    text.append(bar(done, steps, max(6, min(24, width - 34))))
+    text.append(bar(done, steps, _bar_width(started, width)))
     text.append(f"  {epoch}/{started.epochs}")
     if view.phase == "training" and view.active:
-        text.append(f"   eta {duration(eta)}")
+        text.append(f"  eta {duration(eta)}")
     text.append("\n")
 
 
@@ -168,14 +177,12 @@ def _append_now(text: Text, view: RunView, width: int) -> None:
     training = progress.step is not None
     done, total = (progress.step or 0, started.steps_per_epoch) if training else (progress.done, progress.total)
     text.append(f"{'epoch' if training else 'now':<7}")
-    text.append(bar(done, total, max(6, min(24, width - 34))))
+    text.append(bar(done, total, _bar_width(started, width)))
     text.append(f"  {done}/{total}")
-    if view.phase == "paused":
-        text.append("   paused; p goes on", "bold yellow")
-    elif training and progress.images_per_second:
-        text.append(f"   {progress.images_per_second:,.0f} images/s")
-    elif not training:
-        text.append(f"   {clean(progress.activity, 40)}")
+    if not training:
+        text.append(f"  {clean(progress.activity, 40)}")
+    elif progress.images_per_second and view.phase == "training":
+        text.append(f"  {progress.images_per_second:,.0f} images/s")
     text.append("\n")
 
 

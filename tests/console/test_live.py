@@ -506,7 +506,7 @@ def test_the_top_line_shows_what_matters_most_in_what_room_there_is(tmp_path) ->
         status_line(view, around, 80).plain
         == " medtui  ● training  breastmnist  epoch 4/10  eta 4 min 10 s  lock: this console"
     )
-    assert status_line(view, around, 60).plain == " medtui  ● training  epoch 4/10  lock: this console"
+    assert status_line(view, around, 59).plain == " medtui  ● training  epoch 4/10  lock: this console"
 
 
 def test_no_link_is_claimed_once_the_engine_is_gone(tmp_path) -> None:
@@ -515,3 +515,14 @@ def test_no_link_is_claimed_once_the_engine_is_gone(tmp_path) -> None:
         view = absorb(view, event)
     assert "link ok" in status_line(view, Around(), 160).plain
     assert "link" not in status_line(replace(view, died="The engine died."), Around(), 160).plain
+
+
+@pytest.mark.parametrize("steps", [9, 94, 546, 9999])
+def test_bars_counts_and_rates_fit_a_narrow_pane(tmp_path, steps) -> None:
+    story = Story(tmp_path / "run", epochs=60, steps=steps)
+    view = RunView(asked_to_start=True)
+    for event in [*story.running(8), story.progress(9, steps)]:
+        view = absorb(view, event)
+    lines = progress_text(view, 3725.0, 36).plain.splitlines()
+    assert lines[0].endswith("9/60  eta 1 h 02 min") and lines[1].endswith(f"{steps}/{steps}  1,180 images/s")
+    assert max(map(len, lines)) <= 36
