@@ -29,6 +29,7 @@ from medtui.client.view import RunView
 from medtui.client.watch import OwnEngine, Watched
 from medtui.console import keymap
 from medtui.console.engines import Engines, who
+from medtui.console.keyboard import Keyboard
 from medtui.console.keymap import EVERYWHERE, Action
 from medtui.console.messages import LookedAround
 from medtui.console.palette import KeymapCommands
@@ -76,7 +77,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
         attach: RunDirectory | None = None,
     ) -> None:
         """`attach`: a run to open with."""
-        super().__init__()
+        super().__init__(driver_class=Keyboard)
         self.workspace = workspace
         self.data = data or []
         self.settings = settings or Settings()
