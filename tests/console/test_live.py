@@ -277,7 +277,7 @@ async def test_a_narrow_terminal_shows_log_lines_below_the_progress(console, scr
     async with app.run_test(size=(60, 18), notifications=True) as pilot:
         await watching(pilot, app, scripts)
         await pilot.press(*["right_square_bracket"] * 3)
-        await shows(pilot, "████████░░░░░░░░░░░░░░  4/10", "early stop", "epoch 3: best AUC")
+        await shows(pilot, "████████░░░░░░░░░░░░░░░░  4/10", "early stop", "epoch 3: best AUC")
         await pilot.press("right_square_bracket")
         await wait_for(pilot, lambda: "early stop" not in screen_text(app))
         await shows(pilot, "epoch 3: best AUC", "preparing")
