@@ -67,8 +67,8 @@ def _answered(request: Request, answer: CommandAccepted | CommandRejected | None
     clock = max(0.0, answer.time - request.at)
     if isinstance(answer, CommandRejected):
         return Rung("rejected", "failed", clock, clean(answer.reason, 200))
-    expected = f"about {answer.expected:.1f} s; " if answer.expected >= 0.1 else ""
-    return Rung("accepted", "done", clock, expected + clean(answer.note, 200))
+    expected = f"about {answer.expected:.1f} s" if answer.expected >= 0.1 else ""
+    return Rung("accepted", "done", clock, "; ".join(filter(None, (expected, clean(answer.note, 200)))))
 
 
 def _held(view: RunView, request: Request) -> list[Rung]:

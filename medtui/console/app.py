@@ -28,6 +28,7 @@ from medtui.client.view import RunView
 from medtui.client.watch import OwnEngine, Watched
 from medtui.console import keymap
 from medtui.console.engines import Engines, who
+from medtui.console.keyboard import Keyboard
 from medtui.console.keymap import EVERYWHERE, Action
 from medtui.console.keys_in_order import KeysInOrder
 from medtui.console.messages import LookedAround
@@ -76,7 +77,7 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         attach: RunDirectory | None = None,
     ) -> None:
         """`attach`: a run to open with."""
-        super().__init__()
+        super().__init__(driver_class=Keyboard)
         self.workspace = workspace
         self.data = data or []
         self.settings = settings or Settings()
@@ -232,11 +233,12 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
             room.refresh_keys()
 
     def _tell(self, view: RunView | None) -> None:
-        """What is new, by a note, the bell and a desktop notification."""
+        """What is new, by the bell, a desktop notification, and a note where the screen does not say it itself."""
         if view is None:
             return
         for words, severity in self._news.of(view):
-            self.say(words, severity=severity)
+            if self.room is None or not self.room.tells(view):
+                self.say(words, severity=severity)
             if self.settings.bell:
                 self.bell()
             if self.settings.notify and self._driver is not None and not self.is_headless:

@@ -139,7 +139,7 @@ ACTIONS: tuple[Action, ...] = (
     _a("machine.refresh", "r", "look again", "Run the diagnostics again.", "refresh_checks", footer=True),
     _a("live.log_scale", "y", "log scale", "Losses on a logarithmic scale.", "log_scale", footer=True),
     _a("live.smoothing", "s", "smoothing", "Smoothed training loss.", "smoothing", footer=True),
-    _a("live.axis", "x", "x axis", "Step, epoch or time.", "axis", footer=True),
+    _a("live.axis", "x", "axis", "The x axis: step, epoch or time.", "axis", footer=True),
     _a("live.enlarge", "enter", "enlarge", "One plot over the whole screen.", "enlarge"),
     _a("live.cursor", "v", "values", "A cursor along the curves; ← → move it.", "cursor", footer=True),
     _a("live.cursor_left", "left,h", "left", "The cursor one step left.", "move(-1)"),

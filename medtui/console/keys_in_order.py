@@ -11,6 +11,7 @@ from collections import deque
 
 from textual import events
 from textual.app import App
+from textual.driver import Driver
 
 QUIET = 3  # looks in a row, each in another turn of the loop, that find nothing left to do: a task may just have begun
 PATIENCE = 500  # looks before a key is believed to be done with, whatever is still going on
@@ -19,8 +20,8 @@ PATIENCE = 500  # looks before a key is believed to be done with, whatever is st
 class KeysInOrder(App[int]):
     """Keys, pastes and clicks wait in line here."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, driver_class: type[Driver]) -> None:
+        super().__init__(driver_class=driver_class)
         self._line: deque[events.Event] = deque()
         self._looks: int | None = None  # since the last one was handed on; None when none is being dealt with
         self._quiet = 0

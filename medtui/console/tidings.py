@@ -14,7 +14,7 @@ Severity = Literal["information", "error"]
 
 
 class News:
-    """The end of a run, an alarm, an engine's death: once each."""
+    """The end of a run, an alarm, an engine's death: once each, and the same words once."""
 
     def __init__(self) -> None:
         self._told: set[str] = set()
@@ -27,9 +27,12 @@ class News:
             found.append((f"end {view.outcome}", _end_words(view), severity))
         alarms = [message for message in view.state.messages[-5:] if message.event == "alarm"]
         found += [(f"alarm {alarm.seq}", f"{alarm.message} {alarm.hint}", "error") for alarm in alarms]
-        new = [(key, words, severity) for key, words, severity in found if key not in self._told]
-        self._told.update(key for key, _, _ in new)
-        return [(words, severity) for _, words, severity in new]
+        new: list[tuple[str, Severity]] = []
+        for key, words, severity in found:
+            if not {key, words} & self._told:  # a failure raises an alarm before it ends the run
+                new.append((words, severity))
+            self._told |= {key, words}
+        return new
 
 
 def _end_words(view: RunView) -> str:

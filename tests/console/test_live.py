@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import subprocess
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +14,7 @@ from looking import screen_text, shows, wait_for
 from stand_ins import START, Scripted, Story, make_run
 
 from engine.contract.process_identity import ProcessIdentity, start_of, this_process
-from engine.contract.protocol import CommandRejected, Metrics
+from engine.contract.protocol import CommandRejected, ErrorInfo, Metrics
 from engine.contract.scheduler import SchedulerJob
 from engine.contract.status import read_status
 from medtui.client.ladder import overdue, rungs
@@ -21,6 +22,7 @@ from medtui.client.view import Request, RunView
 from medtui.client.watch import absorb
 from medtui.console.app import ConsoleApp
 from medtui.console.live_text import class_rows, classes_text, log_text, progress_text
+from medtui.console.status_text import Around, status_line
 
 SIZE = (120, 40)
 HOSTILE = "evil\x1b]52;c;AAAA\x07\x1b[31m\x9b1m‮[/] [b [bold]x[/bold]"
@@ -52,7 +54,7 @@ async def test_a_run_starts_from_the_recipe_and_its_curves_and_classes_move(cons
         assert text.index("malignant") < text.index("benign"), "worst first"
         assert "+0.050" in text
         script.say(story.epoch(4))
-        await shows(pilot, "best 0.8800 @ 4", "epoch 4: new best, AUC 0.8800")
+        await shows(pilot, "best 0.8800 @ 4", "epoch 4: best AUC 0.8800")
 
 
 @pytest.mark.asyncio
@@ -112,11 +114,13 @@ async def test_f9_opens_the_kill_switch_in_every_field(console, scripts) -> None
 async def test_below_60_by_18_it_says_so_and_the_kill_keys_work(console, scripts) -> None:
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        script, _ = await watching(pilot, app, scripts)
+        script, story = await watching(pilot, app, scripts)
         await pilot.resize_terminal(40, 12)
-        await shows(pilot, "40 × 12", "60 × 18", "p pause", "S stop", "K abort")
+        await shows(pilot, "40 × 12", "60 × 18", "training", "p pause", "S stop", "K abort")
         await pilot.press("p")
         await wait_for(pilot, lambda: script.sent[-1].command == "pause")
+        script.say(story.accepted(script.sent[-1].id, "pause"), story.phase("paused"))
+        await shows(pilot, "paused")
 
 
 @pytest.mark.asyncio
@@ -143,7 +147,7 @@ async def test_garbage_half_lines_and_floods_do_no_harm(console, scripts) -> Non
         for number in range(10_000):
             script.say(story.log(f"line {number}"))
         script.say(story.epoch(4))
-        await shows(pilot, "4 lines of the engine were no events", "epoch 4: new best")
+        await shows(pilot, "4 lines of the engine were no events", "epoch 4: best AUC")
         await pilot.press("4", "3")
         await shows(pilot, "● training")
 
@@ -241,6 +245,82 @@ async def test_q_while_training_asks_and_stay_stays(console, scripts) -> None:
         await pilot.press("right", "enter")
         await wait_for(pilot, lambda: app.return_code == 0)
         assert len(script.sent) == sent, "leaving it running sends nothing"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("size", "classes", "rows"),
+    [((120, 40), 2, 5), ((120, 40), 14, 16), ((80, 24), 2, 5), ((80, 24), 14, 7)],
+    ids=str,
+)
+async def test_the_table_is_as_tall_as_its_classes_and_the_plots_get_the_rest(
+    console, scripts, size, classes, rows
+) -> None:
+    app = console()
+    async with app.run_test(size=size, notifications=True) as pilot:
+        script, story = await watching(pilot, app, scripts)
+        one = story.epoch(4).per_class[0]
+        many = [one.model_copy(update={"name": f"class {n:02}", "recall": n / 100}) for n in range(classes)]
+        script.say(story.epoch(5, per_class=many))
+        await shows(pilot, "class 00")
+        table, plot = app.room.query_one("#pane-classes"), app.room.query_one("#pane-loss")
+        low = 6 if size[1] < 30 else 8  # progress and log
+        assert table.outer_size.height == rows  # a frame, a head, the classes, up to a bound
+        assert plot.outer_size.height == size[1] - 2 - low - rows
+        await pilot.press(*["j"] * classes)  # the last one can be had
+        await shows(pilot, f"class {classes - 1:02}")
+
+
+@pytest.mark.asyncio
+async def test_a_narrow_terminal_shows_log_lines_below_the_progress(console, scripts) -> None:
+    app = console()
+    async with app.run_test(size=(60, 18), notifications=True) as pilot:
+        await watching(pilot, app, scripts)
+        await pilot.press(*["right_square_bracket"] * 3)
+        await shows(pilot, "████████░░░░░░░░░░░░░░░░  4/10", "early stop", "epoch 3: best AUC")
+        await pilot.press("right_square_bracket")
+        await wait_for(pilot, lambda: "early stop" not in screen_text(app))
+        await shows(pilot, "epoch 3: best AUC", "preparing")
+
+
+NAN = ErrorInfo(kind="failed", message="The loss is NaN in epoch 4.", hint="Lower training.lr.")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("size", [(120, 40), (80, 24), (60, 18)], ids=str)
+async def test_a_failure_is_said_once_where_it_can_be_read_with_the_next_key(console, scripts, size) -> None:
+    app = console()
+    async with app.run_test(size=size, notifications=True) as pilot:
+        script, story = await watching(pilot, app, scripts)
+        script.say(story.alarm(NAN.message, NAN.hint), *story.ended("failed", 5, NAN))
+        await shows(pilot, "✗ failed", "4 shows the results", "The loss is NaN in epoch 4. Lower")
+        await pilot.pause(0.3)
+        text = screen_text(app)
+        panel = text[text.index("4 shows the results") :]
+        assert panel.index("The loss is NaN") < panel.index("4/10"), "nothing covers it"
+        assert not app._notifications
+
+
+@pytest.mark.asyncio
+async def test_a_failure_is_told_once_on_any_other_screen(console, scripts) -> None:
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        script, story = await watching(pilot, app, scripts)
+        await pilot.press("2")
+        await wait_for(pilot, lambda: app.room_name == "machine")
+        script.say(story.alarm(NAN.message, NAN.hint), *story.ended("failed", 5, NAN))
+        await shows(pilot, "✗ failed", NAN.message)
+        assert [note.message for note in app._notifications] == [f"{NAN.message} {NAN.hint}"]
+
+
+@pytest.mark.asyncio
+async def test_an_alarm_stays_on_the_live_screen_as_long_as_the_run_goes_on(console, scripts) -> None:
+    app = console()
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        script, story = await watching(pilot, app, scripts)
+        script.say(story.alarm("The validation AUC of epoch 4 is undefined.", ""))
+        await shows(pilot, "ALARM The validation AUC of epoch 4")
+        assert not app._notifications
 
 
 @pytest.mark.asyncio
@@ -422,3 +502,50 @@ async def test_an_enlarged_plot_says_how_it_ends_and_is_not_of_the_next_run(cons
         scripts[-1].say(*following.running(2))
         await shows(pilot, "per class", "epoch 3/10")
         assert "esc: all of them" not in screen_text(app)
+
+
+@pytest.mark.parametrize("width", [36, 56])  # inside of the panes at 80 and at 120 columns
+def test_how_a_run_ended_fits_its_pane_with_scores_and_next_key(tmp_path, width) -> None:
+    story = Story(tmp_path / "run")
+    view = RunView(asked_to_start=True)
+    for event in [*story.running(10), *story.ended()]:
+        view = absorb(view, event)
+    lines = progress_text(view, None, width).plain.splitlines()
+    assert lines[:2] == ["completed   4 shows the results", "test AUC 0.9014  ACC 0.8654"]
+    assert max(map(len, lines)) <= width and len(lines) <= 4, "80 × 24 has four rows"
+
+
+def test_the_top_line_shows_what_matters_most_in_what_room_there_is(tmp_path) -> None:
+    view = RunView(asked_to_start=True)
+    for event in Story(tmp_path / "20261122_breastmnist_resnet18-adapted_1a2b3c").running(3):
+        view = absorb(view, event)
+    around = Around(lock="this console", gpu="gpu0 87% 6.1G", eta=250.0)
+    whole = (
+        " medtui  ● training  breastmnist · resnet18-adapted · 1a2b3c  epoch 4/10  eta 4 min 10 s  lock: this console"
+    )
+    assert status_line(view, around, 140).plain == f"{whole}  gpu0 87% 6.1G  link ok"
+    assert status_line(view, around, 120).plain == f"{whole}  link ok", "less important, but there is room"
+    assert (
+        status_line(view, around, 80).plain
+        == " medtui  ● training  breastmnist  epoch 4/10  eta 4 min 10 s  lock: this console"
+    )
+    assert status_line(view, around, 59).plain == " medtui  ● training  epoch 4/10  lock: this console"
+
+
+def test_no_link_is_claimed_once_the_engine_is_gone(tmp_path) -> None:
+    view = RunView(asked_to_start=True)
+    for event in Story(tmp_path / "run").running(3):
+        view = absorb(view, event)
+    assert "link ok" in status_line(view, Around(), 160).plain
+    assert "link" not in status_line(replace(view, died="The engine died."), Around(), 160).plain
+
+
+@pytest.mark.parametrize("steps", [9, 94, 546, 9999])
+def test_bars_counts_and_rates_fit_a_narrow_pane(tmp_path, steps) -> None:
+    story = Story(tmp_path / "run", epochs=60, steps=steps)
+    view = RunView(asked_to_start=True)
+    for event in [*story.running(8), story.progress(9, steps)]:
+        view = absorb(view, event)
+    lines = progress_text(view, 3725.0, 36).plain.splitlines()
+    assert lines[0].endswith("9/60  eta 1 h 02 min") and lines[1].endswith(f"{steps}/{steps}  1,180 images/s")
+    assert max(map(len, lines)) <= 36

@@ -20,10 +20,11 @@ from engine.contract.process_identity import start_of
 from engine.contract.scheduler import SchedulerJob, scheduler_job
 from engine.contract.workspace import Workspace
 from medtui.client.smoke import Step
-from medtui.console.screens.machine import LookedAtWorkspace, WorkspaceState, smoke_text
+from medtui.console.machine_text import WorkspaceState, checks_text, hardware_text
+from medtui.console.screens.machine import LookedAtWorkspace, smoke_text
 from medtui.machine import checks
 from medtui.machine.ghosts import Ghost
-from medtui.machine.hardware import look
+from medtui.machine.hardware import Hardware, look
 
 FACTS = {
     "torch": "2.14.1",
@@ -244,3 +245,22 @@ async def test_the_smoke_test_shows_each_step_and_what_went_wrong(console, monke
         assert "✗ The disk is full [/]. Free some." in found
         await pilot.press("s")
         await wait_for(pilot, lambda: room.smoked.over)
+
+
+@pytest.mark.parametrize(("cores", "in_lines"), [(2, True), (64, False)])
+def test_of_many_cores_each_is_a_block_so_that_memory_and_disk_stay_in_sight(cores: int, in_lines: bool) -> None:
+    now = Hardware((50.0,) * (cores - 1) + (100.0,), 6 * 10**9, 25 * 10**9, 77 * 10**9, 270 * 10**9, ())
+    lines = hardware_text([now], width=36, rows=8).plain.splitlines()
+    assert len(lines) <= 8 and max(map(len, lines)) <= 36, "the pane at 80 × 24"
+    assert [line for line in lines if line.startswith(("memory 6.0 of", "disk   77.0 of", "GPU    none"))] == lines[-3:]
+    blocks = "".join(line[7:] for line in lines[1:-3])
+    assert ("100 %" in blocks) if in_lines else (blocks == "▅" * 63 + "█")
+
+
+def test_what_a_check_found_goes_on_below_indented_and_nothing_is_cut() -> None:
+    check = checks.Check("weights", "ImageNet weights", "warn", "not at " + "x" * 60, "Put " + "y" * 60 + " there.")
+    lines = checks_text([check], width=50).plain.splitlines()
+    assert max(map(len, lines)) <= 50
+    assert lines[1].startswith("! warn ImageNet weights") and all(line.startswith(" " * 7) for line in lines[2:])
+    text = "".join("".join(lines[1:]).split())
+    assert "x" * 60 in text and "y" * 60 in text

@@ -26,7 +26,7 @@ CHOICES = (
     ("abort", "save a checkpoint, end"),
     ("kill", "abort, SIGTERM, SIGKILL"),
 )
-SMALL_ROWS = 5  # rungs that 12 lines have room for
+OTHER_ROWS = 6  # of a small terminal: title and choices, buttons
 _MARKS = {"done": ("✓", "green"), "waiting": ("…", "yellow"), "failed": ("✗", "bold red")}
 
 
@@ -35,7 +35,7 @@ class Ladder(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("ladder")
     AUTO_FOCUS = "#cancel"
-    VERTICAL_BREAKPOINTS = [(0, "-small"), (18, "-roomy")]
+    VERTICAL_BREAKPOINTS = [(0, "-small"), (18, "-roomy"), (24, "-high")]
 
     def __init__(self, command: str) -> None:
         super().__init__()
@@ -86,9 +86,12 @@ class Ladder(ModalScreen[None]):
             self.query_one("#cancel", Button).label = Text("Close" if asked else "Cancel")
         found, advice = self._rungs()
         small = self.has_class("-small")
-        if small:  # the newest of them
+        if small:  # the newest of them, above an advice of two rows
+            rows = self.size.height - OTHER_ROWS - (2 if advice else 0)
             waiting = next((at for at, rung in enumerate(found) if rung.state == "waiting"), len(found))
-            found = found[max(0, min(waiting - 2, len(found) - SMALL_ROWS)) :]
+            first = max(0, min(waiting - 2, len(found) - rows))
+            found = found[first : first + rows]
+        self.query_one("#ladder-rungs").display = bool(found)
         if found:
             self.query_one("#ladder-clocks", Static).update(rungs_text(found, advice, notes=not small))
 

@@ -17,6 +17,7 @@ from medtui.client.view import RunView
 from medtui.console.keymap import bindings
 from medtui.console.live_plots import Axis, auc_drawing, loss_drawing
 from medtui.console.live_text import class_rows, classes_text, log_text, progress_text
+from medtui.console.screens.ladder import Ladder
 from medtui.console.screens.room import Room
 from medtui.console.widgets.plot import Drawing, Plot
 from medtui.console.widgets.rows import Rows
@@ -71,6 +72,17 @@ class Live(Room):
         before, self.view = self.view, None
         self.show(before)
 
+    def show_only(self, number: int) -> None:
+        super().show_only(number)
+        if self.ready:
+            self.call_after_refresh(self._refresh_all)  # what was hidden has a size now
+
+    def _mark_pane(self) -> None:
+        """Progress takes few rows: a narrow terminal shows the newest of the log beneath it."""
+        super()._mark_pane()
+        if self.PANES[self.current_pane][0] == "pane-progress":
+            self.query_one("#pane-log").remove_class("-behind")
+
     # ---- being told ------------------------------------------------------------------------------------------------
 
     def show(self, view: RunView | None) -> None:
@@ -84,8 +96,9 @@ class Live(Room):
         if before is not None and before.run is not None and view.run != before.run:
             self._show_all()  # another run: what was enlarged was of the one before
         if before is None or view.state is not before.state or view.outcome != before.outcome:
-            if view.outcome in ("failed", "crashed") and (before is None or before.outcome is None):
-                self.show_only([id_ for id_, _ in self.PANES].index("pane-progress"))  # where it says why
+            if view.outcome is not None and (before is None or before.outcome is None):
+                self._show_all()
+                self.show_only([id_ for id_, _ in self.PANES].index("pane-progress"))  # where it says how and why
             flying = before is not None and before.phase == view.phase == "training" and view.outcome is None
             if flying and time.monotonic() - self._refreshed_at < REFRESH_EVERY:
                 self._behind = True  # epochs of a fraction of a second: the pulse draws the newest
@@ -93,6 +106,13 @@ class Live(Room):
                 self._refresh_all()
         elif view.requests != before.requests:
             self._show_log()
+
+    def tells(self, view: RunView) -> bool:
+        """The progress pane does: an end brings it to the front, an alarm takes nothing away."""
+        seen = self.is_current or isinstance(self.app.screen, Ladder)
+        if not (seen and self.alive and self.query_one("#body").display):
+            return False
+        return view.outcome is not None or self.query_one("#pane-progress").display
 
     def _pulse(self) -> None:
         if not (self.alive and self.is_current):

@@ -81,12 +81,16 @@ class Room(Screen[None]):
         """The top line, and the line of keys when what can be done changed."""
         if self.alive:
             self.query_one(StatusLine).say(view, around)
+            self.query_one(TooSmall).say(view)
 
     def refresh_keys(self) -> None:
         if not self.alive:
             return
         self.query_one(KeyLine).refresh()
-        self.query_one(TooSmall).refresh()
+
+    def tells(self, view: RunView) -> bool:
+        """Does this screen itself say how a run ends, and its alarms? A note would only cover that."""
+        return False
 
     # ---- panes -----------------------------------------------------------------------------------------------------
 

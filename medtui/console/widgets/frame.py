@@ -115,10 +115,18 @@ class PaneTabs(Widget):
 class TooSmall(Widget):
     """Shown below 60 × 18 in place of the screen."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._word = "idle"
+
+    def say(self, view: RunView | None) -> None:
+        word = view.word if view is not None else "idle"
+        if word != self._word:
+            self._word = word
+            self.refresh()
+
     def render(self) -> Text:
         host = host_of(self)
-        view = host.view
-        word = view.word if view is not None else "idle"
         keys = "  ".join(
             f"{host.actions[id_].key} {host.actions[id_].title}"
             for id_ in ("run.pause", "run.stop", "run.abort", "run.ladder")
@@ -126,5 +134,5 @@ class TooSmall(Widget):
         size = host.size
         return Text(
             f"This terminal is {size.width} × {size.height}; the screens need 60 × 18.\n\n"
-            f"{word}\n\nThese keys still work:\n{keys}  {host.actions['view.leave'].key} leave"
+            f"{self._word}\n\nThese keys still work:\n{keys}  {host.actions['view.leave'].key} leave"
         )
