@@ -9,7 +9,7 @@ import psutil
 import torch
 
 from engine.contract.errors import DeviceError
-from engine.contract.hardware import cpu_has_bfloat16
+from engine.contract.hardware import cpu_has_bfloat16, refuse_threads
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -48,7 +48,11 @@ def choose_precision(wanted: bool | str, device: torch.device) -> tuple[torch.dt
 
 
 def set_threads(threads: int | None) -> int:
-    """Threads of torch on the CPU: the recipe's, else what torch chose (one a core, or OMP_NUM_THREADS)."""
+    """Threads of torch on the CPU: the recipe's, else what torch chose (one a core, or OMP_NUM_THREADS).
+
+    Raises DeviceError for far too many.
+    """
+    refuse_threads(threads)
     if threads is not None:
         torch.set_num_threads(threads)
     return torch.get_num_threads()

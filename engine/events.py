@@ -166,7 +166,7 @@ class EventStream:
         summary, last = RunSummary(), 0
         for event in read_journal(journal):
             summary, last = fold_summary(summary, event), max(last, event.seq or 0)
-        self._summary = summary.model_copy(update={"outcome": None})
+        self._summary = summary.model_copy(update={"outcome": None, "since": None})
         said = [parse_event(line) for line in self._unwritten]
         self._unwritten = deque(e.model_copy(update={"seq": last + (e.seq or 0)}).line() for e in said if e)
         self._seq += last
@@ -200,8 +200,9 @@ class EventStream:
             return
         with self._lock:
             status = Status(
-                **self._summary.model_dump(),
+                **self._summary.model_dump(exclude={"worked"}),
                 **self._identity,
+                worked=self._summary.worked_at(now()),
                 updated=now(),
                 phase=self._phase,
                 seq=self._seq,

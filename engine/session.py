@@ -251,10 +251,10 @@ class Session:
         if job is None or job.run is None:
             self.control.ask("abort")
         elif job.start.on_disconnect == "stop":
-            self.stream.log("The console is gone; the run stops (runtime.on_disconnect).", "warning")
+            self.stream.log("Who started the run has gone; it stops (runtime.on_disconnect).", "warning")
             self.control.ask("stop")
         else:
-            self.stream.log("The console is gone; the run goes on.")
+            self.stream.log("Who started the run has gone; it goes on by itself.")
 
     def _on_signal(self, number: int, _frame: Any) -> None:
         """The first SIGTERM aborts; the next has its default action. Sets flags only.

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 
-from engine.contract.errors import MedtuiError, UsageError
-from engine.contract.lock import is_locked, read_holder
+from engine.contract.errors import MedtuiError
 from engine.contract.protocol import parse_event
-from engine.contract.run_directory import RunDirectory, find_run
+from engine.contract.run_directory import RunDirectory
 from engine.contract.status import Status, read_status
-from engine.contract.workspace import Workspace
 from medtui.client.control import elsewhere
 from medtui.client.liveness import Heartbeat, Liveness, unseen_words
 from medtui.client.state import RunState, fold
@@ -17,6 +15,7 @@ from medtui.client.tail import JournalTail
 from medtui.headless import Show, crashed
 
 POLL = 0.25  # seconds between looks at the journal
+REPLACED = 2.0  # seconds within which a living engine has surely replaced its status
 
 
 class NotSeen(MedtuiError):
@@ -26,24 +25,17 @@ class NotSeen(MedtuiError):
     exit_code = 5
 
 
-def run_meant(workspace: Workspace, word: str | None) -> RunDirectory:
-    """The run that `word` means; without one the run that holds the workspace, else the last. Raises UsageError."""
-    if word is None and is_locked(workspace.lock_file):
-        holder = read_holder(workspace.lock_file)
-        if holder is not None and holder.run is None:
-            raise UsageError(f"There is no run to attach to yet: {holder}.", "Try again in a moment, or name a run.")
-        word = holder.run if holder is not None else None
-    return find_run(workspace.outputs, "last" if word is None else word)
-
-
 def follow_run(run: RunDirectory, show: Show, heartbeat: Heartbeat | None = None) -> int:
-    """Show every state event from the first to `run.finished`. Returns the run's exit code. Raises NotSeen.
+    """Show every state event from the first to `run.finished`. Returns the run's exit code. Raises NotSeen, also for a
+    status that stays unreadable.
 
     For an engine that is dead the last word is made here: `crashed`.
     """
     journal, heartbeat = JournalTail(run.journal), heartbeat or Heartbeat()
     state, last_shown, told = RunState(), 0.0, False
+    readable_at = time.monotonic()
     while True:
+        there = run.status.exists()
         status = read_status(run)  # before the journal: of an engine that is gone the journal is whole
         liveness = heartbeat.look(status)
         if status is not None and not told and (words := elsewhere(status)):
@@ -55,7 +47,19 @@ def follow_run(run: RunDirectory, show: Show, heartbeat: Heartbeat | None = None
             show.progress(status.progress, state)
         if (code := _ended(run, show, state, status, liveness)) is not None:
             return code
+        if status is not None or not there:
+            readable_at = time.monotonic()
+        elif time.monotonic() - readable_at > REPLACED:
+            raise _unreadable(run)
         time.sleep(POLL)
+
+
+def _unreadable(run: RunDirectory) -> NotSeen:
+    return NotSeen(
+        f"Expected the status of run {run.name} in {run.status}, found nothing that can be read; a living engine "
+        "replaces it every second, so none seems to live here.",
+        f"`medtui run --resume {run.name}` goes on with the run.",
+    )
 
 
 def _show_new(journal: JournalTail, show: Show, state: RunState) -> RunState:

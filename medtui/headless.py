@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
-from engine.contract.errors import ABORTED, MedtuiError, RunFailed
+from engine.contract.errors import ABORTED, MedtuiError, RunFailed, WorkspaceLocked
 from engine.contract.lock import is_locked, read_holder
 from engine.contract.protocol import (
     Abort,
@@ -69,7 +69,7 @@ def run_headless(start: Start, workspace: Workspace, show: Show, *, wait: bool =
     with _counted_signals() as interrupts:
         while True:
             if wait and not _wait_until_free(workspace, interrupts, show):
-                return _said_last(_unstarted(), RunState(), show)
+                return _said_last(refused(_given_up(workspace)), RunState(), show)
             outcome = _run_once(start, workspace, Patient(show) if wait else show, interrupts, detach=detach)
             if outcome is not None:
                 return outcome
@@ -252,14 +252,12 @@ def crashed(state: RunState, run: RunDirectory | None, how: str, words: str) -> 
     )
 
 
-def _unstarted() -> RunFinished:
-    """The last word of a run that was given up before it began."""
-    return RunFinished(
-        time=time.time(),
-        outcome="aborted",
-        exit_code=ABORTED,
-        metrics={"validation": None, "test": None},
-        run_dir=None,
+def _given_up(workspace: Workspace) -> WorkspaceLocked:
+    """Why a run did not begin whose waiting was ended: the same refusal as without waiting."""
+    holder = read_holder(workspace.lock_file)
+    return WorkspaceLocked(
+        f"Ended while waiting for the workspace {workspace.root}, which was held by {holder or 'another process'}.",
+        "Nothing was started.",
     )
 
 

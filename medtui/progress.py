@@ -74,7 +74,7 @@ class LiveBars(PlainLines):
             self._show_batches(clean(progress.activity, 24), progress.done, progress.total, "", progress.unit)
             return
         steps, epochs = state.started.steps_per_epoch, state.started.epochs
-        eta = self._eta.after(progress.done, progress.total, progress.time)
+        eta = self._eta.after(progress.done, progress.total, state.summary.worked_at(progress.time))
         best = f"best AUC {number(state.epochs[-1].best_auc)}" if state.epochs else ""
         note = f"eta {duration(eta)}  {best}" if eta is not None else best
         if self._epochs is None:
@@ -113,8 +113,11 @@ def _lines(event: AnyEvent | None, state: RunState) -> list[tuple[str, str | Non
         case Alarm():
             return [(f"! {clean(event.message)} {clean(event.hint)}", "bold red")]
         case CommandAccepted() if event.command != "start":
-            expected = f"; takes about {duration(event.expected)}" if event.expected >= 1 else ""
-            return [(f"{clean(event.command)} accepted ({clean(event.by)}): {clean(event.note)}{expected}", "yellow")]
+            soon = f"takes about {duration(event.expected)}" if event.expected >= 1 else ""
+            words = "; ".join(filter(None, (clean(event.note), soon)))
+            return [
+                (": ".join(filter(None, (f"{clean(event.command)} accepted ({clean(event.by)})", words))), "yellow")
+            ]
         case CommandRejected():
             return [(f"{clean(event.command)} rejected: {clean(event.reason)}", "yellow")]
         case _:

@@ -33,6 +33,11 @@ class Archive:
     md5: str
 
 
+def label_of(name: str, size: int | None) -> str:
+    """A data set in run directories and tables: `breastmnist`, `breastmnist-64`."""
+    return name if size in (28, None) else f"{name}-{size}"
+
+
 @dataclass(frozen=True)
 class DatasetFacts:
     """What is known of a data set before its first byte is read."""
@@ -69,7 +74,7 @@ class DatasetFacts:
 
     def label(self, size: int) -> str:
         """Name in run directories and tables: `breastmnist`, `breastmnist-64`."""
-        return self.name if size == 28 else f"{self.name}-{size}"
+        return label_of(self.name, size)
 
 
 CELLS = DatasetFacts(

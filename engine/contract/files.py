@@ -9,6 +9,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -58,6 +59,12 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
     """Write a text file whole."""
     with written_whole(path, durable=durable) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def put_aside(path: Path) -> Path:
+    """Give what stands in the way another name, `NAME.aside`; nothing is overwritten. Raises OSError."""
+    names = (path.with_name(f"{path.name}.aside{number}") for number in chain([""], count(2)))
+    return path.rename(next(name for name in names if not os.path.lexists(name)))
 
 
 def sweep(folder: Path) -> list[str]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 from engine.contract.errors import DeviceError
 from engine.contract.recipe import Recipe
 
+THREADS_A_CORE = 4
 _GPU_DOORS = ("nvidia[0-9]*", "nvidiactl", "dxg", "kfd")  # below /dev: NVIDIA, Windows' subsystem, AMD
 
 
 def refuse_impossible(recipe: Recipe) -> None:
-    """Raises DeviceError for a device or a precision that this machine cannot have; the engine knows the rest."""
+    """Raises DeviceError for what this machine cannot have: device, precision, threads; the engine knows the rest."""
+    refuse_threads(recipe.runtime.threads)
     device = recipe.runtime.device
     if device.startswith("cuda") and has_no_gpu():
         raise DeviceError(f"The recipe wants runtime.device {device}, found no CUDA device.", "Write `device: auto`.")
@@ -23,6 +26,20 @@ def refuse_impossible(recipe: Recipe) -> None:
         raise DeviceError(
             "The recipe wants training.amp, but this CPU has no bfloat16 units, it would be slower.",
             "Write `amp: auto` or `amp: false`.",
+        )
+
+
+def refuse_threads(threads: int | None) -> None:
+    """Raises DeviceError for far more threads than cores, which only wait for each other.
+
+    Some more are allowed: a run of a larger machine goes on bit for bit only with the threads that it began with.
+    """
+    cores = os.cpu_count() or 1
+    if threads is not None and threads > THREADS_A_CORE * cores:
+        raise DeviceError(
+            f"The recipe wants runtime.threads {threads}, found {cores} core{'s' * (cores != 1)}: at most "
+            f"{THREADS_A_CORE} threads a core.",
+            "Leave `threads` out for one a core.",
         )
 
 

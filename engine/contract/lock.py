@@ -18,6 +18,7 @@ from typing import Any
 from engine.contract.errors import OutputError, WorkspaceLocked
 from engine.contract.process_identity import this_process
 
+LOCK_FILE = ".medtui.lock"  # in `outputs/`
 RETRY = 1.0  # seconds; a reader's probe holds the lock for an instant only
 _NO_LOCKS_HERE = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 
@@ -115,6 +116,12 @@ def read_holder(path: Path) -> Holder | None:
         )
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
+
+
+def held_run(path: Path) -> str | None:
+    """The name of the run that holds the lock now; None when nobody holds it, or who does has no run yet."""
+    holder = read_holder(path) if is_locked(path) else None
+    return holder.run if holder else None
 
 
 def _open(path: Path) -> int:

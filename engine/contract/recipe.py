@@ -90,7 +90,7 @@ class DatasetSection(Section):
     md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = setting(
         None,
         title="MD5 of the archive",
-        help="The MD5 that proves `archive`; null without one.",
+        help="The MD5 that proves `archive`, as `md5sum FILE` prints it; null without one.",
         expected="32 lower-case hex digits or null",
     )
     cache: Literal["auto", "device", "ram", "mapped"] = setting(

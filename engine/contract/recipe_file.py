@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,7 +34,8 @@ def build_recipe(
 
 
 def recipe_error(source: str, problems: list[Problem]) -> RecipeError:
-    """One error that names every problem. `problems` stays on it, for a form to show beside its fields."""
+    """One error that names every problem, by line. `problems` stays on it, for a form to show beside its fields."""
+    problems = sorted(problems, key=lambda problem: problem.line or math.inf)
     sentences = []
     for problem in problems[:NAMED_PROBLEMS]:
         line = f"line {problem.line}: " if problem.line else ""
@@ -42,7 +44,11 @@ def recipe_error(source: str, problems: list[Problem]) -> RecipeError:
         sentences.append(f"and {len(problems) - NAMED_PROBLEMS} more")
     told = "; ".join(sentences)
     end = "" if told.endswith("?") else "."
-    return RecipeError(f"{source}: {told}{end}", "Mend it and start again.", problems)
+    return RecipeError(
+        f"{source}: {told}{end}",
+        "Correct each and try again; `medtui recipe schema` lists what every field may be.",
+        problems,
+    )
 
 
 def _problems(error: ValidationError, lines: Mapping[KeyPath, int], model: type[Recipe]) -> list[Problem]:
@@ -138,7 +144,7 @@ def find_recipe(name: str) -> Path:
     known = [*shipped, *(str(other) for other in path.parent.glob("*.y*ml"))] if path.parent.is_dir() else list(shipped)
     raise RecipeError(
         f"Neither a file nor a shipped recipe: {unknown_name('recipe', name, known)}.".replace("?.", "?"),
-        "See `medtui recipe`.",
+        "`medtui recipe init my.yaml` writes one to start from.",
     )
 
 

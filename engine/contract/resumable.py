@@ -29,12 +29,6 @@ def check_resumable(run: RunDirectory, workspace: Workspace) -> dict[str, Any]:
     return manifest
 
 
-def attempts_of(manifest: dict[str, Any]) -> list[dict[str, Any]]:
-    """The attempts that a manifest names, oldest first; what is none is passed over."""
-    attempts = manifest.get("attempts")
-    return [attempt for attempt in attempts if isinstance(attempt, dict)] if isinstance(attempts, list) else []
-
-
 def texts_of(value: Any) -> list[str]:
     """The texts in a list of a manifest, which is anybody's file."""
     return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []

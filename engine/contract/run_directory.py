@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.contract.errors import OutputError, UsageError
 from engine.contract.files import read_bounded
+from engine.contract.lock import LOCK_FILE, held_run
 from engine.contract.recipe import unknown_name
 
 FOLDERS = ("checkpoints", "metrics", "reports", "figures", "evaluations")
@@ -130,16 +131,30 @@ def read_object(path: Path) -> dict[str, Any] | None:
 
 
 def list_runs(outputs: Path) -> list[RunDirectory]:
-    """Every run of a workspace, oldest first by the manifest's UTC start."""
+    """Every run of a workspace, in the order in which they were last started or resumed."""
     if not outputs.is_dir():
         return []
     manifests = {entry: read_object(entry / "manifest.json") for entry in outputs.iterdir() if entry.name[0] != "."}
-    started = [(str(manifest.get("started", "")), entry) for entry, manifest in manifests.items() if manifest]
+    started = [(_last_start(manifest), entry) for entry, manifest in manifests.items() if manifest]
     return [RunDirectory(entry) for _, entry in sorted(started)]
 
 
+def attempts_of(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """The attempts that a manifest names, oldest first; what is none is passed over."""
+    attempts = manifest.get("attempts")
+    return [attempt for attempt in attempts if isinstance(attempt, dict)] if isinstance(attempts, list) else []
+
+
+def _last_start(manifest: dict[str, Any]) -> str:
+    """When the newest attempt began; UTC, ISO 8601, which sorts as text."""
+    return max(str(begun.get("started", "")) for begun in (manifest, *attempts_of(manifest)))
+
+
 def find_run(outputs: Path, word: str) -> RunDirectory:
-    """The run that `word` means: a directory, a name, a unique part of one, or `last`. Raises UsageError."""
+    """The run that `word` means: a directory, a name, a unique part of one, or `last`. Raises UsageError.
+
+    `last` is the run that holds the workspace, else the one that was last started or resumed.
+    """
     with contextlib.suppress(OSError, ValueError):  # too long for a file name, or a NUL
         if (Path(word) / "manifest.json").is_file():
             return RunDirectory(Path(word).resolve())
@@ -149,7 +164,8 @@ def find_run(outputs: Path, word: str) -> RunDirectory:
     if not runs:
         raise UsageError(f"There is no run in {outputs} yet.", "`medtui run quickstart` makes one.")
     if word == "last":
-        return runs[-1]
+        held = held_run(outputs / LOCK_FILE)
+        return next((run for run in runs if run.name == held), runs[-1])
     named = [run for run in runs if run.name == word] or [run for run in runs if word in run.name]
     if len(named) == 1:
         return named[0]

@@ -9,18 +9,27 @@ from typing import Any
 
 from engine.contract.datasets import datasets
 from engine.contract.recipe import Recipe
-from engine.contract.recipe_schema import fields
+from engine.contract.recipe_schema import FieldSpec, fields
+from engine.contract.yaml_reader import written
 
 
 def identity_json(recipe: Recipe) -> bytes:
     """Canonical JSON of every identity field: sorted keys, no spaces, UTF-8. `auto` stays `auto`."""
     values: dict[str, dict[str, Any]] = {}
-    for spec in fields().values():
-        if spec.identity:
-            value = getattr(getattr(recipe, spec.section), spec.name)
-            values.setdefault(spec.section, {})[spec.name] = _canonical(value)
+    for spec, value in _identity(recipe):
+        values.setdefault(spec.section, {})[spec.name] = value
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.encode()
+
+
+def identity_values(recipe: Recipe) -> dict[str, str]:
+    """Every identity field by its dotted path, its value as a recipe writes it."""
+    return {spec.path: written(value) for spec, value in _identity(recipe)}
+
+
+def _identity(recipe: Recipe) -> list[tuple[FieldSpec, Any]]:
+    specs = [spec for spec in fields().values() if spec.identity]
+    return [(spec, _canonical(getattr(getattr(recipe, spec.section), spec.name))) for spec in specs]
 
 
 def _canonical(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
@@ -14,10 +15,12 @@ from engine.contract.protocol import (
     ClassMetrics,
     EpochFinished,
     EvaluationFinished,
+    Hello,
     Message,
     Metrics,
     Outcome,
     Phase,
+    PhaseChanged,
     Progress,
     Resources,
     RunFinished,
@@ -27,6 +30,8 @@ from engine.contract.protocol import (
 )
 from engine.contract.run_directory import RunDirectory
 from engine.contract.scheduler import SchedulerJob
+
+WORKING: tuple[Phase, ...] = ("training", "evaluating", "reporting")
 
 
 class BestEpoch(Message):
@@ -45,6 +50,9 @@ class RunSummary(Message):
     outcome: Outcome | None = None  # None while it runs, or when it ended without a word
     recipe_hash: str | None = None
     dataset: str | None = None
+    size: int | None = None  # pixels a side
+    task: str | None = None
+    images: dict[str, int] = {}  # a split, of those that are used
     synthetic: bool = False
     limit: Whole | None = None  # images of each split that were used, of all when None
     model: str | None = None
@@ -56,11 +64,36 @@ class RunSummary(Message):
     per_class: list[ClassMetrics] = []  # of the test split, of the best epoch's validation before that
     artifacts: dict[str, str] = {}
     drift: list[str] = []  # what changed between attempts
+    worked: float | None = None  # seconds; neither pauses nor the time between attempts count
     bests: Annotated[list[BestEpoch], Field(exclude=True)] = []  # one after the other; for the fold, not written
+    since: Annotated[float | None, Field(exclude=True)] = None  # up to when `worked` counts; None while it stands still
+
+    def worked_at(self, at: float) -> float | None:
+        """`worked` at a time (Unix seconds) after the newest event."""
+        if self.worked is None or self.since is None:
+            return self.worked
+        return self.worked + stretch if 0 < (stretch := at - self.since) < math.inf else self.worked
 
 
 def fold_summary(summary: RunSummary, event: AnyEvent) -> RunSummary:
     """The summary after one more state event. Pure."""
+    worked, since = _time_of(summary, event)
+    return _told(summary, event).model_copy(update={"worked": worked, "since": since})
+
+
+def _time_of(summary: RunSummary, event: AnyEvent) -> tuple[float | None, float | None]:
+    """`worked` and `since` after an event."""
+    if isinstance(event, RunStarted):
+        return summary.worked or 0.0, event.time
+    if isinstance(event, Hello):  # a new engine: nobody worked since the last word of the one before
+        return summary.worked, None
+    worked, goes_on = summary.worked_at(event.time), summary.since is not None
+    if isinstance(event, PhaseChanged):
+        goes_on = worked is not None and event.phase in WORKING
+    return worked, event.time if goes_on and not isinstance(event, RunFinished) else None
+
+
+def _told(summary: RunSummary, event: AnyEvent) -> RunSummary:
     if isinstance(event, RunStarted):
         return _started(summary, event)
     if isinstance(event, EpochFinished):
@@ -82,6 +115,9 @@ def _started(summary: RunSummary, event: RunStarted) -> RunSummary:
         "outcome": None,
         "recipe_hash": event.recipe_hash,
         "dataset": event.dataset,
+        "size": event.size,
+        "task": event.task,
+        "images": event.images,
         "synthetic": event.synthetic,
         "limit": event.limit,
         "model": event.model,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.contract.errors import OutputError, UsageError
+from engine.contract.lock import LOCK_FILE
 
 MARKERS = (".git", "README.md")
 
@@ -22,7 +23,7 @@ class Workspace:
 
     @property
     def lock_file(self) -> Path:
-        return self.outputs / ".medtui.lock"
+        return self.outputs / LOCK_FILE
 
     def make_outputs(self) -> Path:
         """`outputs/`, made when it is missing and shown to be writable. Raises OutputError."""

@@ -33,7 +33,7 @@ def evaluate(labels: np.ndarray, scores: np.ndarray, task: TaskKind, class_names
     truth = one_against_rest(labels, len(class_names))
     predicted = predictions(scores, task)
     decided = predicted if task == "multi_label" else one_against_rest(predicted, len(class_names))
-    aucs = [area_under_curve(truth[:, k], scores[:, k]) for k in range(len(class_names))]
+    aucs = class_aucs(truth, scores, task)
     per_class = [_class_metrics(name, truth[:, k], decided[:, k], aucs[k]) for k, name in enumerate(class_names)]
     auc, reasons = _overall_auc(truth, scores, task, aucs, class_names)
     f1 = _mean([row.f1 for row in per_class])
@@ -62,6 +62,15 @@ def predictions(scores: np.ndarray, task: TaskKind) -> np.ndarray:
 def accuracy(labels: np.ndarray, predicted: np.ndarray) -> float:
     """Share of right predictions; for multi-label the mean over all labels."""
     return float(np.mean(labels == predicted)) if len(labels) else math.nan
+
+
+def class_aucs(truth: np.ndarray, scores: np.ndarray, task: TaskKind) -> list[float]:
+    """The AUC of each class against the rest. The two of a binary set are one, by definition, as its scores are s and
+    1 - s; computed from both columns they differ where rounding makes ties in one of them only."""
+    if task == "binary":
+        auc = area_under_curve(truth[:, -1], scores[:, -1]) if np.isfinite(scores).all() else math.nan
+        return [auc] * truth.shape[1]
+    return [area_under_curve(truth[:, k], scores[:, k]) for k in range(truth.shape[1])]
 
 
 def area_under_curve(truth: np.ndarray, scores: np.ndarray) -> float:

@@ -9,8 +9,8 @@ from typing import Any
 from engine.contract.errors import CheckpointError
 from engine.contract.recipe import Recipe
 from engine.contract.recipe_file import build_recipe
-from engine.contract.resumable import attempts_of, check_resumable
-from engine.contract.run_directory import RunDirectory
+from engine.contract.resumable import check_resumable
+from engine.contract.run_directory import RunDirectory, attempts_of
 from engine.contract.yaml_reader import read_yaml_file
 from engine.run.job import Job
 

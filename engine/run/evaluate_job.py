@@ -16,7 +16,8 @@ from engine.contract.files import write_text
 from engine.contract.protocol import Message
 from engine.contract.recipe import Recipe
 from engine.contract.recipe_file import build_recipe
-from engine.contract.run_directory import RunDirectory
+from engine.contract.resumable import texts_of
+from engine.contract.run_directory import RunDirectory, attempts_of, read_object
 from engine.contract.yaml_reader import read_yaml_file
 from engine.evaluate.metrics import Evaluated
 from engine.evaluate.predict import views_for
@@ -36,7 +37,8 @@ def evaluate_again(job: Job) -> JobResult:
     # the starting weights do not matter, and may not be there any more
     section = {"model": {**recipe.model.model_dump(), "pretrained": False}}
     section["training"] = {**recipe.training.model_dump(), "init_from": None}
-    prepared = prepare(replace(job, start=job.start.model_copy(update={"recipe": recipe.model_dump() | section})))
+    start = job.start.model_copy(update={"recipe": recipe.model_dump() | section})
+    prepared = prepare(replace(job, start=start, last_folders=_data_folders_of(run)))
     prepared.model.load_state_dict(weights)
     job.enter("evaluating")
     tta = recipe.evaluation.tta if job.start.tta is None else job.start.tta
@@ -64,6 +66,16 @@ def _run_of(job: Job) -> RunDirectory:
 def _recipe_of(run: RunDirectory) -> Recipe:
     text = read_yaml_file(run.recipe)
     return build_recipe(text.values, source=text.source, lines=text.lines)
+
+
+def _data_folders_of(run: RunDirectory) -> tuple[Path, ...]:
+    """Where the run was told to look for its data, and where it found them."""
+    manifest = read_object(run.manifest) or {}
+    told = [folder for attempt in attempts_of(manifest) for folder in texts_of(attempt.get("data_folders"))]
+    data = manifest.get("data")
+    source = data.get("source") if isinstance(data, dict) else None
+    found = [Path(source).parent] if isinstance(source, str) else []
+    return tuple(folder for folder in (*map(Path, told), *found) if folder.is_absolute())
 
 
 def _next_folder(run: RunDirectory) -> Path:

@@ -25,13 +25,15 @@ class Job:
     lock: WorkspaceLock | None  # held by a job that trains
     on_run_directory: Callable[[RunDirectory], None]
     run: RunDirectory | None = None
+    last_folders: tuple[Path, ...] = ()  # where an earlier run found its data, if that is none of the usual places
 
     def enter(self, phase: Phase) -> None:
         self.stream.emit(PhaseChanged(time=now(), phase=phase))
 
     def data_folders(self) -> list[Path]:
         """Where data set files are looked for, first to last."""
-        return data_folders(self.start.data, self.workspace.root)
+        found = data_folders(self.start.data, self.workspace.root)
+        return list(dict.fromkeys([*found, *self.last_folders]))
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from engine.contract.files import write_text
 from engine.contract.protocol import Start
 from engine.contract.recipe import Recipe
 from engine.contract.recipe_file import recipe_yaml
-from engine.contract.resumable import attempts_of, texts_of
-from engine.contract.run_directory import RunDirectory
-from engine.contract.run_identity import recipe_hash
+from engine.contract.resumable import texts_of
+from engine.contract.run_directory import RunDirectory, attempts_of
+from engine.contract.run_identity import identity_values, recipe_hash
 from engine.contract.scheduler import scheduler_job
 from engine.contract.workspace import Workspace
 from engine.run.job import Job
@@ -114,7 +114,7 @@ def add_attempt(
 def must_match(prepared: Prepared) -> dict[str, str]:
     """What must be equal in every attempt for a run to end bit for bit as if it had never been interrupted."""
     return {
-        "recipe": recipe_hash(prepared.recipe),
+        **identity_values(prepared.recipe),
         "data": prepared.data.md5 or prepared.data.source,
         "threads": str(prepared.threads),
         **{name: prepared.decisions[name] for name in ("device", "amp", "weights")},

@@ -147,9 +147,11 @@ def _configuration(prepared: Prepared) -> list[tuple[str, object, str]]:
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, object]]:
-    """Nested values as dotted rows."""
+    """Nested values as dotted rows; what must match stands elsewhere in them, or in the configuration."""
     rows: list[tuple[str, object]] = []
     for name, value in values.items():
+        if name == "must_match":
+            continue
         if isinstance(value, list) and any(isinstance(item, dict) for item in value):
             value = {str(number): item for number, item in enumerate(value, start=1)}
         if isinstance(value, dict):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.contract.errors import CheckpointError, DriftError
-from engine.contract.files import sweep
+from engine.contract.files import put_aside, sweep
 from engine.contract.run_directory import RunDirectory, make_parts
 from engine.run.earlier import Earlier
 from engine.run.job import Job
@@ -37,6 +37,9 @@ def reopen_run(
     make_parts(run)
     for folder in (run.root, run.last.parent, run.metrics, run.reports, run.figures):
         sweep(folder)
+    for path in (run.last, run.previous, run.best, run.previous_best):
+        if path.is_dir():
+            put_aside(path)
     if restored == run.previous:
         restored.replace(run.last)  # one step: at every moment a whole checkpoint is there
     job.on_run_directory(run)

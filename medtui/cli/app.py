@@ -50,7 +50,7 @@ app.command("run")(run.run)
 app.command("attach")(control.attach)
 for command in (control.pause, control.resume, control.stop, control.abort, control.kill):
     app.command(command.__name__)(command)
-for name in ("tag", "note", "archive", "delete"):
+for name in ("tag", "note", "archive", "unarchive", "delete"):
     results.app.command(name)(getattr(keeping, name))
 app.add_typer(results.app, name="runs")
 app.command("evaluate")(evaluate.evaluate)

@@ -23,9 +23,7 @@ REFUSED = 1  # the engine refused, did not answer, or did not end
 
 
 def attach(
-    run: Annotated[
-        str | None, typer.Argument(help="As in `show`. [default: the run that holds the workspace, else the last]")
-    ] = None,
+    run: RunArgument = "last",
     workspace: WorkspaceOption = None,
     data: DataOption = None,
     readonly: Annotated[bool, typer.Option("--readonly", help="The console shows all and changes nothing.")] = False,
@@ -35,10 +33,11 @@ def attach(
 ) -> int:
     """Watch a living or finished run; leaving it does not end it. Ends with the run's own exit code."""
     from engine.contract.workspace import find_workspace
-    from medtui.attach import follow_run, run_meant
+    from medtui.attach import follow_run
     from medtui.cli.console import on_a_terminal, open_console
     from medtui.cli.errors import discard_output
     from medtui.cli.run import show_of
+    from medtui.client.control import run_meant
     from medtui.headless import JsonLines
 
     place = find_workspace(workspace)
@@ -80,19 +79,20 @@ def kill(
     json: JsonOption = False,
 ) -> int:
     """End a run for certain: abort, then SIGTERM, then SIGKILL, and look that it is gone."""
-    from engine.contract.run_directory import find_run
     from engine.contract.workspace import find_workspace
     from medtui.client.attached import AttachedRun
     from medtui.client.climb import climb_of
-    from medtui.client.control import NothingToCommand
+    from medtui.client.control import NothingToCommand, run_meant
 
     place = find_workspace(workspace)
-    found = find_run(place.outputs, run)
+    found = run_meant(place, run)
     watched = AttachedRun(found, place)
     try:
         engine = watched.engine
         if engine is None or (engine.is_alive() is False and watched.finished):
-            raise NothingToCommand(f"Run {found.name} has no engine that could be ended.", "See `medtui show`.")
+            raise NothingToCommand(
+                f"Run {found.name} has no engine that could be ended.", f"See `medtui show {found.name}`."
+            )
         if not engine.is_here:
             return _kill_elsewhere(found, as_json=json)
         lines = _RungLines(quiet=json)
@@ -105,11 +105,10 @@ def kill(
 
 def _command(name: str, run: str, workspace: Path | None, *, as_json: bool) -> int:
     """Send it, wait for the engine's answer, say what it was."""
-    from engine.contract.run_directory import find_run
     from engine.contract.workspace import find_workspace
-    from medtui.client.control import ask
+    from medtui.client.control import ask, run_meant
 
-    found = find_run(find_workspace(workspace).outputs, run)
+    found = run_meant(find_workspace(workspace), run)
     return _say(found, name, ask(found, name, _me()), as_json=as_json)
 
 

@@ -52,6 +52,9 @@ def ended(work: Callable[[], object]) -> int:
     except Exception as error:
         if _is_a(error, "Abort"):
             return 130
+        if _is_a(error, "NoArgsIsHelpError"):  # a group of commands, and none named
+            print(error.format_message())  # type: ignore[attr-defined]
+            return 0
         if _is_a(error, "ClickException"):
             usage = UsageError(error.format_message(), "See --help.")  # type: ignore[attr-defined]
             tell(usage)

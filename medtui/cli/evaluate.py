@@ -21,7 +21,7 @@ def evaluate(
     from engine.contract.workspace import find_workspace
     from medtui.cli.run import data_folders
     from medtui.client.evaluate import evaluate_run, later_evaluations
-    from medtui.text import clean, json_text
+    from medtui.text import clean, json_text, number
 
     place = find_workspace(workspace)
     found = find_run(place.outputs, run)
@@ -34,6 +34,6 @@ def evaluate(
         typer.echo(json_text(values | metrics | {"folder": str(folder)}))
         return
     views = f"{len(result.views)} view{'s' * (len(result.views) != 1)}"
-    numbers = f"AUC {result.metrics.auc:.5f}, ACC {result.metrics.acc:.5f}"
+    numbers = f"AUC {number(result.metrics.auc)}, ACC {number(result.metrics.acc)}"
     typer.echo(f"{clean(found.name)}, {result.split}, {result.n} images, {views}: {numbers}")
     typer.echo(f"In {clean(str(folder))}.")

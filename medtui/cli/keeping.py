@@ -1,4 +1,4 @@
-"""`medtui runs tag|note|archive|delete`: what is done with a run that is over."""
+"""`medtui runs tag|note|archive|unarchive|delete`: what is done with a run that is over."""
 
 from __future__ import annotations
 
@@ -52,7 +52,26 @@ def archive(run: RunArgument, workspace: WorkspaceOption = None) -> None:
     from medtui.text import clean
 
     place, found = _found(run, workspace)
-    typer.echo(f"Moved to {clean(str(keeping.archive(found, place)))}.")
+    moved = clean(str(keeping.archive(found, place)))
+    typer.echo(f"Moved to {moved}. `medtui runs unarchive {clean(found.name)}` moves it back.")
+
+
+def unarchive(
+    run: Annotated[str, typer.Argument(help="The name of an archived run, or a unique part of it.")],
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Move an archived run back, so that it is listed again."""
+    from engine.contract.errors import UsageError
+    from engine.contract.run_directory import find_run, list_runs
+    from engine.contract.workspace import find_workspace
+    from medtui.client import keeping
+    from medtui.text import clean
+
+    place = find_workspace(workspace)
+    archive = keeping.archive_of(place)
+    if not list_runs(archive):
+        raise UsageError(f"There is no run in {archive}.", "`medtui runs archive RUN` moves one there.")
+    typer.echo(f"Moved to {clean(str(keeping.unarchive(find_run(archive, run), place)))}.")
 
 
 def delete(
@@ -73,7 +92,7 @@ def delete(
         if not sys.stdin.isatty():
             raise UsageError(f"Deleting {found.name} is asked on a terminal only.", "--yes deletes without asking.")
         megabytes = keeping.size_of(found) / 1e6
-        words = f"{clean(found.name)}, {megabytes:,.0f} MB, is gone for ever. Type its name to delete it"
+        words = f"{clean(found.name)}, {megabytes:,.0f} MB, will be gone for ever. Type its name to delete it"
         if typer.prompt(words) != found.name:
             raise UsageError("That is not its name: nothing is deleted.", "")
     keeping.delete(found, place)

@@ -13,4 +13,10 @@ WorkspaceOption = Annotated[
 ]
 DataOption = Annotated[Path | None, typer.Option("--data", help="Folder to look in first for data set files.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-RunArgument = Annotated[str, typer.Argument(help="A run directory, its name, a unique part of it, or `last`.")]
+RunArgument = Annotated[
+    str,
+    typer.Argument(
+        help="A run directory, its name, a unique part of it, or `last`: the run that holds the workspace, else the "
+        "one that was last started or resumed."
+    ),
+]

@@ -9,7 +9,9 @@ import typer
 
 from medtui.cli.options import JsonOption
 
-app = typer.Typer(help="Recipes: init, validate, schema.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Recipes: write one, check one, print their schema.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,23 +13,33 @@ if TYPE_CHECKING:
     from engine.contract.run_directory import RunDirectory
 
 
-app = typer.Typer(help="Runs: listed; tag, note, archive, delete.", rich_markup_mode=None)
+app = typer.Typer(help="Runs: listed; tag, note, archive, unarchive, delete.", rich_markup_mode=None)
 
 
 @app.callback(invoke_without_command=True)
-def runs(context: typer.Context, workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
-    """List the runs of a workspace, newest last."""
+def runs(
+    context: typer.Context,
+    workspace: WorkspaceOption = None,
+    archived: Annotated[bool, typer.Option("--archived", help="Those in outputs/archive instead.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """List the runs of a workspace, the one last started or resumed at the end."""
     if context.invoked_subcommand is not None:
         return
     from engine.contract.workspace import find_workspace
+    from medtui.client.keeping import archive_of
     from medtui.client.runs import heads
 
-    found = heads(find_workspace(workspace).outputs)
+    place = find_workspace(workspace)
+    found = heads(archive_of(place) if archived else place.outputs)
     if json:
         _print_json([head.values() for head in found])
         return
     if not found:
-        typer.echo("There is no run here yet; `medtui run quickstart` makes one.")
+        none = (
+            "No run is archived here." if archived else "There is no run here yet; `medtui run quickstart` makes one."
+        )
+        typer.echo(none)
         return
     from rich.console import Console
     from rich.table import Table

@@ -16,10 +16,8 @@ if TYPE_CHECKING:
     from engine.contract.protocol import Start
     from engine.contract.recipe import Recipe
     from engine.contract.workspace import Workspace
+    from medtui.cli.compose import Flags
     from medtui.headless import Show
-
-
-Flags = dict[str, Any]  # what was given on the command line, by dotted recipe field
 
 
 @dataclass(frozen=True)
@@ -151,6 +149,7 @@ def _resume(asked: Asked, word: str, *, allow_drift: bool) -> int:
 def _composed(name: str | None, asked: Asked) -> Recipe:
     """The recipe of `compose`, possible on this machine; what it warns of is said."""
     from engine.contract.hardware import refuse_impossible
+    from medtui.cli.compose import compose
     from medtui.text import clean
 
     recipe, warnings = compose(name, asked.flags, asked.assignments)
@@ -212,58 +211,3 @@ def data_folders(data: Path | None) -> list[str]:
     if not data.is_dir():
         raise UsageError(f"Expected a folder for --data, found none at {data}.", "Name the folder of the .npz files.")
     return [str(data.resolve())]
-
-
-def compose(name: str | None, flags: Flags, assignments: list[str]) -> tuple[Recipe, list[str]]:
-    """The recipe from `--set` > what the recipe writes > flags > defaults, and a warning for each flag that lost.
-
-    Without a recipe the shipped `bloodmnist` is the base that flags change. Raises RecipeError.
-    """
-    from engine.contract.errors import RecipeError
-    from engine.contract.recipe_file import build_recipe, find_recipe, layered, recipe_error, set_value
-    from engine.contract.yaml_reader import read_yaml_file
-
-    text = read_yaml_file(find_recipe(name or "bloodmnist"))
-    flag_layer = _sections({tuple(path.split(".")): value for path, value in flags.items()})
-    set_layer = layered(*(_sections(dict([set_value(assignment)])) for assignment in assignments))
-    environment = {"runtime": {"reproducible": True}} if _docker_strict() else {}
-    written = (text.values, flag_layer) if name is None else (flag_layer, text.values)
-    set_paths = {(section, field) for section, fields in set_layer.items() for field in fields}
-    lines = {path: line for path, line in text.lines.items() if path not in set_paths}
-    try:
-        recipe = build_recipe(layered(*written, set_layer, environment), source=text.source, lines=lines)
-    except RecipeError as error:
-        if error.problems and all(problem.path in set_paths for problem in error.problems):
-            raise recipe_error("--set", list(error.problems)) from None
-        raise
-    return recipe, _lost_flags(name, flags, recipe) if name else []
-
-
-def _docker_strict() -> bool:
-    return os.environ.get("DOCKER_REPRODUCIBILITY_MODE", "").upper() == "TRUE"
-
-
-def _sections(values: dict[tuple[str, ...], Any]) -> dict[str, dict[str, Any]]:
-    sections: dict[str, dict[str, Any]] = {}
-    for (section, field), value in values.items():
-        sections.setdefault(section, {})[field] = value
-    return sections
-
-
-def _lost_flags(name: str, flags: Flags, recipe: Recipe) -> list[str]:
-    """The recipe wins over flags; each that lost to a different value is named."""
-    from engine.contract.yaml_reader import written
-
-    warnings = []
-    for path, value in flags.items():
-        section, field = path.split(".")
-        won = getattr(getattr(recipe, section), field)
-        if won != value and not _same_model(path, value, won):
-            warnings.append(f"{path} is {written(won)}, as {name} says, not {written(value)}, as the flag says.")
-    return warnings
-
-
-def _same_model(path: str, flag: Any, won: Any) -> bool:
-    from engine.contract.recipe import same_name
-
-    return path == "model.name" and same_name(flag) == won

@@ -22,7 +22,7 @@ def score(
     from engine.contract.workspace import find_workspace
     from medtui.cli.run import data_folders
     from medtui.client.job import do_job
-    from medtui.text import json_text
+    from medtui.text import json_text, number
 
     if not file.is_file():
         raise UsageError(f"Expected a result file, found none at {file}.", "Check its name.")
@@ -34,7 +34,8 @@ def score(
         values = {"dataset": result.dataset, "split": result.split, "n": result.n}
         typer.echo(json_text({**values, "auc": metrics.auc, "acc": metrics.acc}))
     else:
-        typer.echo(f"{result.dataset} {result.split}, {result.n} images: AUC {metrics.auc:.5f}, ACC {metrics.acc:.5f}")
+        numbers = f"AUC {number(metrics.auc)}, ACC {number(metrics.acc)}"
+        typer.echo(f"{result.dataset} {result.split}, {result.n} images: {numbers}")
         for name, reason in metrics.reasons.items():
             typer.echo(f"{name}: {reason}")
     return 0

@@ -294,7 +294,7 @@ def _answer_rung(ascent: Ascent) -> Rung:
     answer = ascent.answer
     if answer is None:
         silent = ascent.terminated is not None or ascent.killed is not None
-        return Rung("engine's answer", "failed" if silent else "waiting", None, "none" if silent else "")
+        return Rung("no answer from the engine", "failed") if silent else Rung("engine's answer", "waiting")
     clock = max(0.0, answer.time - ascent.began)
     if isinstance(answer, CommandRejected):
         return Rung("rejected", "failed", clock, clean(answer.reason, 200))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.contract.errors import UsageError
+from engine.contract.lock import is_locked, read_holder
 from engine.contract.protocol import (
     CONTROL_LIMIT,
     Abort,
@@ -27,8 +28,9 @@ from engine.contract.protocol import (
     Stop,
     parse_event,
 )
-from engine.contract.run_directory import RunDirectory
+from engine.contract.run_directory import RunDirectory, find_run
 from engine.contract.status import Status, read_status
+from engine.contract.workspace import Workspace
 from medtui.client.liveness import is_alive
 from medtui.client.tail import JournalTail
 from medtui.text import duration
@@ -63,13 +65,22 @@ class Answered:
     ended: RunFinished | None = None  # the run ended before it heard
 
 
+def run_meant(workspace: Workspace, word: str) -> RunDirectory:
+    """The run to watch or to command. Raises UsageError, also for `last` while the workspace is held for no run yet."""
+    if word == "last" and is_locked(workspace.lock_file):
+        holder = read_holder(workspace.lock_file)
+        if holder is not None and holder.run is None:
+            raise UsageError(f"The newest run has no directory yet: {holder}.", "Try again in a moment, or name a run.")
+    return find_run(workspace.outputs, word)
+
+
 def commanded(run: RunDirectory) -> Status:
     """The status of a run that can be commanded. Raises NothingToCommand."""
     status = read_status(run)
     if status is None:
         raise NothingToCommand(f"Run {run.name} does not say which engine it has.", f"Look at {run.status}.")
     if status.outcome is not None:
-        raise NothingToCommand(f"Run {run.name} is over: {status.outcome}.", "See `medtui show`.")
+        raise NothingToCommand(f"Run {run.name} is over: {status.outcome}.", f"See `medtui show {run.name}`.")
     if is_alive(status) is False:
         raise NothingToCommand(
             f"The engine of run {run.name} is gone; nobody hears a command.", f"`medtui run --resume {run.name}`."

@@ -63,11 +63,27 @@ def _write(run: RunDirectory, labels: Labels) -> Labels:
 
 
 def archive(run: RunDirectory, workspace: Workspace) -> Path:
-    """Move it to `outputs/archive/`; moved back by hand it is listed again. Raises UsageError or OutputError."""
+    """Move it to `outputs/archive/`, where it is not listed. Raises UsageError or OutputError."""
     refuse_living(run, workspace)
-    place = workspace.outputs / ARCHIVE / run.name
+    return _moved(run, archive_of(workspace))
+
+
+def unarchive(run: RunDirectory, workspace: Workspace) -> Path:
+    """Move an archived run back to `outputs/`. Raises UsageError or OutputError."""
+    if run.root.parent != archive_of(workspace).resolve():
+        raise UsageError(f"{run.root} is not archived.", "`medtui runs --archived` lists what is.")
+    return _moved(run, workspace.outputs)
+
+
+def archive_of(workspace: Workspace) -> Path:
+    """The folder of archived runs."""
+    return workspace.outputs / ARCHIVE
+
+
+def _moved(run: RunDirectory, folder: Path) -> Path:
+    place = folder / run.name
     try:
-        place.parent.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
         if place.exists():
             raise UsageError(f"{place} exists already.", "Rename one of the two.")
         run.root.rename(place)

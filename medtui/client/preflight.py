@@ -43,7 +43,7 @@ class Preflight:
     weights: str
     weights_ok: bool
     steps: int | None
-    seconds: float | None  # from earlier runs of the same data set, size and model
+    seconds: float | None  # from an earlier run whose epochs are like these
     seconds_from: str  # which run
     memory_needed: float  # bytes, about
     memory_free: int  # bytes
@@ -56,7 +56,7 @@ def preflight(recipe: Recipe, workspace: Workspace, data: Sequence[str], today: 
     data_words, data_ok = data_state(recipe, facts, workspace, data)
     weights_words, weights_ok = weights_state(recipe)
     images = training_images(recipe, facts)
-    seconds, source = earlier_pace(recipe, images, workspace)
+    seconds, source = earlier_pace(recipe, workspace)
     name = run_name(recipe, today)
     return Preflight(
         data=data_words,
@@ -130,7 +130,7 @@ def _own_archive(recipe: Recipe, workspace: Workspace, data: Sequence[str]) -> t
     if path is None:
         return f"archive {written} is missing", False
     if recipe.dataset.md5 is None:
-        return f"archive {path.name} found; `md5` must say which file is meant", False
+        return f"archive {path.name} found; write its MD5 as `md5` (`md5sum {path.name}` prints it)", False
     found = known_md5(path)
     if found is not None and found != recipe.dataset.md5:
         return f"archive {path.name} has MD5 {found}, the recipe says {recipe.dataset.md5}", False
@@ -164,21 +164,18 @@ def weights_state(recipe: Recipe) -> tuple[str, bool]:
 # ---- time and memory -------------------------------------------------------------------------------------------------
 
 
-def earlier_pace(recipe: Recipe, images: int | None, workspace: Workspace) -> tuple[float | None, str]:
-    """Seconds for the planned epochs at the pace of the newest like run: same data set, size, model; and its name."""
-    if images is None:
-        return None, ""
+def earlier_pace(recipe: Recipe, workspace: Workspace) -> tuple[float | None, str]:
+    """Seconds for the planned epochs at the pace of the newest run with like epochs; and its name."""
     for run in reversed(list_runs(workspace.outputs)[-LOOK_BACK:]):
         before = _recipe_of(run, type(recipe))
         if before is None or not _alike(before, recipe):
             continue
-        old_images = training_images(before, datasets()[before.dataset.name])
         try:
             epochs = [event.seconds for event in read_journal(run.journal) if isinstance(event, EpochFinished)]
         except OSError:
             continue
-        if epochs and old_images:
-            return median(epochs) / old_images * images * recipe.training.epochs, run.name
+        if epochs:
+            return median(epochs) * recipe.training.epochs, run.name
     return None, ""
 
 
@@ -190,13 +187,14 @@ def _recipe_of(run: RunDirectory, model: type[Recipe]) -> Recipe | None:
 
 
 def _alike(before: Recipe, now: Recipe) -> bool:
-    return (
-        before.dataset.name == now.dataset.name
-        and before.dataset.size == now.dataset.size
-        and before.model.name == now.model.name
-        and before.runtime.device == now.runtime.device
-        and before.runtime.threads == now.runtime.threads
-    )
+    """Does an epoch of both take as long? Images, net, batches and machine decide that."""
+
+    def decisive(recipe: Recipe) -> tuple[object, ...]:
+        data, training, runtime = recipe.dataset, recipe.training, recipe.runtime
+        images = (data.name, data.size, data.limit, data.archive)
+        return (*images, recipe.model.name, training.batch_size, training.amp, runtime.device, runtime.threads)
+
+    return decisive(before) == decisive(now)
 
 
 def memory_estimate(recipe: Recipe, images: int, facts: DatasetFacts) -> float:

@@ -127,6 +127,9 @@ def _replaced(text: str, place: _Place, value: str) -> str:
     before, after = text[: place.start], text[place.end :]
     if before.endswith(":"):
         value = f" {value}"
+        blank = len(after) - len(after.lstrip(" "))
+        if after[blank : blank + 1] in ("", "\n"):  # where a value was deleted
+            after = after[blank:]
     if place.block_scalar and not after.startswith("\n"):
         value += "\n"
     if after[:1] == "#":

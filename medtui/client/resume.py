@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from engine.contract.protocol import Start
-from engine.contract.resumable import attempts_of, check_resumable, texts_of
-from engine.contract.run_directory import RunDirectory
+from engine.contract.resumable import check_resumable, texts_of
+from engine.contract.run_directory import RunDirectory, attempts_of
 from engine.contract.workspace import Workspace
 
 

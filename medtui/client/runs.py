@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from engine.contract.run_directory import RunDirectory, list_runs, read_object
 from engine.contract.status import RunSummary, Status, read_status
+from medtui.client.intervals import Interval, intervals_of
 from medtui.client.journal import replay
 from medtui.client.keeping import Labels, read_labels
 from medtui.client.liveness import is_alive, state_word
@@ -23,6 +23,7 @@ class Head:
     started: str | None  # UTC, ISO 8601
     state: str
     dataset: str | None
+    size: int | None  # pixels a side
     synthetic: bool
     limit: int | None  # images of each split that were used, of all when None
     model: str | None
@@ -31,8 +32,15 @@ class Head:
     validation_auc: float | None
     test_auc: float | None
     test_acc: float | None
-    seconds: float | None  # from the manifest's start to the last heartbeat
+    test_auc_between: Interval | None  # 95 %
+    test_acc_between: Interval | None
+    seconds: float | None  # that it worked: neither pauses nor the time between attempts count
     labels: Labels
+
+    @property
+    def comparable(self) -> bool:
+        """Is it of the whole, real data set, as published results are?"""
+        return not self.synthetic and self.limit is None
 
     @property
     def epochs(self) -> str:
@@ -64,12 +72,14 @@ def head(run: RunDirectory) -> Head:
     started = manifest.get("started")
     started = started if isinstance(started, str) else None
     validation, test = found.validation, found.test
+    auc_between, acc_between = intervals_of(found)
     return Head(
         run=run.name,
         run_dir=run.root,
         started=started,
         state=state_word(status),
         dataset=found.dataset,
+        size=found.size,
         synthetic=found.synthetic,
         limit=found.limit,
         model=found.model,
@@ -78,7 +88,9 @@ def head(run: RunDirectory) -> Head:
         validation_auc=validation.auc if validation else None,
         test_auc=test.auc if test else None,
         test_acc=test.acc if test else None,
-        seconds=_seconds(started, status.updated) if status else None,
+        test_auc_between=auc_between,
+        test_acc_between=acc_between,
+        seconds=found.worked,
         labels=read_labels(run),
     )
 
@@ -103,22 +115,15 @@ def summary(run: RunDirectory) -> dict[str, Any]:
 def _status_and_summary(run: RunDirectory) -> tuple[Status | None, RunSummary]:
     """The heartbeat, and the summary: the heartbeat's own when the run has ended or lives, else the journal's.
 
-    An engine that was killed may have journaled more than its last heartbeat told.
+    An engine that was killed may have journaled more than its last heartbeat told, or worked on after its last event.
     """
     status = read_status(run)
     if status is not None and (status.outcome is not None or is_alive(status)):
         return status, RunSummary(**{name: getattr(status, name) for name in RunSummary.model_fields})
     try:
-        return status, replay(run.journal).summary
+        found = replay(run.journal).summary
     except OSError:
         return status, RunSummary()
-
-
-def _seconds(started: str | None, updated: float) -> float | None:
-    try:
-        begin = datetime.fromisoformat(started or "")
-    except ValueError:
-        return None
-    begin = begin if begin.tzinfo else begin.replace(tzinfo=UTC)
-    seconds = updated - begin.timestamp()
-    return seconds if 0 <= seconds < float("inf") else None
+    both = (found.worked, status.worked if status is not None else None)
+    worked = [seconds for seconds in both if seconds is not None]
+    return status, found.model_copy(update={"worked": max(worked, default=None)})

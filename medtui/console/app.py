@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from textual import work
-from textual.app import App
 from textual.binding import BindingType
 from textual.screen import Screen
 
@@ -30,6 +29,7 @@ from medtui.client.watch import OwnEngine, Watched
 from medtui.console import keymap
 from medtui.console.engines import Engines, who
 from medtui.console.keymap import EVERYWHERE, Action
+from medtui.console.keys_in_order import KeysInOrder
 from medtui.console.messages import LookedAround
 from medtui.console.palette import KeymapCommands
 from medtui.console.screens.all import SCREENS
@@ -51,7 +51,7 @@ LOOK = 2.0  # seconds between looks at the lock
 LEAVE_PATIENCE = 3.0  # seconds to wait for the answer to a stop before leaving
 
 
-class ConsoleApp(App[int], inherit_bindings=False):
+class ConsoleApp(KeysInOrder, inherit_bindings=False):
     """`medtui` without a command."""
 
     CSS_PATH = "styles.tcss"
@@ -317,8 +317,10 @@ class ConsoleApp(App[int], inherit_bindings=False):
         return True
 
     async def do(self, action: Action) -> None:
-        target = self if action.scope == EVERYWHERE else self.screen
-        await self.run_action(action.action, target)
+        """An action of a widget is done by the one that has the focus, or holds it."""
+        inside = self.focused.ancestors_with_self if self.focused is not None else ()
+        widget = next((node for node in inside if action.scope in keymap.scopes_of(node.BINDINGS)), self.screen)
+        await self.run_action(action.action, self if action.scope == EVERYWHERE else widget)
 
     async def action_room(self, name: str) -> None:
         if len(self.screen_stack) > 2:  # a dialog is open

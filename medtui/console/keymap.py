@@ -107,7 +107,6 @@ ACTIONS: tuple[Action, ...] = (
         footer=True,
         priority=True,
     ),
-    _a("view.help", "question_mark", "help", "This page.", "help", footer=True),
     _a("view.theme", "ctrl+t", "theme", "Dark or light.", "theme"),
     _a("view.next_pane", "right_square_bracket", "next pane", "The next pane of this screen.", "screen.pane(1)"),
     _a("view.previous_pane", "left_square_bracket", "pane before", "The pane before.", "screen.pane(-1)"),
@@ -119,6 +118,7 @@ ACTIONS: tuple[Action, ...] = (
         "leave",
         footer=True,
     ),
+    _a("view.help", "question_mark", "help", "This page.", "help", footer=True),
     _a("view.back", "escape", "back", "Leave one layer: a field, a filter. Never acts.", "screen.back"),
     _a("recipes.run", "r", "run", "Train what the form says.", "run", footer=True, changes=True),
     _a("recipes.save", "ctrl+s", "save", "Save the recipe.", "save", footer=True, changes=True, priority=True),
@@ -155,16 +155,16 @@ ACTIONS: tuple[Action, ...] = (
     _a("results.reverse", "R", "reverse", "Turn the order round.", "reverse"),
     _a("results.mark", "space", "mark", "Mark a run to compare.", "mark", footer=True),
     _a("results.compare", "c", "compare", "Compare the marked runs.", "compare", footer=True),
+    _a("results.section", "d", "detail", "The next part of the detail.", "section(1)", footer=True),
     _a("results.open_recipe", "o", "recipe", "Open the run's recipe in Recipes.", "open_recipe", footer=True),
     _a("results.resume", "u", "resume", "Go on with an interrupted run.", "resume_run", footer=True, changes=True),
-    _a("results.evaluate", "e", "evaluate", "Evaluate the test split again.", "evaluate", changes=True),
-    _a("results.tag", "t", "tag", "Tag the run.", "tag", changes=True),
-    _a("results.note", "n", "note", "Note something down about the run.", "note", changes=True),
+    _a("results.evaluate", "e", "evaluate", "Evaluate the test split again.", "evaluate", footer=True, changes=True),
+    _a("results.tag", "t", "tag", "Tag the run.", "tag", footer=True, changes=True),
+    _a("results.note", "n", "note", "Note something down about the run.", "note", footer=True, changes=True),
     _a("results.archive", "A", "archive", "Move the run to outputs/archive; asks first.", "archive", changes=True),
     _a("results.delete", "D", "delete", "Delete the run for ever; the word has to be typed.", "delete", changes=True),
     _a("results.watch", "w", "watch", "Show the run in Live.", "watch"),
     _a("results.refresh", "f5", "look again", "Read the runs again.", "refresh_runs"),
-    _a("results.section", "d", "detail", "The next part of the detail.", "section(1)", footer=True),
     _a("list.down", "j", "down", "The next one.", "cursor_down"),
     _a("list.up", "k", "up", "The one before.", "cursor_up"),
     _a("list.right", "right,l", "form", "To the form.", "screen.focus_form"),
@@ -191,6 +191,11 @@ BY_ID = {action.id: action for action in ACTIONS}
 
 def of_scope(scope: str) -> list[Action]:
     return [action for action in ACTIONS if action.scope == scope]
+
+
+def scopes_of(bound: Iterable[BindingType]) -> set[str]:
+    """The scopes that a widget's bindings are of."""
+    return {BY_ID[one.id].scope for one in bound if isinstance(one, Binding) and one.id in BY_ID}
 
 
 def bindings(scope: str) -> list[BindingType]:

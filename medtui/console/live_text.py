@@ -54,8 +54,8 @@ def sparkline(values: tuple[float, ...], low: float = 0.0, high: float = 1.0) ->
         if not math.isfinite(value):
             found.append("×")
             continue
-        share = (value - low) / (high - low) if high > low else 0.5
-        found.append(SPARKS[max(0, min(len(SPARKS) - 1, int(share * len(SPARKS))))])
+        share = (max(low, min(value, high)) - low) / (high - low) if high > low else 0.5
+        found.append(SPARKS[min(len(SPARKS) - 1, int(share * len(SPARKS)))])
     return "".join(found)
 
 

@@ -9,14 +9,16 @@ from rich.text import Text
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from medtui.console.host import host_of
-from medtui.console.keymap import EVERYWHERE, Action
+from medtui.console.keymap import EVERYWHERE, Action, scopes_of
 
 
 class KeymapCommands(Provider):
     @property
     def _now(self) -> list[Action]:
         host = host_of(self.screen)
-        return [a for a in host.actions.values() if a.scope in (host.room_name, EVERYWHERE) and host.can(a)]
+        inside = self.focused.ancestors_with_self if self.focused is not None else ()
+        scopes = {host.room_name, EVERYWHERE}.union(*(scopes_of(node.BINDINGS) for node in inside))
+        return [action for action in host.actions.values() if action.scope in scopes and host.can(action)]
 
     def _hit(self, action: Action) -> Callable[[], Any]:
         host = host_of(self.screen)

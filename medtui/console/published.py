@@ -27,6 +27,11 @@ class Published:
     auc: float
     acc: float
 
+    @property
+    def key(self) -> str:
+        """No run's name has a colon."""
+        return f"published:{self.dataset}:{self.size}:{self.method}"
+
 
 @cache
 def published() -> tuple[Published, ...]:

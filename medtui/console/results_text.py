@@ -8,11 +8,12 @@ from typing import Any
 
 from rich.text import Text
 
-from engine.contract.protocol import EvaluationFinished, Metrics
+from engine.contract.datasets import label_of
+from engine.contract.protocol import Metrics
 from engine.contract.recipe import Recipe
 from engine.contract.run_directory import RunDirectory
 from medtui.client.evaluate import Later
-from medtui.client.intervals import hanley_mcneil, macro_auc, wilson
+from medtui.client.intervals import Interval, intervals_of
 from medtui.client.keeping import Labels
 from medtui.client.runs import Head
 from medtui.client.state import RunState
@@ -20,7 +21,7 @@ from medtui.console.live_text import class_rows, classes_text
 from medtui.console.matrix import Confusion, confusion_text
 from medtui.console.pictures import Sample, grid_text
 from medtui.console.published import SOURCE, published_for
-from medtui.text import clean, duration, number, shortened
+from medtui.text import clean, data_marks, duration, number, shortened
 
 
 @dataclass(frozen=True)
@@ -46,17 +47,18 @@ def title(text: Text, words: str) -> None:
     text.append(f"\n{words}\n", "bold underline")
 
 
-def head_text(detail: Detail) -> Text:
+def head_text(detail: Detail, width: int) -> Text:
     """Outcome and numbers."""
     head, state = detail.head, detail.state
     text = Text()
     text.append(f"{clean(head.run)}  ", "bold")
     text.append(clean(head.state), "bold green" if head.state == "completed" else "bold yellow")
-    if head.synthetic:
-        text.append("  synthetic data", "yellow")
     best = state.summary.best_epoch or "–"
-    text.append(f"\n{clean(head.dataset or '?')}, {clean(head.model or '?')}, epochs {head.epochs}, best {best}")
-    text.append(f", {duration(head.seconds)}\n")
+    text.append(f"\n{clean(label_of(head.dataset or '?', head.size))}")
+    for mark in data_marks(head.synthetic, head.limit):
+        text.append(f", {mark}", "bold yellow")
+    text.append(f", {clean((head.model or '?').replace('_', '-'))}, epochs {head.epochs}, best {best}")
+    text.append(f", {duration(head.seconds)}\n" if head.seconds is not None else "\n")
     if detail.labels.tags:
         text.append(f"tags {clean(' '.join(detail.labels.tags), 200)}\n", "cyan")
     if detail.labels.note:
@@ -68,46 +70,33 @@ def head_text(detail: Detail) -> Text:
         text.append("The engine ended without a last word; run.log has what it wrote.\n", "bold red")
     for name, metrics in (("validation", state.summary.validation), ("test", state.summary.test)):
         if metrics is not None:
-            text.append_text(_metrics(name, metrics, detail))
+            text.append_text(_metrics(name, metrics, detail, width))
     for one in detail.later:
         views = f"{len(one.views)} view{'s' * (len(one.views) != 1)}"
         text.append(f"test again AUC {number(one.auc)}  ACC {number(one.acc)}  {views}, evaluations/{one.number}\n")
     return text
 
 
-def _metrics(name: str, metrics: Metrics, detail: Detail) -> Text:
-    text = Text(f"{name:<11}", style="")
+def _metrics(name: str, metrics: Metrics, detail: Detail, width: int) -> Text:
+    """A line, or where it would be broken in two a line a metric."""
     auc = acc = None
     if name == "test":
-        auc, acc = intervals(detail.state)
-    text.append(
-        f"AUC {number(metrics.auc)}{_between(auc)}  ACC {number(metrics.acc)}{_between(acc)}  F1 {number(metrics.f1)}\n"
-    )
+        auc, acc = intervals_of(detail.state.summary)
+    words = [f"AUC {number(metrics.auc)}{between_words(auc)}", f"ACC {number(metrics.acc)}{between_words(acc)}"]
+    words.append(f"F1 {number(metrics.f1)}")
+    line = f"{name:<11}{'  '.join(words)}"
+    text = Text((line if len(line) <= width else f"{name:<11}" + ("\n" + " " * 11).join(words)) + "\n")
     for metric, reason in metrics.reasons.items():
         text.append(f"  {clean(metric, 40)}: {clean(reason, 200)}\n", "yellow")
     return text
 
 
-def intervals(state: RunState) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
-    """95 % of test AUC and ACC."""
-    tested = [evaluation for evaluation in state.evaluations if evaluation.split == "test"]
-    if not tested:
-        return None, None
-    last = tested[-1]
-    acc = wilson(last.metrics.acc, last.n) if state.started is None or state.started.task != "multi_label" else None
-    return _auc_interval(last, acc is None), acc
-
-
-def _auc_interval(tested: EvaluationFinished, multi_label: bool) -> tuple[float, float] | None:
-    """Two classes have one AUC, more have the mean of one a class."""
-    rows = tested.per_class
-    if len(rows) == 2 and not multi_label:
-        return hanley_mcneil(tested.metrics.auc, rows[1].support, rows[0].support)
-    return macro_auc([row.auc for row in rows], [row.support for row in rows], tested.n)
-
-
-def _between(interval: tuple[float, float] | None) -> str:
-    return f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval is not None else ""
+def between_words(interval: Interval | None, *, signed: bool = False) -> str:
+    """` [0.835, 0.968]`; nothing where there is none."""
+    if interval is None:
+        return ""
+    low, high = (f"{end:+.3f}" if signed else f"{end:.3f}" for end in interval)
+    return f" [{low}, {high}]"
 
 
 def published_text(detail: Detail) -> Text:
@@ -121,15 +110,22 @@ def published_text(detail: Detail) -> Text:
         text.append("nothing is published for it\n", "dim")
         return text
     test = detail.state.summary.test
+    marks = data_marks(started.synthetic, started.limit)
     rows = [(one.method, one.auc, one.acc, False) for one in found]
-    if test is not None:
+    if test is not None and not marks:
         rows.append(("this run", test.auc, test.acc, True))
     for method, auc, acc, ours in sorted(rows, key=lambda row: -row[1] if row[1] == row[1] else 1.0):
-        text.append(
-            f"{'▸' if ours else ' '} {method:<24} AUC {number(auc, 3)}  ACC {number(acc, 3)}\n", "bold" if ours else ""
-        )
+        text.append_text(_published_row(method, auc, acc, ours=ours))
+    if test is not None and marks:
+        text.append_text(_published_row("this run", test.auc, test.acc, ours=True))
+        text.append(f"  not to be compared with them: {', '.join(marks)}\n", "bold yellow")
     text.append(f"  {SOURCE}\n", "dim")
     return text
+
+
+def _published_row(method: str, auc: float, acc: float, *, ours: bool) -> Text:
+    sign, style = ("▸", "bold") if ours else (" ", "")
+    return Text(f"{sign} {method:<24} AUC {number(auc, 3)}  ACC {number(acc, 3)}\n", style)
 
 
 def body_text(detail: Detail, width: int) -> Text:

@@ -50,13 +50,11 @@ class Pace:
         """Seconds left; None before there is a pace. A resumed run's pace is its own."""
         progress, started = view.progress, view.state.started
         if progress is None or started is None or progress.step is None or view.phase != "training":
-            if view.phase == "paused":
-                self._eta = Eta()
             return None
         attempt = (started.run, started.attempt)
         if attempt != self._attempt:
             self._eta, self._attempt = Eta(), attempt
-        return self._eta.after(progress.done, progress.total, progress.time)
+        return self._eta.after(progress.done, progress.total, view.state.summary.worked_at(progress.time))
 
 
 class Link:

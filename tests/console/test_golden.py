@@ -20,9 +20,11 @@ from engine.contract.errors import RunFailed
 from engine.contract.lock import Holder
 from engine.contract.protocol import ErrorInfo, Progress
 from engine.contract.workspace import Workspace
+from medtui.client.keeping import set_tags
 from medtui.console.app import ConsoleApp
 from medtui.console.screens.machine import Checks, Looked, LookedAtWorkspace, Machine, WorkspaceState
 from medtui.console.widgets.fetch_panel import FetchPanel
+from medtui.console.widgets.run_table import RunTable
 from medtui.machine.checks import Check
 from medtui.machine.ghosts import Ghost
 from medtui.machine.hardware import Hardware
@@ -145,17 +147,75 @@ async def results_empty(pilot: Pilot[int], app: ConsoleApp, scripts: list[Script
     await shows(pilot, "There is no run here yet.")
 
 
-async def results(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
-    outcomes = ("completed", "failed", None)
-    for day, outcome in enumerate(outcomes):
+async def results_finished(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
+    """A rehearsal crashed last, a tagged run failed before it, and the one that is shown is completed."""
+    outcomes: tuple[tuple[str | None, int | None], ...] = (("completed", None), ("failed", None), (None, 64))
+    for day, (outcome, limit) in enumerate(outcomes):
         name = f"2026112{day}_breastmnist_resnet18-adapted_1a2b3{day}"
-        make_run(app.workspace, name, outcome, epochs=8, started=f"2026-11-2{day}T20:26:40+00:00")
+        started = f"2026-11-2{day}T{21 - day}:26:40+00:00"
+        run = make_run(app.workspace, name, outcome, epochs=8, started=started, limit=limit)
+        if outcome == "failed":
+            set_tags(run, ["paper"])
     await pilot.press("4")
     room = app.get_room("results")
     await wait_for(pilot, lambda: room.detail)
-    await pilot.press("down", "down")
-    await wait_for(pilot, lambda: room.detail.head.state == "completed")
+    await _down_to(pilot, app, "completed")
+
+
+async def _down_to(pilot: Pilot[int], app: ConsoleApp, state: str) -> None:
+    room = app.get_room("results")
+    wanted = next(head.run for head in room.heads if head.state == state)
+    table = room.query_one(RunTable)
+    while table.chosen != wanted:
+        await pilot.press("down" if table.chosen > wanted else "up")
+    await wait_for(pilot, lambda: room.detail and room.detail.head.state == state)
     await pilot.pause(0.2)
+
+
+async def results_failed(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
+    await results_finished(pilot, app, scripts)
+    await _down_to(pilot, app, "failed")
+    await pilot.press("enter")
+
+
+async def results_crashed(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
+    await results_finished(pilot, app, scripts)
+    await _down_to(pilot, app, "crashed")
+    await pilot.press("enter")
+
+
+async def results_compared(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
+    await results_finished(pilot, app, scripts)
+    await pilot.press("up", "up", "space", "space", "space", "c")
+    await shows(pilot, "3 runs compared")
+    await wait_for(pilot, lambda: app.screen.query_one("#compare-text").content_size.height)
+
+
+async def _asked(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted], state: str, key: str) -> None:
+    await results_finished(pilot, app, scripts)
+    await _down_to(pilot, app, state)
+    await pilot.press(key)
+    await wait_for(pilot, lambda: app.screen is not app.room)
+
+
+async def results_tag(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
+    await _asked(pilot, app, scripts, "failed", "t")
+
+
+async def results_archive(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
+    await _asked(pilot, app, scripts, "completed", "A")
+
+
+async def results_delete(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
+    await _asked(pilot, app, scripts, "completed", "D")
+
+
+async def results_evaluate(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
+    await _asked(pilot, app, scripts, "completed", "e")
+
+
+async def results_resume(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
+    await _asked(pilot, app, scripts, "crashed", "u")
 
 
 async def machine(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
@@ -214,7 +274,8 @@ STATES: dict[str, State] = {
     for name, state in globals().items()
     if name in (
         "recipes", "recipes_edited", "recipes_wrong", "live_empty", "live_running", "live_finished", "live_failed",
-        "live_crashed", "ladder", "results_empty", "results", "machine", "fetch_asked", "fetching",
+        "live_crashed", "ladder", "results_empty", "results_finished", "results_failed", "results_crashed",
+        "results_compared", "machine", "fetch_asked", "fetching",
     )
 }  # fmt: skip
 
@@ -222,6 +283,11 @@ STATES: dict[str, State] = {
 @pytest.fixture(autouse=True)
 def offline_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDTUI_OFFLINE", "1")
+
+
+DIALOGS = {state.__name__: state for state in (
+    results_tag, results_archive, results_delete, results_evaluate, results_resume,
+)}  # fmt: skip
 
 
 def compare(name: str, text: str) -> None:
@@ -246,6 +312,15 @@ async def test_a_screen_looks_as_its_golden_frame(console, scripts, workspace, s
         await STATES[state](pilot, app, scripts)
         await pilot.pause(0.5)
         compare(f"{state}_{size[0]}x{size[1]}", steady(screen_text(app), workspace))
+
+
+@pytest.mark.parametrize("state", DIALOGS)
+async def test_a_dialog_looks_as_its_golden_frame_where_there_is_least_room(console, scripts, workspace, state) -> None:
+    app = console()
+    async with app.run_test(size=SIZES[0]) as pilot:
+        await DIALOGS[state](pilot, app, scripts)
+        await pilot.pause(0.5)
+        compare(f"{state}_60x18", steady(screen_text(app), workspace))
 
 
 async def test_the_light_theme_says_the_same_in_other_colours(console, scripts, workspace) -> None:

@@ -12,6 +12,7 @@ from looking import screen_text, shows, wait_for
 from medtui.console import keymap
 from medtui.console.keymap import ACTIONS, BY_ID, EVERYWHERE, FORBIDDEN
 from medtui.console.screens.dialogs import help_text
+from medtui.console.widgets.frame import key_line
 from medtui.settings import Settings, read_settings
 
 
@@ -41,6 +42,24 @@ def test_help_names_every_action_of_the_room_and_of_all() -> None:
             assert action.help in text and action.id in text
 
 
+@pytest.mark.parametrize("busy", [False, True])
+@pytest.mark.parametrize("room", keymap.ROOMS)
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_keys_that_matter_most_fit_and_help_is_the_last_of_them(width: int, room: str, busy: bool) -> None:
+    """While a run goes on its kill keys stand there; else they leave their place to the screen's own."""
+    shown = [action for action in ACTIONS if action.footer]
+    everywhere = [a for a in shown if a.scope == EVERYWHERE]
+    rooms, kill = ([a for a in everywhere if a.id.startswith(start)] for start in ("go.", "run."))
+    own = [a for a in shown if a.scope == room]
+    rest = [a for a in everywhere if a not in rooms and a not in kill]
+    line = key_line([rooms, own, kill, rest], width, lambda action: busy or action not in kill).plain.rstrip()
+    assert len(line) <= width
+    assert line.endswith(" ? help")
+    assert " 1 " in line and " q " in line
+    assert not busy or "p pause S stop K abort" in line
+    assert f" {own[0].key} {own[0].title.split()[0]}" in line
+
+
 @pytest.mark.asyncio
 async def test_a_key_of_the_settings_file_replaces_the_shipped_one(console, own_settings: Path) -> None:
     own_settings.parent.mkdir(parents=True)
@@ -67,6 +86,22 @@ async def test_the_palette_has_what_can_be_done_now(console) -> None:
         await pilot.press(*"compare")
         await shows(pilot, "Compare the marked runs.")
         assert "Kill" not in screen_text(app)
+
+
+@pytest.mark.asyncio
+async def test_the_palette_has_the_keys_of_the_form_while_it_has_the_focus(console) -> None:
+    app = console()
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await wait_for(pilot, lambda: app.room and app.room.ready and app.room.checked)
+        await pilot.press("e", *"jjjj", "ctrl+p", *"larger value")
+        await shows(pilot, "The next larger value of a number.")
+        before = app.room.query_one("#form").rows
+        assert app.room.current is not None and not app.room.current.dirty, before
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: len(app.screen_stack) == 2)
+        await pilot.press("escape", "ctrl+p", *"larger value")
+        await pilot.pause(0.3)
+        assert "The next larger value of a number." not in screen_text(app), "the list has the focus now"
 
 
 @pytest.mark.asyncio

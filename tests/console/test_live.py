@@ -399,3 +399,26 @@ async def test_a_run_of_another_host_is_asked_to_abort_and_its_scheduler_is_name
         assert app.climb is None
         await pilot.press("escape")
         await shows(pilot, "scancel 4711")
+
+
+@pytest.mark.asyncio
+async def test_an_enlarged_plot_says_how_it_ends_and_is_not_of_the_next_run(console, scripts) -> None:
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        script, story = await watching(pilot, app, scripts)
+        await pilot.press("enter")
+        await shows(pilot, "esc: all of them")
+        assert "per class" not in screen_text(app)
+        await pilot.press("escape")
+        await shows(pilot, "per class")
+        await pilot.press("enter")
+        await shows(pilot, "esc: all of them")
+        script.say(*story.ended())
+        script.end()
+        await wait_for(pilot, lambda: not app.busy)
+        await pilot.press("1", "r")
+        await wait_for(pilot, lambda: len(scripts) > 1 and scripts[-1].sent and app.room_name == "live")
+        following = Story(app.workspace.outputs / "20261122_cells_mini-cnn_1a2b3c")
+        scripts[-1].say(*following.running(2))
+        await shows(pilot, "per class", "epoch 3/10")
+        assert "esc: all of them" not in screen_text(app)

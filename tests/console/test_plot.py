@@ -100,3 +100,10 @@ def test_a_hundred_thousand_points_draw_in_under_50_ms_of_cpu() -> None:
         drawn(drawing, 60, 15, dark=True)
         spent.append(time.thread_time() - before)
     assert min(spent) < 0.050, spent
+
+
+def test_an_axis_of_epochs_has_whole_numbers_only() -> None:
+    """There is no epoch 2.2; a curve within one epoch has none of them."""
+    assert round_ticks(1, 8, 5, whole=True)[1] == ["2", "4", "6", "8"]
+    assert round_ticks(1, 3, 6, whole=True)[1] == ["1", "2", "3"]
+    assert round_ticks(0.25, 0.75, 5, whole=True) == ([], [])

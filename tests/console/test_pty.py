@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 from stand_ins import Story, make_run
 
 from benchmarks.terminal import CONSOLE, Terminal, console
@@ -116,6 +117,47 @@ def test_the_terminal_is_as_it_was_however_the_console_ends(workspace, own: dict
     assert code == {"q": 0, "SIGTERM": 128 + 15, "SIGHUP": 128 + 1, "crash": 1}[how]
     if how == "crash":
         assert b"a bug in a screen" in last, "what happened is said"
+
+
+BURST = """dataset:
+  name: cells
+  limit: null   # all
+training:
+  epochs: 5
+  batch_size: 16
+  seed: 42
+  patience: null
+"""
+
+
+def test_a_burst_of_keys_ends_as_it_was_typed_in_form_and_text(workspace: Workspace, own: dict[str, str]) -> None:
+    """As a paste or a slow line brings them: all at once, and again what stood there before."""
+    recipe = workspace.root / "mine.yaml"
+    recipe.write_text(BURST)
+
+    def saved(terminal: Terminal, keys: str) -> str:
+        before = recipe.stat().st_ino  # a save is another file in its place
+        terminal.write(keys.encode() + b"\x13")
+        deadline = time.monotonic() + PATIENCE
+        while recipe.stat().st_ino == before:
+            assert time.monotonic() < deadline, bytes(terminal.received[-3000:])
+            time.sleep(0.05)
+        return recipe.read_text()
+
+    with opened(workspace, own) as terminal:
+        terminal.write(b"/mine\rl")  # find it, and into its form; two below the data set is the limit
+        terminal.wait_for("mine.yaml", patience=PATIENCE)
+        assert saved(terminal, "jj\rnull\r") == BURST
+        # down to epochs, batch size, seed, and patience
+        text = saved(terminal, "\r64\r" + "j" * 7 + "\r7\r" + "j\r32\r" + "j\r1234567\r")
+        assert yaml.safe_load(text) == {
+            "dataset": {"name": "cells", "limit": 64},
+            "training": {"epochs": 7, "batch_size": 32, "seed": 1234567, "patience": None},
+        }
+        # back, over other values, with a key that deletes and one that takes back
+        back = "\r99\r\r42\r" + "k\r1\x7f16\r" + "k\r8\r\r5\r" + "k" * 7 + "\r128\r\rnull\r"
+        assert saved(terminal, back) == BURST
+        assert saved(terminal, "y# one\r# two\r") == "# one\n# two\n" + BURST
 
 
 def test_a_key_is_acknowledged_within_250_ms_while_training(workspace: Workspace, own: dict[str, str]) -> None:

@@ -262,6 +262,30 @@ async def test_the_list_can_be_filtered_and_says_when_nothing_fits(console) -> N
         await shows(pilot, "nothing fits")
 
 
+async def test_enter_in_the_filter_opens_the_first_recipe_that_fits(console) -> None:
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        room = recipes(app)
+        await wait_for(pilot, lambda: room.current)
+        await pilot.press("slash", *"retina", "enter")
+        await wait_for(pilot, lambda: room.current.entry.name == "retinamnist")
+        assert room.focused is room.query_one("#recipe-list")
+
+
+async def test_the_time_of_a_run_comes_from_one_with_like_epochs_only(console, workspace) -> None:
+    like = {"dataset": {"name": "breastmnist"}, "training": {"epochs": 3}}
+    make_run(workspace, "20261119_breastmnist_resnet18-adapted_aaaaa1", recipe=like)  # 10 s an epoch
+    for number, other in enumerate(({"limit": 200}, {"size": 64}, {"name": "retinamnist"})):
+        of_other = {"dataset": {"name": "breastmnist"} | other}
+        make_run(workspace, f"2026112{number}_other_resnet18-adapted_aaaaa2", recipe=of_other)
+    make_run(workspace, "20261121_b_x_aaaaa3", recipe={**like, "training": {"batch_size": 16}})
+    (workspace.root / "mine.yaml").write_text(MINE)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await opened(pilot, app, "mine.yaml")
+        await shows(pilot, "about 10 min 00 s, from 20261119")
+
+
 async def test_read_only_changes_nothing(console, workspace) -> None:
     (workspace.root / "mine.yaml").write_text(MINE)
     app = console(readonly=True)

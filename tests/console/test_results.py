@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import math
 import os
+from functools import reduce
 from pathlib import Path
 
 import pytest
 from driving import Engine, tiny
 from looking import screen_text, shows, wait_for
-from stand_ins import make_run
+from stand_ins import Story, make_run
+from textual import events
 from textual.pilot import Pilot
 
 from engine.contract.process_identity import this_process
+from engine.contract.protocol import Position
 from engine.contract.run_directory import RunDirectory, list_runs
 from engine.contract.status import read_status
 from engine.contract.workspace import Workspace
-from medtui.client.keeping import read_labels
+from medtui.client.keeping import read_labels, set_note, set_tags
+from medtui.client.state import RunState, fold
 from medtui.client.watch import OwnEngine
 from medtui.console.app import ConsoleApp
+from medtui.console.results_text import published_text
+from medtui.console.screens.keeping import where_it_goes_on
+from medtui.console.widgets.run_table import RunTable
 
 SIZE = (120, 40)
 NAME = "20261121_breastmnist_resnet18-adapted_1a2b3c"
-
-pytestmark = pytest.mark.asyncio
 
 
 async def opened(pilot: Pilot[int], app: ConsoleApp) -> None:
@@ -40,6 +46,153 @@ def comes_alive(run: RunDirectory) -> None:
     run.status.write_text(status.model_copy(update=alive).model_dump_json())
 
 
+@pytest.mark.asyncio
+async def test_a_rehearsal_is_called_so_wherever_its_numbers_stand(console, workspace: Workspace) -> None:
+    """In the list in short, in the detail and the comparison in words, and not ranked among the published values."""
+    make_run(workspace, NAME, limit=256)
+    make_run(workspace, "20261120_cells_mini-cnn_0a0b0c", started="2026-11-20T00:00:00+00:00", dataset="cells",
+             synthetic=True)  # fmt: skip
+    app = console()
+    async with app.run_test(size=(120, 60)) as pilot:
+        await opened(pilot, app)
+        await shows(pilot, "breastmnist (≤ 256)", "cells (synthetic)", "breastmnist, at most 256 images a split")
+        assert "AutoKeras" not in screen_text(app)  # only what is of the whole data set has them beside it
+        published = published_text(app.room.detail).plain.splitlines()
+        ours = next(at for at, line in enumerate(published) if "this run" in line)
+        assert [line for line in published[:ours] if "AUC" in line][-1].split()[0] == "auto-sklearn"  # the lowest
+        assert published[ours + 1].strip() == "not to be compared with them: at most 256 images a split"
+        await pilot.press("space", "space", "c")
+        await shows(pilot, "at most 256 images a split", "synthetic data")
+
+
+@pytest.mark.asyncio
+async def test_a_run_of_the_whole_data_set_stands_among_the_published_values(console, workspace: Workspace) -> None:
+    """ResNet-18 has 0.901 and Google's 0.919: a run with 0.9014 stands between them."""
+    make_run(workspace, NAME)
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await shows(pilot, "AutoKeras")
+        lines = published_text(app.room.detail).plain.splitlines()
+        methods = [line[2:].split("  ")[0] for line in lines if " AUC " in line]
+        assert methods[:3] == ["Google AutoML Vision", "this run", "ResNet-18"]
+
+
+@pytest.mark.asyncio
+async def test_test_auc_and_acc_stand_in_the_list_with_their_intervals_at_120_columns(console, workspace) -> None:
+    """156 images, AUC 0.9014 of 57 against 21, ACC 0.8654: worked out by hand with the formulas of their papers."""
+    make_run(workspace, NAME)
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await shows(pilot, "0.9014 .835–.968", "0.8654 .803–.910")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("columns", "missing"), [(60, {"test ACC", "val AUC"}), (80, set())])
+async def test_no_important_column_is_off_the_edge(console, workspace, columns: int, missing: set[str]) -> None:
+    """A terminal that is made narrower loses whole columns, the less important first, and keeps the selection."""
+    for day in (1, 2):
+        make_run(workspace, f"2026112{day}_breastmnist_resnet18-adapted_1a2b3c", started=f"2026-11-2{day}T20:26:40Z")
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await pilot.press("down")
+        chosen = app.room._selected
+        await pilot.resize_terminal(columns, 24)
+        important = {"when", "data set", "test AUC", "outcome", "test ACC", "val AUC"} - missing
+        table = app.room.query_one(RunTable)
+        await wait_for(pilot, lambda: "took" not in screen_text(app))
+        assert table.virtual_size.width <= table.size.width
+        await shows(pilot, *important, "2026-11-21 20:26", "0.9014", "completed")
+        assert table.cursor_row == 1 and app.room._selected == chosen
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("size", [(120, 60), (60, 80)], ids=str)
+async def test_compared_runs_have_a_letter_a_curve_and_differences_with_intervals(console, workspace, size) -> None:
+    """Equal results: a difference of 0, within the root of both squared distances to the ends of their intervals."""
+    recipe = {"dataset": {"name": "breastmnist"}, "training": {"lr": 0.004}}
+    for day, more in ((3, {}), (2, {"recipe": recipe}), (1, {"limit": 64})):
+        name = f"2026112{day}_breastmnist_resnet18-adapted_1a2b3c"
+        make_run(workspace, name, started=f"2026-11-2{day}T20:26:40Z", **more)
+    app = console()
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot, app)
+        await pilot.press("space", "space", "space", "c")
+        await shows(pilot, "3 runs compared", "esc: back", "validation AUC", "epoch", "test AUC, 95 %; difference to A")
+        auc, acc = math.hypot(0.9014 - 0.8349, 0.9679 - 0.9014), math.hypot(0.8654 - 0.8030, 0.9102 - 0.8654)
+        await shows(
+            pilot,
+            f"B  0.9014 [0.835, 0.968]  +0.0000 [-{auc:.3f}, +{auc:.3f}]",
+            f"B  0.8654 [0.803, 0.910]  +0.0000 [-{acc:.3f}, +{acc:.3f}]",
+            "C  0.9014 [0.835, 0.968]  of other data than A",
+            "at most 64 images a split",
+        )
+        text = screen_text(app)
+        row = next(line for line in text.splitlines() if "training.lr" in line)
+        assert row.split()[2:8] == ["A", "0.008", "B", "0.004", "C", "0.008"]
+        assert "training.momentum" not in text
+        plot = text[text.index("╭─ validation AUC") : text.index("─ epoch ─")]
+        assert "─ A" in plot and "C│" in plot.replace(" ", ""), "the last curve's letter stands at its end"
+        await pilot.press("escape")
+        await wait_for(pilot, lambda: app.screen is app.room)
+
+
+@pytest.mark.asyncio
+async def test_keys_that_come_faster_than_the_screen_act_on_the_row_under_the_cursor(console, workspace) -> None:
+    names = [f"2026112{day}_breastmnist_resnet18-adapted_1a2b3c" for day in (3, 2, 1)]
+    for name in names:
+        make_run(workspace, name, started=f"{name[:4]}-{name[4:6]}-{name[6:8]}T20:26:40Z")
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        for key in ("space", "space"):  # both at once, as a terminal hands over what was typed quickly
+            app.post_message(events.Key(key, " "))
+        await wait_for(pilot, lambda: app.room.query_one(RunTable).cursor_row == 2)
+        assert app.room.marked == names[:2]
+
+
+@pytest.mark.asyncio
+async def test_without_a_run_under_the_cursor_no_key_acts_on_one(console, workspace: Workspace) -> None:
+    """On a published row, and where the filter finds nothing; the detail is there again once it is cleared."""
+    make_run(workspace, NAME)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await opened(pilot, app)
+        await pilot.press("down")
+        await shows(pilot, "Published, not run here: Yang et al.")
+        for key in "Dtu":
+            await pilot.press(key)
+            await shows(pilot, "Choose a run first.")
+            assert app.screen is app.room
+        await pilot.press("slash", *"xyz", "enter", "D")
+        await shows(pilot, "No run has that")
+        assert app.screen is app.room
+        await pilot.press("slash", "escape", "escape")
+        await pilot.press("up")
+        await shows(pilot, "validation AUC 0.9200")
+
+
+@pytest.mark.asyncio
+async def test_a_header_that_is_clicked_sorts_by_its_column_and_again_turns_the_order(console, workspace) -> None:
+    make_run(workspace, NAME)
+    make_run(workspace, "20261120_breastmnist_resnet18-adapted_1a2b3c", "failed", started="2026-11-20T20:26:40Z")
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        lines = screen_text(app).splitlines()
+        row = next(at for at, line in enumerate(lines) if "test AUC, 95 %" in line)
+        at = (lines[row].index("test AUC") + 2, row)
+        await pilot.click(offset=at)
+        await shows(pilot, "by test AUC ↓")
+        await pilot.click(offset=at)
+        await shows(pilot, "by test AUC ↑")
+        lines = [line for line in screen_text(app).splitlines() if "20:26" in line]
+        assert ["failed" in line for line in lines] == [True, False]
+
+
+@pytest.mark.asyncio
 async def test_a_run_is_tagged_and_noted_and_both_are_shown_without_markup(console, workspace: Workspace) -> None:
     run = make_run(workspace, NAME)
     app = console()
@@ -55,6 +208,38 @@ async def test_a_run_is_tagged_and_noted_and_both_are_shown_without_markup(conso
     assert (labels.tags, labels.note) == (("paper", "[/b]"), "seed 42")
 
 
+@pytest.mark.asyncio
+async def test_what_is_typed_into_a_prefilled_field_goes_to_its_end(console, workspace: Workspace) -> None:
+    run = make_run(workspace, NAME)
+    set_tags(run, ["paper"])
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await pilot.press("t", *" seed42", "enter")
+        await shows(pilot, "tags paper seed42")
+    assert read_labels(run).tags == ("paper", "seed42")
+
+
+@pytest.mark.asyncio
+async def test_tags_stand_in_the_list_and_the_filter_finds_tags_notes_and_names(console, workspace) -> None:
+    names = [f"2026112{day}_breastmnist_mini-cnn_1a2b3c" for day in (1, 2, 3)]
+    tagged, noted, other = (make_run(workspace, name, model="mini_cnn") for name in names)
+    set_tags(tagged, ["paper"])
+    set_note(noted, "the Best of all")
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        rows = [line for line in screen_text(app).splitlines() if "completed" in line and "20:26" in line]
+        assert sorted("paper" in row for row in rows) == [False, False, True]
+        for words, found in (("paper", tagged), ("best of", noted), ("20261123", other)):
+            await pilot.press("slash", *words, "enter")
+            await wait_for(pilot, lambda found=found: app.room.detail.head.run == found.name)
+            await shows(pilot, "runs · 1 ")
+            await pilot.press("slash", "escape", "escape")
+            await shows(pilot, "runs · 3 ")
+
+
+@pytest.mark.asyncio
 async def test_deleting_needs_the_word_typed_and_anything_else_deletes_nothing(console, workspace: Workspace) -> None:
     run = make_run(workspace, NAME)
     app = console()
@@ -62,7 +247,7 @@ async def test_deleting_needs_the_word_typed_and_anything_else_deletes_nothing(c
         await opened(pilot, app)
         for answer in (("escape",), ("enter",), (*"yes", "enter")):
             await pilot.press("D")
-            await shows(pilot, "is gone for ever")
+            await shows(pilot, "will be gone for ever")
             await pilot.press(*answer)
             await wait_for(pilot, lambda: app.screen is app.room)
             assert run.manifest.exists()
@@ -71,6 +256,7 @@ async def test_deleting_needs_the_word_typed_and_anything_else_deletes_nothing(c
     assert list(workspace.outputs.iterdir()) == []
 
 
+@pytest.mark.asyncio
 async def test_an_archived_run_is_moved_whole_and_no_more_listed(console, workspace: Workspace) -> None:
     run = make_run(workspace, NAME)
     files = sorted(path.relative_to(run.root) for path in run.root.rglob("*"))
@@ -78,7 +264,7 @@ async def test_an_archived_run_is_moved_whole_and_no_more_listed(console, worksp
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot, app)
         await pilot.press("A")
-        await shows(pilot, "outputs/archive?")
+        await shows(pilot, "outputs/archive?", "medtui runs unarchive", NAME)
         await pilot.press("right", "enter")
         await shows(pilot, "There is no run here yet.")
     moved = workspace.outputs / "archive" / NAME
@@ -86,6 +272,7 @@ async def test_an_archived_run_is_moved_whole_and_no_more_listed(console, worksp
     assert list_runs(workspace.outputs) == []
 
 
+@pytest.mark.asyncio
 @pytest.mark.parametrize("key", ["A", "D", "e"])
 async def test_a_run_that_lives_is_neither_moved_nor_deleted_nor_evaluated(console, workspace, key: str) -> None:
     run = make_run(workspace, NAME, None)
@@ -99,6 +286,7 @@ async def test_a_run_that_lives_is_neither_moved_nor_deleted_nor_evaluated(conso
     assert run.manifest.exists()
 
 
+@pytest.mark.asyncio
 async def test_read_only_changes_nothing(console, workspace: Workspace) -> None:
     make_run(workspace, NAME)
     before = _content(workspace.outputs)
@@ -116,6 +304,41 @@ def _content(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
+@pytest.mark.asyncio
+async def test_u_says_where_a_run_would_go_on_and_starts_nothing_before_the_answer(console, scripts, workspace) -> None:
+    """The checkpoint after 8 whole epochs of 10; cancel has the focus."""
+    make_run(workspace, NAME, None)
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        for answer in ("escape", "enter"):
+            await pilot.press("u")
+            await shows(pilot, f"Go on with {NAME}", "epoch 9 of 10, its first step?")
+            await pilot.press(answer)
+            await wait_for(pilot, lambda: app.screen is app.room)
+        assert scripts == []
+        await pilot.press("u")
+        await shows(pilot, "Go on with")
+        await pilot.press("right", "enter")
+        await wait_for(pilot, lambda: scripts and scripts[-1].sent)
+        assert scripts[-1].sent[0].resume == str(workspace.outputs / NAME)
+
+
+def test_where_a_run_goes_on_is_its_checkpoint_in_words(tmp_path: Path) -> None:
+    story = Story(tmp_path, epochs=10, steps=4)
+    state = RunState()
+    for event in story.running(2):
+        state = fold(state, event)
+    paused = story.checkpoint(2).model_copy(update={"position": Position(epoch=2, step=3)})
+    done = story.checkpoint(10)
+    waited = [story.epoch(8, without_improvement=15), story.checkpoint(8)]
+    assert where_it_goes_on(RunState()) == "from its start: it saved no checkpoint"
+    assert where_it_goes_on(fold(state, paused)) == "from its last checkpoint: epoch 3 of 10, step 3 of 4"
+    assert where_it_goes_on(fold(state, done)) == "with its evaluation: training was done after epoch 10"
+    assert where_it_goes_on(reduce(fold, waited, state)) == "with its evaluation: training was done after epoch 8"
+
+
+@pytest.mark.asyncio
 async def test_u_goes_on_with_an_aborted_run_in_its_own_directory(console, workspace: Workspace) -> None:
     """A real engine, twice: aborted in its first epochs from its pipe, gone on with from Results."""
     first = Engine(workspace.root)
@@ -128,6 +351,8 @@ async def test_u_goes_on_with_an_aborted_run_in_its_own_directory(console, works
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot, app)
         await pilot.press("u")
+        await shows(pilot, "Go on with")
+        await pilot.press("right", "enter")
         await wait_for(pilot, lambda: app.room_name == "live")
         await wait_for(pilot, lambda: app.view is not None and app.view.outcome == "completed", patience=60)
         assert app.view is not None
@@ -137,6 +362,7 @@ async def test_u_goes_on_with_an_aborted_run_in_its_own_directory(console, works
     assert [found.root for found in list_runs(workspace.outputs)] == [run.root]
 
 
+@pytest.mark.asyncio
 async def test_a_completed_run_is_not_gone_on_with_and_the_console_says_so(console, workspace: Workspace) -> None:
     make_run(workspace, NAME)
     app = console()

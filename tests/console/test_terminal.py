@@ -200,7 +200,7 @@ def test_from_recipe_to_results_by_the_mouse_alone(terminal: Terminal, tmp_path:
     terminal.shows("✓ stopped", "✓ lock free", "✓ checkpoint verified")
     terminal.click("Close")
     terminal.lacks("kill-switch")
-    terminal.click("1 2 3 4", at=6)
+    terminal.click("4 Results")
     terminal.shows("stopped", "test       AUC")
     for _ in range(20):  # down to the pictures
         if "▀▀▀▀▀▀" in terminal.screen():

@@ -18,6 +18,7 @@ import pytest
 
 from engine.contract.errors import OutputError, UsageError
 from engine.contract.files import write_text, written_whole
+from engine.contract.lock import WorkspaceLock
 from engine.contract.run_directory import find_run, list_runs, make_run_directory, read_object
 from engine.contract.workspace import Workspace, find_workspace
 
@@ -212,11 +213,14 @@ def test_a_run_directory_that_cannot_be_made_is_an_error_of_the_outputs(tmp_path
 # ---- finding a run ------------------------------------------------------------------------------------------------
 
 
+OLDEST = "20261123_breastmnist_mini-cnn_aaaaaa"
+
+
 @pytest.fixture
 def outputs(tmp_path: Path) -> Path:
     """Three runs; the one that sorts last by name started first."""
     outputs = tmp_path / "outputs"
-    run_of(outputs, "20261123_breastmnist_mini-cnn_aaaaaa", "2026-11-22T23:30:00.000+00:00")
+    run_of(outputs, OLDEST, "2026-11-22T23:30:00.000+00:00")
     run_of(outputs, "20261122_bloodmnist_mini-cnn_bbbbbb", "2026-11-22T23:40:00.000+00:00")
     run_of(outputs, "20261122_bloodmnist_mini-cnn_bbbbbb_2", "2026-11-22T23:35:00.000+00:00")
     return outputs
@@ -232,6 +236,23 @@ def test_runs_are_in_the_order_they_started_whatever_their_names(outputs: Path) 
 
 def test_last_is_the_run_that_started_last(outputs: Path) -> None:
     assert find_run(outputs, "last").name == "20261122_bloodmnist_mini-cnn_bbbbbb"
+
+
+def test_a_run_that_was_resumed_after_the_others_started_is_the_last(outputs: Path) -> None:
+    manifest = outputs / OLDEST / "manifest.json"
+    attempts = [{"started": "2026-11-22T23:30:00.000+00:00"}, {"started": "2026-11-22T23:50:00.000+00:00"}]
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"attempts": attempts}))
+    assert find_run(outputs, "last").name == list_runs(outputs)[-1].name == OLDEST
+
+
+def test_last_is_the_run_that_holds_the_workspace_whatever_the_clocks_say(outputs: Path) -> None:
+    lock = WorkspaceLock(Workspace(outputs.parent).lock_file)
+    lock.acquire()
+    assert find_run(outputs, "last").name == "20261122_bloodmnist_mini-cnn_bbbbbb", "it holds it for no run yet"
+    lock.describe(OLDEST)
+    assert find_run(outputs, "last").name == OLDEST
+    lock.release()
+    assert find_run(outputs, "last").name == "20261122_bloodmnist_mini-cnn_bbbbbb", "the text alone is no lock"
 
 
 def test_a_run_is_found_by_its_path(outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

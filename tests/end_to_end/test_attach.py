@@ -17,7 +17,7 @@ import pytest
 from driving import MEDTUI, PATIENCE, Engine, json_lines, medtui, tiny, yaml_of
 
 from engine.contract.process_identity import start_of
-from engine.contract.run_directory import RunDirectory, find_run
+from engine.contract.run_directory import RunDirectory, find_run, make_run_directory
 from engine.contract.status import read_status
 from engine.contract.workspace import Workspace
 from medtui.attach import NotSeen, follow_run
@@ -81,6 +81,8 @@ def test_a_detached_run_is_attached_to_paused_resumed_and_stopped_from_any_shell
     plain = medtui("attach", cwd=workspace)
     assert plain.returncode == 6 and "stopped (exit code 6)" in plain.stdout and "epoch" in plain.stdout
     assert "\x1b" not in plain.stdout, "without a terminal: plain lines"
+    assert "Who started the run has gone; it goes on by itself." in plain.stdout
+    assert "console" not in plain.stdout, "there was none"
     late = medtui("stop", run.name, *place, cwd=workspace)
     assert late.returncode == 2 and "is over: stopped" in late.stderr
 
@@ -145,6 +147,17 @@ def test_a_status_that_names_another_process_gets_it_no_signal(workspace: Path) 
     finally:
         bystander.kill()
         bystander.wait()
+
+
+def test_a_status_that_cannot_be_read_is_said_so_and_not_waited_for(workspace: Path) -> None:
+    run = make_run_directory(Workspace(workspace).make_outputs(), "20261122_cells_mini-cnn_1a2b3c")
+    run.manifest.write_text('{"started": "2026-11-22T00:00:00+00:00"}')
+    run.journal.touch()
+    run.status.write_text("garbage")
+    began = time.monotonic()
+    with pytest.raises(NotSeen, match=r"status\.json, found nothing that can be read.*--resume"):
+        follow_run(run, JsonLines())
+    assert time.monotonic() - began < 5
 
 
 def test_a_headless_run_stops_when_its_terminal_goes_away(workspace: Path) -> None:

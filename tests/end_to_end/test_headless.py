@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -193,6 +194,11 @@ def test_a_second_run_of_a_recipe_on_one_day_gets_a_number(workspace: Path) -> N
         (("run", "--set", "training.learning_rate=1"), 2, "training.learning_rate is unknown"),
         (("run", "--lr", "-1"), 2, "training.lr expected a number above 0"),
         (("run", "tiny.yaml", "--set", "runtime.device=cuda:7"), 2, "no CUDA device"),
+        (
+            ("run", "tiny.yaml", "--set", f"runtime.threads={min(1024, 4 * (os.cpu_count() or 1) + 1)}"),
+            2,
+            "at most 4 threads",
+        ),
         (("run", "--data", "nowhere", "breastmnist"), 2, "no"),
         (("run", "breastmnist", "--workspace", "nowhere"), 2, "workspace"),
         (("run", "breastmnist"), 4, "750601b1f35ba3300ea97c75c52ff8f6"),
@@ -320,6 +326,49 @@ def test_the_reference_flag_sets_run_as_written(
             assert f"  {expected[flag]}: {float(value) if '.' in value or 'alpha' in flag else value}" in recipe
     assert f"  name: {dataset}" in recipe
     assert f"  tta: {'false' if '--no_tta' in flags else 'true'}" in recipe
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--epochs", "0"), "medtui: --epochs: training.epochs expected a whole number from 1 to "),
+        (("tiny.yaml", "--lr", "-1"), "medtui: --lr: training.lr expected a number above 0 and up to 10, found -1.0."),
+        (("--set", "training.lr=0"), "medtui: --set: training.lr expected a number above 0 and up to 10, found 0."),
+        (("--lr", "1e-9"), "medtui: --lr: training.min_lr must be below lr (1e-09), found 1e-06"),
+        (("--batch-size", "0", "--set", "training.seed=-1"), "medtui: --batch-size: training.batch_size expected"),
+        (("--batch-size", "0", "--set", "training.seed=-1"), " --set: training.seed expected"),
+        (
+            ("bad.yaml", "--lr", "-1"),
+            "medtui: bad.yaml: line 2: training.epochs expected a whole number from 1 to 100000, "
+            "found the text 'none'. --lr: training.lr expected a number above 0 and up to 10, found -1.0.",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_is_wrong_is_said_of_the_flag_that_gives_it(
+    workspace: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    """And of a recipe's line only what is wrong in the recipe."""
+    (workspace / "bad.yaml").write_text("training:\n  epochs: none\n")
+    done = medtui("run", *arguments, cwd=workspace)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "bloodmnist.yaml" not in done.stderr
+
+
+def test_what_is_wrong_in_a_recipe_is_said_in_the_order_of_its_lines(workspace: Path) -> None:
+    text = "runtime:\n  threads: 0\nmodel:\n  dropout: 2\ndataset:\n  name: nosuch\n  size: 5\n"
+    (workspace / "bad.yaml").write_text(text)
+    done = medtui("recipe", "validate", "bad.yaml", cwd=workspace)
+    assert done.returncode == 2
+    assert re.findall(r"line (\d+): ", done.stderr) == ["2", "4", "7"]
+    assert "start again" not in done.stderr and "`medtui recipe schema`" in done.stderr
+
+
+def test_a_group_of_commands_alone_says_what_there_is(workspace: Path) -> None:
+    done = medtui("recipe", cwd=workspace)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(command in done.stdout for command in ("init", "validate", "schema"))
 
 
 def test_config_is_recipe_and_a_flag_that_it_overrides_is_named(workspace: Path) -> None:

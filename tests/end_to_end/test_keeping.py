@@ -1,8 +1,10 @@
-"""`medtui evaluate` and `medtui runs tag|note|archive|delete`, on one real run."""
+"""`medtui evaluate` and `medtui runs tag|note|archive|unarchive|delete`, on one real run."""
 
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -36,10 +38,39 @@ def test_a_run_evaluated_again_has_the_same_numbers_and_stays_as_it_was(trained:
     assert scores.read_bytes() == first.read_bytes()
     assert {path: path.read_bytes() for path in files} == files
 
-    plain = asked(trained, "evaluate", "last", "--no-tta")
-    assert plain["views"] == ["identity"]
-    assert Path(plain["folder"]).name == "2"
+    plain = medtui("evaluate", "last", "--no-tta", "--workspace", trained, cwd=trained).stdout
+    assert re.search(r", 1 view: AUC \d\.\d{4}, ACC \d\.\d{4}\nIn .*/evaluations/2\.\n$", plain)
     assert [path.name for path in sorted((run / "evaluations").iterdir())] == ["1", "2"]
+
+
+def test_a_run_is_evaluated_again_with_the_data_it_was_trained_on_wherever_they_lie(
+    tmp_path: Path, real_data: Path
+) -> None:
+    """Nobody says again where; and the file must still be the one that it was."""
+    far, place = tmp_path / "far", tmp_path / "workspace"
+    far.mkdir()
+    place.mkdir()
+    shutil.copyfile(real_data / "breastmnist.npz", far / "breastmnist.npz")
+    home = {"HOME": str(place)}  # no ~/.medmnist
+    small = ["dataset.limit=64", "model.name=mini_cnn", "training.epochs=1", "training.warmup_epochs=0"]
+    settings = [word for setting in (*small, "training.batch_size=16") for word in ("--set", setting)]
+    done = medtui(
+        "run",
+        "breastmnist",
+        *settings,
+        "--workspace",
+        place,
+        cwd=tmp_path,
+        environment=home | {"MEDTUI_DATA": str(far)},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    again = medtui("evaluate", "last", "--workspace", place, cwd=tmp_path, environment=home)
+    assert again.returncode == 0, again.stderr
+    with (far / "breastmnist.npz").open("ab") as file:
+        file.write(b"\0")
+    refused = medtui("evaluate", "last", "--workspace", place, cwd=tmp_path, environment=home)
+    assert refused.returncode == 4
+    assert "expected MD5 750601b1f35ba3300ea97c75c52ff8f6, found" in refused.stderr  # as medmnist publishes it
 
 
 def test_a_run_without_weights_is_not_evaluated(trained: Path, tmp_path: Path) -> None:
@@ -85,5 +116,16 @@ def test_a_run_is_archived_and_deleted_only_when_that_is_meant(trained: Path) ->
     place = trained / "outputs" / "archive" / name
     assert moved.returncode == 0 and (place / "manifest.json").is_file()
     assert asked(trained, "runs") == []
+    assert [head["run"] for head in asked(trained, "runs", "--archived")] == [name]
+
+    (trained / "outputs" / name).mkdir()
+    refused = medtui("runs", "unarchive", name, "--workspace", trained, cwd=trained)
+    assert refused.returncode == 2 and f"{name} exists already" in refused.stderr and place.is_dir()
+    (trained / "outputs" / name).rmdir()
+    assert medtui("runs", "unarchive", name[9:], "--workspace", trained, cwd=trained).returncode == 0
+    assert [head["run"] for head in asked(trained, "runs")] == [name]
+    refused = medtui("runs", "unarchive", name, "--workspace", trained, cwd=trained)
+    assert refused.returncode == 2 and "There is no run in" in refused.stderr
+    assert medtui("runs", "archive", name, "--workspace", trained, cwd=trained).returncode == 0
     deleted = medtui("runs", "delete", str(place), "--yes", "--workspace", trained, cwd=trained)
     assert deleted.returncode == 0 and not place.exists()

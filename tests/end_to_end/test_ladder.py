@@ -20,6 +20,7 @@ from engine.contract.protocol import CommandAccepted
 from engine.contract.run_directory import list_runs
 from engine.contract.workspace import Workspace
 from medtui.client.climb import Ascent, Bounds, Climb, ascent_rungs, climb_of
+from medtui.client.ladder import rung_line
 from medtui.client.watch import OwnEngine
 from medtui.machine.process_group import EngineGroup
 
@@ -124,6 +125,12 @@ def test_kill_now_starts_with_sigkill(workspace: Workspace, misbehaving: Callabl
     assert ascent.succeeded and ascent.gone is not None and ascent.gone - ascent.began < SLACK
 
 
+def test_an_engine_that_said_nothing_until_it_was_signalled_gave_no_answer() -> None:
+    waiting, silent = (ascent_rungs(Ascent(began=0.0, asked=0.0, terminated=at))[1] for at in (None, 10.0))
+    assert (waiting.title, waiting.state) == ("engine's answer", "waiting")
+    assert rung_line(silent).strip() == "no answer from the engine: FAILED"
+
+
 def test_medtui_kill_climbs_with_the_real_bounds_and_prints_each_rung(
     workspace: Workspace, misbehaving: Callable[[str], OwnEngine]
 ) -> None:
@@ -134,7 +141,7 @@ def test_medtui_kill_climbs_with_the_real_bounds_and_prints_each_rung(
     assert done.returncode == 0, done.stderr
     titles = [line[10:].split(":")[0] for line in done.stdout.splitlines()]  # after the clock
     answer = titles.pop(1)  # none when it happened to hang with the lock of its voice in hand
-    assert answer in ("accepted", "engine's answer")
+    assert answer in ("accepted", "no answer from the engine")
     assert titles == [
         "abort requested",
         "SIGTERM to its group",

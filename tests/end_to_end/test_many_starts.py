@@ -110,7 +110,10 @@ def test_wait_shows_the_holder_and_starts_when_it_is_gone(workspace: Path, holde
         assert [event["event"] for event in events].count("hello") == 1, "an attempt that was too late is not told"
 
 
-def test_waiting_can_be_given_up(workspace: Path, holder: Engine) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_waiting_can_be_given_up_and_is_the_refusal_that_it_would_have_been(
+    workspace: Path, holder: Engine, number: signal.Signals
+) -> None:
     process = subprocess.Popen(
         [*MEDTUI, "run", "tiny.yaml", "--wait", "--json", "--workspace", str(workspace)],
         cwd=workspace,
@@ -119,9 +122,12 @@ def test_waiting_can_be_given_up(workspace: Path, holder: Engine) -> None:
         text=True,
     )
     assert process.stderr is not None and "Waiting" in process.stderr.readline()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, _ = process.communicate(timeout=PATIENCE)
     (finished,) = json_lines(out)
-    assert (process.returncode, finished["event"], finished["outcome"]) == (7, "run.finished", "aborted")
+    assert (process.returncode, finished["event"], finished["outcome"]) == (3, "run.finished", "failed")
+    assert (finished["exit_code"], finished["run_dir"], finished["error"]["kind"]) == (3, None, "locked")
+    assert f"held by engine {holder.process.pid} " in finished["error"]["message"]
+    assert finished["error"]["hint"] == "Nothing was started."
     assert holder.process.poll() is None
     os.kill(holder.process.pid, 0)

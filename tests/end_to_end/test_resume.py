@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,9 @@ def test_a_run_killed_while_paused_resumes_to_the_same_weights(workspace: Path, 
     assert started["resumed_from"]["step"] > 0
     assert not [event for event in events if event.get("id") == "yesterday"]
     assert results(run) == results(undisturbed)
+    summary = replay(run.journal).summary
+    assert json.loads(medtui("show", "last", "--json", cwd=workspace).stdout)["worked"] == summary.worked
+    assert summary.worked is not None and summary.worked > 0
     assert [epoch.epoch for epoch in replay(run.journal).epochs] == [1, 2]
     assert [path.name for path in (workspace / "outputs").iterdir() if path.name[0] == "2"] == [run.name]
     attempts = json.loads(run.manifest.read_text())["attempts"]
@@ -148,8 +152,12 @@ def test_another_thread_count_is_refused_and_with_allow_drift_marked_everywhere(
 
 
 CHANGES: dict[str, tuple[list[str], str]] = {
-    "another recipe": (["--set", "training.lr=0.5"], "recipe "),
-    "another seed": (["--set", "training.seed=1"], "recipe "),
+    "another recipe": (["--set", "training.lr=0.5"], "training.lr 0.008 → 0.5."),
+    "another seed": (["--set", "training.seed=1"], "training.seed 42 → 1."),
+    "two fields": (
+        ["--set", "training.epochs=3", "--set", "model.dropout=0.5"],
+        "model.dropout 0.0 → 0.5; training.epochs 2 → 3.",
+    ),
 }
 
 
@@ -160,6 +168,14 @@ def test_another_identity_is_refused_with_one_sentence(change: str, workspace: P
     error = json_lines(done.stdout)[-1]["error"]
     assert (done.returncode, error["kind"]) == (2, "drift")
     assert said in error["message"]
+
+
+def test_a_run_s_own_recipe_that_was_edited_is_refused_by_the_name_of_the_field(workspace: Path) -> None:
+    run = the_run(workspace)
+    run.recipe.write_text(run.recipe.read_text().replace("  epochs: 2\n", "  epochs: 7\n"))
+    done = medtui("run", "--resume", "last", cwd=workspace)
+    assert done.returncode == 2
+    assert "would not go on as it began: training.epochs 2 → 7." in done.stdout
 
 
 def test_other_versions_are_refused(workspace: Path) -> None:
@@ -194,6 +210,28 @@ def test_a_run_whose_training_is_done_resumes_at_its_evaluation(tmp_path: Path) 
     phases = [event["phase"] for event in second.of("phase.changed")]
     assert phases == ["preparing", "evaluating", "reporting", "finished"]
     assert weights_digest(run.last) == digest
+
+
+def test_last_is_the_resumed_run_that_trains_for_every_command(workspace: Path) -> None:
+    """Not the one that was started between its two attempts."""
+    run = the_run(workspace)
+    newer = shutil.copytree(run.root, workspace / "outputs" / f"{run.name}_2")
+    manifest = json.loads(run.manifest.read_text())
+    later = datetime.now(UTC).isoformat(timespec="milliseconds")
+    (newer / "manifest.json").write_text(json.dumps(manifest | {"started": later, "attempts": []}))
+    assert json.loads(medtui("show", "last", "--json", cwd=workspace).stdout)["run"] == newer.name
+    engine = Engine(workspace)
+    try:
+        engine.send("start", id="s", job="train", resume=str(run.root))
+        engine.wait_for_event("run.started")
+        paused = json.loads(medtui("pause", "last", "--json", cwd=workspace).stdout)
+        assert (paused["run"], paused["answer"]) == (run.name, "accepted")
+        assert json.loads(medtui("show", "last", "--json", cwd=workspace).stdout)["run"] == run.name
+        assert json.loads(medtui("runs", "--json", cwd=workspace).stdout)[-1]["run"] == run.name
+        killed = json.loads(medtui("kill", "last", "--json", cwd=workspace).stdout)
+        assert (killed["run"], killed["ended"]) == (run.name, True)
+    finally:
+        engine.kill()
 
 
 def test_a_run_of_another_workspace_is_resumed_there(workspace: Path, tmp_path_factory: Any) -> None:

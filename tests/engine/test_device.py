@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -115,6 +116,14 @@ def test_threads_are_the_recipe_s_or_what_torch_chose() -> None:
     assert set_threads(1) == torch.get_num_threads() == 1
     assert set_threads(None) == 1
     assert set_threads(2) == torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("settings_restored")
+def test_far_more_threads_than_cores_are_refused() -> None:
+    before, cores = torch.get_num_threads(), os.cpu_count() or 1
+    with pytest.raises(DeviceError, match=rf"runtime\.threads {4 * cores + 1}, found {cores} core.*for one a core"):
+        set_threads(4 * cores + 1)
+    assert torch.get_num_threads() == before
 
 
 @pytest.mark.usefixtures("settings_restored")

@@ -193,6 +193,18 @@ def test_one_image_can_be_evaluated(task: TaskKind) -> None:
     assert found.metrics.acc == pytest.approx({"binary": 1.0, "multi_label": 2 / 3}.get(task, 0.0))
 
 
+def test_the_two_classes_of_a_binary_set_have_one_auc_however_their_scores_were_rounded() -> None:
+    """Near 0 and 1 float32 makes ties among 1 - s where there are none among s."""
+    rng = np.random.default_rng(5)
+    labels = rng.integers(0, 2, 200)
+    logits = rng.normal(0, 14, 200) + 4 * labels
+    scores = np.stack([1 / (1 + np.exp(logits)), 1 / (1 + np.exp(-logits))], axis=1).astype(np.float32)
+    one, other = (reference.roc_auc_score(labels == k, scores[:, k]) for k in (0, 1))
+    assert one != other, "there is something to mend"
+    found = result(labels, scores, "binary")
+    assert [row.auc for row in found.per_class] == [found.metrics.auc] * 2 == [other] * 2
+
+
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("everywhere", [True, False])

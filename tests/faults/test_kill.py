@@ -163,7 +163,13 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("damage", [cut, flip], ids=["truncated", "one bit flipped"])
+def make_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+    (path / "mine").touch()
+
+
+@pytest.mark.parametrize("damage", [cut, flip, make_folder], ids=["truncated", "one bit flipped", "a folder"])
 def test_a_damaged_newest_checkpoint_is_noticed_and_the_one_before_is_used(
     damage: Any, nursery: Nursery, undisturbed: RunDirectory, tmp_path: Path
 ) -> None:
@@ -178,6 +184,8 @@ def test_a_damaged_newest_checkpoint_is_noticed_and_the_one_before_is_used(
     (alarm,) = [message for message in replay(run.journal).messages if message.event == "alarm"]
     assert alarm.kind == "checkpoint"
     assert "last.safetensors" in alarm.message
+    aside = [path.relative_to(run.last.parent).as_posix() for path in run.last.parent.glob("*.aside/*")]
+    assert aside == ["last.safetensors.aside/mine"] * (damage is make_folder), "what is no checkpoint is not lost"
 
 
 def test_best_weights_from_beyond_a_damaged_checkpoint_give_way_to_the_ones_before(

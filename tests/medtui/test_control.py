@@ -14,11 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.contract.errors import UsageError
+from engine.contract.lock import WorkspaceLock
 from engine.contract.protocol import Stop
 from engine.contract.run_directory import RunDirectory, make_run_directory
+from engine.contract.workspace import Workspace
 from engine.control_file import READ_LIMIT, ControlFile
 from medtui.client import control
-from medtui.client.control import NothingToCommand, append_command
+from medtui.client.control import NothingToCommand, append_command, run_meant
 
 ME = "9f8e7d6c"
 
@@ -148,6 +151,21 @@ def test_what_is_no_file_is_not_waited_for(run: RunDirectory, tmp_path: Path, ki
     assert file.poll() == []
     with pytest.raises(NothingToCommand, match=r"control\.jsonl"):
         append_command(run, stop())
+
+
+def test_while_an_engine_prepares_last_commands_no_older_run(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    older = make_run_directory(workspace.make_outputs(), "20261122_cells_mini-cnn_1a2b3c")
+    older.manifest.write_text('{"started": "2026-11-22T00:00:00+00:00"}')
+    lock = WorkspaceLock(workspace.lock_file)
+    lock.acquire()
+    try:
+        with pytest.raises(UsageError, match=rf"no directory yet: engine {os.getpid()} "):
+            run_meant(workspace, "last")
+        assert run_meant(workspace, older.name) == older
+    finally:
+        lock.release()
+    assert run_meant(workspace, "last") == older
 
 
 def test_only_the_engines_user_may_write(run: RunDirectory) -> None:

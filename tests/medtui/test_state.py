@@ -32,6 +32,7 @@ from engine.contract.protocol import (
 )
 from medtui.client.journal import replay
 from medtui.client.state import RunState, fold
+from medtui.pace import Eta
 
 
 def folded(events: list[Any], state: RunState | None = None) -> RunState:
@@ -305,6 +306,62 @@ def test_the_summary_of_a_resumed_run_forgets_with_the_state() -> None:
     assert state.summary.best_epoch == 1
     assert state.summary.test is None
     assert state.summary.artifacts == {}
+
+
+# ---- time worked --------------------------------------------------------------------------------------------------
+
+
+def at(time: float, event: Any) -> Any:
+    return event.model_copy(update={"time": time})
+
+
+def phase(seq: int, name: Any) -> PhaseChanged:
+    return PhaseChanged(time=0.0, seq=seq, phase=name)
+
+
+WORKED = [  # an hour of preparing, 10 s of work, an hour's pause, 5 s of work; killed, and resumed a day later: 7 s
+    at(0.0, hello(1)),
+    at(1.0, phase(2, "preparing")),
+    at(3600.0, started(3)),
+    at(3601.0, phase(4, "training")),
+    at(3610.0, phase(5, "paused")),
+    at(5000.0, Log(time=0.0, seq=6, message="still there")),
+    at(7210.0, phase(7, "training")),
+    at(7215.0, saved(8, "last", 1)),
+    at(90_000.0, hello(9)),
+    at(90_001.0, phase(10, "preparing")),
+    at(90_002.0, Log(time=0.0, seq=11, message="it goes on although the threads changed")),
+    at(90_003.0, started(12, Position(epoch=1, step=0))),
+    at(90_004.0, phase(13, "training")),
+    at(90_009.0, phase(14, "evaluating")),
+    at(90_010.0, finished(15)),
+    at(99_000.0, Log(time=0.0, seq=16, message="long after")),
+]
+
+
+def test_neither_pauses_nor_the_time_between_attempts_are_work() -> None:
+    assert folded(WORKED[:2]).summary.worked is None
+    assert [folded(WORKED[:count]).summary.worked for count in (3, 5, 6, 8, 12, 16)] == [
+        0.0,
+        10.0,
+        10.0,
+        15.0,
+        15.0,
+        22.0,
+    ]
+    training, paused = folded(WORKED[:4]).summary, folded(WORKED[:6]).summary
+    assert (training.worked_at(3605.0), paused.worked_at(6000.0)) == (5.0, 10.0)
+
+
+def test_a_pause_does_not_lengthen_the_time_that_is_left() -> None:
+    """A step a second: of 100 steps 80 are left after 20, and an hour's pause later too."""
+    eta, state = Eta(), folded(WORKED[:4])
+    for step in range(20):
+        left = eta.after(step + 1, 100, state.summary.worked_at(3602.0 + step))
+    assert left == pytest.approx(80.0)
+    for event in (at(3621.0, phase(5, "paused")), at(7221.0, phase(6, "training"))):
+        state = fold(state, event)
+    assert eta.after(21, 100, state.summary.worked_at(7222.0)) == pytest.approx(79.0)
 
 
 # ---- the journal --------------------------------------------------------------------------------------------------

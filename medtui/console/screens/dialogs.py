@@ -51,7 +51,7 @@ class AskText(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog"):
             yield Static(Text(self.question), markup=False)
-            yield Input(self.value, compact=True)
+            yield Input(self.value, compact=True, select_on_focus=False)  # the cursor at its end
             yield Static(Text("enter takes it, esc leaves", style="dim"))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

@@ -10,6 +10,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
+from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from medtui.client.view import RunView
@@ -80,6 +81,8 @@ class Live(Room):
         self.set_class(view is None or not view.asked_to_start, "-empty")
         if view is None:
             return
+        if before is not None and before.run is not None and view.run != before.run:
+            self._show_all()  # another run: what was enlarged was of the one before
         if before is None or view.state is not before.state or view.outcome != before.outcome:
             if view.outcome in ("failed", "crashed") and (before is None or before.outcome is None):
                 self.show_only([id_ for id_, _ in self.PANES].index("pane-progress"))  # where it says why
@@ -211,12 +214,15 @@ class Live(Room):
         while pane is not None and "pane" not in pane.classes:
             pane = pane.parent  # type: ignore[assignment]
         self.add_class("-one")
-        (pane or self.query_one("#pane-loss")).add_class("-large")
+        large = pane if isinstance(pane, Widget) else self.query_one("#pane-loss")
+        large.add_class("-large")
+        large.border_subtitle = f"{self._app.actions['view.back'].key}: all of them"
 
     def _show_all(self) -> None:
         self.remove_class("-one")
         for pane in self.query(".pane"):
             pane.remove_class("-large")
+            pane.border_subtitle = ""
 
     def action_confusion(self) -> None:
         from medtui.console.screens.confusion import ConfusionDialog

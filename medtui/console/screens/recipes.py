@@ -146,7 +146,7 @@ class Recipes(Room):
 
     @on(Input.Submitted, "#recipe-filter")
     def _filter_done(self) -> None:
-        self.query_one(RecipeList).focus()
+        self.query_one(RecipeList).choose_one()
 
     # ---- documents -------------------------------------------------------------------------------------------------
 

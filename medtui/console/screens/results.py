@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -12,7 +14,6 @@ from textual.containers import Vertical, VerticalScroll
 from textual.message import Message
 from textual.widgets import DataTable, Input, Static
 
-from engine.contract.datasets import datasets
 from engine.contract.errors import MedtuiError
 from engine.contract.recipe_file import build_recipe
 from engine.contract.run_directory import RunDirectory, read_object
@@ -27,13 +28,13 @@ from medtui.console.keymap import bindings
 from medtui.console.live_plots import auc_drawing
 from medtui.console.matrix import read_confusion
 from medtui.console.pictures import read_samples
-from medtui.console.published import Published, published_for
+from medtui.console.published import SOURCE, Published, published_for
 from medtui.console.recipe_store import TooLarge, read_text
 from medtui.console.results_text import Detail, body_text, head_text
 from medtui.console.screens import keeping
 from medtui.console.screens.room import Room
 from medtui.console.widgets.plot import Plot
-from medtui.console.widgets.run_table import COLUMNS, SORTS, RunTable, published_cells, run_cells
+from medtui.console.widgets.run_table import INSTEAD, SORTS, RunTable, data_words, published_cells, run_cells
 
 
 class ListedRuns(Message):
@@ -65,19 +66,18 @@ class Results(Room):
 
     def compose_body(self) -> ComposeResult:
         with Vertical(id="pane-runs", classes="pane"):
-            yield Input(placeholder="/ filter", id="run-filter", compact=True)
+            yield Input(
+                placeholder="/ filter: name, data set, model, outcome, tag, note", id="run-filter", compact=True
+            )
             yield Static(id="runs-empty", markup=False)
-            yield RunTable(id="runs", cursor_type="row", zebra_stripes=False)
+            yield RunTable("runs")
         with Vertical(id="pane-detail", classes="pane"), VerticalScroll(id="detail-scroll"):
             yield Static("reading the runs …", id="detail", markup=False)
             yield Plot(id="detail-plot")
             yield Static(id="detail-body", markup=False)
 
     def set_up(self) -> None:
-        table = self.query_one(RunTable)
-        for number_, title in enumerate(COLUMNS):
-            table.add_column(Text(title), key=title or f"mark{number_}")
-        table.focus()
+        self.query_one(RunTable).focus()
         self.action_refresh_runs()
 
     def on_screen_resume(self) -> None:
@@ -97,7 +97,7 @@ class Results(Room):
         self.post_message(ListedRuns(heads(self._app.workspace.outputs)))
 
     def on_listed_runs(self, message: ListedRuns) -> None:
-        if message.found == self.heads or not self.alive:
+        if not self.alive or (message.found == self.heads and self.detail is not None):
             return
         self.heads = message.found
         self.marked = [name for name in self.marked if any(head.run == name for head in message.found)]
@@ -105,43 +105,49 @@ class Results(Room):
 
     def _shown(self) -> list[Head]:
         wanted = self.query_one("#run-filter", Input).value.strip().lower()
-        found = [head for head in self.heads or [] if wanted in f"{head.run} {head.state} {head.model}".lower()]
+        found = [head for head in self.heads or [] if wanted in filter_text(head)]
         _, key = SORTS[self.sort]
         return sorted(found, key=key, reverse=self.newest_first)
 
     def _fill(self) -> None:
         table = self.query_one(RunTable)
-        selected = self._selected
         shown = self._shown()
         with self.prevent(DataTable.RowHighlighted):
             rows = {head.run: run_cells(head, marked=head.run in self.marked) for head in shown}
             for one in self._published(shown):
-                rows[f"published:{one.dataset}:{one.size}:{one.method}"] = published_cells(one)
+                rows[one.key] = published_cells(one)
             table.refill(rows)
-        names = [head.run for head in shown]
+            keys = list(rows)
+            table.move_cursor(row=keys.index(self._selected) if self._selected in rows else 0)
         order = "↓" if self.newest_first else "↑"
-        self.query_one("#pane-runs").border_title = f"runs · {len(names)} · by {SORTS[self.sort][0]} {order}"
-        empty = self.query_one("#runs-empty", Static)
-        empty.display = not names
-        if not names:
+        self.query_one("#pane-runs").border_title = f"runs · {len(shown)} · by {SORTS[self.sort][0]} {order}"
+        self.query_one("#runs-empty", Static).display = not rows
+        if rows:
+            self._select(table.chosen)
+        else:
             self._say_empty()
-            return
-        row = names.index(selected) if selected in names else 0
-        table.move_cursor(row=row, animate=False)
-        self._select(names[row])
 
     def _say_empty(self) -> None:
-        words = "No run has that in its name; esc clears the filter." if self.heads else "There is no run here yet."
+        words = (
+            "No run has that in its name, data set, model, outcome, tags or note; esc clears the filter."
+            if self.heads
+            else "There is no run here yet."
+        )
         hint = "1 shows the recipes; r runs the one selected."
         self.query_one("#runs-empty", Static).update(Text(f"{words}\n{hint}"))
-        self.query_one("#detail", Static).update("")
+        self._show_instead("")
+
+    def _show_instead(self, words: str) -> None:
+        """No run's detail, but this."""
+        self.detail = None
+        self.query_one("#detail", Static).update(Text(words))
         self.query_one("#detail-body", Static).update("")
         self.query_one("#detail-plot").display = False
 
     def _published(self, shown: list[Head]) -> list[Published]:
         found: list[Published] = []
-        for dataset, size in dict.fromkeys(_dataset_and_size(head) for head in shown):
-            found += published_for(dataset, size)
+        for dataset, size in dict.fromkeys((head.dataset, head.size) for head in shown if head.comparable):
+            found += published_for(dataset or "", size or 0)
         return found
 
     @on(DataTable.RowHighlighted, "#runs")
@@ -153,16 +159,34 @@ class Results(Room):
         self.show_only(1)
         self.query_one("#detail-scroll").focus()
 
-    def _select(self, name: str) -> None:
-        head = self._head(name)
+    def _select(self, key: str | None) -> None:
+        head = self._head(key)
+        before, self._selected = self._selected, key
         if head is None:
-            return
-        if name != self._selected or self.detail is None or self.detail.head != head:
-            self._selected = name
+            self._show_instead(f"Published, not run here: {SOURCE}.")
+        elif key != before or self.detail is None or self.detail.head != head:
             self._load(head)
 
     def _head(self, name: str | None) -> Head | None:
         return next((head for head in self.heads or [] if head.run == name), None)
+
+    def _chosen(self) -> Head | None:
+        """The run under the cursor. Of the table, not of what was told of it: keys may come faster."""
+        head = self._head(self.query_one(RunTable).chosen)
+        if head is None:
+            self._app.say("Choose a run first.")
+        return head
+
+    @on(DataTable.HeaderSelected, "#runs")
+    def _sort_by(self, event: DataTable.HeaderSelected) -> None:
+        title = str(event.column_key.value)
+        names = [name for name, _ in SORTS]
+        title = INSTEAD.get(title, title)
+        if title == names[self.sort]:
+            self.action_reverse()
+        elif title in names:
+            self.sort = names.index(title)
+            self._fill()
 
     @on(Input.Changed, "#run-filter")
     def _filtered(self) -> None:
@@ -188,8 +212,9 @@ class Results(Room):
         detail = self.detail
         if detail is None or not self.alive:
             return
-        width = max(40, self.query_one("#detail-scroll").size.width - 3)
-        self.query_one("#detail", Static).update(head_text(detail))
+        shown = self.query_one("#detail-scroll").size.width or self.size.width - 2  # behind, it has no size
+        width = max(40, shown - 3)
+        self.query_one("#detail", Static).update(head_text(detail, width))
         plot = self.query_one("#detail-plot", Plot)
         plot.display = bool(detail.state.epochs)
         plot.show(auc_drawing(RunView(state=detail.state), "epoch"))
@@ -220,31 +245,30 @@ class Results(Room):
         self._fill()
 
     def action_mark(self) -> None:
-        table = self.query_one(RunTable)
-        head = self._head(self._selected)
-        if head is None or not table.row_count:
+        table, head = self.query_one(RunTable), self._chosen()
+        if head is None:
             return
         if head.run in self.marked:
             self.marked.remove(head.run)
         else:
             self.marked.append(head.run)
-        table.update_cell(head.run, "mark0", run_cells(head, marked=head.run in self.marked)[0])
+        table.mark(head.run, run_cells(head, marked=head.run in self.marked))
         table.action_cursor_down()
 
-    def action_compare(self) -> None:
+    @work(exclusive=True, group="compare")
+    async def action_compare(self) -> None:
         found = [head for name in self.marked if (head := self._head(name)) is not None]
         if len(found) < 2:
             self._app.say("Mark two runs or more with space, then compare them.")
             return
         from medtui.console.screens.compare import Compare
 
-        self.app.push_screen(Compare([load_detail(head, self._app.recipe_model) for head in found]))
+        load = partial(load_detail, model=self._app.recipe_model)
+        self.app.push_screen(Compare(await asyncio.gather(*(asyncio.to_thread(load, head) for head in found))))
 
     def action_open_recipe(self) -> None:
-        head = self._head(self._selected)
-        if head is None:
-            return
-        self._app.open_recipe(RunDirectory(head.run_dir).recipe)
+        if (head := self._chosen()) is not None:
+            self._app.open_recipe(RunDirectory(head.run_dir).recipe)
 
     # ---- what is done with a run that is over ------------------------------------------------------------------------
 
@@ -261,9 +285,7 @@ class Results(Room):
         self._do(keeping.delete)
 
     def action_resume_run(self) -> None:
-        head = self._head(self._selected)
-        if head is not None and (refused := self._app.resume_run(RunDirectory(head.run_dir))) is not None:
-            self._app.say(refused, severity="error")
+        self._do(keeping.resume)
 
     def action_evaluate(self) -> None:
         self._do(keeping.evaluate_again)
@@ -271,7 +293,7 @@ class Results(Room):
     @work
     async def _do(self, ask: keeping.Ask) -> None:
         """Ask, do it, say what was done, look at the runs again."""
-        head = self._head(self._selected)
+        head = self._chosen()
         if head is None:
             return
         if self._app.readonly:
@@ -284,18 +306,19 @@ class Results(Room):
             return
         if words:
             self._app.say(words)
-            self.detail = None
-            self.heads = None
+            self.detail = None  # also what does not stand in the list is read again
             self.action_refresh_runs()
 
     def action_watch(self) -> None:
-        head = self._head(self._selected)
-        if head is not None and not self._app.attach_to(head.run):
-            return
-        self._app.go_to("live")
+        head = self._chosen()
+        if head is not None and self._app.attach_to(head.run):
+            self._app.go_to("live")
 
     def action_section(self, by: int) -> None:
-        """A screenful further in the detail; from the end back to its start."""
+        """A screenful further in the detail; from the end back to its start. Where it was hidden, it is shown."""
+        if self.has_class("-narrow") and self.current_pane != 1:
+            self.show_only(1)
+            return
         self.show_only(1)
         scroll = self.query_one("#detail-scroll", VerticalScroll)
         if scroll.scroll_y >= scroll.max_scroll_y:
@@ -312,13 +335,10 @@ class Results(Room):
         self.query_one(RunTable).focus()
 
 
-def _dataset_and_size(head: Head) -> tuple[str, int]:
-    """The size stands in the run's name: `breastmnist`, `breastmnist-64`."""
-    name = head.dataset or ""
-    label = head.run.split("_")[1] if head.run.count("_") >= 2 else name
-    facts = datasets().get(name)
-    sizes = facts.sizes if facts is not None else (28,)
-    return name, next((size for size in sizes if facts is not None and facts.label(size) == label), 28)
+def filter_text(head: Head) -> str:
+    """What the filter looks in."""
+    words = (head.run, head.state, head.model or "", data_words(head), *head.labels.tags, head.labels.note)
+    return " ".join(words).lower()
 
 
 def load_detail(head: Head, model: Any) -> Detail:

@@ -137,7 +137,7 @@ class ChoiceList(OptionList):
 
 
 class RecipeForm(VerticalScroll, can_focus=True):
-    """Every field of the schema, by section. One widget has the keys, so they count in the order they were typed."""
+    """Every field of the schema, by section."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("form")
 
@@ -168,6 +168,7 @@ class RecipeForm(VerticalScroll, can_focus=True):
         self.rows = [FieldRow(spec) for spec in self.specs.values()]
         self.cursor = 0
         self.field: Input | None = None  # where a value is being typed
+        self._told = ""  # what of it was said last; rows hear of it later than it is typed
 
     async def fill(self) -> None:
         """Mount the rows. Some sixty widgets: the first picture of the screen does not wait for them."""
@@ -213,29 +214,6 @@ class RecipeForm(VerticalScroll, can_focus=True):
         if self.field is None:
             self.rows[self.cursor].choose(False)
 
-    def on_key(self, event: events.Key) -> None:
-        """In the order they were typed, however fast: what comes before the input is there belongs into it."""
-        actions = host_of(self).actions
-
-        def means(id_: str) -> bool:
-            return event.key in actions[id_].keys.split(",")
-
-        if self.field is not None:
-            if self.screen.focused is not self.field:
-                event.stop()
-                self.field.post_message(events.Key(event.key, event.character))
-            return
-        for id_, act in (("form.edit", self.action_edit), ("form.down", self._down), ("form.up", self._up)):
-            if means(id_):
-                event.stop()
-                act()
-
-    def _down(self) -> None:
-        self._move(self.cursor + 1)
-
-    def _up(self) -> None:
-        self._move(self.cursor - 1)
-
     def action_step(self, by: int) -> None:
         self._move(self.cursor + by)
 
@@ -255,6 +233,7 @@ class RecipeForm(VerticalScroll, can_focus=True):
             self.app.push_screen(Choose(row.spec, row.value), self._take_choice)
             return
         self.post_message(self.Began())
+        self._told = row.value
         self.field = Input(row.value, compact=True, select_on_focus=False)
         self.field.set_reactive(Input.selection, Selection(0, len(row.value)))  # typing replaces it, at once
         self.field.styles.margin = (0, 0, 0, TITLE_WIDTH + 3)
@@ -277,9 +256,14 @@ class RecipeForm(VerticalScroll, can_focus=True):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
-        row = self.rows[self.cursor]
-        if self.field is not None and event.value != row.value:
-            self.post_message(self.Edited(row.spec, typed(event.value, row.spec)))
+        if event.input is self.field:
+            self._tell(event.value)
+
+    def _tell(self, value: str) -> None:
+        if value != self._told:
+            self._told = value
+            spec = self.rows[self.cursor].spec
+            self.post_message(self.Edited(spec, typed(value, spec)))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
@@ -297,6 +281,7 @@ class RecipeForm(VerticalScroll, can_focus=True):
     def _end_edit(self, *, focus: bool = True) -> None:
         if self.field is None:
             return
+        self._tell(self.field.value)  # the word of its last key may still be on its way
         field, self.field = self.field, None
         if focus:
             self.screen.set_focus(self)

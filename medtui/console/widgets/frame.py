@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Text
@@ -11,6 +13,8 @@ from medtui.client.view import RunView
 from medtui.console.host import host_of
 from medtui.console.keymap import EVERYWHERE, Action
 from medtui.console.status_text import Around, status_line
+
+OWN_KEYS = 6  # of a screen, that are worth more than the words beside the keys of all screens
 
 
 class StatusLine(Widget):
@@ -53,27 +57,34 @@ class KeyLine(Widget):
         return key_line([rooms, mine, kill, rest], self.size.width, enabled=host.can)
 
 
-def key_line(groups: list[list[Action]], width: int, enabled: object = None) -> Text:
-    """Groups of keys in one line. Where it gets tight, names of rooms and the screen's own go; never the kill keys."""
+def key_line(groups: list[list[Action]], width: int, enabled: Callable[[Action], bool]) -> Text:
+    """Groups of keys in one line. Where it gets tight, first what can do nothing now goes, then the names of rooms,
+    then the screen's own keys from the last, then words; never a kill key that works, nor help."""
     rooms, mine, kill, rest = groups
-    fewer = [(1, n) for n in range(len(mine), -1, -1)]
-    for short, own in ((0, len(mine)), *fewer, (2, 0)):
+    all_ = len(mine)
+    fewer = [(2, own) for own in range(all_, min(OWN_KEYS, all_) - 1, -1)]
+    for level, own in [(0, all_), (1, all_), *fewer, *((3, own) for own in range(all_, -1, -1))]:
         line = Text(" ")
         for number, group in enumerate((rooms, mine[:own], kill, rest)):
-            for action in group:
-                bare = (short and number == 0) or (short == 2 and number == 3)
-                title = "" if bare else action.title
-                if short and len(title) > 7:
-                    title = title.split()[0]
-                on = True if enabled is None else bool(enabled(action))  # type: ignore[operator]
-                click = Style(meta={"@click": _clicked(action)})
-                line.append(action.key, Style(bold=True, dim=not on, reverse=False) + click)
-                line.append(f" {title} " if title else " ", Style(dim=not on) + click)
-            line.append(" ")
+            shown = [action for action in group if level == 0 or enabled(action)]
+            for action in shown:
+                bare = (level >= 2 and number == 0) or (level == 3 and number == 3 and action.id != "view.help")
+                _append_key(line, action, "" if bare else _title(action, short=level >= 2), on=enabled(action))
+            line.append(" " * bool(shown))
         if cell_len(line.plain.rstrip()) <= width:
             break
     line.truncate(width)
     return line
+
+
+def _title(action: Action, *, short: bool) -> str:
+    return action.title.split()[0] if short and len(action.title) > 7 else action.title
+
+
+def _append_key(line: Text, action: Action, title: str, *, on: bool) -> None:
+    click = Style(meta={"@click": _clicked(action)})
+    line.append(action.key, Style(bold=True, dim=not on) + click)
+    line.append(f" {title} " if title else " ", Style(dim=not on) + click)
 
 
 def _clicked(action: Action) -> str:

@@ -34,6 +34,7 @@ class Series:
     ys: Sequence[float]
     colour: int  # of the series palette
     faint: bool = False
+    sign: str = ""  # stands at the curve's end: colour is never the only sign
 
 
 @dataclass(frozen=True)
@@ -190,6 +191,10 @@ def _figure(
         if part.strange:  # at the top edge, where a curve that left the scale would be
             spots = part.strange if len(part.strange) <= width else part.strange[:: len(part.strange) // width + 1]
             figure.scatter(list(spots), [high] * len(spots), marker="x", color=(255, 90, 80))
+    for one, part in parts:
+        if one.sign and part.ys:
+            colour = series_colour(one.colour, dark=dark)
+            figure.scatter(part.xs[-1:], part.ys[-1:], marker=one.sign, color=colour)
     for point in drawing.points:
         if math.isfinite(point.y) and (point.y > 0 or not drawing.log):
             y = math.log10(point.y) if drawing.log else point.y
@@ -217,15 +222,15 @@ def _x_axis(figure: Any, drawing: Drawing, width: int) -> None:
     if low == high:
         low, high = low - 1, high + 1
     figure.xlim(low, high)
-    figure.xticks(*round_ticks(low, high, max(2, width // 12)))
+    figure.xticks(*round_ticks(low, high, max(2, width // 12), whole=drawing.x_title in ("step", "epoch")))
 
 
-def round_ticks(low: float, high: float, most: int) -> tuple[list[float], list[str]]:
-    """Multiples of 1, 2 or 5 times a power of ten between two bounds, and their labels.
+def round_ticks(low: float, high: float, most: int, *, whole: bool = False) -> tuple[list[float], list[str]]:
+    """Multiples of 1, 2 or 5 times a power of ten between two bounds, and their labels; whole numbers if they must be.
 
     At most so many, unless only one would be left: one is no scale.
     """
-    power = 10.0 ** math.floor(math.log10((high - low) / most))
+    power = 10.0 ** max(0 if whole else -math.inf, math.floor(math.log10((high - low) / most)))
     found: list[float] = []
     step = power
     for factor in (1, 2, 5, 10, 20):
@@ -237,7 +242,7 @@ def round_ticks(low: float, high: float, most: int) -> tuple[list[float], list[s
         if len(found) <= most:
             break
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
-    plain = digits <= 8 and 1e-4 <= max(map(abs, found)) < 1e6
+    plain = whole or (digits <= 8 and 1e-4 <= max(map(abs, found)) < 1e6)
     return found, [f"{tick:.{digits}f}" if plain else f"{tick:.4g}" for tick in found]
 
 

@@ -36,6 +36,12 @@ class RecipeList(OptionList):
                 if option.id == current and current is not None:
                     self.highlighted = number
 
+    def choose_one(self) -> None:
+        """Take the focus, and highlight the first recipe unless one is highlighted."""
+        self.focus()
+        if self.highlighted is None:
+            self.action_first()
+
     def mark(self, entry: Entry, dirty: bool) -> None:
         """Whether an entry has unsaved edits; one that is filtered away is passed over."""
         try:

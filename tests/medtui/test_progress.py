@@ -1,0 +1,30 @@
+"""What a headless run says of its events, in plain lines."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from engine.contract.protocol import CommandAccepted
+from medtui.client.state import RunState
+from medtui.progress import PlainLines
+
+
+@pytest.mark.parametrize(
+    ("note", "expected", "said"),
+    [
+        ("", 3.0, "resume accepted (root@vm): takes about 3 s\n"),
+        ("no effect", 3.0, "resume accepted (root@vm): no effect; takes about 3 s\n"),
+        ("no effect", 0.2, "resume accepted (root@vm): no effect\n"),
+        ("", 0.2, "resume accepted (root@vm)\n"),
+    ],
+)
+def test_an_accepted_command_is_one_sentence_whatever_is_said_of_it(note: str, expected: float, said: str) -> None:
+    output = io.StringIO()
+    event = CommandAccepted(
+        time=0.0, seq=1, id="c", command="resume", expected=expected, by="root@vm", via="control", note=note
+    )
+    PlainLines(Console(file=output)).event(b"", event, RunState())
+    assert output.getvalue() == said
