@@ -264,7 +264,7 @@ def check_weights() -> Check:
     path = weights_file()
     if path.is_file():
         return passed("weights", "ImageNet weights", str(path))
-    remedy = f"Put https://download.pytorch.org/models/{path.name} there, or train from scratch."
+    remedy = f"A run that needs it fetches it; or put https://download.pytorch.org/models/{path.name} there."
     return Check("weights", "ImageNet weights", "warn", f"not at {path}", remedy)
 
 

@@ -116,6 +116,17 @@ def test_abort_while_fetching_ends_the_run_at_once_and_keeps_nothing(
     assert [path.name for path in (tmp_path / "outputs").iterdir()] == [".medtui.lock"]
 
 
+def test_weights_that_are_demanded_and_cannot_be_fetched_end_the_run_with_exit_code_4(
+    mirror: Mirror, home: Path, tmp_path: Path
+) -> None:
+    settings = ("--set", "dataset.name=cells", "--set", "model.name=resnet18", "--set", "model.pretrained=true")
+    variables = environment(mirror, home) | {"TORCH_HOME": str(home / "torch")}
+    done = medtui("run", "recipe.yaml", *settings, cwd=tmp_path, environment=variables)
+    assert done.returncode == 4, done.stderr
+    assert f"{mirror.address}/resnet18-f37072fd.pth: 127.0.0.1 answered 404" in done.stdout + done.stderr
+    assert left(home / "torch" / "hub" / "checkpoints") == []
+
+
 # ---- medtui data -----------------------------------------------------------------------------------------------------
 
 
