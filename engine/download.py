@@ -169,8 +169,8 @@ def _heard(url: str, offset: int, between: Callable[[], None]) -> Generator[_Ans
                 message = receiver.messages.get(timeout=POLL)
             except queue.Empty:
                 if time.monotonic() - silent > limit:
-                    what = "connection" if limit == CONNECT else "byte"
-                    raise _Cut(f"no {what} from {urlsplit(url).hostname} within {limit:g} s") from None
+                    what = "connection to" if limit == CONNECT else "byte from"
+                    raise _Cut(f"no {what} {urlsplit(url).hostname} within {limit:g} s") from None
                 continue
             silent, limit = time.monotonic(), STALL
             if isinstance(message, _Answer | bytes):

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
+from urllib.parse import urlsplit
 
 
 class Asked(BaseHTTPRequestHandler):
@@ -15,7 +16,10 @@ class Asked(BaseHTTPRequestHandler):
     start = 0
 
     def do_GET(self) -> None:
-        name, wanted = self.path.strip("/"), self.headers.get("Range")
+        name, wanted = (
+            urlsplit(self.path).path.strip("/"),
+            self.headers.get("Range"),
+        )  # a proxy is asked for a whole URL
         self.server.asked.append((name, wanted))
         content = self.server.files.get(name)
         if content is None:

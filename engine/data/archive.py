@@ -19,7 +19,7 @@ from typing import IO
 
 import numpy as np
 
-from engine.contract.data_files import address, find_file
+from engine.contract.data_files import find_file
 from engine.contract.datasets import SPLITS, DatasetFacts
 from engine.contract.errors import DataError
 from engine.contract.files import write_text
@@ -71,7 +71,7 @@ def find_archive(wanted: Wanted, folders: Sequence[Path]) -> Path:
 def by_hand(wanted: Wanted) -> str:
     """What to fetch, perhaps on another machine, under which name, and the MD5 that proves it."""
     archive = wanted.facts.archives[wanted.size]
-    return f"{address(archive.url, archive.file_name)} as {archive.file_name} (MD5 {archive.md5})"
+    return f"{archive.url} as {archive.file_name} (MD5 {archive.md5})"
 
 
 def verify_archive(

@@ -40,7 +40,7 @@ def fetch_imagenet(between: Between, say: Callable[[str], None]) -> None:
     except DownloadFailed as failed:
         raise WeightsError(
             f"{path.name} could not be fetched from {url}: {failed}.",
-            f"Try again, put it into {path.parent} by hand, or write `pretrained: false`.",
+            f"Try again, put {imagenet_url()} into {path.parent} by hand, or write `pretrained: false`.",
         ) from None
 
 

@@ -9,7 +9,7 @@ from engine.contract.data_files import fetch_folder, find_file, offline
 from engine.contract.datasets import datasets
 from engine.contract.errors import DataError, UsageError
 from engine.contract.protocol import Progress
-from engine.data.archive import Wanted, check_structure, find_archive, verify_archive
+from engine.data.archive import Wanted, by_hand, check_structure, find_archive, verify_archive
 from engine.data.cache import md5_memory
 from engine.events import now
 from engine.run.job import Job, JobResult
@@ -20,20 +20,20 @@ SNAPSHOT = 0.2  # seconds between two
 def fetch(job: Job) -> JobResult:
     """Raises UsageError for a data set that is none, DataError for what cannot be had or must not be replaced."""
     wanted = _wanted(job)
-    if offline():
-        raise DataError("MEDTUI_OFFLINE forbids to fetch anything.", "Unset it, or copy the file from elsewhere.")
     there = find_file(wanted.facts.archives[wanted.size], job.data_folders())
-    if there is None:
-        _fetch(job, wanted, fetch_folder(job.start.data))
-        return JobResult()
-    try:
-        verify_archive(there, wanted, md5_memory(), _reading(job, there))
-    except DataError:
-        if not job.start.replace:
-            raise
-        _fetch(job, wanted, there.parent)
-    else:
-        job.stream.log(f"{there} is there already, MD5 ok.")
+    if there is not None:
+        try:
+            verify_archive(there, wanted, md5_memory(), _reading(job, there))
+        except DataError:
+            if not job.start.replace:
+                raise
+        else:
+            job.stream.log(f"{there} is there already, MD5 ok.")
+            return JobResult()
+    folder = fetch_folder(job.start.data) if there is None else there.parent
+    if not may_fetch(job):
+        raise DataError("MEDTUI_OFFLINE is set: nothing is fetched.", f"Put {by_hand(wanted)} into {folder}.")
+    _fetch(job, wanted, folder)
     return JobResult()
 
 

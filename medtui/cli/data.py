@@ -155,7 +155,7 @@ def _print_table(files: list[DataFile]) -> None:
         table.add_row(facts.name, *cells)
     console = Console(highlight=False, emoji=False)
     console.print(table)
-    console.print("\n✓ here, MD5 ok   ? here, MD5 not looked at yet   ✗ not the official file   ≤ size if fetched")
+    console.print("\n✓ MD5 ok   ? here, not verified yet   ✗ not the official file   ≤ size when fetched")
     for file in files:
         if file.path is not None:
             console.print(Text(f"{MARKS[file.state]} {clean(str(file.path))}"), soft_wrap=True)

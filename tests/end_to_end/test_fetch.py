@@ -14,6 +14,7 @@ from driving import MEDTUI, PATIENCE, Engine, json_lines, medtui, tiny
 from serving import Mirror, Serve, a_web_page, cut_after, silent_after, whole
 
 MD5 = "750601b1f35ba3300ea97c75c52ff8f6"  # of breastmnist.npz, as medmnist publishes it
+OFFICIAL = "https://zenodo.org/records/10519652/files/breastmnist.npz"  # likewise
 RECIPE = tiny(dataset={"name": "breastmnist"}, training={"epochs": 1})
 
 
@@ -65,10 +66,9 @@ def test_offline_nothing_is_fetched_and_the_error_says_what_to_fetch(
 ) -> None:
     flags = ["--offline"] if how == "--offline" else []
     variables = environment(mirror, home) if flags else {"HOME": str(home), "MEDTUI_OFFLINE": "1"}
-    url = mirror.address if flags else "https://zenodo.org/records/10519652/files"
     done = medtui("run", "recipe.yaml", *flags, cwd=tmp_path, environment=variables)
     assert done.returncode == 4
-    for part in (f"{url}/breastmnist.npz", MD5, str(home / ".medmnist"), "medtui data fetch breastmnist"):
+    for part in (OFFICIAL, MD5, str(home / ".medmnist"), "medtui data fetch breastmnist"):
         assert part in done.stdout + done.stderr
     assert mirror.asked == []
 
@@ -91,7 +91,7 @@ def test_a_damaged_download_leaves_nothing_and_ends_with_exit_code_4(
     assert done.returncode == 4, done.stderr
     assert said in done.stderr and "Traceback" not in done.stderr
     (sentence,) = done.stderr.splitlines()
-    for part in (f"{mirror.address}/breastmnist.npz", MD5, str(home / ".medmnist")):
+    for part in (f"{mirror.address}/breastmnist.npz", OFFICIAL, MD5, str(home / ".medmnist")):
         assert part in sentence  # to fetch by hand
     assert left(home / ".medmnist") == []
 
@@ -136,7 +136,7 @@ def test_data_fetch_fetches_where_it_is_told_to_and_once(mirror: Mirror, home: P
     done = medtui(*command, cwd=tmp_path, environment=environment(mirror, home))
     assert done.returncode == 0, done.stderr
     assert left(tmp_path / "mine") == ["breastmnist.npz"] and left(home) == ["cache"]
-    again = medtui(*command, "--json", cwd=tmp_path, environment=environment(mirror, home))
+    again = medtui(*command, "--json", cwd=tmp_path, environment={"HOME": str(home), "MEDTUI_OFFLINE": "1"})
     values = json.loads(again.stdout)
     assert (values["path"], values["state"]) == (str(tmp_path / "mine" / "breastmnist.npz"), "official")
     assert len(mirror.asked) == 1
@@ -153,6 +153,13 @@ def test_data_fetch_replaces_what_is_not_the_official_file_only_when_told_to(
     assert "medtui data fetch breastmnist --replace" in done.stderr
     done = medtui("data", "fetch", "breastmnist", "--replace", cwd=tmp_path, environment=environment(mirror, home))
     assert (done.returncode, file.read_bytes()) == (0, mirror.files["breastmnist.npz"])
+
+
+def test_data_fetch_offline_says_what_to_put_where(home: Path, tmp_path: Path) -> None:
+    done = medtui("data", "fetch", "breastmnist", cwd=tmp_path, environment={"HOME": str(home), "MEDTUI_OFFLINE": "1"})
+    assert done.returncode == 4
+    for part in ("MEDTUI_OFFLINE", OFFICIAL, MD5, str(home / ".medmnist")):
+        assert part in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [("breastmist",), ("cells",), ("breastmnist", "--size", "32")], ids=" ".join)

@@ -6,6 +6,9 @@ import fcntl
 import hashlib
 import os
 import shutil
+import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections import namedtuple
@@ -66,6 +69,57 @@ def test_a_redirect_is_followed(tmp_path: Path) -> None:
 
     with Mirror({"data.npz": b"", "other.npz": CONTENT}, elsewhere) as mirror:
         download(wanted(mirror, tmp_path), nothing, print)
+    assert (tmp_path / "data.npz").read_bytes() == CONTENT
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """Of 127.0.0.1, with its key, signed by nobody else."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("needs openssl, to make a certificate")
+    path, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command = [openssl, "req", "-x509", *kind, *names, "-keyout", str(key), "-out", str(path)]
+    subprocess.run(command, check=True, capture_output=True)
+    path.write_text(path.read_text() + key.read_text())
+    return path
+
+
+def test_https_is_spoken_with_hosts_whose_certificate_is_trusted_and_with_no_others(
+    tmp_path: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    folder = tmp_path / "data"
+    with Mirror({"data.npz": CONTENT}) as mirror:
+        mirror.socket = context.wrap_socket(mirror.socket, server_side=True)
+        url = mirror.address.replace("http:", "https:") + "/data.npz"
+        with pytest.raises(DownloadFailed, match=r"certificate of 127\.0\.0\.1 is not trusted"):
+            download(wanted(mirror, folder, url=url), nothing, print)
+        assert list(folder.iterdir()) == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        download(wanted(mirror, folder, url=url), nothing, print)
+    assert (folder / "data.npz").read_bytes() == CONTENT
+
+
+def test_a_host_that_does_not_get_as_far_as_a_connection_is_given_up_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert module.CONNECT == 5
+    monkeypatch.setattr(module, "CONNECT", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:  # takes the call and says nothing, so there is no encryption
+        url = f"https://127.0.0.1:{deaf.getsockname()[1]}/data.npz"
+        with Mirror({}) as mirror:
+            assert "no connection to 127.0.0.1 within 0.5 s" in refused(mirror, tmp_path, url=url)
+
+
+def test_a_proxy_is_used_where_the_environment_names_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("no_proxy")
+    with Mirror({"data.npz": CONTENT}) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.address)
+        download(wanted(proxy, tmp_path, url="http://host.invalid/data.npz"), nothing, print)
     assert (tmp_path / "data.npz").read_bytes() == CONTENT
 
 
