@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +9,9 @@ from datetime import date
 from pathlib import Path
 from statistics import median
 
-import platformdirs
 import psutil
 
+from engine.contract.data_files import bytes_words, data_folders, find_file, offline
 from engine.contract.datasets import DatasetFacts, datasets
 from engine.contract.errors import MedtuiError
 from engine.contract.journal import read_journal
@@ -24,9 +22,9 @@ from engine.contract.run_directory import RunDirectory, list_runs
 from engine.contract.run_identity import run_name
 from engine.contract.workspace import Workspace
 from engine.contract.yaml_reader import read_yaml_file
+from medtui.client.data_sets import known_md5
 
 WEIGHTS_FILE = "resnet18-f37072fd.pth"  # torchvision's name for its ResNet-18 weights
-HASH_AT_ONCE = 64 * 1024 * 1024  # bytes; a larger file is verified by the run, or by `data verify`
 LOOK_BACK = 30  # runs
 
 # Rough sizes for the estimate; the engine's resident memory was measured on a CPU at 28 px.
@@ -97,24 +95,22 @@ def free_name(outputs: Path, name: str) -> str:
 # ---- data -----------------------------------------------------------------------------------------------------------
 
 
-def data_folders(workspace: Workspace, data: Sequence[str]) -> list[Path]:
-    """Where an engine looks for data set files, first to last."""
-    given = [Path(folder).expanduser() for folder in data]
-    if environment := os.environ.get("MEDTUI_DATA"):
-        given.append(Path(environment).expanduser())
-    return [*given, workspace.root / "dataset", Path.home() / ".medmnist"]
-
-
 def data_state(recipe: Recipe, facts: DatasetFacts, workspace: Workspace, data: Sequence[str]) -> tuple[str, bool]:
     if facts.synthetic:
         return f"{facts.name} is drawn by a program, no file needed", True
     if recipe.dataset.archive is not None:
         return _own_archive(recipe, workspace, data)
     archive = facts.archives[recipe.dataset.size]
-    folders = data_folders(workspace, data)
-    path = next((folder / archive.file_name for folder in folders if (folder / archive.file_name).is_file()), None)
+    path = find_file(archive, data_folders(data, workspace.root))
+    if path is None and offline():
+        return (
+            f"{archive.file_name} is missing, MEDTUI_OFFLINE is set: put it into the workspace's dataset/, "
+            "or start with --data",
+            False,
+        )
     if path is None:
-        return f"{archive.file_name} is missing: put it into the workspace's dataset/, or start with --data", False
+        most = bytes_words(facts.largest(recipe.dataset.size))
+        return f"{archive.file_name} is missing: r fetches it first (at most {most})", True
     counts = "/".join(str(facts.splits[split]) for split in ("train", "val", "test"))
     found = known_md5(path)
     if found is None:
@@ -128,7 +124,7 @@ def _own_archive(recipe: Recipe, workspace: Workspace, data: Sequence[str]) -> t
     written = recipe.dataset.archive or ""
     candidates = [
         Path(written.replace("${data}", str(folder)).replace("${workspace}", str(workspace.root))).expanduser()
-        for folder in (data_folders(workspace, data) if "${data}" in written else [Path()])
+        for folder in (data_folders(data, workspace.root) if "${data}" in written else [Path()])
     ]
     path = next((candidate for candidate in candidates if candidate.is_file()), None)
     if path is None:
@@ -139,31 +135,6 @@ def _own_archive(recipe: Recipe, workspace: Workspace, data: Sequence[str]) -> t
     if found is not None and found != recipe.dataset.md5:
         return f"archive {path.name} has MD5 {found}, the recipe says {recipe.dataset.md5}", False
     return f"archive {path.name} found" + (", MD5 ok" if found else ", MD5 not looked at yet"), True
-
-
-def known_md5(path: Path) -> str | None:
-    """The MD5 that the engine remembers of this very file; computed where the file is small; None else."""
-    try:
-        stat = path.stat()
-        key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ino}"
-        remembered = json.loads((cache_folder() / "verified.json").read_text(encoding="utf-8")).get(key)
-        if isinstance(remembered, str):
-            return remembered
-    except (OSError, ValueError, AttributeError):
-        pass
-    try:
-        if path.stat().st_size > HASH_AT_ONCE:
-            return None
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    except OSError:
-        return None
-
-
-def cache_folder() -> Path:
-    """Where the engine keeps decoded data."""
-    given = os.environ.get("MEDTUI_CACHE")
-    return Path(given) if given else Path(platformdirs.user_cache_dir("medtui"))
 
 
 # ---- weights ---------------------------------------------------------------------------------------------------------
@@ -183,6 +154,8 @@ def weights_state(recipe: Recipe) -> tuple[str, bool]:
         return "from scratch", True
     if weights_file().is_file():
         return "ImageNet file found", True
+    if not offline():
+        return "ImageNet file missing: r fetches it first (47 MB)", True
     if recipe.model.pretrained == "auto":
         return "ImageNet file missing → scratch (auto)", True
     return f"ImageNet file missing: expected {weights_file()}", False

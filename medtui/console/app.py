@@ -289,6 +289,12 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         assert isinstance(recipes, Recipes)
         return recipes
 
+    @property
+    def chosen_recipe(self) -> Recipe | None:
+        """What Recipes shows, where it is valid."""
+        checked = self._recipes.checked
+        return checked.recipe if checked is not None else None
+
     def go_to(self, room: str) -> None:
         """Show a room, once what is being done now is done."""
         self.call_later(self.action_room, room)

@@ -71,6 +71,9 @@ class Host(Protocol):
 
     def go_to(self, room: str) -> None: ...
 
+    @property
+    def chosen_recipe(self) -> Recipe | None: ...
+
     def open_recipe(self, path: Path) -> None: ...
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from rich.text import Text
 
-from engine.contract.protocol import Alarm, ClassMetrics, CommandAccepted, RunStarted
+from engine.contract.data_files import bytes_words
+from engine.contract.protocol import Alarm, ClassMetrics, CommandAccepted, Progress, RunStarted
 from medtui.client.view import RunView
 from medtui.text import clean, duration, number, shortened
 
@@ -126,6 +127,13 @@ def _bar_width(started: RunStarted, width: int) -> int:
     return max(2, min(24, width - beside))
 
 
+def bytes_bar(progress: Progress, width: int) -> Text:
+    """How far a download is: `██████░░░░ 6.1 MB of 12.0 MB`."""
+    total = f" of {bytes_words(progress.total)}" if progress.total else ""
+    words = f" {bytes_words(progress.done)}{total}"
+    return bar(progress.done, progress.total, max(6, width - len(words) - 1)).append(f"{words}\n", "none")
+
+
 def progress_text(view: RunView, eta: float | None, width: int) -> Text:
     """Bars of run and epoch, early stopping, how it ended."""
     text = Text(no_wrap=True)
@@ -139,6 +147,8 @@ def progress_text(view: RunView, eta: float | None, width: int) -> Text:
     elif view.active:
         words = progress.activity if progress is not None else "the engine gets ready"
         text.append(f"{view.word} … {clean(words, 60)}\n")
+        if progress is not None and progress.unit == "bytes":
+            text.append_text(bytes_bar(progress, width))
     if progress is not None and started is not None and view.active:
         _append_now(text, view, width)
     alarms = [message for message in view.state.messages if isinstance(message, Alarm)]

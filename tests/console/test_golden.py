@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -15,13 +16,15 @@ from looking import screen_text, shows, wait_for
 from stand_ins import START, Scripted, Story, make_run
 from textual.pilot import Pilot
 
+from engine.contract.errors import RunFailed
 from engine.contract.lock import Holder
-from engine.contract.protocol import ErrorInfo
+from engine.contract.protocol import ErrorInfo, Progress
 from engine.contract.workspace import Workspace
 from medtui.client.keeping import set_tags
 from medtui.console.app import ConsoleApp
 from medtui.console.machine_text import WorkspaceState
 from medtui.console.screens.machine import Checks, Looked, LookedAtWorkspace, Machine
+from medtui.console.widgets.fetch_panel import FetchPanel
 from medtui.console.widgets.run_table import RunTable
 from medtui.machine.checks import Check
 from medtui.machine.ghosts import Ghost
@@ -291,6 +294,32 @@ async def machine(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -
     await pilot.pause(0.1)
 
 
+async def fetch_asked(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
+    await _mine(pilot, app, "1e-3")
+    await machine(pilot, app, scripts)
+    os.environ["MEDTUI_OFFLINE"] = ""  # no engine fetches here; the fixture below puts it back
+    await pilot.press("f")
+    await shows(pilot, "At most 0.6 MB.")
+
+
+async def fetching(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
+    await fetch_asked(pilot, app, scripts)
+    panel = app.get_room("machine").query_one(FetchPanel)
+
+    def fetch(name: str, size: int, *_: object, given_up: Callable[[], bool], tell: Callable[..., None], **__: object):
+        story = Story(Path("run"))
+        tell(story.log("Fetching breastmnist.npz (at most 0.6 MB) from https://zenodo.org/ into /home/me/.medmnist."))
+        words = "fetching breastmnist.npz"
+        tell(Progress(time=START, phase="preparing", activity=words, done=400_000, total=559_580, unit="bytes"))
+        while not given_up():
+            time.sleep(0.05)
+        raise RunFailed("The job was given up.")
+
+    panel.fetch = fetch  # type: ignore[method-assign]
+    await pilot.press("enter")
+    await shows(pilot, "0.4 MB of 0.6 MB")
+
+
 STATES: dict[str, State] = {
     name: state
     for name, state in globals().items()
@@ -298,11 +327,17 @@ STATES: dict[str, State] = {
         "recipes", "recipes_edited", "recipes_wrong", "live_empty", "live_running", "live_paused", "live_finished",
         "live_failed", "live_crashed", "ladder", "ladder_opened", "leave", "results_empty", "results_finished",
         "results_failed", "results_crashed", "results_compared", "machine_empty", "machine_free", "machine",
+        "fetch_asked", "fetching",
     )
 }  # fmt: skip
 SMALL = ((40, 12), (60, 18))
 SIZES_OF = {"ladder": ((40, 12), *SIZES), "ladder_opened": SMALL, "leave": SMALL}  # the other states: SIZES
 FRAMES = [(state, size) for state in STATES for size in SIZES_OF.get(state, SIZES)]
+
+
+@pytest.fixture(autouse=True)
+def offline_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDTUI_OFFLINE", "1")
 
 
 DIALOGS = {state.__name__: state for state in (

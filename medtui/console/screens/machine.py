@@ -23,7 +23,9 @@ from medtui.client.smoke import Step, smoke
 from medtui.console.keymap import bindings
 from medtui.console.machine_text import WorkspaceState, checks_text, hardware_text, workspace_text
 from medtui.console.screens.dialogs import Question
+from medtui.console.screens.fetch import AskFetch
 from medtui.console.screens.room import Room
+from medtui.console.widgets.fetch_panel import FetchPanel
 from medtui.machine.checks import Check, run_checks
 from medtui.machine.ghosts import Ghost, end, ghosts
 from medtui.machine.hardware import Hardware, look
@@ -84,6 +86,7 @@ class Machine(Room):
         self.past: deque[Hardware] = deque(maxlen=KEPT)
         self.state: WorkspaceState | None = None
         self.checks: list[Check] | None = None
+        self.facts: dict[str, str] | None = None  # what the engine said of itself
         self.smoked: Smoked | None = None
         self._smoking = False
         self.look = look  # tests put a machine of their own here
@@ -96,6 +99,7 @@ class Machine(Room):
             yield Static("looking …", id="workspace-state", markup=False)
             yield GhostTable(id="ghosts", cursor_type="row")
         with VerticalScroll(id="pane-checks", classes="pane"):
+            yield FetchPanel(id="fetch", markup=False)
             yield Static("asking the engine …", id="checks", markup=False)
             yield Static(id="smoke", markup=False)
 
@@ -132,7 +136,13 @@ class Machine(Room):
         facts = self.diagnose(self._app.workspace, given_up=lambda: worker.is_cancelled)
         if worker.is_cancelled:
             return
+        self.facts = facts
         self.post_message(Checks(run_checks(self._app.workspace, self._app.data, facts)))
+
+    @work(thread=True, exclusive=True, group="checks")
+    def _check_again(self) -> None:
+        """With what the engine said before, as only files have changed."""
+        self.post_message(Checks(run_checks(self._app.workspace, self._app.data, self.facts)))
 
     def on_looked(self, message: Looked) -> None:
         self.past.append(message.hardware)
@@ -227,6 +237,31 @@ class Machine(Room):
             self.post_message(Smoked(tuple(steps), f"Everything works on this machine: {took:.1f} s."))
         except (MedtuiError, OSError) as error:
             self.post_message(Smoked(tuple(steps), str(error), failed=True))
+
+    @work
+    async def action_fetch(self) -> None:
+        panel = self.query_one(FetchPanel)
+        if self._app.readonly:
+            self._app.say("Read only: nothing can be changed.", severity="warning")
+        elif panel.fetching:
+            self._app.say("Something is being fetched already; c cancels it.")
+        else:
+            recipe = self._app.chosen_recipe
+            name, size = (recipe.dataset.name, recipe.dataset.size) if recipe else ("", 28)
+            answer = await self.app.push_screen_wait(AskFetch(name, size))
+            if answer is not None:
+                panel.begin(answer)
+                self.show_only([id_ for id_, _ in self.PANES].index("pane-checks"))
+                self.query_one("#pane-checks").scroll_home(animate=False)
+
+    def action_cancel_fetch(self) -> None:
+        if not self.query_one(FetchPanel).cancel():
+            self._app.say("Nothing is being fetched.")
+
+    def on_fetch_panel_over(self, message: FetchPanel.Over) -> None:
+        self._app.say(message.words, severity="error" if message.failed else "information")
+        if self.checks is not None:
+            self._check_again()
 
     @work
     async def action_end_ghost(self) -> None:

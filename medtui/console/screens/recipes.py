@@ -95,6 +95,7 @@ class Recipes(Room):
     def on_screen_resume(self) -> None:
         if self.entries:
             self._list()
+            self._look_ahead()  # data may have been fetched meanwhile
 
     @property
     def current(self) -> Document | None:
