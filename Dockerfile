@@ -5,7 +5,8 @@
 #       --dataset bloodmnist
 #
 # A first argument that begins with `-`, or none, means `medtui run`; anything else is a command: `medtui runs`, `show last`.
-# Make both folders before the first run: what Docker makes for a missing one belongs to root. A writable folder mounted on
+# Make both folders before the first run: what Docker makes for a missing one belongs to root. A data set that is missing from
+# dataset/ is fetched into it; `-e MEDTUI_OFFLINE=1` forbids that. A writable folder mounted on
 # /var/cache/medtui keeps decoded data and ImageNet weights from one container to the next.
 #
 # `docker stop` aborts the run with a checkpoint (exit code 7). It kills after ten seconds, which a slow batch and its
@@ -55,6 +56,7 @@ ENV PATH=/opt/medtui/bin:/usr/local/bin:/usr/bin:/bin \
     XDG_CACHE_HOME=/var/cache/medtui \
     XDG_CONFIG_HOME=/home/medtui/.config \
     MEDTUI_CACHE=/var/cache/medtui/data \
+    MEDTUI_DATA=/app/dataset \
     TORCH_HOME=/var/cache/medtui/torch \
     TORCHINDUCTOR_CACHE_DIR=/var/cache/medtui/inductor \
     MPLCONFIGDIR=/var/cache/medtui/matplotlib

@@ -55,6 +55,8 @@ JOBS = {
     "train": ("engine.run.train_job", "train"),
     "score": ("engine.run.score_job", "score"),
     "evaluate": ("engine.run.evaluate_job", "evaluate_again"),
+    "data.fetch": ("engine.run.data_jobs", "fetch"),
+    "data.verify": ("engine.run.data_jobs", "verify"),
 }
 HEARTBEAT = 1.0  # seconds between status files
 POLL = 0.5  # seconds between looks at control.jsonl

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 
+from engine.contract.data_files import bytes_words
 from engine.contract.protocol import (
     Alarm,
     AnyEvent,
@@ -70,7 +71,7 @@ class LiveBars(PlainLines):
 
     def progress(self, progress: Progress, state: RunState) -> None:
         if progress.step is None or state.started is None:
-            self._show_batches(clean(progress.activity, 24), progress.done, progress.total, "")
+            self._show_batches(clean(progress.activity, 24), progress.done, progress.total, "", progress.unit)
             return
         steps, epochs = state.started.steps_per_epoch, state.started.epochs
         eta = self._eta.after(progress.done, progress.total, state.summary.worked_at(progress.time))
@@ -83,11 +84,12 @@ class LiveBars(PlainLines):
         rate = f"{progress.images_per_second or 0:,.0f} img/s"
         self._show_batches("epoch", progress.step, steps, f"loss {number(progress.loss)}  {rate}")
 
-    def _show_batches(self, description: str, done: int, total: int, note: str) -> None:
+    def _show_batches(self, description: str, done: int, total: int, note: str, unit: str | None = None) -> None:
         if self._batches is None:
             self._batches = self._bars.add_task("", total=1, count="", note="")
+        count = f"{bytes_words(done)} of {bytes_words(total)}" if unit == "bytes" else f"{done}/{total}"
         self._bars.update(
-            self._batches, description=description, completed=done, total=total, count=f"{done}/{total}", note=note
+            self._batches, description=description, completed=done, total=total or None, count=count, note=note
         )
 
     def end(self, finished: RunFinished, state: RunState) -> None:

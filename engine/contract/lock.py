@@ -34,12 +34,15 @@ class Holder:
     run: str | None
     since: float  # Unix seconds
 
-    def __str__(self) -> str:
+    @property
+    def since_words(self) -> str:
         try:
-            since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
+            return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
         except (OverflowError, ValueError, OSError):  # a damaged text is information, not the truth
-            since = "an unreadable time"
-        return f"engine {self.pid} on {self.host} ({self.run or 'preparing a run'}, since {since})"
+            return "an unreadable time"
+
+    def __str__(self) -> str:
+        return f"engine {self.pid} on {self.host} ({self.run or 'preparing a run'}, since {self.since_words})"
 
 
 class WorkspaceLock:

@@ -127,6 +127,7 @@ class Progress(Event):
     activity: str  # what is being done, in words
     done: Whole
     total: Whole
+    unit: Literal["bytes"] | None = None  # of done and total; null: what the activity counts
     epoch: Whole | None = None  # from 1, while training
     step: Whole | None = None  # steps of this epoch that are done
     loss: float | None = None
@@ -268,15 +269,20 @@ class Command(Message):
 
 
 class Start(Command):
-    """Start a job. `train` takes `recipe`, or `resume`, or both; `score` takes `file`, `evaluate` takes `run`."""
+    """Start a job. `train` takes `recipe`, or `resume`, or both; `score` takes `file`, `evaluate` takes `run`;
+    `data.fetch` and `data.verify` take `dataset` and `size`."""
 
     command: Literal["start"] = "start"
-    job: Literal["train", "score", "evaluate"] = "train"
+    job: Literal["train", "score", "evaluate", "data.fetch", "data.verify"] = "train"
     recipe: dict[str, Any] = {}  # sections of fields; what is left out has its default
     data: list[str] = []  # folders to look in first for data set files
     file: str | None = None
     run: str | None = None  # a run directory
     tta: bool | None = None  # null is as the run's recipe has it
+    dataset: str | None = None
+    size: Whole = 28  # pixels a side
+    replace: bool = False  # fetch although a file of this name is there that is not the official one
+    offline: bool = False  # `train` fetches nothing
     on_disconnect: Literal["continue", "stop"] = "continue"
     command_line: list[str] = []  # for the manifest
     resume: str | None = None  # the directory of a run to go on with; without `recipe`, with its own

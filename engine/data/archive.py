@@ -12,17 +12,19 @@ import math
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
+from engine.contract.data_files import find_file
 from engine.contract.datasets import SPLITS, DatasetFacts
 from engine.contract.errors import DataError
 from engine.contract.files import write_text
 
+_CHUNK = 1024 * 1024  # bytes
 MEMBERS = tuple(f"{split}_{part}" for split in SPLITS for part in ("images", "labels"))
 
 
@@ -40,6 +42,11 @@ class Wanted:
         return self.path is None
 
     @property
+    def command(self) -> str:
+        """As the command line names it: `breastmnist`, `breastmnist --size 64`."""
+        return self.facts.name if self.size == 28 else f"{self.facts.name} --size {self.size}"
+
+    @property
     def expected_md5(self) -> str | None:
         return self.facts.archives[self.size].md5 if self.official else self.md5
 
@@ -51,22 +58,31 @@ def find_archive(wanted: Wanted, folders: Sequence[Path]) -> Path:
             raise DataError(f"Expected the archive at {wanted.path}, found no file.", "Mend dataset.archive.")
         return wanted.path
     archive = wanted.facts.archives[wanted.size]
-    for folder in folders:
-        if (path := folder / archive.file_name).is_file():
-            return path
+    if (path := find_file(archive, folders)) is not None:
+        return path
     places = ", ".join(str(folder) for folder in folders)
     raise DataError(
         f"{wanted.facts.title} at {wanted.size} px needs {archive.file_name}; looked in {places}.",
-        f"Fetch {archive.url} into one of these as {archive.file_name} (MD5 {archive.md5}), or give --data FOLDER.",
+        f"`medtui data fetch {wanted.command}` fetches it. By hand: {by_hand(wanted)} into one of these, "
+        "or give --data FOLDER.",
     )
 
 
-def verify_archive(path: Path, wanted: Wanted, memory: Path) -> str:
-    """The MD5 of the archive, which must be the expected one. Raises DataError.
+def by_hand(wanted: Wanted) -> str:
+    """What to fetch, perhaps on another machine, under which name, and the MD5 that proves it."""
+    archive = wanted.facts.archives[wanted.size]
+    return f"{archive.url} as {archive.file_name} (MD5 {archive.md5})"
 
-    `memory`: a JSON file that remembers sums by path, size, mtime and inode, so that a large file is read once.
+
+def verify_archive(
+    path: Path, wanted: Wanted, memory: Path, between: Callable[[int], None] | None = None, *, anew: bool = False
+) -> str:
+    """The MD5 of the archive, which must be the expected one. Raises DataError, and what `between` raises.
+
+    `memory`: a JSON file that remembers sums by path, size, mtime and inode, so that a large file is read once;
+    `anew` reads it all the same. `between`: called with the bytes read so far.
     """
-    found = _remembered_md5(path, memory)
+    found = (None if anew else _remembered_md5(path, memory)) or _computed_md5(path, memory, between)
     expected = wanted.expected_md5
     if found == expected:
         return found
@@ -77,34 +93,53 @@ def verify_archive(path: Path, wanted: Wanted, memory: Path) -> str:
         )
     what = f"the official {wanted.facts.archives[wanted.size].file_name}" if wanted.official else "the recipe's archive"
     hint = (
-        "Fetch it again, or name it as dataset.archive with its md5 to use it as another edition."
+        f"Fetch it again with `medtui data fetch {wanted.command} --replace`, "
+        "or name it as dataset.archive with its md5 to use it as another edition."
         if wanted.official
         else f"If this file is meant, write `md5: {found}`."
     )
     raise DataError(f"{path} is not {what}: expected MD5 {expected}, found {found}.", hint)
 
 
-def _remembered_md5(path: Path, memory: Path) -> str:
+def _key(path: Path) -> str:
     stat = path.stat()
-    key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ino}"
+    return f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ino}"
+
+
+def _sums(memory: Path) -> dict[str, str]:
     try:
         sums = json.loads(memory.read_text(encoding="utf-8"))
-        if isinstance(sums.get(key), str):
-            return sums[key]
+        return {name: sum_ for name, sum_ in sums.items() if isinstance(sum_, str)}
     except (OSError, ValueError, AttributeError):
-        sums = {}
+        return {}
+
+
+def _remembered_md5(path: Path, memory: Path) -> str | None:
+    return _sums(memory).get(_key(path))
+
+
+def _computed_md5(path: Path, memory: Path, between: Callable[[int], None] | None) -> str:
     try:
         with path.open("rb") as file:
-            found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+            digest = hashlib.md5(usedforsecurity=False)
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+                if between is not None:
+                    between(file.tell())
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from None
-    sums = {name: sum_ for name, sum_ in sums.items() if not name.startswith(f"{path.resolve()}|")} | {key: found}
+    remember_md5(path, digest.hexdigest(), memory)
+    return digest.hexdigest()
+
+
+def remember_md5(path: Path, found: str, memory: Path) -> None:
+    """So that the file as it is now need not be read for its MD5 again."""
+    others = {name: sum_ for name, sum_ in _sums(memory).items() if not name.startswith(f"{path.resolve()}|")}
     try:
         memory.parent.mkdir(parents=True, exist_ok=True)
-        write_text(memory, json.dumps(sums), durable=False)
+        write_text(memory, json.dumps(others | {_key(path): found}), durable=False)
     except OSError:
         pass  # without a writable cache the sum is computed again next time
-    return found
 
 
 @dataclass(frozen=True)

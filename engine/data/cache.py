@@ -37,6 +37,11 @@ def cache_folder() -> Path:
     return Path(given) if given else Path(platformdirs.user_cache_dir("medtui"))
 
 
+def md5_memory() -> Path:
+    """The file that remembers which archive has which MD5."""
+    return cache_folder() / "verified.json"
+
+
 @dataclass(frozen=True)
 class Decoded:
     """A data set as plain arrays on disk."""
@@ -108,7 +113,7 @@ def decode(wanted: Wanted, folders: Sequence[Path], say: Callable[[str], None]) 
         folder = _in_cache(key, cells_fill, say, f"drawing {wanted.facts.title}")
         return Decoded(folder, wanted.facts, f"drawn by medtui ({key})", None, official=False)
     path = find_archive(wanted, folders)
-    md5 = verify_archive(path, wanted, cache_folder() / "verified.json")
+    md5 = verify_archive(path, wanted, md5_memory())
 
     def fill(folder: Path) -> None:
         members = check_structure(path, wanted)

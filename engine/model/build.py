@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -25,8 +26,13 @@ class Built:
     pretrained: bool
 
 
-def build_model(name: str, classes: int, dropout: float, pretrained: bool | str) -> Built:
-    """The model with its starting weights. Raises WeightsError where `pretrained: true` cannot be had."""
+def build_model(
+    name: str, classes: int, dropout: float, pretrained: bool | str, fetch: Callable[[], None] | None = None
+) -> Built:
+    """The model with its starting weights. Raises WeightsError where `pretrained: true` cannot be had.
+
+    `fetch`: how to come by ImageNet's where their file is missing; None is not at all.
+    """
     model = _BUILDERS[name](classes, dropout)
     if pretrained is False:
         return Built(model, "from scratch", pretrained=False)
@@ -35,6 +41,8 @@ def build_model(name: str, classes: int, dropout: float, pretrained: bool | str)
             raise WeightsError("There are no ImageNet weights for mini_cnn.", "Write `pretrained: false`.")
         return Built(model, "from scratch (there are no ImageNet weights for mini_cnn)", pretrained=False)
     try:
+        if fetch is not None and not imagenet_file().is_file():
+            fetch()
         weights = load_imagenet()
         adapted = resnet18.adapt_stem(weights) if name == "resnet18_adapted" else weights
         load_matching(model, _without_head(adapted), str(imagenet_file()))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlparse
 
 import torch
 
+from engine.contract.data_files import address, bytes_words
 from engine.contract.errors import WeightsError
+from engine.download import Between, Download, DownloadFailed, download
 
 Weights = dict[str, torch.Tensor]
+IMAGENET_BYTES = 47_000_000  # about
 SAFE_TORCH = (2, 10)  # below it, `weights_only=True` can be talked into running code (CVE-2026-24747)
 
 
@@ -23,6 +27,21 @@ def imagenet_url() -> str:
 def imagenet_file() -> Path:
     """Where torchvision keeps its ResNet-18 weights: `$TORCH_HOME/hub/checkpoints/resnet18-f37072fd.pth`."""
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(imagenet_url()).path).name
+
+
+def fetch_imagenet(between: Between, say: Callable[[str], None]) -> None:
+    """Put torchvision's file where torchvision looks for it, checked as torch.hub does: by the start of its SHA-256,
+    which is in its name. Raises WeightsError, and what `between` raises."""
+    path = imagenet_file()
+    url = address(imagenet_url(), path.name)
+    say(f"Fetching {path.name} ({bytes_words(IMAGENET_BYTES)}) from {url} into {path.parent}.")
+    try:
+        download(Download(url, path, "sha256", path.stem.rpartition("-")[2], 2 * IMAGENET_BYTES), between, say)
+    except DownloadFailed as failed:
+        raise WeightsError(
+            f"{path.name} could not be fetched from {url}: {failed}.",
+            f"Try again, put {imagenet_url()} into {path.parent} by hand, or write `pretrained: false`.",
+        ) from None
 
 
 def load_imagenet() -> Weights:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine.contract.data_files import data_folders
 from engine.contract.errors import COMPLETED
 from engine.contract.lock import WorkspaceLock
 from engine.contract.protocol import ErrorInfo, Metrics, Outcome, Phase, PhaseChanged, Start
@@ -32,11 +32,7 @@ class Job:
 
     def data_folders(self) -> list[Path]:
         """Where data set files are looked for, first to last."""
-        given = [Path(folder) for folder in self.start.data]
-        if environment := os.environ.get("MEDTUI_DATA"):
-            given.append(Path(environment))
-        places = [*given, self.workspace.root / "dataset", Path("~/.medmnist")]
-        found = [place for folder in places if (place := _at_home(folder)) is not None]
+        found = data_folders(self.start.data, self.workspace.root)
         return list(dict.fromkeys([*found, *self.last_folders]))
 
 
@@ -46,10 +42,3 @@ class JobResult:
     exit_code: int = COMPLETED
     error: ErrorInfo | None = None
     metrics: dict[str, Metrics | None] = field(default_factory=lambda: {"validation": None, "test": None})
-
-
-def _at_home(folder: Path) -> Path | None:
-    try:
-        return folder.expanduser()
-    except RuntimeError:  # a user without a home
-        return None

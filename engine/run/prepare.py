@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,9 @@ from engine.device import (
     set_threads,
 )
 from engine.model.build import build_model, load_matching
+from engine.model.weights import fetch_imagenet
 from engine.randomness import generator, seed_everything
+from engine.run.data_jobs import Telling, fetch_if_missing, may_fetch
 from engine.run.earlier import Earlier
 from engine.run.job import Job
 from engine.train.checkpoint import load_weights
@@ -81,7 +84,7 @@ def check_disk(job: Job, recipe: Recipe, model: nn.Module, earlier: Earlier | No
 
 
 def prepare(job: Job, earlier: Earlier | None = None) -> Prepared:
-    """Raises RecipeError, DeviceError, DataError or WeightsError; leaves nothing on disk but the cache.
+    """Raises RecipeError, DeviceError, DataError or WeightsError; on disk it leaves the cache, and what was fetched.
 
     A run that goes on has its own recipe, unless the command brings one, and the weights of its checkpoint.
     """
@@ -93,7 +96,10 @@ def prepare(job: Job, earlier: Earlier | None = None) -> Prepared:
     dtype, amp = choose_precision(recipe.training.amp, device)
     job.control.raise_if_aborted()
 
-    data = decode(wanted_archive(recipe, facts, job), job.data_folders(), job.stream.log)
+    wanted = wanted_archive(recipe, facts, job)
+    if job.start.job == "train":
+        fetch_if_missing(job, wanted)
+    data = decode(wanted, job.data_folders(), job.stream.log)
     job.control.raise_if_aborted()
     labels, splits = _splits(recipe, data, device)
     if conflicts := batch_size_conflicts(recipe.training.batch_size, len(splits["train"])):
@@ -189,7 +195,10 @@ def _model(recipe: Recipe, facts: DatasetFacts, job: Job, earlier: Earlier | Non
         return built.model, earlier.starting_weights
     word = recipe.training.init_from
     pretrained = recipe.model.pretrained if word is None else False
-    built = build_model(recipe.model.name, facts.classes, recipe.model.dropout, pretrained)
+    fetch = None
+    if may_fetch(job):
+        fetch = partial(fetch_imagenet, Telling(job, "fetching ImageNet weights"), job.stream.log)
+    built = build_model(recipe.model.name, facts.classes, recipe.model.dropout, pretrained, fetch)
     if word is None:
         if recipe.model.pretrained == "auto" and not built.pretrained and recipe.model.name != "mini_cnn":
             job.stream.log(f"Training starts {built.start}.", "warning")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from medtui.cli import control, doctor, evaluate, keeping, recipe, results, run, score, smoke
+from medtui.cli import control, data, doctor, evaluate, keeping, recipe, results, run, score, smoke
 from medtui.cli.options import DataOption, WorkspaceOption
 
 CONTEXT = {
@@ -59,3 +59,4 @@ app.command("score")(score.score)
 app.command("doctor")(doctor.doctor)
 app.command("smoke")(smoke.smoke)
 app.add_typer(recipe.app, name="recipe")
+app.add_typer(data.app, name="data")

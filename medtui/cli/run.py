@@ -33,6 +33,7 @@ class Asked:
     verbose: bool
     wait: bool
     detach: bool
+    offline: bool
 
 
 def run(
@@ -69,6 +70,7 @@ def run(
     data: DataOption = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until nobody holds the workspace.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Return when it trains; the run goes on.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing, as with MEDTUI_OFFLINE=1.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the protocol's events, and nothing else.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="The per-class table at each epoch's end.")] = False,
 ) -> int:
@@ -93,7 +95,7 @@ def run(
         "runtime.allow_process_kill": _boolean(allow_process_kill),
     }
     given = {path: value for path, value in flags.items() if value is not None}
-    asked = Asked(recipe or config, given, set_ or [], workspace, data, json, verbose, wait, detach)
+    asked = Asked(recipe or config, given, set_ or [], workspace, data, json, verbose, wait, detach, offline)
     return _run(asked) if resume is None else _resume(asked, resume, allow_drift=allow_drift)
 
 
@@ -181,6 +183,7 @@ def _done(start: Start, place: Workspace, recipe: Recipe, asked: Asked) -> int:
     show = JsonLines() if asked.as_json else show_of(asked.verbose, bars=not asked.detach)
     if recipe.runtime.allow_process_kill:
         end_ghosts(place, show)
+    start = start.model_copy(update={"offline": asked.offline})
     return run_headless(start, place, show, wait=asked.wait, detach=asked.detach)
 
 

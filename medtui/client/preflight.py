@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from operator import attrgetter
 from pathlib import Path
 from statistics import median
 
-import platformdirs
 import psutil
 
+from engine.contract.data_files import bytes_words, data_folders, find_file, offline
 from engine.contract.datasets import DatasetFacts, datasets
 from engine.contract.errors import MedtuiError
 from engine.contract.journal import read_journal
@@ -26,14 +22,10 @@ from engine.contract.run_directory import RunDirectory, list_runs
 from engine.contract.run_identity import run_name
 from engine.contract.workspace import Workspace
 from engine.contract.yaml_reader import read_yaml_file
+from medtui.client.data_sets import known_md5
 
 WEIGHTS_FILE = "resnet18-f37072fd.pth"  # torchvision's name for its ResNet-18 weights
-HASH_AT_ONCE = 64 * 1024 * 1024  # bytes; a larger file is verified by the run, or by `data verify`
 LOOK_BACK = 30  # runs
-SAME_STEP = attrgetter(  # what a training step costs depends on these
-    *("dataset.name", "dataset.size", "dataset.archive", "dataset.cache", "model.name", "training.batch_size"),
-    *("training.amp", "training.compile", "runtime.reproducible", "runtime.device", "runtime.threads"),
-)
 
 # Rough sizes for the estimate; the engine's resident memory was measured on a CPU at 28 px.
 _BASE = 420e6  # bytes: interpreter, torch, its kernels
@@ -51,7 +43,7 @@ class Preflight:
     weights: str
     weights_ok: bool
     steps: int | None
-    seconds: float | None  # in training steps, at the pace of an earlier run
+    seconds: float | None  # from an earlier run whose epochs are like these
     seconds_from: str  # which run
     memory_needed: float  # bytes, about
     memory_free: int  # bytes
@@ -64,7 +56,7 @@ def preflight(recipe: Recipe, workspace: Workspace, data: Sequence[str], today: 
     data_words, data_ok = data_state(recipe, facts, workspace, data)
     weights_words, weights_ok = weights_state(recipe)
     images = training_images(recipe, facts)
-    seconds, source = earlier_pace(recipe, images, workspace)
+    seconds, source = earlier_pace(recipe, workspace)
     name = run_name(recipe, today)
     return Preflight(
         data=data_words,
@@ -103,24 +95,22 @@ def free_name(outputs: Path, name: str) -> str:
 # ---- data -----------------------------------------------------------------------------------------------------------
 
 
-def data_folders(workspace: Workspace, data: Sequence[str]) -> list[Path]:
-    """Where an engine looks for data set files, first to last."""
-    given = [Path(folder).expanduser() for folder in data]
-    if environment := os.environ.get("MEDTUI_DATA"):
-        given.append(Path(environment).expanduser())
-    return [*given, workspace.root / "dataset", Path.home() / ".medmnist"]
-
-
 def data_state(recipe: Recipe, facts: DatasetFacts, workspace: Workspace, data: Sequence[str]) -> tuple[str, bool]:
     if facts.synthetic:
         return f"{facts.name} is drawn by a program, no file needed", True
     if recipe.dataset.archive is not None:
         return _own_archive(recipe, workspace, data)
     archive = facts.archives[recipe.dataset.size]
-    folders = data_folders(workspace, data)
-    path = next((folder / archive.file_name for folder in folders if (folder / archive.file_name).is_file()), None)
+    path = find_file(archive, data_folders(data, workspace.root))
+    if path is None and offline():
+        return (
+            f"{archive.file_name} is missing, MEDTUI_OFFLINE is set: put it into the workspace's dataset/, "
+            "or start with --data",
+            False,
+        )
     if path is None:
-        return f"{archive.file_name} is missing: put it into the workspace's dataset/, or start with --data", False
+        most = bytes_words(facts.largest(recipe.dataset.size))
+        return f"{archive.file_name} is missing: r fetches it first (at most {most})", True
     counts = "/".join(str(facts.splits[split]) for split in ("train", "val", "test"))
     found = known_md5(path)
     if found is None:
@@ -134,42 +124,17 @@ def _own_archive(recipe: Recipe, workspace: Workspace, data: Sequence[str]) -> t
     written = recipe.dataset.archive or ""
     candidates = [
         Path(written.replace("${data}", str(folder)).replace("${workspace}", str(workspace.root))).expanduser()
-        for folder in (data_folders(workspace, data) if "${data}" in written else [Path()])
+        for folder in (data_folders(data, workspace.root) if "${data}" in written else [Path()])
     ]
     path = next((candidate for candidate in candidates if candidate.is_file()), None)
     if path is None:
         return f"archive {written} is missing", False
     if recipe.dataset.md5 is None:
-        return f"archive {path.name} found; `md5` must say which file is meant", False
+        return f"archive {path.name} found; write its MD5 as `md5` (`md5sum {path.name}` prints it)", False
     found = known_md5(path)
     if found is not None and found != recipe.dataset.md5:
         return f"archive {path.name} has MD5 {found}, the recipe says {recipe.dataset.md5}", False
     return f"archive {path.name} found" + (", MD5 ok" if found else ", MD5 not looked at yet"), True
-
-
-def known_md5(path: Path) -> str | None:
-    """The MD5 that the engine remembers of this very file; computed where the file is small; None else."""
-    try:
-        stat = path.stat()
-        key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ino}"
-        remembered = json.loads((cache_folder() / "verified.json").read_text(encoding="utf-8")).get(key)
-        if isinstance(remembered, str):
-            return remembered
-    except (OSError, ValueError, AttributeError):
-        pass
-    try:
-        if path.stat().st_size > HASH_AT_ONCE:
-            return None
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    except OSError:
-        return None
-
-
-def cache_folder() -> Path:
-    """Where the engine keeps decoded data."""
-    given = os.environ.get("MEDTUI_CACHE")
-    return Path(given) if given else Path(platformdirs.user_cache_dir("medtui"))
 
 
 # ---- weights ---------------------------------------------------------------------------------------------------------
@@ -189,6 +154,8 @@ def weights_state(recipe: Recipe) -> tuple[str, bool]:
         return "from scratch", True
     if weights_file().is_file():
         return "ImageNet file found", True
+    if not offline():
+        return "ImageNet file missing: r fetches it first (47 MB)", True
     if recipe.model.pretrained == "auto":
         return "ImageNet file missing → scratch (auto)", True
     return f"ImageNet file missing: expected {weights_file()}", False
@@ -197,29 +164,19 @@ def weights_state(recipe: Recipe) -> tuple[str, bool]:
 # ---- time and memory -------------------------------------------------------------------------------------------------
 
 
-def earlier_pace(recipe: Recipe, images: int | None, workspace: Workspace) -> tuple[float | None, str]:
-    """Seconds in the steps of all planned epochs, and the run that says so: the newest whose steps cost the same.
-
-    By its images a second: neither another `dataset.limit` nor an epoch that was resumed in its middle matters.
-    """
-    if images is None:
-        return None, ""
+def earlier_pace(recipe: Recipe, workspace: Workspace) -> tuple[float | None, str]:
+    """Seconds for the planned epochs at the pace of the newest run with like epochs; and its name."""
     for run in reversed(list_runs(workspace.outputs)[-LOOK_BACK:]):
         before = _recipe_of(run, type(recipe))
-        if before is None or SAME_STEP(before) != SAME_STEP(recipe):
+        if before is None or not _alike(before, recipe):
             continue
-        if (pace := _images_per_second(run)) is not None:
-            return images * recipe.training.epochs / pace, run.name
+        try:
+            epochs = [event.seconds for event in read_journal(run.journal) if isinstance(event, EpochFinished)]
+        except OSError:
+            continue
+        if epochs:
+            return median(epochs) * recipe.training.epochs, run.name
     return None, ""
-
-
-def _images_per_second(run: RunDirectory) -> float | None:
-    try:
-        events = [event for event in read_journal(run.journal) if isinstance(event, EpochFinished)]
-    except OSError:
-        return None
-    paces = [event.images_per_second for event in events if 0 < event.images_per_second < math.inf]
-    return median(paces) if paces else None
 
 
 def _recipe_of(run: RunDirectory, model: type[Recipe]) -> Recipe | None:
@@ -227,6 +184,17 @@ def _recipe_of(run: RunDirectory, model: type[Recipe]) -> Recipe | None:
         return build_recipe(read_yaml_file(run.recipe).values, model=model)
     except MedtuiError:
         return None
+
+
+def _alike(before: Recipe, now: Recipe) -> bool:
+    """Does an epoch of both take as long? Images, net, batches and machine decide that."""
+
+    def decisive(recipe: Recipe) -> tuple[object, ...]:
+        data, training, runtime = recipe.dataset, recipe.training, recipe.runtime
+        images = (data.name, data.size, data.limit, data.archive)
+        return (*images, recipe.model.name, training.batch_size, training.amp, runtime.device, runtime.threads)
+
+    return decisive(before) == decisive(now)
 
 
 def memory_estimate(recipe: Recipe, images: int, facts: DatasetFacts) -> float:

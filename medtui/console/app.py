@@ -28,6 +28,7 @@ from medtui.client.view import RunView
 from medtui.client.watch import OwnEngine, Watched
 from medtui.console import keymap
 from medtui.console.engines import Engines, who
+from medtui.console.keyboard import Keyboard
 from medtui.console.keymap import EVERYWHERE, Action
 from medtui.console.keys_in_order import KeysInOrder
 from medtui.console.messages import LookedAround
@@ -76,7 +77,7 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         attach: RunDirectory | None = None,
     ) -> None:
         """`attach`: a run to open with."""
-        super().__init__()
+        super().__init__(driver_class=Keyboard)
         self.workspace = workspace
         self.data = data or []
         self.settings = settings or Settings()
@@ -211,9 +212,9 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         view = self.view
         if view is not self._shown:
             self._shown = view
+            self._tell(view)
             if self.room is not None:
                 self.room.show(view)
-            self._tell(view)
             if view is not None:
                 self.around = replace(self.around, eta=self._pace.left(view))
         said, around, room = self._said
@@ -232,18 +233,16 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
             room.refresh_keys()
 
     def _tell(self, view: RunView | None) -> None:
-        """What is new, by a note, the bell and a desktop notification."""
+        """What is new, by the bell, a desktop notification, and a note where the screen does not say it itself."""
         if view is None:
             return
-        for tiding in self._news.of(view):
-            if tiding.end:
-                self.clear_notifications()  # what was said on the way there
-            if not (tiding.end and self.room is not None and self.room.says_the_end):
-                self.say(f"{tiding.words} {self.actions['go.live'].key} shows it.", severity=tiding.severity)
+        for words, severity in self._news.of(view):
+            if self.room is None or not self.room.tells(view):
+                self.say(words, severity=severity)
             if self.settings.bell:
                 self.bell()
             if self.settings.notify and self._driver is not None and not self.is_headless:
-                self._driver.write(f"\x1b]9;medtui: {clean(tiding.words, 200)}\x07")
+                self._driver.write(f"\x1b]9;medtui: {clean(words, 200)}\x07")
         if view.outcome is not None and view.own:
             self.engines.warm_up()
 
@@ -290,6 +289,12 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         assert isinstance(recipes, Recipes)
         return recipes
 
+    @property
+    def chosen_recipe(self) -> Recipe | None:
+        """What Recipes shows, where it is valid."""
+        checked = self._recipes.checked
+        return checked.recipe if checked is not None else None
+
     def go_to(self, room: str) -> None:
         """Show a room, once what is being done now is done."""
         self.call_later(self.action_room, room)
@@ -312,6 +317,12 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
                 and self.view.phase in ("starting", "preparing", "training", "paused", "idle")
             )
         return True
+
+    async def do(self, action: Action) -> None:
+        """An action of a widget is done by the one that has the focus, or holds it."""
+        inside = self.focused.ancestors_with_self if self.focused is not None else ()
+        widget = next((node for node in inside if action.scope in keymap.scopes_of(node.BINDINGS)), self.screen)
+        await self.run_action(action.action, self if action.scope == EVERYWHERE else widget)
 
     async def action_room(self, name: str) -> None:
         if len(self.screen_stack) > 2:  # a dialog is open

@@ -136,10 +136,12 @@ ACTIONS: tuple[Action, ...] = (
         changes=True,
     ),
     _a("machine.smoke", "s", "smoke test", "A micro-run of the whole chain.", "smoke", footer=True, changes=True),
+    _a("machine.fetch", "f", "fetch data", "Fetch an official data set file.", "fetch", footer=True, changes=True),
+    _a("machine.cancel", "c", "cancel", "Cancel the fetch; nothing of it is kept.", "cancel_fetch", changes=True),
     _a("machine.refresh", "r", "look again", "Run the diagnostics again.", "refresh_checks", footer=True),
     _a("live.log_scale", "y", "log scale", "Losses on a logarithmic scale.", "log_scale", footer=True),
     _a("live.smoothing", "s", "smoothing", "Smoothed training loss.", "smoothing", footer=True),
-    _a("live.axis", "x", "x axis", "Step, epoch or time.", "axis", footer=True),
+    _a("live.axis", "x", "axis", "The x axis: step, epoch or time.", "axis", footer=True),
     _a("live.enlarge", "enter", "enlarge", "One plot over the whole screen.", "enlarge"),
     _a("live.cursor", "v", "values", "A cursor along the curves; ← → move it.", "cursor", footer=True),
     _a("live.cursor_left", "left,h", "left", "The cursor one step left.", "move(-1)"),
@@ -189,6 +191,11 @@ BY_ID = {action.id: action for action in ACTIONS}
 
 def of_scope(scope: str) -> list[Action]:
     return [action for action in ACTIONS if action.scope == scope]
+
+
+def scopes_of(bound: Iterable[BindingType]) -> set[str]:
+    """The scopes that a widget's bindings are of."""
+    return {BY_ID[one.id].scope for one in bound if isinstance(one, Binding) and one.id in BY_ID}
 
 
 def bindings(scope: str) -> list[BindingType]:

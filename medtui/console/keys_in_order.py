@@ -13,8 +13,6 @@ from textual import events
 from textual.app import App
 from textual.driver import Driver
 
-from medtui.console.escape import EscapeParser
-
 QUIET = 3  # looks in a row, each in another turn of the loop, that find nothing left to do: a task may just have begun
 PATIENCE = 500  # looks before a key is believed to be done with, whatever is still going on
 
@@ -22,17 +20,11 @@ PATIENCE = 500  # looks before a key is believed to be done with, whatever is st
 class KeysInOrder(App[int]):
     """Keys, pastes and clicks wait in line here."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, driver_class: type[Driver]) -> None:
+        super().__init__(driver_class=driver_class)
         self._line: deque[events.Event] = deque()
         self._looks: int | None = None  # since the last one was handed on; None when none is being dealt with
         self._quiet = 0
-
-    def get_driver_class(self) -> type[Driver]:
-        from textual.drivers import linux_driver
-
-        linux_driver.XTermParser = EscapeParser  # type: ignore[misc]  # the driver cannot be given one otherwise
-        return super().get_driver_class()
 
     async def on_event(self, event: events.Event) -> None:
         waits = isinstance(event, events.Key | events.Paste | events.MouseDown | events.MouseUp)

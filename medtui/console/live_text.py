@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from rich.text import Text
 
-from engine.contract.protocol import Alarm, ClassMetrics, CommandAccepted
+from engine.contract.data_files import bytes_words
+from engine.contract.protocol import Alarm, ClassMetrics, CommandAccepted, Progress, RunStarted
 from medtui.client.view import RunView
 from medtui.text import clean, duration, number, shortened
 
 SPARKS = "▁▂▃▄▅▆▇█"
 SPARK_EPOCHS = 10
+EPOCHS_COLUMN = f"last {SPARK_EPOCHS} epochs"
+COLUMNS = {"recall": 7, "Δ": 7, "precision": 10, "F1": 7, "AUC": 7, "support": 8, EPOCHS_COLUMN: 16}  # and their widths
 LEVELS = {"warning": "yellow", "error": "bold red"}
 
 
@@ -70,38 +73,40 @@ def classes_text(rows: list[ClassRow], width: int) -> Text:
         return Text("no epoch is done yet", style="dim")
     longest = max(cell_len(clean(row.metrics.name, 60)) for row in rows)
     name_width = max(8, min(longest, 30, width - 16))
-    columns = ["recall", "Δ", "precision", "F1", "AUC", "support", f"last {SPARK_EPOCHS} epochs"]
-    widths = [7, 7, 10, 7, 7, 8, 16]
-    shown = len(columns)
-    while shown > 1 and name_width + sum(widths[:shown]) > width:
-        shown -= 1
+    columns = dict(COLUMNS)
+    if all(row.delta is None for row in rows):
+        del columns["Δ"]
+    while len(columns) > 1 and name_width + sum(columns.values()) > width:
+        columns.popitem()
     text = Text(no_wrap=True)
-    head = "".join(f"{title:>{w}}" for title, w in zip(columns[:shown], widths[:shown], strict=True))
+    head = "".join(f"{title:>{taken}}" for title, taken in columns.items())
     text.append(f"{'class':<{name_width}}{head}\n", "dim")
     for row in rows:
-        cells = _cells(row)[:shown]
+        cells = _cells(row)
         name = shortened(clean(row.metrics.name, 60), name_width)
         text.append(name + " " * (name_width - cell_len(name)), "bold")
-        for (words, style), width_ in zip(cells, widths[:shown], strict=True):
-            text.append(f"{words:>{width_}}", style)
+        for title, taken in columns.items():
+            words, style = cells[title]
+            text.append(f"{words:>{taken}}", style)
         text.append("\n")
     text.rstrip()
     return text
 
 
-def _cells(row: ClassRow) -> list[tuple[str, str]]:
+def _cells(row: ClassRow) -> dict[str, tuple[str, str]]:
+    """(words, style) of each column."""
     metrics = row.metrics
     rises = row.delta is not None and row.delta > 0
     falls = row.delta is not None and row.delta < 0
-    return [
-        (number(metrics.recall, 3), ""),
-        (signed(row.delta), "green" if rises else "red" if falls else "dim"),
-        (number(metrics.precision, 3), ""),
-        (number(metrics.f1, 3), ""),
-        (number(metrics.auc, 3), ""),
-        (f"{metrics.support:,}", ""),
-        (sparkline(row.history), "cyan"),
-    ]
+    return {
+        "recall": (number(metrics.recall, 3), ""),
+        "Δ": (signed(row.delta), "green" if rises else "red" if falls else "dim"),
+        "precision": (number(metrics.precision, 3), ""),
+        "F1": (number(metrics.f1, 3), ""),
+        "AUC": (number(metrics.auc, 3), ""),
+        "support": (f"{metrics.support:,}", ""),
+        EPOCHS_COLUMN: (sparkline(row.history), "cyan"),
+    }
 
 
 # ---- progress -------------------------------------------------------------------------------------------------------
@@ -115,24 +120,43 @@ def bar(done: float, total: float, width: int) -> Text:
     return text
 
 
+def _bar_width(started: RunStarted, width: int) -> int:
+    """The same for both bars, and for the whole run: what stands beside them must fit."""
+    count = len(str(max(started.epochs, started.steps_per_epoch)))
+    beside = len("epoch  ") + len("  /") + 2 * count + len("  eta 12 h 30 min")
+    return max(2, min(24, width - beside))
+
+
+def bytes_bar(progress: Progress, width: int) -> Text:
+    """How far a download is: `██████░░░░ 6.1 MB of 12.0 MB`."""
+    total = f" of {bytes_words(progress.total)}" if progress.total else ""
+    words = f" {bytes_words(progress.done)}{total}"
+    return bar(progress.done, progress.total, max(6, width - len(words) - 1)).append(f"{words}\n", "none")
+
+
 def progress_text(view: RunView, eta: float | None, width: int) -> Text:
     """Bars of run and epoch, early stopping, how it ended."""
     text = Text(no_wrap=True)
     started, progress = view.state.started, view.progress
     if view.outcome is not None:
         _append_end(text, view, width)
+    elif view.phase == "paused":
+        text.append("paused; p goes on\n", "bold yellow")
     if started is not None:
         _append_run(text, view, eta, width)
     elif view.active:
         words = progress.activity if progress is not None else "the engine gets ready"
         text.append(f"{view.word} … {clean(words, 60)}\n")
+        if progress is not None and progress.unit == "bytes":
+            text.append_text(bytes_bar(progress, width))
     if progress is not None and started is not None and view.active:
         _append_now(text, view, width)
+    alarms = [message for message in view.state.messages if isinstance(message, Alarm)]
+    if alarms and view.active:
+        text.append(_wrapped(f"ALARM {alarms[-1].message} {alarms[-1].hint}", width), "bold red")
     if started is not None and started.patience is not None and view.state.epochs:
         waited = view.state.epochs[-1].without_improvement
-        words = f"early stop: {waited} of {started.patience}"
-        longer = f"{words} without improvement"
-        text.append(f"{longer if len(longer) <= width else words}\n")
+        text.append(f"early stop: {waited} of {started.patience} without gain\n")
     if view.resources is not None and view.active:
         memory, cpu = view.resources.memory / 1e9, view.resources.cpu_percent
         text.append(f"engine: {memory:.2f} GB, {cpu:.0f}% of a core\n", "dim")
@@ -148,11 +172,12 @@ def _append_run(text: Text, view: RunView, eta: float | None, width: int) -> Non
     steps = started.steps_per_epoch * started.epochs
     done = float(progress.done) if progress is not None and progress.step is not None else 0.0
     done = max(done, float(view.state.epochs[-1].step) if view.state.epochs else 0.0)
+    epoch = progress.epoch if progress is not None and progress.epoch else len(view.state.epochs)
     text.append("run    ")
-    text.append(bar(done, steps, max(6, min(24, width - 34))))
-    text.append(f"  {view.epoch}/{started.epochs}")
+    text.append(bar(done, steps, _bar_width(started, width)))
+    text.append(f"  {epoch}/{started.epochs}")
     if view.phase == "training" and view.active:
-        text.append(f"   eta {duration(eta)}")
+        text.append(f"  eta {duration(eta)}")
     text.append("\n")
 
 
@@ -162,14 +187,12 @@ def _append_now(text: Text, view: RunView, width: int) -> None:
     training = progress.step is not None
     done, total = (progress.step or 0, started.steps_per_epoch) if training else (progress.done, progress.total)
     text.append(f"{'epoch' if training else 'now':<7}")
-    text.append(bar(done, total, max(6, min(24, width - 34))))
+    text.append(bar(done, total, _bar_width(started, width)))
     text.append(f"  {done}/{total}")
-    if view.phase == "paused":
-        text.append("   paused; p goes on", "bold yellow")
-    elif training and progress.images_per_second:
-        text.append(f"   {progress.images_per_second:,.0f} images/s")
-    elif not training:
-        text.append(f"   {clean(progress.activity, 40)}")
+    if not training:
+        text.append(f"  {clean(progress.activity, 40)}")
+    elif progress.images_per_second and view.phase == "training":
+        text.append(f"  {progress.images_per_second:,.0f} images/s")
     text.append("\n")
 
 
@@ -177,37 +200,25 @@ def _wrapped(words: str, width: int) -> str:
     return textwrap.fill(clean(words, 400), max(20, width)) + "\n"
 
 
-def _flowed(parts: list[str], width: int) -> str:
-    """Parts side by side, on as many lines as they need; none is broken."""
-    lines = parts[:1]
-    for part in parts[1:]:
-        if len(lines[-1]) + 2 + len(part) <= width:
-            lines[-1] += f"  {part}"
-        else:
-            lines.append(part)
-    return "\n".join(lines)
-
-
 def _append_end(text: Text, view: RunView, width: int) -> None:
+    """How it ended and the next key in the first line, for narrow panes; then what came out, or why not."""
     finished = view.state.finished
     bad = view.outcome in ("failed", "crashed")
-    parts = [view.outcome or ""]
-    if finished is not None:
-        parts.append(f"exit code {finished.exit_code}")
-        test = finished.metrics.get("test")
-        if test is not None:
-            parts += [f"test AUC {number(test.auc)}", f"ACC {number(test.acc)}"]
-    head = Text(_flowed(parts, width) + "\n")
-    head.stylize(
-        "bold red" if bad else "bold green" if view.outcome == "completed" else "bold yellow", 0, len(parts[0])
+    text.append(
+        f"{view.outcome}", "bold red" if bad else "bold green" if view.outcome == "completed" else "bold yellow"
     )
-    text.append_text(head)
+    text.append("   4 shows the results", "dim")
+    if finished is not None and finished.exit_code:
+        code = f"   exit code {finished.exit_code}"  # the least of it, where there is room
+        text.append(code if cell_len(text.plain) + len(code) <= width else "", "dim")
+    text.append("\n")
+    test = finished.metrics.get("test") if finished is not None else None
+    if test is not None:
+        text.append(f"test AUC {number(test.auc)}  ACC {number(test.acc)}\n")
     if view.died is not None:
         text.append(_wrapped(view.died, width), "red")
     if finished is not None and finished.error is not None:
         text.append(_wrapped(f"{finished.error.message} {finished.error.hint}", width), "red")
-    goes_on = view.outcome in ("aborted", "failed", "crashed") and view.state.last_checkpoint is not None
-    text.append("4 shows the run" + (", u there goes on\n" if goes_on else "\n"), "dim")
 
 
 # ---- log --------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The command palette: every action of the registry that can be done now, where the focus is."""
+"""The command palette: everything in the registry of actions that can be done now."""
 
 from __future__ import annotations
 
@@ -6,41 +6,31 @@ from collections.abc import Callable
 from typing import Any
 
 from rich.text import Text
-from textual.app import App
 from textual.command import DiscoveryHit, Hit, Hits, Provider
-from textual.dom import DOMNode
 
 from medtui.console.host import host_of
-from medtui.console.keymap import EVERYWHERE, Action
+from medtui.console.keymap import EVERYWHERE, Action, scopes_of
 
 
 class KeymapCommands(Provider):
-    def _now(self) -> list[tuple[Action, DOMNode]]:
-        """Actions and whose they are: those of the screen first, then those of the focus, then those of all screens.
-
-        What is typed into a field does not count: there the palette is the way to the keys that are letters.
-        """
+    @property
+    def _now(self) -> list[Action]:
         host = host_of(self.screen)
-        found: dict[str, tuple[Action, DOMNode]] = {}
-        for node in (self.focused or self.screen).ancestors_with_self:
-            if isinstance(node, App) and self.screen.is_modal:
-                break
-            for binding in node.BINDINGS:
-                action = host.actions.get(getattr(binding, "id", None) or "")
-                if action is not None and action.id != "view.palette" and host.can(action):
-                    found.setdefault(action.id, (action, node))
-        return sorted(found.values(), key=lambda one: (one[0].scope == EVERYWHERE, one[0].scope != host.room_name))
+        inside = self.focused.ancestors_with_self if self.focused is not None else ()
+        scopes = {host.room_name, EVERYWHERE}.union(*(scopes_of(node.BINDINGS) for node in inside))
+        return [action for action in host.actions.values() if action.scope in scopes and host.can(action)]
 
-    def _hit(self, action: Action, node: DOMNode) -> Callable[[], Any]:
-        return lambda: self.app.call_later(self.app.run_action, action.action, node)
+    def _hit(self, action: Action) -> Callable[[], Any]:
+        host = host_of(self.screen)
+        return lambda: self.app.call_later(host.do, action)
 
     async def discover(self) -> Hits:
-        for action, node in self._now():
-            yield DiscoveryHit(Text(action.title), self._hit(action, node), help=f"{action.key}  {action.help}")
+        for action in self._now:
+            yield DiscoveryHit(Text(action.title), self._hit(action), help=f"{action.key}  {action.help}")
 
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
-        for action, node in self._now():
+        for action in self._now:
             score = max(matcher.match(action.title), matcher.match(action.help))
             if score > 0:
-                yield Hit(score, Text(action.title), self._hit(action, node), help=f"{action.key}  {action.help}")
+                yield Hit(score, Text(action.title), self._hit(action), help=f"{action.key}  {action.help}")

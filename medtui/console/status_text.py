@@ -49,64 +49,60 @@ class Around:
 
 @dataclass(frozen=True)
 class _Part:
-    """Some words of the line, and what takes their place where it gets tight. The highest rank goes first."""
+    """A piece of the line, in words that get shorter; the lower its rank, the more it matters."""
 
     rank: int
-    text: Text
-    shorter: _Part | None = None
+    texts: tuple[Text, ...]
 
 
 def status_line(view: RunView | None, around: Around, width: int) -> Text:
-    """As much as fits, the most important longest."""
+    """As much as fits, the most important first."""
     word = view.word if view is not None else "idle"
-    glyph = GLYPHS.get(word, "·")
     parts = [
-        _Part(0, Text(" medtui", style="bold")),
-        _Part(0, Text(f"{glyph} {clean(word, 40)}", style=STYLES.get(word, "bold"))),
+        _Part(0, (Text(" medtui", style="bold"),)),
+        _Part(0, (Text(f"{GLYPHS.get(word, '·')} {clean(word, 40)}", style=STYLES.get(word, "bold")),)),
     ]
     if view is not None:
         parts += _of_run(view, around)
-    parts.append(_Part(1, Text(f"lock: {clean(around.lock, 60)}")))
+    lock = clean(around.lock, 60)
+    parts.append(_Part(1, tuple(Text(f"lock: {shortened(lock, most)}") for most in (60, 24, 14))))
     if around.readonly:
-        parts.append(_Part(1, Text("read only", style="bold yellow")))
+        parts.append(_Part(1, (Text("read only", style="bold yellow"),)))
     if around.gpu:
-        parts.append(_Part(7, Text(clean(around.gpu, 40))))
-    parts += _of_link(view, around.link)
+        parts.append(_Part(5, (Text(clean(around.gpu, 40)),)))
+    if around.link != "link ok":
+        parts.append(_Part(1, (Text(around.link, style="bold yellow"),)))
+    elif view is None or view.outcome is None:  # beside an end, it would read as the engine's link
+        parts.append(_Part(6, (Text(around.link),)))
     return _fitted(parts, width)
 
 
-def _of_link(view: RunView | None, link: str) -> list[_Part]:
-    """Where there is no engine to be linked to, only that the display is late."""
-    linked = view is None or (view.outcome is None and view.unseen is None)
-    if link == "link ok":
-        return [_Part(8, Text(link))] if linked else []
-    return [_Part(1, Text(link if linked else link.partition(",")[0], style="bold yellow"))]
-
-
 def _of_run(view: RunView, around: Around) -> list[_Part]:
-    started = view.state.started
+    started, progress = view.state.started, view.progress
     if started is None:
         return []
-    data, model = clean(started.dataset, 30), clean(started.model, 30).replace("_", "-")
-    run_hash = clean((started.run.split("_") + [""] * 4)[3], 12)  # of 20261122_breastmnist_model_1a2b3c
-    bare = _Part(3, Text(data))
-    parts = [_Part(6, Text(f"{data} · {model} · {run_hash}"), _Part(5, Text(f"{data} · {run_hash}"), bare))]
+    run_hash = (started.run.split("_") + [""] * 4)[3]  # as in the directory's name: 20261122_breastmnist_model_1a2b3c
+    names = [clean(started.dataset, 30), clean(started.model, 30).replace("_", "-"), clean(run_hash, 12)]
+    parts = [_Part(4, tuple(Text(" · ".join(title)) for title in (names, names[::2], names[:1])))]
     if view.active and view.phase in ("training", "paused"):
-        parts.append(_Part(2, Text(f"epoch {view.epoch}/{started.epochs}")))
+        epoch = progress.epoch if progress is not None and progress.epoch else len(view.state.epochs)
+        parts.append(_Part(2, (Text(f"epoch {epoch}/{started.epochs}"),)))
         if around.eta is not None:
-            parts.append(_Part(4, Text(f"eta {duration(around.eta)}")))
+            parts.append(_Part(3, (Text(f"eta {duration(around.eta)}"),)))
     return parts
 
 
 def _fitted(parts: list[_Part], width: int) -> Text:
-    kept = list(parts)
-    while sum(cell_len(part.text.plain) + 2 for part in kept) - 2 > width:
-        worst = max(kept, key=lambda part: part.rank)
-        if worst.rank == 0:
-            break
-        at = kept.index(worst)
-        kept[at : at + 1] = [worst.shorter] if worst.shorter is not None else []
-    line = Text("  ").join(part.text for part in kept)
+    """By rank, each in the longest words that there is room for, if any; in their order."""
+    chosen: dict[int, Text] = {}
+    left = width + 2  # each is counted with the two blanks before it
+    for at, part in sorted(enumerate(parts), key=lambda item: item[1].rank):
+        fitting = (text for text in part.texts if part.rank == 0 or cell_len(text.plain) + 2 <= left)
+        text = next(fitting, None)
+        if text is not None:
+            chosen[at] = text
+            left -= cell_len(text.plain) + 2
+    line = Text("  ").join(chosen[at] for at in sorted(chosen))
     line.truncate(width)
     return line
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
-from engine.contract.protocol import Alarm
 from medtui.client.view import RunView
 from medtui.pace import Eta
 
@@ -15,39 +13,29 @@ SAID_FOR = 5.0  # seconds that a late display stays said
 Severity = Literal["information", "error"]
 
 
-@dataclass(frozen=True)
-class Tiding:
-    """Something that a person wants to be told."""
-
-    words: str
-    severity: Severity
-    end: bool = False  # how the run ended
-
-
 class News:
-    """The end of a run, an alarm, an engine's death: once each, and the same sentence once."""
+    """The end of a run, an alarm, an engine's death: once each, and the same words once."""
 
     def __init__(self) -> None:
         self._told: set[str] = set()
-        self._ended = False
 
-    def of(self, view: RunView) -> list[Tiding]:
-        """What is new in a view."""
-        found = []
-        if view.outcome is not None and not self._ended:
-            self._ended = True
+    def of(self, view: RunView) -> list[tuple[str, Severity]]:
+        """What is new in a view, in words."""
+        found: list[tuple[str, str, Severity]] = []
+        if view.outcome is not None:
             severity: Severity = "error" if view.outcome in ("failed", "crashed") else "information"
-            found.append(Tiding(end_words(view), severity, end=True))
-            self._told.add(found[0].words)
-        for message in view.state.messages[-5:]:
-            if isinstance(message, Alarm) and (words := f"{message.message} {message.hint}") not in self._told:
-                self._told.add(words)
-                found.append(Tiding(words, "error"))
-        return found
+            found.append((f"end {view.outcome}", _end_words(view), severity))
+        alarms = [message for message in view.state.messages[-5:] if message.event == "alarm"]
+        found += [(f"alarm {alarm.seq}", f"{alarm.message} {alarm.hint}", "error") for alarm in alarms]
+        new: list[tuple[str, Severity]] = []
+        for key, words, severity in found:
+            if not {key, words} & self._told:  # a failure raises an alarm before it ends the run
+                new.append((words, severity))
+            self._told |= {key, words}
+        return new
 
 
-def end_words(view: RunView) -> str:
-    """How it ended, in a sentence."""
+def _end_words(view: RunView) -> str:
     finished = view.state.finished
     if finished is not None and finished.error is not None:
         return f"{finished.error.message} {finished.error.hint}"

@@ -19,11 +19,11 @@ from typing import Any, Literal
 
 import psutil
 
-from engine.contract.datasets import datasets
 from engine.contract.lock import is_locked, read_holder
 from engine.contract.scheduler import scheduler_job
 from engine.contract.workspace import Workspace
-from medtui.client.preflight import data_folders, known_md5, weights_file
+from medtui.client.data_sets import inventory
+from medtui.client.preflight import weights_file
 from medtui.settings import read_settings, settings_file
 
 Level = Literal["pass", "warn", "fail"]
@@ -244,26 +244,18 @@ def check_memory(free: float | None = None) -> Check:
 
 def check_data(workspace: Workspace, data: Sequence[str]) -> list[Check]:
     """Which official files are here, and are they what they claim to be?"""
-    folders = data_folders(workspace, data)
     checks, present = [], []
-    for facts in datasets().values():
-        for size, archive in facts.archives.items():
-            path = next(
-                (folder / archive.file_name for folder in folders if (folder / archive.file_name).is_file()), None
-            )
-            if path is None:
-                continue
-            found = known_md5(path)
-            if found is not None and found != archive.md5:
-                words = f"{path} is damaged or another edition: MD5 {found}"
-                remedy = f"Fetch it again, or name it as dataset.archive; expected {archive.md5}."
-                checks.append(Check(f"data.{facts.label(size)}", facts.label(size), "fail", words, remedy))
-            else:
-                present.append(facts.label(size) + (" ✓" if found else " (not verified yet)"))
+    for file in inventory(workspace, data):
+        if file.state == "damaged":
+            words = f"{file.path} is damaged or another edition: MD5 {file.found_md5}"
+            remedy = f"Fetch it again, or name it as dataset.archive; expected {file.archive.md5}."
+            checks.append(Check(f"data.{file.label}", file.label, "fail", words, remedy))
+        elif file.path is not None:
+            present.append(file.label + (" ✓" if file.state == "official" else " (not verified yet)"))
     if present:
         checks.insert(0, passed("data", "data sets", ", ".join(present)))
     elif not checks:
-        remedy = f"Put an .npz into {workspace.root / 'dataset'}; `quickstart` needs none."
+        remedy = f"`medtui data fetch NAME`, or an .npz in {workspace.root / 'dataset'}; `quickstart` needs none."
         checks.append(Check("data", "data sets", "warn", "no MedMNIST file found", remedy))
     return checks
 
@@ -272,7 +264,7 @@ def check_weights() -> Check:
     path = weights_file()
     if path.is_file():
         return passed("weights", "ImageNet weights", str(path))
-    remedy = f"Put https://download.pytorch.org/models/{path.name} there, or train from scratch."
+    remedy = f"A run that needs it fetches it; or put https://download.pytorch.org/models/{path.name} there."
     return Check("weights", "ImageNet weights", "warn", f"not at {path}", remedy)
 
 

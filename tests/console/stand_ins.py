@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.contract.process_identity import ProcessIdentity
 from engine.contract.protocol import (
+    Alarm,
     AnyCommand,
     AnyEvent,
     CheckpointSaved,
@@ -185,6 +186,9 @@ class Story:
     def log(self, message: str, level: Any = "info") -> Log:
         return Log(**self._next(), level=level, message=message)
 
+    def alarm(self, message: str, hint: str) -> Alarm:
+        return Alarm(**self._next(), kind="failed", message=message, hint=hint)
+
     def checkpoint(self, epoch: int, kind: Any = "last") -> CheckpointSaved:
         return CheckpointSaved(
             **self._next(),
@@ -224,11 +228,11 @@ class Story:
         return CommandAccepted(**self._next(), **values)
 
     def running(self, epochs: int) -> list[AnyEvent]:
-        """Up to the middle of the epoch after `epochs` whole ones."""
+        """Up to the middle of the epoch after `epochs` whole ones, if there is one."""
         events: list[AnyEvent] = [self.hello(), self.phase("preparing"), self.started(), self.phase("training")]
         for number in range(1, epochs + 1):
             events += [self.epoch(number), self.checkpoint(number)]
-        return [*events, self.progress(epochs + 1, 2)]
+        return [*events, self.progress(epochs + 1, 2)] if epochs < self.epochs else events
 
     def ended(self, outcome: str = "completed", exit_code: int = 0, error: ErrorInfo | None = None) -> list[AnyEvent]:
         events: list[AnyEvent] = []

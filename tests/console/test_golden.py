@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -15,16 +16,19 @@ from looking import screen_text, shows, wait_for
 from stand_ins import START, Scripted, Story, make_run
 from textual.pilot import Pilot
 
+from engine.contract.errors import RunFailed
 from engine.contract.lock import Holder
-from engine.contract.protocol import ErrorInfo
+from engine.contract.protocol import ErrorInfo, Progress
 from engine.contract.workspace import Workspace
 from medtui.client.keeping import set_tags
 from medtui.console.app import ConsoleApp
-from medtui.console.screens.machine import Checks, Looked, LookedAtWorkspace, Machine, WorkspaceState
+from medtui.console.machine_text import WorkspaceState
+from medtui.console.screens.machine import Checks, Looked, LookedAtWorkspace, Machine
+from medtui.console.widgets.fetch_panel import FetchPanel
 from medtui.console.widgets.run_table import RunTable
 from medtui.machine.checks import Check
 from medtui.machine.ghosts import Ghost
-from medtui.machine.hardware import Hardware
+from medtui.machine.hardware import Gpu, Hardware
 from medtui.settings import Settings
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -100,6 +104,14 @@ async def live_running(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripte
     await wait_for(pilot, lambda: app.view.state.messages)
 
 
+async def live_paused(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
+    script, story = await _started(pilot, app, scripts)
+    script.say(*story.running(8))
+    await shows(pilot, "epoch 9/10")
+    script.say(story.accepted("1", "pause"), story.phase("paused"), story.checkpoint(8))
+    await shows(pilot, "‖ paused")
+
+
 async def live_finished(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
     script, story = await _started(pilot, app, scripts)
     script.say(*story.running(10), *story.ended())
@@ -137,6 +149,22 @@ async def ladder(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) ->
     story.time = app.view.requests[-1].at
     script.say(story.accepted(script.sent[-1].id, "stop"), story.checkpoint(8))
     await shows(pilot, "✓ checkpoint saved")
+
+
+async def ladder_opened(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
+    script, story = await _started(pilot, app, scripts)
+    script.say(*story.running(8))
+    await shows(pilot, "epoch 9/10")
+    await pilot.press("K")
+    await shows(pilot, "y abort")
+
+
+async def leave(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
+    script, story = await _started(pilot, app, scripts)
+    script.say(*story.running(8))
+    await shows(pilot, "epoch 9/10")
+    await pilot.press("q")
+    await shows(pilot, "A run is training.")
 
 
 async def results_empty(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
@@ -215,8 +243,8 @@ async def results_resume(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scrip
     await _asked(pilot, app, scripts, "crashed", "u")
 
 
-async def machine(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
-    hardware = Hardware((12.0, 87.0), 6_100_000_000, 25_300_000_000, 77_900_000_000, 270_600_000_000, ())
+async def _machine(pilot: Pilot[int], app: ConsoleApp) -> Machine:
+    """The screen, with nothing looked at yet."""
     room = app.get_room("machine")
     assert isinstance(room, Machine)
     room.diagnose = lambda workspace, given_up: None
@@ -225,12 +253,38 @@ async def machine(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -
     room._look = lambda: None  # type: ignore[method-assign]
     await pilot.press("2")
     await wait_for(pilot, lambda: room.ready)
+    return room
+
+
+async def machine_empty(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
+    await _machine(pilot, app)
+    await shows(pilot, "looking …")
+
+
+async def machine_free(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
+    """Four cores and a GPU, half a minute looked at; nobody trains, all is well."""
+    room = await _machine(pilot, app)
+    for second in range(30):
+        gpu = Gpu("NVIDIA A100-SXM4-80GB", 20 + 2 * second, 6_100_000_000, 85_900_000_000, 45)
+        cores = (12.0 + second, 87.0, 3.0, 100.0)
+        hardware = Hardware(cores, 6_100_000_000, 25_300_000_000, 77_900_000_000, 270_600_000_000, (gpu,))
+        room.on_looked(Looked(hardware))
+    room.on_looked_at_workspace(LookedAtWorkspace(WorkspaceState("/home/me/work", False, None, None, (), None)))
+    room.on_checks(Checks([
+        Check("python", "Python", "pass", "3.11.7"),
+        Check("engine", "engine", "pass", "torch 2.14.1 on cuda:0, 8 threads"),
+    ]))  # fmt: skip
+
+
+async def machine(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
+    """A run trains, another engine was left behind, a check fails."""
+    room = await _machine(pilot, app)
+    hardware = Hardware((12.0, 87.0), 6_100_000_000, 25_300_000_000, 77_900_000_000, 270_600_000_000, ())
     room.on_looked(Looked(hardware))
     holder = Holder(4711, START, "b", "gpu-box", RUN, START)
     state = WorkspaceState("/home/me/work", True, holder, True, (Ghost(4242, 0.0, 800_000_000),), None)
     room.on_looked_at_workspace(LookedAtWorkspace(state))
-    for cell in ("age",):
-        room.query_one("#ghosts").update_cell("4242", cell, "3 h 05 min")
+    room.query_one("#ghosts").update_cell("4242", "age", "3 h 05 min")
     room.on_checks(Checks([
         Check("python", "Python", "pass", "3.11.7"),
         Check("engine", "engine", "pass", "torch 2.14.1 on cpu, 2 threads"),
@@ -240,15 +294,50 @@ async def machine(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -
     await pilot.pause(0.1)
 
 
+async def fetch_asked(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
+    await _mine(pilot, app, "1e-3")
+    await machine(pilot, app, scripts)
+    os.environ["MEDTUI_OFFLINE"] = ""  # no engine fetches here; the fixture below puts it back
+    await pilot.press("f")
+    await shows(pilot, "At most 0.6 MB.")
+
+
+async def fetching(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
+    await fetch_asked(pilot, app, scripts)
+    panel = app.get_room("machine").query_one(FetchPanel)
+
+    def fetch(name: str, size: int, *_: object, given_up: Callable[[], bool], tell: Callable[..., None], **__: object):
+        story = Story(Path("run"))
+        tell(story.log("Fetching breastmnist.npz (at most 0.6 MB) from https://zenodo.org/ into /home/me/.medmnist."))
+        words = "fetching breastmnist.npz"
+        tell(Progress(time=START, phase="preparing", activity=words, done=400_000, total=559_580, unit="bytes"))
+        while not given_up():
+            time.sleep(0.05)
+        raise RunFailed("The job was given up.")
+
+    panel.fetch = fetch  # type: ignore[method-assign]
+    await pilot.press("enter")
+    await shows(pilot, "0.4 MB of 0.6 MB")
+
+
 STATES: dict[str, State] = {
     name: state
     for name, state in globals().items()
     if name in (
-        "recipes", "recipes_edited", "recipes_wrong", "live_empty", "live_running", "live_finished", "live_failed",
-        "live_crashed", "ladder", "results_empty", "results_finished", "results_failed", "results_crashed",
-        "results_compared", "machine",
+        "recipes", "recipes_edited", "recipes_wrong", "live_empty", "live_running", "live_paused", "live_finished",
+        "live_failed", "live_crashed", "ladder", "ladder_opened", "leave", "results_empty", "results_finished",
+        "results_failed", "results_crashed", "results_compared", "machine_empty", "machine_free", "machine",
+        "fetch_asked", "fetching",
     )
 }  # fmt: skip
+SMALL = ((40, 12), (60, 18))
+SIZES_OF = {"ladder": ((40, 12), *SIZES), "ladder_opened": SMALL, "leave": SMALL}  # the other states: SIZES
+FRAMES = [(state, size) for state in STATES for size in SIZES_OF.get(state, SIZES)]
+
+
+@pytest.fixture(autouse=True)
+def offline_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDTUI_OFFLINE", "1")
 
 
 DIALOGS = {state.__name__: state for state in (
@@ -270,12 +359,13 @@ def steady(text: str, workspace: Workspace) -> str:
     return re.sub(r"\d\d:\d\d:\d\d", "hh:mm:ss", text)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize(("state", "size"), FRAMES, ids=[f"{state}-{w}x{h}" for state, (w, h) in FRAMES])
 async def test_a_screen_looks_as_its_golden_frame(console, scripts, workspace, state: str, size) -> None:
     app = console()
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=max(size, SIZES[0])) as pilot:
         await STATES[state](pilot, app, scripts)
+        if size < SIZES[0]:  # too small to wait for anything on a screen
+            await pilot.resize_terminal(*size)
         await pilot.pause(0.5)
         compare(f"{state}_{size[0]}x{size[1]}", steady(screen_text(app), workspace))
 

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 from looking import screen_text, shows, wait_for
-from stand_ins import make_run
-from textual.command import CommandList
 
 from medtui.console import keymap
 from medtui.console.keymap import ACTIONS, BY_ID, EVERYWHERE, FORBIDDEN
@@ -91,49 +89,19 @@ async def test_the_palette_has_what_can_be_done_now(console) -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(
-    ("keys", "inside"),
-    [
-        ("1", "list"),
-        ("1e", "form"),
-        ("1y", None),  # the text editor's own keys are Textual's
-        ("3", None),
-        ("4", "table"),
-    ],
-)
-async def test_the_palette_has_every_key_of_the_screen_and_of_the_widget_with_the_focus(
-    console, workspace, keys: str, inside: str | None
-) -> None:
-    make_run(workspace, "20261120_breastmnist_resnet18-adapted_aaaaaa")
+async def test_the_palette_has_the_keys_of_the_form_while_it_has_the_focus(console) -> None:
     app = console()
-    async with app.run_test(size=(120, 40)) as pilot:
-        await wait_for(pilot, lambda: app.room and app.room.ready and app.room.current)
-        for key in keys:
-            await pilot.press(key)
-            await wait_for(pilot, lambda: app.room.ready)
-        if inside == "table":
-            await wait_for(pilot, lambda: app.focused is not None)
-        room = app.room_name
-        await pilot.press("ctrl+p")
-        listed = app.screen.query_one(CommandList)
-        able = [a for a in ACTIONS if a.scope in (inside, room, EVERYWHERE) and app.can(a) and a.id != "view.palette"]
-        await wait_for(pilot, lambda: listed.option_count == len(able))
-        shown = "\n".join(str(option.prompt) for option in listed.options)
-        assert [action.id for action in able if action.help not in shown] == []
-
-
-@pytest.mark.asyncio
-async def test_what_is_chosen_in_the_palette_is_done_where_the_focus_was(console, workspace) -> None:
-    app = console()
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await wait_for(pilot, lambda: app.room and app.room.ready and app.room.checked)
-        await pilot.press("e")
-        app.room.query_one("#form").go_to("training", "epochs")
-        before = app.room.checked.recipe.training.epochs
-        await pilot.press("ctrl+p", *"larger")
+        await pilot.press("e", *"jjjj", "ctrl+p", *"larger value")
         await shows(pilot, "The next larger value of a number.")
+        before = app.room.query_one("#form").rows
+        assert app.room.current is not None and not app.room.current.dirty, before
         await pilot.press("enter")
-        await wait_for(pilot, lambda: app.room.checked.recipe.training.epochs == before + 1)
+        await wait_for(pilot, lambda: len(app.screen_stack) == 2)
+        await pilot.press("escape", "ctrl+p", *"larger value")
+        await pilot.pause(0.3)
+        assert "The next larger value of a number." not in screen_text(app), "the list has the focus now"
 
 
 @pytest.mark.asyncio

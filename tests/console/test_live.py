@@ -14,15 +14,15 @@ from looking import screen_text, shows, wait_for
 from stand_ins import START, Scripted, Story, make_run
 
 from engine.contract.process_identity import ProcessIdentity, start_of, this_process
-from engine.contract.protocol import Alarm, CommandRejected, ErrorInfo, Metrics
+from engine.contract.protocol import CommandRejected, ErrorInfo, Metrics
 from engine.contract.scheduler import SchedulerJob
 from engine.contract.status import read_status
-from medtui.client.ladder import Rung, overdue, rungs
+from medtui.client.ladder import overdue, rungs
 from medtui.client.view import Request, RunView
 from medtui.client.watch import absorb
 from medtui.console.app import ConsoleApp
 from medtui.console.live_text import class_rows, classes_text, log_text, progress_text
-from medtui.console.screens.ladder import fitting
+from medtui.console.status_text import Around, status_line
 
 SIZE = (120, 40)
 HOSTILE = "evil\x1b]52;c;AAAA\x07\x1b[31m\x9b1m‮[/] [b [bold]x[/bold]"
@@ -114,11 +114,13 @@ async def test_f9_opens_the_kill_switch_in_every_field(console, scripts) -> None
 async def test_below_60_by_18_it_says_so_and_the_kill_keys_work(console, scripts) -> None:
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        script, _ = await watching(pilot, app, scripts)
+        script, story = await watching(pilot, app, scripts)
         await pilot.resize_terminal(40, 12)
-        await shows(pilot, "40 × 12", "60 × 18", "p pause", "S stop", "K abort")
+        await shows(pilot, "40 × 12", "60 × 18", "training", "p pause", "S stop", "K abort")
         await pilot.press("p")
         await wait_for(pilot, lambda: script.sent[-1].command == "pause")
+        script.say(story.accepted(script.sent[-1].id, "pause"), story.phase("paused"))
+        await shows(pilot, "paused")
 
 
 @pytest.mark.asyncio
@@ -132,46 +134,6 @@ async def test_an_engine_that_dies_is_said_and_the_next_run_can_start(console, s
         await pilot.press("r")
         await wait_for(pilot, lambda: len(scripts) == 2 and scripts[1].sent)
         assert scripts[1].sent[0].command == "start"
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize("size", [(120, 40), (80, 24), (60, 18), (40, 12)], ids=str)
-async def test_why_a_run_failed_is_said_once_and_nothing_covers_it(console, scripts, size) -> None:
-    message = "The loss is NaN in epoch 4, step 3."
-    error = ErrorInfo(kind="non_finite_loss", message=message, hint="Lower training.lr.")
-    app = console()
-    async with app.run_test(size=SIZE, notifications=True) as pilot:
-        script, story = await watching(pilot, app, scripts)
-        await pilot.resize_terminal(*size)
-        await pilot.press("enter")  # one plot over the whole screen
-        script.say(Alarm(time=START, seq=900, kind=error.kind, message=message, hint=error.hint))
-        await wait_for(pilot, lambda: app.view.state.messages)
-        story.seq = 900
-        script.say(*story.ended("failed", 5, error))
-        script.end()
-        await shows(pilot, "failed")
-        await pilot.pause(0.5)
-        left = [line.partition("││")[0].strip(" │") for line in screen_text(app).splitlines()]  # beside it is the log
-        text = " ".join(left)
-        assert text.count(f"{message} Lower training.lr.") == 1, text
-        assert "4 shows the run, u there goes on" in text or size[0] < 60
-        assert not app._notifications
-
-
-@pytest.mark.asyncio
-async def test_elsewhere_a_failure_is_one_note_that_names_the_key_to_it(console, scripts) -> None:
-    error = ErrorInfo(kind="disk_full", message="No space is left.", hint="Free some.")
-    app = console()
-    async with app.run_test(size=(60, 18), notifications=True) as pilot:
-        script, story = await watching(pilot, app, scripts)
-        await pilot.press("4")
-        await wait_for(pilot, lambda: app.room_name == "results")
-        script.say(Alarm(time=START, seq=900, kind=error.kind, message=error.message, hint=error.hint))
-        await shows(pilot, "No space is left. Free some.")
-        story.seq = 900
-        script.say(*story.ended("failed", 5, error))
-        await shows(pilot, "No space is left. Free some. 3 shows it.")
-        assert screen_text(app).count("No space is left.") == 1
 
 
 @pytest.mark.asyncio
@@ -286,6 +248,82 @@ async def test_q_while_training_asks_and_stay_stays(console, scripts) -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("size", "classes", "rows"),
+    [((120, 40), 2, 5), ((120, 40), 14, 16), ((80, 24), 2, 5), ((80, 24), 14, 7)],
+    ids=str,
+)
+async def test_the_table_is_as_tall_as_its_classes_and_the_plots_get_the_rest(
+    console, scripts, size, classes, rows
+) -> None:
+    app = console()
+    async with app.run_test(size=size, notifications=True) as pilot:
+        script, story = await watching(pilot, app, scripts)
+        one = story.epoch(4).per_class[0]
+        many = [one.model_copy(update={"name": f"class {n:02}", "recall": n / 100}) for n in range(classes)]
+        script.say(story.epoch(5, per_class=many))
+        await shows(pilot, "class 00")
+        table, plot = app.room.query_one("#pane-classes"), app.room.query_one("#pane-loss")
+        low = 6 if size[1] < 30 else 8  # progress and log
+        assert table.outer_size.height == rows  # a frame, a head, the classes, up to a bound
+        assert plot.outer_size.height == size[1] - 2 - low - rows
+        await pilot.press(*["j"] * classes)  # the last one can be had
+        await shows(pilot, f"class {classes - 1:02}")
+
+
+@pytest.mark.asyncio
+async def test_a_narrow_terminal_shows_log_lines_below_the_progress(console, scripts) -> None:
+    app = console()
+    async with app.run_test(size=(60, 18), notifications=True) as pilot:
+        await watching(pilot, app, scripts)
+        await pilot.press(*["right_square_bracket"] * 3)
+        await shows(pilot, "████████░░░░░░░░░░░░░░░░  4/10", "early stop", "epoch 3: best AUC")
+        await pilot.press("right_square_bracket")
+        await wait_for(pilot, lambda: "early stop" not in screen_text(app))
+        await shows(pilot, "epoch 3: best AUC", "preparing")
+
+
+NAN = ErrorInfo(kind="failed", message="The loss is NaN in epoch 4.", hint="Lower training.lr.")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("size", [(120, 40), (80, 24), (60, 18)], ids=str)
+async def test_a_failure_is_said_once_where_it_can_be_read_with_the_next_key(console, scripts, size) -> None:
+    app = console()
+    async with app.run_test(size=size, notifications=True) as pilot:
+        script, story = await watching(pilot, app, scripts)
+        script.say(story.alarm(NAN.message, NAN.hint), *story.ended("failed", 5, NAN))
+        await shows(pilot, "✗ failed", "4 shows the results", "The loss is NaN in epoch 4. Lower")
+        await pilot.pause(0.3)
+        text = screen_text(app)
+        panel = text[text.index("4 shows the results") :]
+        assert panel.index("The loss is NaN") < panel.index("4/10"), "nothing covers it"
+        assert not app._notifications
+
+
+@pytest.mark.asyncio
+async def test_a_failure_is_told_once_on_any_other_screen(console, scripts) -> None:
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        script, story = await watching(pilot, app, scripts)
+        await pilot.press("2")
+        await wait_for(pilot, lambda: app.room_name == "machine")
+        script.say(story.alarm(NAN.message, NAN.hint), *story.ended("failed", 5, NAN))
+        await shows(pilot, "✗ failed", NAN.message)
+        assert [note.message for note in app._notifications] == [f"{NAN.message} {NAN.hint}"]
+
+
+@pytest.mark.asyncio
+async def test_an_alarm_stays_on_the_live_screen_as_long_as_the_run_goes_on(console, scripts) -> None:
+    app = console()
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        script, story = await watching(pilot, app, scripts)
+        script.say(story.alarm("The validation AUC of epoch 4 is undefined.", ""))
+        await shows(pilot, "ALARM The validation AUC of epoch 4")
+        assert not app._notifications
+
+
+@pytest.mark.asyncio
 async def test_with_no_run_live_says_what_to_do(console) -> None:
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
@@ -330,35 +368,6 @@ def test_rungs_come_from_events_and_carry_their_clocks(tmp_path) -> None:
     assert clocks["accepted"] == pytest.approx(0.5)
     assert clocks["checkpoint saved"] == pytest.approx(1.5)
     assert clocks["best weights evaluated"] is None
-
-
-@pytest.mark.parametrize("columns", [36, 60])
-def test_the_rungs_take_no_more_rows_than_there_are_and_keep_the_one_that_is_waited_for(columns: int) -> None:
-    note = "ends the batch, saves, evaluates the best weights, writes all artifacts"
-    for done in range(9):
-        states = ["done"] * done + ["waiting"] * (9 - done)
-        found = [Rung(f"rung {at}", state, 1.0, note * (at == 1)) for at, state in enumerate(states)]
-        for rows in range(4, 16):
-            text = fitting(found, "Longer than the expected 0.4 s. Try abort.", columns, rows).plain
-            lines = text.splitlines()
-            assert len(lines) <= rows and max(map(len, lines)) <= columns
-            assert " ".join(lines).endswith("Try abort.") and (f"rung {done}" in text or done == 9)
-            assert all(line.strip() for line in lines), "no row is wasted"
-    roomy = fitting(found, None, 60, 15).plain
-    assert note in " ".join(roomy.split()) and roomy.count("rung") == 9
-
-
-def test_a_run_of_ten_epochs_is_never_in_its_eleventh_and_ended_it_counts_whole_ones(tmp_path) -> None:
-    story = Story(tmp_path / "run", epochs=10)
-    view, seen = RunView(asked_to_start=True), []
-    for event in [*story.running(9), story.progress(10, 1), story.epoch(10), story.progress(11, 0, "evaluating")]:
-        view = absorb(view, event)
-        seen.append(view.epoch)
-    assert seen == sorted(seen) and seen[-3:] == [10, 10, 10]
-    crashed = RunView(asked_to_start=True)
-    for event in story.running(3):  # and in the middle of the fourth
-        crashed = absorb(crashed, event)
-    assert (crashed.epoch, replace(crashed, died="The engine died.").epoch) == (4, 3)
 
 
 def test_a_checkpoint_from_before_the_request_does_not_count(tmp_path) -> None:
@@ -493,3 +502,50 @@ async def test_an_enlarged_plot_says_how_it_ends_and_is_not_of_the_next_run(cons
         scripts[-1].say(*following.running(2))
         await shows(pilot, "per class", "epoch 3/10")
         assert "esc: all of them" not in screen_text(app)
+
+
+@pytest.mark.parametrize("width", [36, 56])  # inside of the panes at 80 and at 120 columns
+def test_how_a_run_ended_fits_its_pane_with_scores_and_next_key(tmp_path, width) -> None:
+    story = Story(tmp_path / "run")
+    view = RunView(asked_to_start=True)
+    for event in [*story.running(10), *story.ended()]:
+        view = absorb(view, event)
+    lines = progress_text(view, None, width).plain.splitlines()
+    assert lines[:2] == ["completed   4 shows the results", "test AUC 0.9014  ACC 0.8654"]
+    assert max(map(len, lines)) <= width and len(lines) <= 4, "80 × 24 has four rows"
+
+
+def test_the_top_line_shows_what_matters_most_in_what_room_there_is(tmp_path) -> None:
+    view = RunView(asked_to_start=True)
+    for event in Story(tmp_path / "20261122_breastmnist_resnet18-adapted_1a2b3c").running(3):
+        view = absorb(view, event)
+    around = Around(lock="this console", gpu="gpu0 87% 6.1G", eta=250.0)
+    whole = (
+        " medtui  ● training  breastmnist · resnet18-adapted · 1a2b3c  epoch 4/10  eta 4 min 10 s  lock: this console"
+    )
+    assert status_line(view, around, 140).plain == f"{whole}  gpu0 87% 6.1G  link ok"
+    assert status_line(view, around, 120).plain == f"{whole}  link ok", "less important, but there is room"
+    assert (
+        status_line(view, around, 80).plain
+        == " medtui  ● training  breastmnist  epoch 4/10  eta 4 min 10 s  lock: this console"
+    )
+    assert status_line(view, around, 59).plain == " medtui  ● training  epoch 4/10  lock: this console"
+
+
+def test_no_link_is_claimed_once_the_engine_is_gone(tmp_path) -> None:
+    view = RunView(asked_to_start=True)
+    for event in Story(tmp_path / "run").running(3):
+        view = absorb(view, event)
+    assert "link ok" in status_line(view, Around(), 160).plain
+    assert "link" not in status_line(replace(view, died="The engine died."), Around(), 160).plain
+
+
+@pytest.mark.parametrize("steps", [9, 94, 546, 9999])
+def test_bars_counts_and_rates_fit_a_narrow_pane(tmp_path, steps) -> None:
+    story = Story(tmp_path / "run", epochs=60, steps=steps)
+    view = RunView(asked_to_start=True)
+    for event in [*story.running(8), story.progress(9, steps)]:
+        view = absorb(view, event)
+    lines = progress_text(view, 3725.0, 36).plain.splitlines()
+    assert lines[0].endswith("9/60  eta 1 h 02 min") and lines[1].endswith(f"{steps}/{steps}  1,180 images/s")
+    assert max(map(len, lines)) <= 36

@@ -8,10 +8,13 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from looking import shows, wait_for
+from serving import Mirror, silent_after
+from textual.pilot import Pilot
 
 from engine.contract.datasets import datasets
 from engine.contract.errors import RunFailed
@@ -20,10 +23,13 @@ from engine.contract.process_identity import start_of
 from engine.contract.scheduler import SchedulerJob, scheduler_job
 from engine.contract.workspace import Workspace
 from medtui.client.smoke import Step
-from medtui.console.screens.machine import LookedAtWorkspace, WorkspaceState, smoke_text
+from medtui.console.app import ConsoleApp
+from medtui.console.machine_text import WorkspaceState, checks_text, hardware_text
+from medtui.console.screens.fetch import wish
+from medtui.console.screens.machine import LookedAtWorkspace, smoke_text
 from medtui.machine import checks
 from medtui.machine.ghosts import Ghost
-from medtui.machine.hardware import look
+from medtui.machine.hardware import Hardware, look
 
 FACTS = {
     "torch": "2.14.1",
@@ -224,6 +230,95 @@ async def test_a_ghost_is_ended_when_asked_and_never_on_a_cluster(console, works
         child.wait()
 
 
+@pytest.fixture
+def mirror(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
+    """Serves breastmnist.npz to engines of this test."""
+    with Mirror({"breastmnist.npz": (real_data / "breastmnist.npz").read_bytes()}) as mirror:
+        for name, value in mirror.environment.items():
+            monkeypatch.setenv(name, value)
+        yield mirror
+
+
+async def fetch_breastmnist(pilot: Pilot[int], app: ConsoleApp) -> None:
+    """In Machine, by its key; the recipe at hand is another's."""
+    room = app.get_room("machine")
+    room.diagnose = lambda workspace, given_up: FACTS
+    await pilot.press("2")
+    await wait_for(pilot, lambda: room.checks)
+    await pilot.press("f")
+    await shows(pilot, "Fetch the official file")
+    await pilot.press("ctrl+u", *"breastmnist", "enter")
+
+
+@pytest.mark.asyncio
+async def test_f_fetches_a_data_set_with_progress_and_everything_knows_of_it(
+    console, workspace, mirror: Mirror
+) -> None:
+    app = console()
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await wait_for(pilot, lambda: getattr(app.room, "current", None))
+        (workspace.root / "mine.yaml").write_text("dataset: {name: breastmnist}\n")
+        app._recipes.open_path(workspace.root / "mine.yaml")
+        await shows(pilot, "breastmnist.npz is missing: r fetches it first (at most 0.6 MB)")
+        await fetch_breastmnist(pilot, app)
+        await shows(pilot, "breastmnist ✓", "Fetched", "MD5 ok")
+        assert (Path(os.environ["HOME"]) / ".medmnist" / "breastmnist.npz").is_file()
+        assert [name for name, _ in mirror.asked] == ["breastmnist.npz"]
+        await pilot.press("1")
+        await shows(pilot, "breastmnist.npz found, MD5 ok (546/78/156)")
+
+
+@pytest.mark.asyncio
+async def test_a_fetch_shows_how_far_it_is_and_c_cancels_it_leaving_nothing(console, mirror: Mirror) -> None:
+    mirror.serve = silent_after(400_000)
+    app = console()
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await fetch_breastmnist(pilot, app)
+        await shows(pilot, "0.4 MB of 0.6 MB", "c cancels")
+        await pilot.press("f")
+        await shows(pilot, "is being fetched already")
+        await pilot.press("c")
+        await shows(pilot, "Cancelled; nothing of breastmnist 28 px was kept.")
+    assert list((Path(os.environ["HOME"]) / ".medmnist").iterdir()) == []
+
+
+@pytest.mark.asyncio
+async def test_a_fetch_that_fails_says_why_and_what_to_do(console, mirror: Mirror) -> None:
+    mirror.files.clear()
+    app = console()
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await fetch_breastmnist(pilot, app)
+        await shows(pilot, "127.0.0.1 answered 404", "750601b1f35ba3300ea97c75c52ff8f6")
+
+
+@pytest.mark.asyncio
+async def test_f_changes_nothing_in_a_read_only_console(console) -> None:
+    app = console(readonly=True)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        room = app.get_room("machine")
+        room.diagnose = lambda workspace, given_up: FACTS
+        await pilot.press("2")
+        await wait_for(pilot, lambda: room.ready)
+        await pilot.press("f")
+        await shows(pilot, "Read only: nothing can be changed.")
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "said"),
+    [
+        ("breastmist", "28", "One of pathmnist, chestmnist"),
+        ("cells", "28", "One of pathmnist"),
+        ("breastmnist", "32", "BreastMNIST comes in 28, 64, 128, 224 px"),
+        ("BreastMNIST ", "28", "At most 0.6 MB"),
+    ],
+)
+def test_the_window_says_what_can_be_fetched(monkeypatch: pytest.MonkeyPatch, name: str, size: str, said: str) -> None:
+    monkeypatch.setenv("MEDTUI_OFFLINE", "1")
+    assert wish(name, size).file is None and "MEDTUI_OFFLINE" in wish(name, size).words
+    monkeypatch.setenv("MEDTUI_OFFLINE", "")
+    assert said in wish(name, size).words
+
+
 @pytest.mark.asyncio
 async def test_the_smoke_test_shows_each_step_and_what_went_wrong(console, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(given_up: object, tell) -> None:
@@ -244,3 +339,22 @@ async def test_the_smoke_test_shows_each_step_and_what_went_wrong(console, monke
         assert "✗ The disk is full [/]. Free some." in found
         await pilot.press("s")
         await wait_for(pilot, lambda: room.smoked.over)
+
+
+@pytest.mark.parametrize(("cores", "in_lines"), [(2, True), (64, False)])
+def test_of_many_cores_each_is_a_block_so_that_memory_and_disk_stay_in_sight(cores: int, in_lines: bool) -> None:
+    now = Hardware((50.0,) * (cores - 1) + (100.0,), 6 * 10**9, 25 * 10**9, 77 * 10**9, 270 * 10**9, ())
+    lines = hardware_text([now], width=36, rows=8).plain.splitlines()
+    assert len(lines) <= 8 and max(map(len, lines)) <= 36, "the pane at 80 × 24"
+    assert [line for line in lines if line.startswith(("memory 6.0 of", "disk   77.0 of", "GPU    none"))] == lines[-3:]
+    blocks = "".join(line[7:] for line in lines[1:-3])
+    assert ("100 %" in blocks) if in_lines else (blocks == "▅" * 63 + "█")
+
+
+def test_what_a_check_found_goes_on_below_indented_and_nothing_is_cut() -> None:
+    check = checks.Check("weights", "ImageNet weights", "warn", "not at " + "x" * 60, "Put " + "y" * 60 + " there.")
+    lines = checks_text([check], width=50).plain.splitlines()
+    assert max(map(len, lines)) <= 50
+    assert lines[1].startswith("! warn ImageNet weights") and all(line.startswith(" " * 7) for line in lines[2:])
+    text = "".join("".join(lines[1:]).split())
+    assert "x" * 60 in text and "y" * 60 in text

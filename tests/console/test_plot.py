@@ -28,6 +28,15 @@ def test_no_series_crashes_a_plot(ys: list[float], log: bool, width: int, height
     assert len(lines) <= height
 
 
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(st.floats(-1e16, 1e16), VALUES), max_size=20), st.booleans())
+def test_positions_in_any_order_crash_no_plot(values: list[tuple[float, float]], log: bool) -> None:
+    xs, ys = tuple(x for x, _ in values), tuple(y for _, y in values)
+    points = tuple(Point(x, y, "★", "best") for x, y in values[:1])
+    drawing = Drawing((Series("one", xs, ys, 0),), points, log=log, cursor=xs[0] if xs else None)
+    assert len(drawn(drawing, 60, 12, dark=True).plain.split("\n")) <= 12
+
+
 def test_what_is_not_finite_is_counted_and_marked() -> None:
     text = plot([1.0, NAN, 2.0, INF, 3.0, -INF])
     assert "✗3 not finite" in text
@@ -107,3 +116,11 @@ def test_an_axis_of_epochs_has_whole_numbers_only() -> None:
     assert round_ticks(1, 8, 5, whole=True)[1] == ["2", "4", "6", "8"]
     assert round_ticks(1, 3, 6, whole=True)[1] == ["1", "2", "3"]
     assert round_ticks(0.25, 0.75, 5, whole=True) == ([], [])
+
+
+def test_no_two_labels_of_the_y_axis_stand_in_one_row() -> None:
+    """0.85 and 0.90 are less than one of three rows apart."""
+    steps = tuple(float(4 * epoch) for epoch in range(1, 9))
+    one = Series("val AUC", steps, (0.82, 0.84, 0.86, 0.88, 0.90, 0.92, 0.91, 0.90), 1)
+    text = drawn(Drawing((one,), upper=1.0), 38, 7, dark=True).plain
+    assert [label for label in ("0.85", "0.90") if label in text] == ["0.85"]

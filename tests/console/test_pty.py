@@ -119,16 +119,6 @@ def test_the_terminal_is_as_it_was_however_the_console_ends(workspace, own: dict
         assert b"a bug in a screen" in last, "what happened is said"
 
 
-def test_escape_and_a_key_in_one_packet_are_two_keys(workspace: Workspace, own: dict[str, str]) -> None:
-    with opened(workspace, own) as terminal:
-        terminal.type("y")  # into the text of the recipe
-        terminal.write(b"#typed\x1b3")
-        terminal.wait_for("Nothing is training.", patience=PATIENCE)
-        terminal.type("1")
-        terminal.write(b"q")
-        terminal.wait_for("Unsaved edits in", patience=PATIENCE)
-
-
 BURST = """dataset:
   name: cells
   limit: null   # all
@@ -215,3 +205,17 @@ def test_the_end_of_a_run_rings_the_bell_and_notifies_unless_switched_off(
     notes = [words for words in re.findall(sequences, seen) if words.startswith(b"9;medtui: ")]
     assert (b"\x07" in re.sub(sequences, b"", seen)) == wanted
     assert [b"completed" in words for words in notes] == ([True] if wanted else [])
+
+
+def test_esc_and_a_key_that_come_in_one_read_are_esc_and_that_key(workspace: Workspace, own: dict[str, str]) -> None:
+    with opened(workspace, own) as terminal:
+        for keys, words in (
+            (b"\x1b2", "diagnostics"),
+            (b"\x1b?", "everywhere"),
+            (b"\x1b\x1b3", "Nothing is training."),
+        ):
+            terminal.type("\x1b", "1", "/")  # into a field
+            time.sleep(0.3)
+            mark = len(terminal.received)
+            terminal.write(keys)
+            terminal.wait_for(words, after=mark, patience=PATIENCE)

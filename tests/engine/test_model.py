@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import OrderedDict
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from serving import Mirror
 from torch import nn
 from torchvision.models import ResNet18_Weights, resnet18
 
 from engine.contract.errors import WeightsError
 from engine.model.build import build_model, count_parameters, load_matching
-from engine.model.weights import imagenet_file, load_imagenet, read_pth
+from engine.model.weights import fetch_imagenet, imagenet_file, load_imagenet, read_pth
 
 MODELS = ("resnet18_adapted", "resnet18", "mini_cnn")
 NAME = "resnet18-f37072fd.pth"  # torchvision's own, ResNet18_Weights.IMAGENET1K_V1
@@ -130,6 +134,59 @@ def test_auto_goes_on_from_scratch_and_says_so_and_why(name: str, weights_file: 
     assert "from scratch" in built.start
     assert NAME in built.start
     assert str(weights_file.parent) in built.start
+
+
+@pytest.fixture
+def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
+    """Where weights are fetched from; it has none yet."""
+    with Mirror({}) as mirror:
+        for name, value in mirror.environment.items():
+            monkeypatch.setenv(name, value)
+        yield mirror
+
+
+def nothing(done: int, total: int | None) -> None:
+    pass
+
+
+def test_missing_weights_are_fetched_and_known_by_the_sha_256_in_their_name(
+    tmp_path: Path,
+    weights_file: Path,
+    mirror: Mirror,
+    imagenet: dict[str, torch.Tensor],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.save(imagenet, tmp_path / "weights.pth")
+    content = (tmp_path / "weights.pth").read_bytes()
+    name = f"resnet18-{hashlib.sha256(content).hexdigest()[:8]}.pth"  # as torchvision names its own
+    monkeypatch.setattr("engine.model.weights.imagenet_url", lambda: f"https://download.pytorch.org/models/{name}")
+    mirror.files[name] = content
+    said: list[str] = []
+    built = build_model("resnet18", 2, 0.0, True, partial(fetch_imagenet, nothing, said.append))
+    assert built.pretrained
+    assert torch.equal(built.model.state_dict()["layer1.0.conv1.weight"], imagenet["layer1.0.conv1.weight"])
+    assert [path.name for path in weights_file.parent.iterdir()] == [name]
+    assert f"{mirror.address}/{name}" in said[0]
+    build_model("resnet18", 2, 0.0, True, partial(fetch_imagenet, nothing, said.append))
+    assert len(mirror.asked) == 1, "what is there is not fetched again"
+
+
+@pytest.mark.parametrize("content", [None, b"something else"], ids=["not there", "of another sum"])
+def test_weights_that_cannot_be_fetched_are_an_error_or_with_auto_told(
+    weights_file: Path, mirror: Mirror, content: bytes | None
+) -> None:
+    if content is not None:
+        mirror.files[NAME] = content
+    why = "answered 404" if content is None else "expected SHA-256 f37072fd"
+    fetch = partial(fetch_imagenet, nothing, print)
+    with pytest.raises(WeightsError) as error:
+        build_model("resnet18_adapted", 2, 0.0, True, fetch)
+    assert error.value.exit_code == 4
+    assert why in error.value.message and str(weights_file.parent) in error.value.hint
+    built = build_model("resnet18_adapted", 2, 0.0, "auto", fetch)
+    assert not built.pretrained
+    assert built.start.startswith("from scratch (resnet18-f37072fd.pth could not be fetched") and why in built.start
+    assert list(weights_file.parent.iterdir()) == []
 
 
 def test_mini_cnn_has_no_imagenet_weights_and_says_so() -> None:

@@ -77,5 +77,5 @@ def test_a_run_has_the_intervals_of_its_kind_of_task() -> None:
 def test_a_run_that_was_not_tested_or_whose_status_is_forged_has_no_intervals() -> None:
     assert intervals_of(_summary("binary", [58, 51], test=None)) == (None, None)
     assert intervals_of(RunSummary()) == (None, None)
-    assert intervals_of(_summary("binary", [10**400, 51])) == (None, None)
+    assert intervals_of(_summary("binary", [-5, 51]))[0] is None
     assert intervals_of(_summary("binary", [58, 51], images={"test": -5}))[1] is None

@@ -106,7 +106,15 @@ def test_the_environment_says_what_the_program_reads(dockerfile: Dockerfile) -> 
 
 def test_every_place_that_is_written_to_is_open_to_any_user(dockerfile: Dockerfile) -> None:
     environment, folders = dockerfile.final.environment(), dockerfile.final.open_folders()
-    for name in ("HOME", "MEDTUI_CACHE", "TORCH_HOME", "MPLCONFIGDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+    for name in (
+        "HOME",
+        "MEDTUI_CACHE",
+        "MEDTUI_DATA",
+        "TORCH_HOME",
+        "MPLCONFIGDIR",
+        "XDG_CACHE_HOME",
+        "XDG_CONFIG_HOME",
+    ):
         assert any(Path(environment[name]).is_relative_to(folder) for folder in folders), name
 
 

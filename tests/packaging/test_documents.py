@@ -40,7 +40,7 @@ REFUSED = {
 }
 SWITCHES = {"--no-tta", "--reproducible"}  # nothing to refuse; their meaning is tested with the commands
 NO_FIELDS = {"--config", "--workspace", "--data", "--json", "--verbose", "--set", "--help"}
-NO_FIELDS |= {"--resume", "--allow-drift", "--wait", "--detach"}
+NO_FIELDS |= {"--resume", "--allow-drift", "--wait", "--detach", "--offline"}
 
 
 def text_of(name: str) -> str:

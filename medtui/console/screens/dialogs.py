@@ -7,7 +7,7 @@ from typing import ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
@@ -28,7 +28,7 @@ class Question(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog"):
             yield Static(Text(self.question), markup=False)
-            with Horizontal(id="answers"):
+            with Vertical(id="answers"):  # a line each: three do not fit side by side in a narrow terminal
                 for id_, words in self.answers:
                     yield Button(Text(words), id=f"answer-{id_}", compact=True)
 

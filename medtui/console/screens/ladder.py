@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
 import time
 from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
@@ -19,7 +18,7 @@ from medtui.client.view import Request, RunView
 from medtui.console.host import host_of
 from medtui.console.keymap import bindings
 from medtui.console.status_text import GLYPHS
-from medtui.text import clean, shortened
+from medtui.text import clean
 
 CHOICES = (
     ("pause", "hold at the next batch"),
@@ -27,7 +26,7 @@ CHOICES = (
     ("abort", "save a checkpoint, end"),
     ("kill", "abort, SIGTERM, SIGKILL"),
 )
-WIDTH = 64  # columns at most, as in the style sheet
+OTHER_ROWS = 6  # of a small terminal: title and choices, buttons
 _MARKS = {"done": ("✓", "green"), "waiting": ("…", "yellow"), "failed": ("✗", "bold red")}
 
 
@@ -36,7 +35,7 @@ class Ladder(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("ladder")
     AUTO_FOCUS = "#cancel"
-    VERTICAL_BREAKPOINTS = [(0, "-small"), (18, "-roomy")]
+    VERTICAL_BREAKPOINTS = [(0, "-small"), (18, "-roomy"), (24, "-high")]
 
     def __init__(self, command: str) -> None:
         super().__init__()
@@ -51,7 +50,8 @@ class Ladder(ModalScreen[None]):
             with Horizontal(id="ladder-buttons"):
                 yield Button("Cancel", id="cancel", compact=True)
                 yield Button("", id="confirm", compact=True)
-            yield Static(id="ladder-clocks")
+            with VerticalScroll(id="ladder-rungs", can_focus=False):
+                yield Static(id="ladder-clocks")
 
     def on_mount(self) -> None:
         climb = host_of(self).climb
@@ -85,14 +85,15 @@ class Ladder(ModalScreen[None]):
             asked = self.request is not None or self._climbs
             self.query_one("#cancel", Button).label = Text("Close" if asked else "Cancel")
         found, advice = self._rungs()
+        small = self.has_class("-small")
+        if small:  # the newest of them, above an advice of two rows
+            rows = self.size.height - OTHER_ROWS - (2 if advice else 0)
+            waiting = next((at for at, rung in enumerate(found) if rung.state == "waiting"), len(found))
+            first = max(0, min(waiting - 2, len(found) - rows))
+            found = found[first : first + rows]
+        self.query_one("#ladder-rungs").display = bool(found)
         if found:
-            self.query_one("#ladder-clocks", Static).update(fitting(found, advice, *self._room))
-
-    @property
-    def _room(self) -> tuple[int, int]:
-        """Columns and rows for the rungs: within margin, border and padding, below choices and buttons."""
-        columns, rows = self.size.width, self.size.height - len(CHOICES) - 2
-        return (columns, rows) if self.has_class("-small") else (min(WIDTH, columns) - 4, rows - 3)
+            self.query_one("#ladder-clocks", Static).update(rungs_text(found, advice, notes=not small))
 
     def _label(self) -> str:
         """What the confirming key does now."""
@@ -154,25 +155,7 @@ def choices_text(view: RunView | None, chosen: int, name: str) -> Text:
     return text
 
 
-def fitting(found: list[Rung], advice: str | None, width: int, rows: int) -> Text:
-    """The rungs in so many rows: where it gets tight with notes of failures only, then without the first or last."""
-    text = rungs_text(found, advice, width)
-    if _height(text) <= rows:
-        return text
-    waiting = next((at for at, rung in enumerate(found) if rung.state == "waiting"), len(found))
-    for kept in range(len(found), 0, -1):
-        first = max(0, min(waiting - min(2, kept - 1), len(found) - kept))
-        text = rungs_text(found[first : first + kept], advice, width, notes=False)
-        if _height(text) <= rows:
-            break
-    return text
-
-
-def _height(text: Text) -> int:
-    return text.plain.count("\n") + 1
-
-
-def rungs_text(found: list[Rung], advice: str | None, width: int, *, notes: bool = True) -> Text:
+def rungs_text(found: list[Rung], advice: str | None, *, notes: bool = True) -> Text:
     text = Text()
     for rung in found:
         mark, style = _MARKS[rung.state]
@@ -180,9 +163,8 @@ def rungs_text(found: list[Rung], advice: str | None, width: int, *, notes: bool
         text.append(f"{mark} ", style)
         text.append(f"{rung.title:<23}{clock:>9}\n", "" if rung.state != "waiting" else "dim")
         if rung.note and (notes or rung.state == "failed"):
-            note = rung.note if notes else shortened(rung.note, width - 2)
-            text.append(textwrap.indent(textwrap.fill(note, max(20, width - 2)), "  ") + "\n", "dim")
+            text.append(f"  {rung.note}\n", "dim")
     if advice:
-        text.append(textwrap.fill(advice, max(20, width)), "bold yellow")
+        text.append(advice, "bold yellow")
     text.rstrip()
     return text

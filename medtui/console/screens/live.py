@@ -17,6 +17,7 @@ from medtui.client.view import RunView
 from medtui.console.keymap import bindings
 from medtui.console.live_plots import Axis, auc_drawing, loss_drawing
 from medtui.console.live_text import class_rows, classes_text, log_text, progress_text
+from medtui.console.screens.ladder import Ladder
 from medtui.console.screens.room import Room
 from medtui.console.widgets.plot import Drawing, Plot
 from medtui.console.widgets.rows import Rows
@@ -71,6 +72,17 @@ class Live(Room):
         before, self.view = self.view, None
         self.show(before)
 
+    def show_only(self, number: int) -> None:
+        super().show_only(number)
+        if self.ready:
+            self.call_after_refresh(self._refresh_all)  # what was hidden has a size now
+
+    def _mark_pane(self) -> None:
+        """Progress takes few rows: a narrow terminal shows the newest of the log beneath it."""
+        super()._mark_pane()
+        if self.PANES[self.current_pane][0] == "pane-progress":
+            self.query_one("#pane-log").remove_class("-behind")
+
     # ---- being told ------------------------------------------------------------------------------------------------
 
     def show(self, view: RunView | None) -> None:
@@ -95,13 +107,12 @@ class Live(Room):
         elif view.requests != before.requests:
             self._show_log()
 
-    @property
-    def says_the_end(self) -> bool:
-        return True
-
-    def show_only(self, number: int) -> None:
-        super().show_only(number)
-        self.call_after_refresh(self._refresh_all)  # what was hidden has its size now
+    def tells(self, view: RunView) -> bool:
+        """The progress pane does: an end brings it to the front, an alarm takes nothing away."""
+        seen = self.is_current or isinstance(self.app.screen, Ladder)
+        if not (seen and self.alive and self.query_one("#body").display):
+            return False
+        return view.outcome is not None or self.query_one("#pane-progress").display
 
     def _pulse(self) -> None:
         if not (self.alive and self.is_current):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.text import Text
@@ -16,15 +15,17 @@ from textual.widgets import DataTable, Static
 from textual.worker import get_current_worker
 
 from engine.contract.errors import MedtuiError
-from engine.contract.lock import Holder, is_locked, read_holder
+from engine.contract.lock import is_locked, read_holder
 from engine.contract.process_identity import ProcessIdentity
-from engine.contract.scheduler import SchedulerJob, scheduler_job
+from engine.contract.scheduler import scheduler_job
 from medtui.client.diagnose import diagnose
 from medtui.client.smoke import Step, smoke
 from medtui.console.keymap import bindings
-from medtui.console.live_text import sparkline
+from medtui.console.machine_text import WorkspaceState, checks_text, hardware_text, workspace_text
 from medtui.console.screens.dialogs import Question
+from medtui.console.screens.fetch import AskFetch
 from medtui.console.screens.room import Room
+from medtui.console.widgets.fetch_panel import FetchPanel
 from medtui.machine.checks import Check, run_checks
 from medtui.machine.ghosts import Ghost, end, ghosts
 from medtui.machine.hardware import Hardware, look
@@ -33,17 +34,6 @@ from medtui.text import clean, duration
 LOOK_EVERY = 1.0  # seconds
 GHOSTS_EVERY = 5.0  # seconds
 KEPT = 180  # looks
-MARKS = {"pass": ("✓", "green"), "warn": ("!", "bold yellow"), "fail": ("✗", "bold red")}
-
-
-@dataclass(frozen=True)
-class WorkspaceState:
-    root: str
-    locked: bool
-    holder: Holder | None
-    holder_lives: bool | None
-    ghosts: tuple[Ghost, ...]
-    scheduler: SchedulerJob | None
 
 
 class Looked(Message):
@@ -96,6 +86,7 @@ class Machine(Room):
         self.past: deque[Hardware] = deque(maxlen=KEPT)
         self.state: WorkspaceState | None = None
         self.checks: list[Check] | None = None
+        self.facts: dict[str, str] | None = None  # what the engine said of itself
         self.smoked: Smoked | None = None
         self._smoking = False
         self.look = look  # tests put a machine of their own here
@@ -108,6 +99,7 @@ class Machine(Room):
             yield Static("looking …", id="workspace-state", markup=False)
             yield GhostTable(id="ghosts", cursor_type="row")
         with VerticalScroll(id="pane-checks", classes="pane"):
+            yield FetchPanel(id="fetch", markup=False)
             yield Static("asking the engine …", id="checks", markup=False)
             yield Static(id="smoke", markup=False)
 
@@ -144,19 +136,55 @@ class Machine(Room):
         facts = self.diagnose(self._app.workspace, given_up=lambda: worker.is_cancelled)
         if worker.is_cancelled:
             return
+        self.facts = facts
         self.post_message(Checks(run_checks(self._app.workspace, self._app.data, facts)))
+
+    @work(thread=True, exclusive=True, group="checks")
+    def _check_again(self) -> None:
+        """With what the engine said before, as only files have changed."""
+        self.post_message(Checks(run_checks(self._app.workspace, self._app.data, self.facts)))
 
     def on_looked(self, message: Looked) -> None:
         self.past.append(message.hardware)
         if self.alive:
-            width = max(20, self.query_one("#pane-hardware").size.width - 4)
-            self.query_one("#hardware", Static).update(hardware_text(list(self.past), width))
+            self._show_hardware()
+
+    def _show_hardware(self) -> None:
+        if self.past:
+            place = self.query_one("#pane-hardware").size
+            text = hardware_text(list(self.past), max(20, place.width - 2), place.height)
+            self.query_one("#hardware", Static).update(text)
+
+    def _show_workspace(self) -> None:
+        if self.state is not None:
+            width = max(20, self.query_one("#pane-lock").size.width - 2)
+            self.query_one("#workspace-state", Static).update(workspace_text(self.state, width))
+
+    def _show_checks(self) -> None:
+        if self.checks is not None:
+            width = self.query_one("#pane-checks").size.width - 3  # and a column for a scroll bar
+            self.query_one("#checks", Static).update(checks_text(self.checks, width))
+
+    def on_resize(self) -> None:
+        if self.ready:
+            self.call_after_refresh(self._fit)
+
+    def show_only(self, number: int) -> None:
+        super().show_only(number)
+        if self.ready:
+            self.call_after_refresh(self._fit)  # what was hidden has a size now
+
+    def _fit(self) -> None:
+        if self.alive:
+            self._show_hardware()
+            self._show_workspace()
+            self._show_checks()
 
     def on_looked_at_workspace(self, message: LookedAtWorkspace) -> None:
         if not self.alive or message.state == self.state:
             return
         before, self.state = self.state, message.state
-        self.query_one("#workspace-state", Static).update(workspace_text(message.state))
+        self._show_workspace()
         table = self.query_one(GhostTable)
         table.display = bool(message.state.ghosts)
         if before is None or [g.pid for g in before.ghosts] != [g.pid for g in message.state.ghosts]:
@@ -168,7 +196,7 @@ class Machine(Room):
     def on_checks(self, message: Checks) -> None:
         self.checks = message.checks
         if self.alive:
-            self.query_one("#checks", Static).update(checks_text(message.checks))
+            self._show_checks()
 
     def on_said(self, message: Said) -> None:
         self._app.say(message.words)
@@ -211,6 +239,31 @@ class Machine(Room):
             self.post_message(Smoked(tuple(steps), str(error), failed=True))
 
     @work
+    async def action_fetch(self) -> None:
+        panel = self.query_one(FetchPanel)
+        if self._app.readonly:
+            self._app.say("Read only: nothing can be changed.", severity="warning")
+        elif panel.fetching:
+            self._app.say("Something is being fetched already; c cancels it.")
+        else:
+            recipe = self._app.chosen_recipe
+            name, size = (recipe.dataset.name, recipe.dataset.size) if recipe else ("", 28)
+            answer = await self.app.push_screen_wait(AskFetch(name, size))
+            if answer is not None:
+                panel.begin(answer)
+                self.show_only([id_ for id_, _ in self.PANES].index("pane-checks"))
+                self.query_one("#pane-checks").scroll_home(animate=False)
+
+    def action_cancel_fetch(self) -> None:
+        if not self.query_one(FetchPanel).cancel():
+            self._app.say("Nothing is being fetched.")
+
+    def on_fetch_panel_over(self, message: FetchPanel.Over) -> None:
+        self._app.say(message.words, severity="error" if message.failed else "information")
+        if self.checks is not None:
+            self._check_again()
+
+    @work
     async def action_end_ghost(self) -> None:
         state, table = self.state, self.query_one(GhostTable)
         if state is None or not state.ghosts:
@@ -229,69 +282,6 @@ class Machine(Room):
         self.post_message(Said(end(ghost, self._app.workspace)))
 
 
-# ---- words ---------------------------------------------------------------------------------------------------------
-
-
-def hardware_text(past: list[Hardware], width: int) -> Text:
-    now = past[-1]
-    text = Text(no_wrap=True, overflow="ellipsis")
-    spark = max(8, width - 14)
-    loads = tuple(one.load for one in past[-spark:])
-    text.append(f"CPU {now.load:5.1f} %\n", "bold")
-    text.append(f"{sparkline(loads, 0, 100)}\n", "cyan")
-    for number, load in enumerate(now.cores):
-        text.append(f" {number:>2} {_gauge(load, 100, max(6, width - 12))} {load:3.0f} %\n")
-    text.append("\nmemory ", "bold")
-    text.append(f"{now.memory_used / 1e9:.1f} of {now.memory_total / 1e9:.1f} GB\n")
-    text.append(f"    {_gauge(now.memory_used, now.memory_total, max(6, width - 12))}\n")
-    text.append(
-        f"    {sparkline(tuple(one.memory_used / max(1, one.memory_total) for one in past[-spark:]))}\n", "cyan"
-    )
-    text.append("disk   ", "bold")
-    if now.disk_free is None or now.disk_total is None:
-        text.append("unknown\n")
-    else:
-        text.append(f"{now.disk_free / 1e9:.1f} of {now.disk_total / 1e9:.1f} GB free\n")
-    if not now.gpus:
-        text.append("GPU    ", "bold")
-        text.append("none seen\n", "dim")
-    for index, gpu in enumerate(now.gpus):
-        memory = f"{gpu.memory_used / 1e9:.1f} GB" if gpu.memory_used is not None else "–"
-        warm = f"{gpu.temperature} °C" if gpu.temperature is not None else "–"
-        text.append(f"GPU {index} ", "bold")
-        text.append(f"{clean(gpu.name, 30)}\n    {gpu.load if gpu.load is not None else '–'} %, {memory}, {warm}\n")
-        loads = tuple(float(one.gpus[index].load or 0) for one in past[-spark:] if index < len(one.gpus))
-        text.append(f"    {sparkline(loads, 0, 100)}\n", "cyan")
-    return text
-
-
-def _gauge(value: float, total: float, width: int) -> str:
-    full = round(width * min(1.0, value / total)) if total else 0
-    return "█" * full + "░" * (width - full)
-
-
-def workspace_text(state: WorkspaceState) -> Text:
-    text = Text()
-    text.append(f"{clean(state.root, 200)}\n", "bold")
-    text.append("\nlock   ", "bold")
-    if not state.locked:
-        text.append("free\n", "green")
-    elif state.holder is None:
-        text.append("held by a process that has not said its name\n", "yellow")
-    else:
-        text.append(f"{clean(str(state.holder), 300)}\n", "yellow")
-        lives = {True: "alive", False: "gone; the kernel frees the lock with its last process", None: "on another host"}
-        text.append(f"       {lives[state.holder_lives]}\n")
-    text.append("\nghosts ", "bold")
-    if state.scheduler is not None:
-        text.append(f"not ended here: {clean(str(state.scheduler), 80)} looks after its processes\n", "dim")
-    if not state.ghosts:
-        text.append("none\n", "green")
-    else:
-        text.append(f"{len(state.ghosts)} leftover engine{'s' * (len(state.ghosts) != 1)}; X ends one\n", "yellow")
-    return text
-
-
 def smoke_text(smoked: Smoked) -> Text:
     text = Text("\nsmoke test\n", "bold")
     for step in smoked.steps:
@@ -303,19 +293,4 @@ def smoke_text(smoked: Smoked) -> Text:
         )
     else:
         text.append("running …\n", "dim")
-    return text
-
-
-def checks_text(checks: list[Check]) -> Text:
-    text = Text()
-    failed = sum(check.level == "fail" for check in checks)
-    warned = sum(check.level == "warn" for check in checks)
-    text.append(f"{len(checks)} checks, {failed} failed, {warned} to look at\n\n", "bold")
-    for check in checks:
-        mark, style = MARKS[check.level]
-        text.append(f"{mark} {check.level:<5}", style)
-        text.append(f"{clean(check.title, 30):<17} ", "bold")
-        text.append(f"{clean(check.found, 400)}\n", "" if check.level != "fail" else "red")
-        if check.remedy:
-            text.append(f"        → {clean(check.remedy, 400)}\n", "yellow")
     return text

@@ -50,9 +50,7 @@ class Room(Screen[None]):
     @property
     def alive(self) -> bool:
         """Are its widgets there: no more being made, not yet torn down?"""
-        if not (self.ready and self.is_attached and self._app.is_running):
-            return False
-        return any(isinstance(child, StatusLine) for child in self.children)
+        return self.ready and self.is_attached and any(isinstance(child, StatusLine) for child in self.children)
 
     def on_mount(self) -> None:
         self.call_after_refresh(self._become_ready)
@@ -79,21 +77,20 @@ class Room(Screen[None]):
         """Something about the run changed."""
         self.view = view
 
-    @property
-    def says_the_end(self) -> bool:
-        """Does the screen itself say how the run ended, so that a note would only cover it?"""
-        return self.has_class("-tiny-width") or self.has_class("-tiny-height")
-
     def say(self, view: RunView | None, around: Around) -> None:
         """The top line, and the line of keys when what can be done changed."""
         if self.alive:
             self.query_one(StatusLine).say(view, around)
+            self.query_one(TooSmall).say(view)
 
     def refresh_keys(self) -> None:
         if not self.alive:
             return
         self.query_one(KeyLine).refresh()
-        self.query_one(TooSmall).refresh()
+
+    def tells(self, view: RunView) -> bool:
+        """Does this screen itself say how a run ends, and its alarms? A note would only cover that."""
+        return False
 
     # ---- panes -----------------------------------------------------------------------------------------------------
 

@@ -215,7 +215,6 @@ class RecipeForm(VerticalScroll, can_focus=True):
             self.rows[self.cursor].choose(False)
 
     def action_step(self, by: int) -> None:
-        self._end_edit()
         self._move(self.cursor + by)
 
     def clicked(self, row: FieldRow) -> None:

@@ -13,8 +13,6 @@ from medtui.client.view import RunView
 from medtui.console.host import host_of
 from medtui.console.keymap import EVERYWHERE, Action
 from medtui.console.status_text import Around, status_line
-from medtui.console.tidings import end_words
-from medtui.text import clean
 
 OWN_KEYS = 6  # of a screen, that are worth more than the words beside the keys of all screens
 
@@ -117,14 +115,24 @@ class PaneTabs(Widget):
 class TooSmall(Widget):
     """Shown below 60 × 18 in place of the screen."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._word = "idle"
+
+    def say(self, view: RunView | None) -> None:
+        word = view.word if view is not None else "idle"
+        if word != self._word:
+            self._word = word
+            self.refresh()
+
     def render(self) -> Text:
         host = host_of(self)
-        view, size, actions = host.view, host.size, host.actions
-        words = "idle" if view is None else view.word if view.outcome is None else f"{view.word}: {end_words(view)}"
-        kill = [actions[id_] for id_ in ("run.pause", "run.stop", "run.abort", "run.ladder")]
-        shown = [action for action in kill if host.can(action)] + [actions["view.leave"]]
-        keys = "  ".join(f"{action.key} {action.title}" for action in shown)
+        keys = "  ".join(
+            f"{host.actions[id_].key} {host.actions[id_].title}"
+            for id_ in ("run.pause", "run.stop", "run.abort", "run.ladder")
+        )
+        size = host.size
         return Text(
             f"This terminal is {size.width} × {size.height}; the screens need 60 × 18.\n\n"
-            f"{clean(words, 300)}\n\nThese keys still work:\n{keys}"
+            f"{self._word}\n\nThese keys still work:\n{keys}  {host.actions['view.leave'].key} leave"
         )

@@ -179,12 +179,15 @@ def _figure(
         parts = [(one, Bucketed(part.xs, [math.log10(y) for y in part.ys], part.strange)) for one, part in parts]
     ys = [y for _, part in parts for y in part.ys]
     low, high = _limits(figure, drawing, min(ys), max(ys))
-    _x_axis(figure, drawing, width)
+    _x_axis(figure, drawing, [x for _, part in parts for x in (*part.xs, *part.strange)], width)
     if drawing.log:
         ticks = [low + (high - low) * step / 4 for step in range(5)] if height > 8 else [low, high]
         figure.yticks(ticks, [f"{10**tick:.2g}" for tick in ticks])
     else:
-        figure.yticks(*round_ticks(low, high, max(2, min(6, height // 3))))
+        ticks, labels = round_ticks(low, high, max(2, min(6, height // 3)))
+        rows = [round((tick - low) / (high - low) * (height - 4)) for tick in ticks]  # two in one row hide each other
+        seen = [number_ for number_, row in enumerate(rows) if row not in rows[:number_]]
+        figure.yticks([ticks[n] for n in seen], [labels[n] for n in seen])
     for one, part in parts:
         if part.ys:
             _draw_series(figure, one, part, dark=dark, marker=marker, log=drawing.log)
@@ -215,12 +218,16 @@ def _limits(figure: Any, drawing: Drawing, low: float, high: float) -> tuple[flo
     return low, high
 
 
-def _x_axis(figure: Any, drawing: Drawing, width: int) -> None:
-    """From the first position to the last; a single one gets room around it."""
-    xs = [x for one in drawing.series if len(one.xs) for x in (one.xs[0], one.xs[-1])]
+def _x_axis(figure: Any, drawing: Drawing, drawn_xs: list[float], width: int) -> None:
+    """From the least position to the greatest, whatever their order; a single one gets room around it.
+
+    plotext draws a line to a position beyond its axis point by point: that must not happen.
+    """
+    xs = drawn_xs + [point.x for point in drawing.points] + ([] if drawing.cursor is None else [drawing.cursor])
     low, high = min(xs), max(xs)
-    if low == high:
-        low, high = low - 1, high + 1
+    if high - low <= 1e-9 * max(1.0, abs(high)):
+        room = max(1.0, 1e-9 * abs(high))
+        low, high = low - room, high + room
     figure.xlim(low, high)
     figure.xticks(*round_ticks(low, high, max(2, width // 12), whole=drawing.x_title in ("step", "epoch")))
 

@@ -1,0 +1,233 @@
+"""Fetching official data: by `medtui run` when the file is missing, and by `medtui data`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from driving import MEDTUI, PATIENCE, Engine, json_lines, medtui, tiny
+from serving import Mirror, Serve, a_web_page, cut_after, silent_after, whole
+
+MD5 = "750601b1f35ba3300ea97c75c52ff8f6"  # of breastmnist.npz, as medmnist publishes it
+OFFICIAL = "https://zenodo.org/records/10519652/files/breastmnist.npz"  # likewise
+RECIPE = tiny(dataset={"name": "breastmnist"}, training={"epochs": 1})
+
+
+@pytest.fixture
+def mirror(real_data: Path) -> Iterator[Mirror]:
+    with Mirror({"breastmnist.npz": (real_data / "breastmnist.npz").read_bytes()}) as mirror:
+        yield mirror
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "recipe.yaml").write_text(json.dumps(RECIPE))
+    return tmp_path / "home"
+
+
+def environment(mirror: Mirror, home: Path) -> dict[str, str]:
+    return mirror.environment | {"HOME": str(home), "MEDTUI_CACHE": str(home / "cache")}
+
+
+def left(folder: Path) -> list[str]:
+    """Every file of a data folder, hidden ones too."""
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+# ---- medtui run ------------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_set_is_fetched_verified_and_the_run_starts(mirror: Mirror, home: Path, tmp_path: Path) -> None:
+    done = medtui("run", "recipe.yaml", "--json", cwd=tmp_path, environment=environment(mirror, home))
+    assert done.returncode == 0, done.stderr
+    events = json_lines(done.stdout)
+    names = [event["event"] for event in events]
+    fetched = [e for e in events if e["event"] == "progress" and e["activity"] == "fetching breastmnist.npz"]
+    assert fetched and fetched[-1]["phase"] == "preparing" and fetched[-1]["unit"] == "bytes"
+    assert fetched[-1]["done"] == fetched[-1]["total"] == len(mirror.files["breastmnist.npz"])
+    assert names.index("progress") < names.index("run.started")
+    words = " ".join(event["message"] for event in events if event["event"] == "log")
+    assert f"{mirror.address}/breastmnist.npz" in words and "0.6 MB" in words and "MD5 ok" in words
+    assert left(home / ".medmnist") == ["breastmnist.npz"]
+    manifest = json.loads((Path(events[-1]["run_dir"]) / "manifest.json").read_text())
+    assert manifest["data"]["md5"] == MD5
+    assert len(mirror.asked) == 1
+
+
+@pytest.mark.parametrize("how", ["--offline", "MEDTUI_OFFLINE"])
+def test_offline_nothing_is_fetched_and_the_error_says_what_to_fetch(
+    mirror: Mirror, home: Path, tmp_path: Path, how: str
+) -> None:
+    flags = ["--offline"] if how == "--offline" else []
+    variables = environment(mirror, home) if flags else {"HOME": str(home), "MEDTUI_OFFLINE": "1"}
+    done = medtui("run", "recipe.yaml", *flags, cwd=tmp_path, environment=variables)
+    assert done.returncode == 4
+    for part in (OFFICIAL, MD5, str(home / ".medmnist"), "medtui data fetch breastmnist"):
+        assert part in done.stdout + done.stderr
+    assert mirror.asked == []
+
+
+BAD: dict[str, tuple[Serve, str]] = {
+    "a wrong MD5": (lambda asked, content: whole(asked, content[:-1] + b"?"), MD5),
+    "a cut connection": (cut_after(1000), "cut after 2,000 of 559,580 bytes"),
+    "an error": (lambda asked, content: asked.send_error(503), "503"),
+    "a web page": (a_web_page, "a web page"),
+    "more than it can be": (lambda asked, content: whole(asked, content + bytes(10**6)), "at most"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_a_damaged_download_leaves_nothing_and_ends_with_exit_code_4(
+    mirror: Mirror, home: Path, tmp_path: Path, what: str
+) -> None:
+    mirror.serve, said = BAD[what]
+    done = medtui("data", "fetch", "breastmnist", cwd=tmp_path, environment=environment(mirror, home))
+    assert done.returncode == 4, done.stderr
+    assert said in done.stderr and "Traceback" not in done.stderr
+    (sentence,) = done.stderr.splitlines()
+    for part in (f"{mirror.address}/breastmnist.npz", OFFICIAL, MD5, str(home / ".medmnist")):
+        assert part in sentence  # to fetch by hand
+    assert left(home / ".medmnist") == []
+
+
+def test_abort_while_fetching_ends_the_run_at_once_and_keeps_nothing(
+    mirror: Mirror, home: Path, tmp_path: Path
+) -> None:
+    mirror.serve = silent_after(1000)
+    engine = Engine(tmp_path, environment=environment(mirror, home))
+    try:
+        engine.train(RECIPE)
+        engine.wait_for(lambda e: e["event"] == "progress" and e["unit"] == "bytes" and e["done"])
+        engine.send("abort", id="end")
+        assert engine.answer("end")["event"] == "command.accepted"
+        finished = engine.wait_for_event("run.finished")
+        assert (finished["outcome"], finished["exit_code"], finished["run_dir"]) == ("aborted", 7, None)
+        assert engine.end() == 7
+        assert finished["time"] - engine.answer("end")["time"] < 5
+    finally:
+        engine.kill()
+    assert left(home / ".medmnist") == []
+    assert [path.name for path in (tmp_path / "outputs").iterdir()] == [".medtui.lock"]
+
+
+def test_weights_that_are_demanded_and_cannot_be_fetched_end_the_run_with_exit_code_4(
+    mirror: Mirror, home: Path, tmp_path: Path
+) -> None:
+    settings = ("--set", "dataset.name=cells", "--set", "model.name=resnet18", "--set", "model.pretrained=true")
+    variables = environment(mirror, home) | {"TORCH_HOME": str(home / "torch")}
+    done = medtui("run", "recipe.yaml", *settings, cwd=tmp_path, environment=variables)
+    assert done.returncode == 4, done.stderr
+    assert f"{mirror.address}/resnet18-f37072fd.pth: 127.0.0.1 answered 404" in done.stdout + done.stderr
+    assert left(home / "torch" / "hub" / "checkpoints") == []
+
+
+# ---- medtui data -----------------------------------------------------------------------------------------------------
+
+
+def test_data_fetch_fetches_where_it_is_told_to_and_once(mirror: Mirror, home: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    command = ("data", "fetch", "breastmnist", "--data", "mine")
+    done = medtui(*command, cwd=tmp_path, environment=environment(mirror, home))
+    assert done.returncode == 0, done.stderr
+    assert left(tmp_path / "mine") == ["breastmnist.npz"] and left(home) == ["cache"]
+    again = medtui(*command, "--json", cwd=tmp_path, environment={"HOME": str(home), "MEDTUI_OFFLINE": "1"})
+    values = json.loads(again.stdout)
+    assert (values["path"], values["state"]) == (str(tmp_path / "mine" / "breastmnist.npz"), "official")
+    assert len(mirror.asked) == 1
+
+
+def test_data_fetch_replaces_what_is_not_the_official_file_only_when_told_to(
+    mirror: Mirror, home: Path, tmp_path: Path
+) -> None:
+    (home / ".medmnist").mkdir()
+    file = home / ".medmnist" / "breastmnist.npz"
+    file.write_bytes(b"mine")
+    done = medtui("data", "fetch", "breastmnist", cwd=tmp_path, environment=environment(mirror, home))
+    assert (done.returncode, file.read_bytes()) == (4, b"mine")
+    assert "medtui data fetch breastmnist --replace" in done.stderr
+    done = medtui("data", "fetch", "breastmnist", "--replace", cwd=tmp_path, environment=environment(mirror, home))
+    assert (done.returncode, file.read_bytes()) == (0, mirror.files["breastmnist.npz"])
+
+
+def test_data_fetch_offline_says_what_to_put_where(home: Path, tmp_path: Path) -> None:
+    done = medtui("data", "fetch", "breastmnist", cwd=tmp_path, environment={"HOME": str(home), "MEDTUI_OFFLINE": "1"})
+    assert done.returncode == 4
+    for part in ("MEDTUI_OFFLINE", OFFICIAL, MD5, str(home / ".medmnist")):
+        assert part in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("breastmist",), ("cells",), ("breastmnist", "--size", "32")], ids=" ".join)
+def test_data_fetch_of_what_is_no_data_set_is_a_usage_error(
+    mirror: Mirror, home: Path, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    done = medtui("data", "fetch", *arguments, "--json", cwd=tmp_path, environment=environment(mirror, home))
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["error"]["kind"] == "usage"
+
+
+def test_ctrl_c_ends_data_fetch_and_keeps_nothing(mirror: Mirror, home: Path, tmp_path: Path) -> None:
+    mirror.serve = silent_after(1000)
+    process = subprocess.Popen(
+        [*MEDTUI, "data", "fetch", "breastmnist"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment(mirror, home)},
+    )
+    try:
+        assert process.stdout is not None
+        assert "Fetching breastmnist.npz" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 130
+    finally:
+        process.kill()
+        process.communicate()
+    assert left(home / ".medmnist") == []
+
+
+def test_data_list_says_what_is_here_where_and_whether_it_is_verified(
+    home: Path, tmp_path: Path, real_data: Path
+) -> None:
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset" / "retinamnist_64.npz").write_bytes(b"damaged")
+    command = ("data", "list", "--data", real_data)
+    done = medtui(*command, cwd=tmp_path, environment={"HOME": str(home)})
+    assert done.returncode == 0, done.stderr
+    rows = {line.split()[0]: line for line in done.stdout.splitlines() if line}
+    assert "drawn" in rows["cells"] and "✓" in rows["breastmnist"] and "✗" in rows["retinamnist"]
+    assert "16.1 GB" in rows["pathmnist"]  # 107,180 images of 224 × 224 × 3 bytes
+    assert str(real_data / "breastmnist.npz") in done.stdout
+    listed = {entry["name"]: entry for entry in json.loads(medtui(*command, "--json", cwd=tmp_path).stdout)}
+    assert len(listed) == 13
+    assert [file["state"] for file in listed["breastmnist"]["files"]] == ["official"] + ["missing"] * 3
+    assert [file["state"] for file in listed["retinamnist"]["files"]][1] == "damaged"
+
+
+def test_data_verify_reads_anew_and_names_what_is_damaged(home: Path, tmp_path: Path, real_data: Path) -> None:
+    variables = {"HOME": str(home), "MEDTUI_CACHE": str(home / "cache")}
+    folder = tmp_path / "dataset"
+    folder.mkdir()
+    content = (real_data / "breastmnist.npz").read_bytes()
+    file = folder / "breastmnist.npz"
+    file.write_bytes(content)
+    done = medtui("data", "verify", "breastmnist", cwd=tmp_path, environment=variables)
+    assert done.returncode == 0, done.stderr
+    assert "MD5 and structure ok" in done.stdout
+    before = file.stat()
+    with file.open("r+b") as rotten:  # bit rot: neither size nor time tell of it
+        rotten.seek(1000)
+        rotten.write(bytes([content[1000] ^ 1]))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    done = medtui("data", "verify", "--json", cwd=tmp_path, environment=variables)
+    assert done.returncode == 4
+    (found,) = json.loads(done.stdout)
+    assert (
+        found["state"] == "damaged" and MD5 in found["error"] and "data fetch breastmnist --replace" in found["error"]
+    )
