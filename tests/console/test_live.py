@@ -370,6 +370,19 @@ def test_rungs_come_from_events_and_carry_their_clocks(tmp_path) -> None:
     assert clocks["best weights evaluated"] is None
 
 
+def test_a_run_of_ten_epochs_is_never_in_its_eleventh_and_ended_it_counts_whole_ones(tmp_path) -> None:
+    story = Story(tmp_path / "run", epochs=10)
+    view, seen = RunView(asked_to_start=True), []
+    for event in [*story.running(9), story.progress(10, 1), story.epoch(10), story.progress(11, 0, "evaluating")]:
+        view = absorb(view, event)
+        seen.append(view.epoch)
+    assert seen == sorted(seen) and seen[-3:] == [10, 10, 10]
+    crashed = RunView(asked_to_start=True)
+    for event in story.running(3):  # and in the middle of the fourth
+        crashed = absorb(crashed, event)
+    assert (crashed.epoch, replace(crashed, died="The engine died.").epoch) == (4, 3)
+
+
 def test_a_checkpoint_from_before_the_request_does_not_count(tmp_path) -> None:
     story = Story(tmp_path / "run")
     view = RunView(asked_to_start=True)
