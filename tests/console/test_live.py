@@ -17,11 +17,12 @@ from engine.contract.process_identity import ProcessIdentity, start_of, this_pro
 from engine.contract.protocol import CommandRejected, ErrorInfo, Metrics
 from engine.contract.scheduler import SchedulerJob
 from engine.contract.status import read_status
-from medtui.client.ladder import overdue, rungs
+from medtui.client.ladder import Rung, overdue, rungs
 from medtui.client.view import Request, RunView
 from medtui.client.watch import absorb
 from medtui.console.app import ConsoleApp
 from medtui.console.live_text import class_rows, classes_text, log_text, progress_text
+from medtui.console.screens.ladder import fitting
 from medtui.console.status_text import Around, status_line
 
 SIZE = (120, 40)
@@ -368,6 +369,22 @@ def test_rungs_come_from_events_and_carry_their_clocks(tmp_path) -> None:
     assert clocks["accepted"] == pytest.approx(0.5)
     assert clocks["checkpoint saved"] == pytest.approx(1.5)
     assert clocks["best weights evaluated"] is None
+
+
+@pytest.mark.parametrize("columns", [36, 60])
+def test_the_kill_switch_fits_and_keeps_the_rung_that_is_waited_for_and_the_advice(columns: int) -> None:
+    note = "ends the batch, saves, evaluates the best weights, writes all artifacts"
+    for done in range(9):
+        states = ["done"] * done + ["waiting"] * (9 - done)
+        found = [Rung(f"rung {at}", state, 1.0, note * (at == 1)) for at, state in enumerate(states)]
+        for rows in range(4, 16):
+            text = fitting(found, "Longer than the expected 0.4 s. Try abort.", columns, rows).plain
+            lines = text.splitlines()
+            assert len(lines) <= rows and max(map(len, lines)) <= columns
+            assert " ".join(lines).endswith("Try abort.") and (f"rung {done}" in text or done == 9)
+            assert all(line.strip() for line in lines), "no row is wasted"
+    roomy = fitting(found, None, 60, 15).plain
+    assert note in " ".join(roomy.split()) and roomy.count("rung") == 9
 
 
 def test_a_run_of_ten_epochs_is_never_in_its_eleventh_and_ended_it_counts_whole_ones(tmp_path) -> None:
