@@ -298,7 +298,7 @@ async def test_a_failure_is_said_once_where_it_can_be_read_with_the_next_key(con
         await pilot.pause(0.3)
         text = screen_text(app)
         panel = text[text.index("4 shows the results") :]
-        assert panel.index("The loss is NaN") < panel.index("4/10"), "nothing covers it"
+        assert panel.index("The loss is NaN") < panel.index("3/10"), "nothing covers it"
         assert not app._notifications
 
 
@@ -333,6 +333,20 @@ async def test_with_no_run_live_says_what_to_do(console) -> None:
         await pilot.press("S", "p")
         await pilot.pause()
         assert app.room_name == "live" and "kill-switch" not in screen_text(app)
+
+
+@pytest.mark.asyncio
+async def test_the_keys_that_live_names_without_a_run_work_there(console, scripts, workspace) -> None:
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await wait_for(pilot, lambda: getattr(app.room, "checked", None) and app.room.checked.recipe)
+        await pilot.press("3")
+        await shows(pilot, "r runs the selected recipe")
+        assert "log scale" not in screen_text(app), "no key of the curves while there are none"
+        await pilot.press("r")
+        await wait_for(pilot, lambda: scripts and scripts[-1].sent)
+        assert scripts[-1].sent[0].recipe["dataset"]["name"] == "cells"
+        assert app.room_name == "live"
 
 
 @pytest.mark.asyncio
