@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from looking import screen_text, shows, wait_for
+from stand_ins import make_run
+from textual.command import CommandList
 
 from medtui.console import keymap
 from medtui.console.keymap import ACTIONS, BY_ID, EVERYWHERE, FORBIDDEN
@@ -102,6 +104,38 @@ async def test_the_palette_has_the_keys_of_the_form_while_it_has_the_focus(conso
         await pilot.press("escape", "ctrl+p", *"larger value")
         await pilot.pause(0.3)
         assert "The next larger value of a number." not in screen_text(app), "the list has the focus now"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("keys", "inside"),
+    [
+        ("1", "list"),
+        ("1e", "form"),
+        ("1y", None),  # the text editor's own keys are Textual's
+        ("3", None),
+        ("4", "table"),
+    ],
+)
+async def test_the_palette_has_every_key_of_the_screen_and_of_the_widget_with_the_focus(
+    console, workspace, keys: str, inside: str | None
+) -> None:
+    make_run(workspace, "20261120_breastmnist_resnet18-adapted_aaaaaa")
+    app = console()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await wait_for(pilot, lambda: app.room and app.room.ready and app.room.current)
+        for key in keys:
+            await pilot.press(key)
+            await wait_for(pilot, lambda: app.room.ready)
+        if inside == "table":
+            await wait_for(pilot, lambda: app.focused is not None)
+        room = app.room_name
+        await pilot.press("ctrl+p")
+        listed = app.screen.query_one(CommandList)
+        able = [action for action in ACTIONS if action.scope in (inside, room, EVERYWHERE) and app.can(action)]
+        await wait_for(pilot, lambda: listed.option_count == len(able))
+        shown = "\n".join(str(option.prompt) for option in listed.options)
+        assert [action.id for action in able if action.help not in shown] == []
 
 
 @pytest.mark.asyncio
