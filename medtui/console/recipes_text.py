@@ -49,7 +49,7 @@ def _append_ready(text: Text, ready: Preflight) -> None:
     needs = f"needs about {ready.memory_needed / 1e9:.1f} GB of {ready.memory_free / 1e9:.1f} GB free"
     text.append(f" · steps {steps} · ")
     text.append(needs, "" if ready.memory_needed < ready.memory_free else "bold red")
-    pace = "no like run yet, so no time"
+    pace = "time unknown until a first run like this one"
     if ready.seconds:
         pace = f"about {duration(ready.seconds)}, from {shortened(ready.seconds_from, 40)}"
     text.append(f"\n{pace}\nrun {clean(ready.run)}\n")
