@@ -63,6 +63,14 @@ class RunView:
         return "crashed" if self.died is not None and self.asked_to_start else None
 
     @property
+    def epoch(self) -> int:
+        """The epoch that is worked on, from 1; once the run has ended, how many are done."""
+        done = self.state.epochs[-1].epoch if self.state.epochs else 0
+        if not self.active or self.progress is None or self.progress.epoch is None or self.state.started is None:
+            return done
+        return min(self.progress.epoch, self.state.started.epochs)
+
+    @property
     def active(self) -> bool:
         """Is a job going on?"""
         return self.asked_to_start and self.outcome is None

@@ -295,6 +295,12 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         checked = self._recipes.checked
         return checked.recipe if checked is not None else None
 
+    def run_chosen(self) -> None:
+        """Train what Recipes shows; what keeps it from that is mended there."""
+        if self.chosen_recipe is None:
+            self.go_to("recipes")
+        self._recipes.action_run()
+
     def go_to(self, room: str) -> None:
         """Show a room, once what is being done now is done."""
         self.call_later(self.action_room, room)
@@ -316,7 +322,9 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
                 and self.view is not None
                 and self.view.phase in ("starting", "preparing", "training", "paused", "idle")
             )
-        return True
+        if action.id == "live.run":
+            return not self.engines.trains_here
+        return action.scope != "live" or (self.view is not None and self.view.asked_to_start)
 
     async def do(self, action: Action) -> None:
         """An action of a widget is done by the one that has the focus, or holds it."""

@@ -7,26 +7,36 @@ the two bytes are what they were typed as.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
-from textual import events
-from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual._xterm_parser import XTermParser
 from textual.drivers import linux_driver
+from textual.message import Message
 
 ESC = "\x1b"
-WORDS = "\x7f\tfb"  # with Alt they delete, go back and move by words, in every field
+ESC_KEY = "\x1b[27u"  # as kitty's protocol spells it: whatever follows, it is the key
+# Not before [ O ] P ^ _, where a terminal's own sequences begin, nor before b and f, which with Alt move by words
+TWO_KEYS = re.compile(r"\x1b(?=[ -~\r])(?![\[O\]P^_bf])")
 
 
 class Keys(XTermParser):
     """Esc and a key where Textual's has Alt and the key."""
 
-    def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[events.Key]:
-        typed = len(sequence) == 2 and sequence[0] == ESC and sequence[1] not in ESC + WORDS
-        if alt or (typed and sequence in ANSI_SEQUENCES_KEYS):
-            yield events.Key("escape", ESC)
-            sequence = sequence[-1]
-        yield from super()._sequence_to_key_events(sequence)
+    def __init__(self, debug: bool = False) -> None:
+        super().__init__(debug)
+        self._waits = False  # an ESC was the last to come: what follows tells what it is
+
+    def feed(self, data: str) -> Iterable[Message]:
+        whole = TWO_KEYS.sub(ESC_KEY, ESC + data if self._waits else data)
+        told = whole[1:] if self._waits else whole  # an ESC of the read before is with the parser already
+        self._waits = data.endswith(ESC)
+        return super().feed(told)
+
+    def tick(self) -> Iterable[Message]:
+        found = list(super().tick())
+        self._waits = self._waits and not found  # it was the key
+        return found
 
 
 class Keyboard(linux_driver.LinuxDriver):

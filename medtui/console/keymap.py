@@ -139,6 +139,7 @@ ACTIONS: tuple[Action, ...] = (
     _a("machine.fetch", "f", "fetch data", "Fetch an official data set file.", "fetch", footer=True, changes=True),
     _a("machine.cancel", "c", "cancel", "Cancel the fetch; nothing of it is kept.", "cancel_fetch", changes=True),
     _a("machine.refresh", "r", "look again", "Run the diagnostics again.", "refresh_checks", footer=True),
+    _a("live.run", "r", "run", "Train what Recipes shows.", "run", changes=True),
     _a("live.log_scale", "y", "log scale", "Losses on a logarithmic scale.", "log_scale", footer=True),
     _a("live.smoothing", "s", "smoothing", "Smoothed training loss.", "smoothing", footer=True),
     _a("live.axis", "x", "axis", "The x axis: step, epoch or time.", "axis", footer=True),

@@ -172,10 +172,9 @@ def _append_run(text: Text, view: RunView, eta: float | None, width: int) -> Non
     steps = started.steps_per_epoch * started.epochs
     done = float(progress.done) if progress is not None and progress.step is not None else 0.0
     done = max(done, float(view.state.epochs[-1].step) if view.state.epochs else 0.0)
-    epoch = progress.epoch if progress is not None and progress.epoch else len(view.state.epochs)
     text.append("run    ")
     text.append(bar(done, steps, _bar_width(started, width)))
-    text.append(f"  {epoch}/{started.epochs}")
+    text.append(f"  {view.epoch}/{started.epochs}")
     if view.phase == "training" and view.active:
         text.append(f"  eta {duration(eta)}")
     text.append("\n")

@@ -78,15 +78,14 @@ def status_line(view: RunView | None, around: Around, width: int) -> Text:
 
 
 def _of_run(view: RunView, around: Around) -> list[_Part]:
-    started, progress = view.state.started, view.progress
+    started = view.state.started
     if started is None:
         return []
     run_hash = (started.run.split("_") + [""] * 4)[3]  # as in the directory's name: 20261122_breastmnist_model_1a2b3c
     names = [clean(started.dataset, 30), clean(started.model, 30).replace("_", "-"), clean(run_hash, 12)]
     parts = [_Part(4, tuple(Text(" · ".join(title)) for title in (names, names[::2], names[:1])))]
     if view.active and view.phase in ("training", "paused"):
-        epoch = progress.epoch if progress is not None and progress.epoch else len(view.state.epochs)
-        parts.append(_Part(2, (Text(f"epoch {epoch}/{started.epochs}"),)))
+        parts.append(_Part(2, (Text(f"epoch {view.epoch}/{started.epochs}"),)))
         if around.eta is not None:
             parts.append(_Part(3, (Text(f"eta {duration(around.eta)}"),)))
     return parts

@@ -17,11 +17,12 @@ from engine.contract.process_identity import ProcessIdentity, start_of, this_pro
 from engine.contract.protocol import CommandRejected, ErrorInfo, Metrics
 from engine.contract.scheduler import SchedulerJob
 from engine.contract.status import read_status
-from medtui.client.ladder import overdue, rungs
+from medtui.client.ladder import Rung, overdue, rungs
 from medtui.client.view import Request, RunView
 from medtui.client.watch import absorb
 from medtui.console.app import ConsoleApp
 from medtui.console.live_text import class_rows, classes_text, log_text, progress_text
+from medtui.console.screens.ladder import fitting
 from medtui.console.status_text import Around, status_line
 
 SIZE = (120, 40)
@@ -297,7 +298,7 @@ async def test_a_failure_is_said_once_where_it_can_be_read_with_the_next_key(con
         await pilot.pause(0.3)
         text = screen_text(app)
         panel = text[text.index("4 shows the results") :]
-        assert panel.index("The loss is NaN") < panel.index("4/10"), "nothing covers it"
+        assert panel.index("The loss is NaN") < panel.index("3/10"), "nothing covers it"
         assert not app._notifications
 
 
@@ -335,6 +336,20 @@ async def test_with_no_run_live_says_what_to_do(console) -> None:
 
 
 @pytest.mark.asyncio
+async def test_the_keys_that_live_names_without_a_run_work_there(console, scripts, workspace) -> None:
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await wait_for(pilot, lambda: getattr(app.room, "checked", None) and app.room.checked.recipe)
+        await pilot.press("3")
+        await shows(pilot, "r runs the selected recipe")
+        assert "log scale" not in screen_text(app), "no key of the curves while there are none"
+        await pilot.press("r")
+        await wait_for(pilot, lambda: scripts and scripts[-1].sent)
+        assert scripts[-1].sent[0].recipe["dataset"]["name"] == "cells"
+        assert app.room_name == "live"
+
+
+@pytest.mark.asyncio
 async def test_an_earlier_run_can_be_watched(console, workspace) -> None:
     make_run(workspace, "20261120_breastmnist_resnet18-adapted_aaaaaa", epochs=8)
     app = console()
@@ -368,6 +383,35 @@ def test_rungs_come_from_events_and_carry_their_clocks(tmp_path) -> None:
     assert clocks["accepted"] == pytest.approx(0.5)
     assert clocks["checkpoint saved"] == pytest.approx(1.5)
     assert clocks["best weights evaluated"] is None
+
+
+@pytest.mark.parametrize("columns", [36, 60])
+def test_the_kill_switch_fits_and_keeps_the_rung_that_is_waited_for_and_the_advice(columns: int) -> None:
+    note = "ends the batch, saves, evaluates the best weights, writes all artifacts"
+    for done in range(9):
+        states = ["done"] * done + ["waiting"] * (9 - done)
+        found = [Rung(f"rung {at}", state, 1.0, note * (at == 1)) for at, state in enumerate(states)]
+        for rows in range(4, 16):
+            text = fitting(found, "Longer than the expected 0.4 s. Try abort.", columns, rows).plain
+            lines = text.splitlines()
+            assert len(lines) <= rows and max(map(len, lines)) <= columns
+            assert " ".join(lines).endswith("Try abort.") and (f"rung {done}" in text or done == 9)
+            assert all(line.strip() for line in lines), "no row is wasted"
+    roomy = fitting(found, None, 60, 15).plain
+    assert note in " ".join(roomy.split()) and roomy.count("rung") == 9
+
+
+def test_a_run_of_ten_epochs_is_never_in_its_eleventh_and_ended_it_counts_whole_ones(tmp_path) -> None:
+    story = Story(tmp_path / "run", epochs=10)
+    view, seen = RunView(asked_to_start=True), []
+    for event in [*story.running(9), story.progress(10, 1), story.epoch(10), story.progress(11, 0, "evaluating")]:
+        view = absorb(view, event)
+        seen.append(view.epoch)
+    assert seen == sorted(seen) and seen[-3:] == [10, 10, 10]
+    crashed = RunView(asked_to_start=True)
+    for event in story.running(3):  # and in the middle of the fourth
+        crashed = absorb(crashed, event)
+    assert (crashed.epoch, replace(crashed, died="The engine died.").epoch) == (4, 3)
 
 
 def test_a_checkpoint_from_before_the_request_does_not_count(tmp_path) -> None:

@@ -91,6 +91,27 @@ async def test_escape_takes_back_what_was_typed_into_a_field(console, workspace)
         assert not room.query(RecipeForm).first().query(Input)
 
 
+async def test_an_arrow_in_a_field_keeps_its_value_and_goes_to_the_next(console, workspace) -> None:
+    (workspace.root / "mine.yaml").write_text(MINE)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        room = await opened(pilot, app, "mine.yaml")
+        await edit(pilot, room, "training.epochs", [*"7", "down", "enter", *"9", "enter"])
+        await wait_for(pilot, lambda: "  epochs: 7\n  batch_size: 9\n" in room.query_one(YamlArea).text)
+
+
+async def test_the_chosen_field_is_in_sight_in_every_size(console, workspace) -> None:
+    (workspace.root / "mine.yaml").write_text(MINE.replace("1e-3", "fast"))
+    app = console()
+    async with app.run_test(size=(60, 18), notifications=True) as pilot:
+        await opened(pilot, app, "mine.yaml")
+        await pilot.press("r")  # the form's pane comes to the front, at the field that is wrong
+        await shows(pilot, "▸ Learning rate")
+        for size in ((120, 40), (80, 24), (60, 18), (100, 30)):
+            await pilot.resize_terminal(*size)
+            await shows(pilot, "▸ Learning rate")
+
+
 async def test_digits_typed_into_a_field_are_text_and_do_not_change_the_screen(console, workspace) -> None:
     (workspace.root / "mine.yaml").write_text(MINE)
     app = console()

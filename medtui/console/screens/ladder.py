@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
@@ -18,7 +19,7 @@ from medtui.client.view import Request, RunView
 from medtui.console.host import host_of
 from medtui.console.keymap import bindings
 from medtui.console.status_text import GLYPHS
-from medtui.text import clean
+from medtui.text import clean, shortened
 
 CHOICES = (
     ("pause", "hold at the next batch"),
@@ -27,6 +28,7 @@ CHOICES = (
     ("kill", "abort, SIGTERM, SIGKILL"),
 )
 OTHER_ROWS = 6  # of a small terminal: title and choices, buttons
+WIDTH = 64  # columns at most, as in the style sheet
 _MARKS = {"done": ("✓", "green"), "waiting": ("…", "yellow"), "failed": ("✗", "bold red")}
 
 
@@ -50,8 +52,7 @@ class Ladder(ModalScreen[None]):
             with Horizontal(id="ladder-buttons"):
                 yield Button("Cancel", id="cancel", compact=True)
                 yield Button("", id="confirm", compact=True)
-            with VerticalScroll(id="ladder-rungs", can_focus=False):
-                yield Static(id="ladder-clocks")
+            yield Static(id="ladder-clocks")
 
     def on_mount(self) -> None:
         climb = host_of(self).climb
@@ -85,15 +86,18 @@ class Ladder(ModalScreen[None]):
             asked = self.request is not None or self._climbs
             self.query_one("#cancel", Button).label = Text("Close" if asked else "Cancel")
         found, advice = self._rungs()
-        small = self.has_class("-small")
-        if small:  # the newest of them, above an advice of two rows
-            rows = self.size.height - OTHER_ROWS - (2 if advice else 0)
-            waiting = next((at for at, rung in enumerate(found) if rung.state == "waiting"), len(found))
-            first = max(0, min(waiting - 2, len(found) - rows))
-            found = found[first : first + rows]
-        self.query_one("#ladder-rungs").display = bool(found)
+        clocks = self.query_one("#ladder-clocks", Static)
+        clocks.display = bool(found)
         if found:
-            self.query_one("#ladder-clocks", Static).update(rungs_text(found, advice, notes=not small))
+            clocks.update(fitting(found, advice, *self._room))
+
+    @property
+    def _room(self) -> tuple[int, int]:
+        """Columns and rows for the rungs: a small terminal's all, else within border and padding."""
+        columns, rows = self.size.width, self.size.height - OTHER_ROWS
+        if self.has_class("-small"):
+            return columns, rows
+        return min(WIDTH, columns) - 4, rows - (5 if self.has_class("-high") else 2)
 
     def _label(self) -> str:
         """What the confirming key does now."""
@@ -155,7 +159,25 @@ def choices_text(view: RunView | None, chosen: int, name: str) -> Text:
     return text
 
 
-def rungs_text(found: list[Rung], advice: str | None, *, notes: bool = True) -> Text:
+def fitting(found: list[Rung], advice: str | None, width: int, rows: int) -> Text:
+    """The rungs in so many rows: where it gets tight with notes of failures only, then without the first or last."""
+    text = rungs_text(found, advice, width)
+    if _height(text) <= rows:
+        return text
+    waiting = next((at for at, rung in enumerate(found) if rung.state == "waiting"), len(found))
+    for kept in range(len(found), 0, -1):
+        first = max(0, min(waiting - min(2, kept - 1), len(found) - kept))
+        text = rungs_text(found[first : first + kept], advice, width, notes=False)
+        if _height(text) <= rows:
+            break
+    return text
+
+
+def _height(text: Text) -> int:
+    return text.plain.count("\n") + 1
+
+
+def rungs_text(found: list[Rung], advice: str | None, width: int, *, notes: bool = True) -> Text:
     text = Text()
     for rung in found:
         mark, style = _MARKS[rung.state]
@@ -163,8 +185,9 @@ def rungs_text(found: list[Rung], advice: str | None, *, notes: bool = True) -> 
         text.append(f"{mark} ", style)
         text.append(f"{rung.title:<23}{clock:>9}\n", "" if rung.state != "waiting" else "dim")
         if rung.note and (notes or rung.state == "failed"):
-            text.append(f"  {rung.note}\n", "dim")
+            note = rung.note if notes else shortened(rung.note, width - 2)
+            text.append(textwrap.indent(textwrap.fill(note, max(20, width - 2)), "  ") + "\n", "dim")
     if advice:
-        text.append(advice, "bold yellow")
+        text.append(textwrap.fill(advice, max(20, width)), "bold yellow")
     text.rstrip()
     return text

@@ -202,6 +202,9 @@ class Live(Room):
 
     # ---- actions ---------------------------------------------------------------------------------------------------
 
+    def action_run(self) -> None:
+        self._app.run_chosen()
+
     def action_log_scale(self) -> None:
         self.log_scale = not self.log_scale
         self._show_plots()

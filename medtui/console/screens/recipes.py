@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from textual import on, work
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -66,6 +66,7 @@ class Recipes(Room):
         self.preflight: Preflight | None = None
         self.desk = Desk(Drafts(settings_file().parent / "drafts"))
         self._open_next: Path | None = None
+        self._shown = ""  # what the text editor was given or has told
         self._before_edit: str | None = None  # the text when a field was opened
         self._settle: Timer | None = None
         self._before_timer: Timer | None = None
@@ -166,9 +167,7 @@ class Recipes(Room):
             return
         if restored:
             self._app.say(f"Unsaved edits of {entry.name} are back. {' '.join(document.notes)}")
-        area = self.query_one(YamlArea)
-        with self.prevent(TextArea.Changed):
-            area.load_text(document.text)
+        self._show_text(document.text, anew=True)
         self.query_one("#pane-yaml").border_title = clean(entry.path.name, 40)
         self.preflight = None
         self._check()
@@ -184,6 +183,7 @@ class Recipes(Room):
     def _form_edited(self, event: RecipeForm.Edited) -> None:
         if self.current is None or self._app.readonly:
             return
+        self._take_typed()
         try:
             text = with_value(self.current.text, event.spec.section, event.spec.name, event.value)
         except MedtuiError as error:
@@ -192,13 +192,20 @@ class Recipes(Room):
         self._become(text)
 
     def _become(self, text: str) -> None:
-        with self.prevent(TextArea.Changed):
-            self.query_one(YamlArea).become(text)
+        self._show_text(text)
         self._set_text(text)
         self._check()
 
+    def _show_text(self, text: str, *, anew: bool = False) -> None:
+        """In the text editor; `anew` without the cursor, scroll and undo that it had."""
+        area = self.query_one(YamlArea)
+        with self.prevent(TextArea.Changed):
+            (area.load_text if anew else area.become)(text)
+        self._shown = area.text
+
     @on(RecipeForm.Began)
     def _edit_began(self) -> None:
+        self._take_typed()
         self._before_edit = self.current.text if self.current is not None else None
 
     @on(RecipeForm.TakenBack)
@@ -215,13 +222,28 @@ class Recipes(Room):
         self.query_one("#field-help", Static).update(field_help(spec, problem))
 
     @on(TextArea.Changed, "#yaml")
-    def _text_edited(self, event: TextArea.Changed) -> None:
-        if self.current is None or event.text_area.text == self.current.text:
-            return
-        self._set_text(event.text_area.text)
-        if self._settle is not None:
-            self._settle.stop()
-        self._settle = self.set_timer(SETTLE, self._check)
+    def _text_edited(self) -> None:
+        if self._take_typed():
+            if self._settle is not None:
+                self._settle.stop()
+            self._settle = self.set_timer(SETTLE, self._check)
+
+    def _take_typed(self) -> bool:
+        """What stands in the text editor is the recipe, even while its message is on its way. True if it is new."""
+        text = self.query_one(YamlArea).text
+        if self.current is None or text == self._shown:
+            return False
+        self._shown = text
+        self._set_text(text)
+        return True
+
+    @on(events.DescendantBlur)
+    def _text_left(self, event: events.DescendantBlur) -> None:
+        """The form is right before anything can be done in it."""
+        if isinstance(event.widget, YamlArea) and self.current is not None:
+            self._take_typed()
+            if self.checked is None or self.checked.text != self.current.text:
+                self._check()
 
     # ---- checks ----------------------------------------------------------------------------------------------------
 
@@ -299,8 +321,7 @@ class Recipes(Room):
     def _take_from_disk(self, document: Document, fresh: str) -> None:
         self.desk.take_from_disk(document, fresh)
         if document is self.current:
-            with self.prevent(TextArea.Changed):
-                self.query_one(YamlArea).become(fresh)
+            self._show_text(fresh)
             self._mark_row(document)
             self._check()
 
@@ -327,7 +348,11 @@ class Recipes(Room):
     def action_run(self) -> None:
         if self.checked is None or self.current is None:
             return
+        self._take_typed()
         self._check()
+        if self.checked.text != self.current.text:
+            self._app.say("The recipe is still being checked; then r runs it.", severity="warning")
+            return
         if self.checked.recipe is None:
             self._app.say("Mend the recipe first: " + problem_words(self.checked.problems[0]), severity="warning")
             self._focus_problem(self.checked.problems[0])

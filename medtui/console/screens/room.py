@@ -50,7 +50,9 @@ class Room(Screen[None]):
     @property
     def alive(self) -> bool:
         """Are its widgets there: no more being made, not yet torn down?"""
-        return self.ready and self.is_attached and any(isinstance(child, StatusLine) for child in self.children)
+        if not (self.ready and self.is_attached and self._app.is_running):
+            return False
+        return any(isinstance(child, StatusLine) for child in self.children)
 
     def on_mount(self) -> None:
         self.call_after_refresh(self._become_ready)

@@ -201,11 +201,19 @@ class RecipeForm(VerticalScroll, can_focus=True):
         row = self.rows[self.cursor]
         row.at_cursor = True
         row.choose(True)
+        self._scroll_to_cursor()
+        self.post_message(self.Chosen(row.spec))
+
+    def _scroll_to_cursor(self) -> None:
         if self.cursor == 0:
             self.scroll_home(animate=False)
         else:
-            self.scroll_to_widget(row, animate=False)
-        self.post_message(self.Chosen(row.spec))
+            self.scroll_to_widget(self.rows[self.cursor], animate=False)
+
+    def on_resize(self) -> None:
+        """In another size, or shown at last: the chosen field stays in sight."""
+        if self.rows[self.cursor].chosen:
+            self.call_after_refresh(self._scroll_to_cursor)
 
     def on_focus(self) -> None:
         self._move(self.cursor)
@@ -215,6 +223,7 @@ class RecipeForm(VerticalScroll, can_focus=True):
             self.rows[self.cursor].choose(False)
 
     def action_step(self, by: int) -> None:
+        self._end_edit()
         self._move(self.cursor + by)
 
     def clicked(self, row: FieldRow) -> None:
