@@ -102,6 +102,10 @@ class FetchPanel(Static):
         text.append(f"{'✗' if message.failed else '✓'} {clean(message.words, 600)}\n", "red" if message.failed else "")
         self.update(text)
 
+    def on_resize(self) -> None:
+        if self.fetching is not None:
+            self._show()
+
     def _show(self) -> None:
         text = Text("fetch ", "bold")
         text.append(f"{self.fetching}  ")
