@@ -194,6 +194,15 @@ async def test_unsaved_edits_survive_another_selection_and_a_crash(console, work
         await shows(pilot, "Unsaved edits of mine.yaml are back.")
 
 
+async def test_a_note_takes_one_row_of_a_narrow_terminal(console, workspace) -> None:
+    app = console()
+    async with app.run_test(size=(60, 18), notifications=True) as pilot:
+        await wait_for(pilot, lambda: app.room and app.room.ready)
+        app.say("Unsaved edits of mine.yaml are back.")
+        await shows(pilot, "▌ Unsaved edits of mine.yaml are back.")
+        assert screen_text(app).count("▌") == 1
+
+
 async def test_leaving_with_unsaved_edits_asks(console, workspace) -> None:
     (workspace.root / "mine.yaml").write_text(MINE)
     app = console()
