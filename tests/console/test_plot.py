@@ -6,7 +6,7 @@ import math
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from medtui.console.widgets.plot import Drawing, Point, Series, bucketed, drawn, round_ticks, smoothed
@@ -30,6 +30,7 @@ def test_no_series_crashes_a_plot(ys: list[float], log: bool, width: int, height
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(st.floats(-1e16, 1e16), VALUES), max_size=20), st.booleans())
+@example([(0.0, 2.4e102), (0.0, 4.6e-197)], False)  # a marked point far beyond the scale
 def test_positions_in_any_order_crash_no_plot(values: list[tuple[float, float]], log: bool) -> None:
     xs, ys = tuple(x for x, _ in values), tuple(y for _, y in values)
     points = tuple(Point(x, y, "★", "best") for x, y in values[:1])

@@ -61,11 +61,19 @@ class Terminal:
             time.sleep(0.08)
 
     def click(self, words: str, at: int | None = None) -> None:
-        """Press the mouse at a character of these words, the middle one."""
+        """Press the mouse at a character of these words, the middle one, once they stand still."""
+        place, before = self._place(words), None
+        while place != before:
+            time.sleep(0.2)
+            place, before = self._place(words), place
+        column, line = place
+        self.mouse(column + (len(words) // 2 if at is None else at), line, "<0;{}M", "<0;{}m")
+
+    def _place(self, words: str) -> tuple[int, int]:
+        """Column and line of the first character, counted from 0."""
         lines = self.shows(words).splitlines()
         line = next(number for number, text in enumerate(lines) if words in text)
-        column = lines[line].index(words) + (len(words) // 2 if at is None else at)
-        self.mouse(column, line, "<0;{}M", "<0;{}m")
+        return lines[line].index(words), line
 
     def mouse(self, column: int, line: int, *reports: str) -> None:
         """What the mouse does at a place, counted from 0, as xterm reports it (SGR)."""

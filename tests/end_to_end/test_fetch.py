@@ -203,7 +203,7 @@ def test_data_list_says_what_is_here_where_and_whether_it_is_verified(
     rows = {line.split()[0]: line for line in done.stdout.splitlines() if line}
     assert "drawn" in rows["cells"] and "✓" in rows["breastmnist"] and "✗" in rows["retinamnist"]
     assert "16.1 GB" in rows["pathmnist"]  # 107,180 images of 224 × 224 × 3 bytes
-    assert str(real_data / "breastmnist.npz") in done.stdout
+    assert str((real_data / "breastmnist.npz").resolve()) in done.stdout
     listed = {entry["name"]: entry for entry in json.loads(medtui(*command, "--json", cwd=tmp_path).stdout)}
     assert len(listed) == 13
     assert [file["state"] for file in listed["breastmnist"]["files"]] == ["official"] + ["missing"] * 3

@@ -199,8 +199,8 @@ def _figure(
             colour = series_colour(one.colour, dark=dark)
             figure.scatter(part.xs[-1:], part.ys[-1:], marker=one.sign, color=colour)
     for point in drawing.points:
-        if math.isfinite(point.y) and (point.y > 0 or not drawing.log):
-            y = math.log10(point.y) if drawing.log else point.y
+        y = point.y if not drawing.log else math.log10(point.y) if point.y > 0 else math.nan
+        if low <= y <= high:
             figure.scatter([point.x], [y], marker=point.sign, color=(240, 228, 66) if dark else (122, 92, 0))
     if drawing.cursor is not None:
         figure.vline(drawing.cursor, color=(150, 150, 150))
