@@ -40,7 +40,7 @@ from medtui.console.screens.leave import ask_run, ask_unsaved
 from medtui.console.screens.recipes import Recipes
 from medtui.console.screens.results import Results
 from medtui.console.screens.room import Room
-from medtui.console.status_text import Around, lock_words
+from medtui.console.status_text import Around, known, lock_words
 from medtui.console.theme import THEMES
 from medtui.console.tidings import Link, News, Pace
 from medtui.machine.gpu import gpu_words
@@ -89,7 +89,7 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         self._news, self._pace, self._link = News(), Pace(), Link(TICK)
         self._shown: RunView | None = None
         self._could: tuple[bool, ...] = ()
-        self._said: tuple[RunView | None, Around | None, str] = (None, None, "")  # by the top line
+        self._said: tuple[Any, Around | None, str] = (None, None, "")  # by the top line
         self._holder_run: str | None = None
         self._attach_first = attach
         wanted, self.actions, self.key_warnings = keymap.remapped(self.settings.keys)
@@ -216,16 +216,16 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
             if self.room is not None:
                 self.room.show(view)
             if view is not None:
-                self.around = replace(self.around, eta=self._pace.left(view))
-        said, around, room = self._said
-        if said is not view or (around, room) != (self.around, self.room_name):
+                left = self._pace.left(view)
+                self.around = replace(self.around, eta=left if left is None else round(left))
+        if self._said != (known(view), self.around, self.room_name):
             self._say_top(view)
 
     def _say_top(self, view: RunView | None) -> None:
         room = self.room
         if room is None or not room.alive:
             return
-        self._said = (view, self.around, self.room_name)
+        self._said = (known(view), self.around, self.room_name)
         room.say(view, self.around)
         could = tuple(self.can(action) for action in self.actions.values() if action.footer)
         if could != self._could:

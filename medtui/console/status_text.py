@@ -47,6 +47,13 @@ class Around:
     readonly: bool = False
 
 
+def known(view: RunView | None) -> object:
+    """What the top line knows of the run: with the same, it need not be made again. Snapshots come several a second."""
+    if view is None:
+        return None
+    return view.state, view.word, view.asked_to_start, view.progress.epoch if view.progress is not None else None
+
+
 @dataclass(frozen=True)
 class _Part:
     """A piece of the line, in words that get shorter; the lower its rank, the more it matters."""

@@ -23,7 +23,7 @@ from medtui.client.watch import absorb
 from medtui.console.app import ConsoleApp
 from medtui.console.live_text import class_rows, classes_text, log_text, progress_text
 from medtui.console.screens.ladder import fitting
-from medtui.console.status_text import Around, status_line
+from medtui.console.status_text import Around, known, status_line
 
 SIZE = (120, 40)
 HOSTILE = "evil\x1b]52;c;AAAA\x07\x1b[31m\x9b1m‮[/] [b [bold]x[/bold]"
@@ -593,3 +593,15 @@ def test_bars_counts_and_rates_fit_a_narrow_pane(tmp_path, steps) -> None:
     lines = progress_text(view, 3725.0, 36).plain.splitlines()
     assert lines[0].endswith("9/60  eta 1 h 02 min") and lines[1].endswith(f"{steps}/{steps}  1,180 images/s")
     assert max(map(len, lines)) <= 36
+
+
+def test_a_snapshot_of_the_same_epoch_makes_no_new_top_line(tmp_path) -> None:
+    story = Story(tmp_path / "run", steps=50)
+    view = RunView(asked_to_start=True)
+    for event in story.running(3):
+        view = absorb(view, event)
+    later = absorb(view, story.progress(4, 30))
+    assert later.progress != view.progress and known(later) == known(view)
+    assert known(absorb(view, story.progress(5, 1))) != known(view)
+    assert known(absorb(view, story.phase("paused"))) != known(view)
+    assert known(replace(view, died="The engine died.")) != known(view)
