@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from engine.contract.errors import UsageError
 from medtui.cli import control, data, doctor, evaluate, keeping, recipe, results, run, score, smoke
 from medtui.cli.options import DataOption, WorkspaceOption
 
@@ -39,7 +40,11 @@ def _options(
 
         typer.echo(f"medtui {installed('medtui')}")
         raise typer.Exit
-    if context.invoked_subcommand is not None:
+    if (command := context.invoked_subcommand) is not None:
+        given = {"--workspace": workspace, "--data": data, "--readonly": readonly}
+        for option in [name for name, value in given.items() if value]:
+            where = f"Write it after it: medtui {command} … {option} …." if option != "--readonly" else "Leave it out."
+            raise UsageError(f"{option} before {command!r} is an option of the console only.", where)
         return None
     from medtui.cli.console import open_console
 

@@ -32,6 +32,11 @@ class Checked:
     problems: tuple[Problem, ...] = ()
     texts: dict[KeyPath, str] = field(default_factory=dict)  # the scalar of each field as it stands there
 
+    @property
+    def readable(self) -> bool:
+        """Can anything be said of what is written?"""
+        return bool(self.values) or self.recipe is not None
+
     def value(self, spec: FieldSpec) -> Any:
         """The value of a field: as written, else its default."""
         section = self.values.get(spec.section)

@@ -336,6 +336,7 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         if len(self.screen_stack) > 2:  # a dialog is open
             return
         if self.room_name != name:
+            self.get_room(name).say(self.view, self.around)  # before it is seen: what it said last is old
             await self.switch_screen(name)
         room = self.room
         if room is not None:

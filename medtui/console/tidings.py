@@ -48,16 +48,20 @@ class Pace:
     def __init__(self) -> None:
         self._eta = Eta()
         self._attempt: tuple[str | None, int] = (None, -1)
+        self._left: float | None = None
 
     def left(self, view: RunView) -> float | None:
         """Seconds left; None before there is a pace. A resumed run's pace is its own."""
         progress, started = view.progress, view.state.started
-        if progress is None or started is None or progress.step is None or view.phase != "training":
+        if progress is None or started is None or view.phase != "training":
             return None
+        if progress.step is None:  # validating: what was left when it began
+            return self._left
         attempt = (started.run, started.attempt)
         if attempt != self._attempt:
             self._eta, self._attempt = Eta(), attempt
-        return self._eta.after(progress.done, progress.total, view.state.summary.worked_at(progress.time))
+        self._left = self._eta.after(progress.done, progress.total, view.state.summary.worked_at(progress.time))
+        return self._left
 
 
 class Link:

@@ -84,6 +84,13 @@ def test_an_axis_is_labelled_with_round_numbers(low: float, high: float, most: i
     assert ticks == pytest.approx([float(word) for word in words])
 
 
+def test_the_values_at_the_cursor_are_read_in_a_narrow_plot_too() -> None:
+    series = tuple(Series(name, (1.0, 2.0), (0.25, 0.75), n) for n, name in enumerate(("train", "val")))
+    assert (
+        "step 2: train 0.7500 val 0.7500" in drawn(Drawing(series, x_title="step", cursor=2.0), 40, 10, dark=True).plain
+    )
+
+
 def test_buckets_keep_the_extremes_of_every_column() -> None:
     ys = [math.sin(x / 50) for x in range(10_000)]
     ys[4321], ys[8765] = 9.0, -9.0

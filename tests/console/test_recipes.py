@@ -139,6 +139,19 @@ async def test_an_error_stands_beside_its_field_on_its_line_and_before_the_run(c
         assert app.watched is None
 
 
+async def test_while_the_text_is_no_yaml_the_form_claims_no_values(console, workspace) -> None:
+    (workspace.root / "mine.yaml").write_text(MINE)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        room = await opened(pilot, app, "mine.yaml")
+        rows = {row.spec.path: row for row in room.query_one(RecipeForm).rows}
+        assert rows["dataset.name"].value == "breastmnist"
+        room.query_one(YamlArea).text = MINE + "nonsense: [\n"
+        await wait_for(pilot, lambda: rows["dataset.name"].value == rows["training.epochs"].value == "–")
+        room.query_one(YamlArea).text = MINE
+        await wait_for(pilot, lambda: rows["dataset.name"].value == "breastmnist")
+
+
 class BiggerTraining(TrainingSection):
     sharpness: Annotated[float, Field(ge=0.0, le=0.5)] = setting(
         0.05, title="Sharpness", help="How far SAM looks", unit="radius"

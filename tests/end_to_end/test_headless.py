@@ -371,6 +371,14 @@ def test_a_group_of_commands_alone_says_what_there_is(workspace: Path) -> None:
     assert all(command in done.stdout for command in ("init", "validate", "schema"))
 
 
+@pytest.mark.parametrize("options", [("--workspace", "."), ("--data", "."), ("--readonly",)], ids=lambda o: o[0])
+def test_an_option_of_the_console_before_a_command_is_refused_not_ignored(workspace: Path, options) -> None:
+    done = medtui(*options, "run", "tiny.yaml", cwd=workspace)
+    assert done.returncode == 2
+    assert f"{options[0]} before 'run' is an option of the console only." in done.stderr
+    assert not (workspace / "outputs").exists()
+
+
 def test_config_is_recipe_and_a_flag_that_it_overrides_is_named(workspace: Path) -> None:
     done = medtui("run", "--config", "tiny.yaml", "--epochs", "7", "--batch-size", "16", "--json", cwd=workspace)
     assert done.returncode == 0

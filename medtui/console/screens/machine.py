@@ -220,6 +220,8 @@ class Machine(Room):
         else:
             self._smoking = True
             self._smoke()
+            self._app.say("The smoke test runs; its report stands below the diagnostics.")
+            self.query_one("#pane-checks").scroll_end(animate=False)
 
     @work(thread=True, group="smoke")
     def _smoke(self) -> None:

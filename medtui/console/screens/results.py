@@ -328,7 +328,7 @@ class Results(Room):
 
     def action_back(self) -> None:
         field = self.query_one("#run-filter", Input)
-        if field.has_focus and field.value:
+        if field.value and (field.has_focus or self.query_one(RunTable).has_focus):
             field.value = ""
             return
         self.show_only(0)

@@ -27,7 +27,7 @@ from engine.contract.yaml_reader import written
 from medtui.client.recipe_document import Checked, typed
 from medtui.console.host import host_of
 from medtui.console.keymap import bindings
-from medtui.text import clean, shortened
+from medtui.text import UNDEFINED, clean, shortened
 
 TITLE_WIDTH = 22
 VALUE_WIDTH = 15
@@ -68,6 +68,8 @@ class FieldRow(Widget):
         text = value if isinstance(value, str) else written(value) if _is_scalar(value) else "…"
         if isinstance(value, int | float) and not isinstance(value, bool):
             text = checked.texts.get(path, text)  # `1e-3` stays `1e-3`
+        if not checked.readable:
+            text = UNDEFINED  # a default would look like the recipe's
         problem = checked.problem(path)
         shown = (clean(text, 200), checked.is_written(self.spec), clean(problem.message, 300) if problem else "")
         if shown != (self.value, self._written, self._problem):

@@ -136,6 +136,9 @@ def drawn(drawing: Drawing, width: int, height: int, *, dark: bool, marker: str 
 
 def _legend(drawing: Drawing, parts: list[tuple[Series, Bucketed]], dark: bool) -> Text:
     line = Text(no_wrap=True)
+    if drawing.cursor is not None:  # first: who asks for values wants to see them, however narrow the place is
+        line.append(cursor_words(drawing), "reverse")
+        line.append("  ")
     for one, part in parts:
         line.append("─ " if not one.faint else "┄ ", _rich_colour(one.colour, dark))
         line.append(one.name)
@@ -149,8 +152,6 @@ def _legend(drawing: Drawing, parts: list[tuple[Series, Bucketed]], dark: bool) 
         line.append(f"{point.sign} {point.words}  ", "bold")
     if drawing.log:
         line.append("log  ", "dim")
-    if drawing.cursor is not None:
-        line.append(cursor_words(drawing), "reverse")
     return line
 
 
