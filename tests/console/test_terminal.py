@@ -69,6 +69,17 @@ class Terminal:
         column, line = place
         self.mouse(column + (len(words) // 2 if at is None else at), line, "<0;{}M", "<0;{}m")
 
+    def click_until(self, words: str, *signs: str) -> None:
+        """Click, and once more where that went astray, as a person does, until one of these signs is there."""
+        for _ in range(4):
+            self.click(words)
+            deadline = time.monotonic() + PATIENCE / 4
+            while time.monotonic() < deadline:
+                if any(sign in self.screen() for sign in signs):
+                    return
+                time.sleep(0.1)
+        raise AssertionError(f"none of {signs} after clicks on {words}:\n{self.screen()}")
+
     def _place(self, words: str) -> tuple[int, int]:
         """Column and line of the first character, counted from 0."""
         lines = self.shows(words).splitlines()
@@ -204,7 +215,7 @@ def test_from_recipe_to_results_by_the_mouse_alone(terminal: Terminal, tmp_path:
     terminal.click("p pause")
     terminal.shows("● training")
     terminal.click("S stop")
-    terminal.click("y stop")
+    terminal.click_until("y stop", "✓ accepted", "✓ stopped")
     terminal.shows("✓ stopped", "✓ lock free", "✓ checkpoint verified")
     terminal.click("Close")
     terminal.lacks("kill-switch")
