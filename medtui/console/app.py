@@ -35,10 +35,8 @@ from medtui.console.messages import LookedAround
 from medtui.console.palette import KeymapCommands
 from medtui.console.screens.all import SCREENS
 from medtui.console.screens.dialogs import Help, Question
-from medtui.console.screens.ladder import Ladder
 from medtui.console.screens.leave import ask_run, ask_unsaved
 from medtui.console.screens.recipes import Recipes
-from medtui.console.screens.results import Results
 from medtui.console.screens.room import Room
 from medtui.console.status_text import Around, known, lock_words
 from medtui.console.theme import THEMES
@@ -352,6 +350,8 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         self.command("checkpoint")
 
     def action_ladder(self, command: str) -> None:
+        from medtui.console.screens.ladder import Ladder
+
         if isinstance(self.screen, Ladder):
             return
         self.push_screen(Ladder(command))
@@ -382,6 +382,8 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
 
     def _open_attached(self, run: RunDirectory) -> None:
         """A living run in Live, a finished one in Results."""
+        from medtui.console.screens.results import Results  # brings the plots: the first picture does not wait for them
+
         status = read_status(run)
         if not self.attach_to(run.name):
             return
