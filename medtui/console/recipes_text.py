@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
 from engine.contract.recipe import Problem
 from engine.contract.yaml_reader import written
-from medtui.client.preflight import Preflight
 from medtui.client.recipe_document import Checked, differences
 from medtui.console.recipe_store import Document
 from medtui.text import clean, duration, shortened
+
+if TYPE_CHECKING:
+    from medtui.client.preflight import Preflight
 
 
 def problem_words(problem: Problem) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on, work
 from textual.app import ComposeResult
@@ -16,7 +16,6 @@ from textual.widgets import Input, OptionList, Static, TextArea
 from engine.contract.errors import MedtuiError
 from engine.contract.recipe import Problem
 from engine.contract.recipe_schema import FieldSpec
-from medtui.client.preflight import Preflight, preflight
 from medtui.client.recipe_document import Checked, check, with_value
 from medtui.console.keymap import bindings
 from medtui.console.recipe_desk import Desk
@@ -29,6 +28,9 @@ from medtui.console.widgets.recipe_list import RecipeList
 from medtui.console.widgets.yaml_area import YamlArea
 from medtui.settings import settings_file
 from medtui.text import clean
+
+if TYPE_CHECKING:
+    from medtui.client.preflight import Preflight
 
 SETTLE = 0.15  # seconds after the last key before the text is checked
 PREFLIGHT_AFTER = 0.4  # seconds
@@ -278,6 +280,8 @@ class Recipes(Room):
 
     @work(thread=True, exclusive=True, group="preflight")
     def _look_ahead(self) -> None:
+        from medtui.client.preflight import preflight  # not before the first picture
+
         checked = self.checked
         if checked is None or checked.recipe is None:
             return
