@@ -7,9 +7,11 @@ from typing import Annotated, Any, get_args
 from hypothesis import HealthCheck
 from hypothesis import strategies as st
 
-from engine.contract.protocol import AnyEvent, Position
+from engine.contract.protocol import AnyEvent, ErrorInfo, Position
 
 EVENT_CLASSES = get_args(get_args(AnyEvent)[0])
+for part in (*EVENT_CLASSES, ErrorInfo):
+    part.model_rebuild()  # what may stand in it is read from its signature, which it has once it is built
 
 
 def events_of(event_class: Any) -> st.SearchStrategy[Any]:

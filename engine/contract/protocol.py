@@ -24,7 +24,8 @@ Outcome = Literal["completed", "stopped", "aborted", "failed", "crashed"]
 
 
 class Message(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings")
+    # Built at first use: the console's first picture needs none. Since pydantic 2.14 that is under a lock
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings", defer_build=True)
 
     def line(self) -> bytes:
         """One line of the protocol, newline included."""
@@ -321,8 +322,9 @@ AnyCommand = Annotated[
     Start | Pause | Resume | Stop | Abort | SaveCheckpoint | Diagnose | Shutdown, Field(discriminator="command")
 ]
 
-_EVENTS: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
-_COMMANDS: TypeAdapter[AnyCommand] = TypeAdapter(AnyCommand)
+_AT_FIRST_USE = ConfigDict(defer_build=True)
+_EVENTS: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent, config=_AT_FIRST_USE)
+_COMMANDS: TypeAdapter[AnyCommand] = TypeAdapter(AnyCommand, config=_AT_FIRST_USE)
 
 
 def parse_event(line: bytes | str) -> AnyEvent | None:
