@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from engine.contract.recipe import Problem
+    from engine.contract.recipe_conflicts import Problem
 
 COMPLETED = 0
 STOPPED = 6

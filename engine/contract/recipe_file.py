@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine.contract.errors import RecipeError
-from engine.contract.recipe import Problem, Recipe, unknown_name
+from engine.contract.recipe import Recipe
+from engine.contract.recipe_conflicts import Problem, unknown_name
 from engine.contract.recipe_schema import fields, section_titles
 from engine.contract.yaml_reader import KeyPath, scalar, shortened, written
 

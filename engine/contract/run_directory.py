@@ -12,7 +12,7 @@ from typing import Any
 from engine.contract.errors import OutputError, UsageError
 from engine.contract.files import read_bounded
 from engine.contract.lock import LOCK_FILE, held_run
-from engine.contract.recipe import unknown_name
+from engine.contract.recipe_conflicts import unknown_name
 
 FOLDERS = ("checkpoints", "metrics", "reports", "figures", "evaluations")
 

@@ -13,7 +13,8 @@ from torch import nn
 
 from engine.contract.datasets import SPLITS, DatasetFacts, datasets
 from engine.contract.errors import CheckpointError, DataError, MedtuiError, OutputError, WeightsError
-from engine.contract.recipe import Recipe, batch_size_conflicts
+from engine.contract.recipe import Recipe
+from engine.contract.recipe_conflicts import batch_size_conflicts
 from engine.contract.recipe_file import build_recipe, recipe_error
 from engine.contract.run_directory import find_run
 from engine.data.archive import Wanted

@@ -12,7 +12,7 @@ from torch import nn
 
 from engine.contract.errors import COMPLETED, STOPPED
 from engine.contract.protocol import EvaluationFinished, Metrics, Progress, RunStarted
-from engine.contract.recipe import SMALL_IMAGE_LIMIT
+from engine.contract.recipe_conflicts import SMALL_IMAGE_LIMIT
 from engine.contract.run_directory import RunDirectory, make_run_directory
 from engine.contract.run_identity import recipe_hash, run_name
 from engine.data.augment import augment, draw, unit_range

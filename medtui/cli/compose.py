@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from engine.contract.errors import RecipeError
-from engine.contract.recipe import Problem, Recipe, same_name
+from engine.contract.recipe import Recipe, same_name
+from engine.contract.recipe_conflicts import Problem
 from engine.contract.recipe_file import build_recipe, find_recipe, layered, recipe_error, set_value
 from engine.contract.yaml_reader import KeyPath, YamlText, read_yaml_file, written
 

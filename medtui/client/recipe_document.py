@@ -13,7 +13,8 @@ from typing import Any
 import yaml
 
 from engine.contract.errors import RecipeError
-from engine.contract.recipe import Problem, Recipe
+from engine.contract.recipe import Recipe
+from engine.contract.recipe_conflicts import Problem
 from engine.contract.recipe_file import build_recipe
 from engine.contract.recipe_schema import FieldSpec, fields
 from engine.contract.yaml_reader import KeyPath, read_yaml, scalar, written

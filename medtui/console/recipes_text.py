@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from engine.contract.recipe import Problem
+from engine.contract.recipe_conflicts import Problem
 from engine.contract.yaml_reader import written
 from medtui.client.recipe_document import Checked, differences
 from medtui.console.recipe_store import Document

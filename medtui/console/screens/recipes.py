@@ -14,7 +14,7 @@ from textual.timer import Timer
 from textual.widgets import Input, OptionList, Static, TextArea
 
 from engine.contract.errors import MedtuiError
-from engine.contract.recipe import Problem
+from engine.contract.recipe_conflicts import Problem
 from engine.contract.recipe_schema import FieldSpec
 from medtui.client.recipe_document import Checked, check, with_value
 from medtui.console.keymap import bindings

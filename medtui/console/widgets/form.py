@@ -21,7 +21,8 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.input import Selection
 from textual.widgets.option_list import Option
 
-from engine.contract.recipe import Problem, Recipe
+from engine.contract.recipe import Recipe
+from engine.contract.recipe_conflicts import Problem
 from engine.contract.recipe_schema import FieldSpec, fields, section_titles
 from engine.contract.yaml_reader import written
 from medtui.client.recipe_document import Checked, typed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 from textual.widgets import TextArea
 
-from engine.contract.recipe import Problem
+from engine.contract.recipe_conflicts import Problem
 from medtui.text import clean
 
 
