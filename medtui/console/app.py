@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import time
 from collections.abc import Callable, Iterable
@@ -16,7 +15,6 @@ from textual.binding import BindingType
 from textual.screen import Screen
 
 from engine.contract.errors import MedtuiError
-from engine.contract.lock import is_locked, read_holder
 from engine.contract.recipe import Recipe
 from engine.contract.run_directory import RunDirectory, list_runs
 from engine.contract.status import read_status
@@ -31,23 +29,21 @@ from medtui.console.engines import Engines, who
 from medtui.console.keyboard import Keyboard
 from medtui.console.keymap import EVERYWHERE, Action
 from medtui.console.keys_in_order import KeysInOrder
-from medtui.console.messages import LookedAround
+from medtui.console.messages import LookedAround, look_around
 from medtui.console.palette import KeymapCommands
 from medtui.console.screens.all import SCREENS
 from medtui.console.screens.dialogs import Help, Question
-from medtui.console.screens.leave import ask_run, ask_unsaved
+from medtui.console.screens.leave import may_leave
 from medtui.console.screens.recipes import Recipes
 from medtui.console.screens.room import Room
-from medtui.console.status_text import Around, known, lock_words
+from medtui.console.status_text import Around, known
 from medtui.console.theme import THEMES
 from medtui.console.tidings import Link, News, Pace
-from medtui.machine.gpu import gpu_words
 from medtui.settings import Settings
 from medtui.text import clean
 
 TICK = 0.1  # seconds between looks at the view
 LOOK = 2.0  # seconds between looks at the lock
-LEAVE_PATIENCE = 3.0  # seconds to wait for the answer to a stop before leaving
 
 
 class ConsoleApp(KeysInOrder, inherit_bindings=False):
@@ -250,17 +246,12 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
 
     @work(thread=True, exclusive=True, group="around")
     def _look_around(self) -> None:
-        locked = is_locked(self.workspace.lock_file)
-        holder = read_holder(self.workspace.lock_file) if locked else None
         watched = self.watched
         own = watched.engine.pid if isinstance(watched, OwnEngine) else None
-        words = lock_words(locked, holder.pid if holder else None, own, holder.run if holder else None)
-        around = Around(lock=words, gpu=gpu_words(), readonly=self.readonly)
-        self.post_message(LookedAround(around, holder.run if holder else None))
+        self.post_message(look_around(self.workspace, own))
 
     def on_looked_around(self, message: LookedAround) -> None:
-        found = message.around
-        self.around = replace(self.around, lock=found.lock, gpu=found.gpu)
+        self.around = replace(self.around, lock=message.lock, gpu=message.gpu)
         self._holder_run = message.holder_run
         if message.holder_run is not None and self.watched is None:
             self.attach_to(message.holder_run)
@@ -309,20 +300,9 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         self.go_to("recipes")
 
     def can(self, action: Action) -> bool:
-        """Can this be done now?"""
-        if action.changes and self.readonly:
-            return False
-        if action.id in ("run.stop", "run.abort", "run.ladder"):
-            return self.busy
-        if action.id in ("run.pause", "run.checkpoint"):
-            return (
-                self.busy
-                and self.view is not None
-                and self.view.phase in ("starting", "preparing", "training", "paused", "idle")
-            )
-        if action.id == "live.run":
-            return not self.engines.trains_here
-        return action.scope != "live" or (self.view is not None and self.view.asked_to_start)
+        return keymap.possible(
+            action, self.view, busy=self.busy, trains_here=self.engines.trains_here, readonly=self.readonly
+        )
 
     async def do(self, action: Action) -> None:
         """An action of a widget is done by the one that has the focus, or holds it."""
@@ -406,39 +386,13 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         """Leave; ask first where something would be lost or goes on."""
         if isinstance(self.screen, Question):
             return
-        recipes = self._recipes
-        if recipes.is_mounted and (names := recipes.desk.unsaved):
-            answer = await self.push_screen_wait(ask_unsaved(names))
-            if answer == "discard":
-                recipes.desk.discard_all()
-            elif answer != "leave":
-                return
-        view = self.view
-        if view is not None and view.active and view.own:
-            answer = await self.push_screen_wait(ask_run(view))
-            if answer == "stop":
-                await self._stop_and_wait()
-            elif answer != "leave":
-                return
-        self.exit(0)
-
-    async def _stop_and_wait(self) -> None:
-        """Send stop and wait for the answer, not for the end: the engine finishes by itself."""
-        assert self.watched is not None
-        request = self.watched.command("stop", who())
-        deadline = time.monotonic() + LEAVE_PATIENCE
-        while request and self.watched.view.answer(request) is None and time.monotonic() < deadline:
-            await asyncio.sleep(0.05)
+        if await may_leave(self, self._recipes.desk):
+            self.exit(0)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys of what cannot be done now do nothing."""
-        if action == "ladder":
-            return self.can(self.actions["run.stop"])
-        if action == "pause":
-            return self.can(self.actions["run.pause"])
-        if action == "checkpoint":
-            return self.can(self.actions["run.checkpoint"])
-        return True
+        shared = {"ladder": "run.stop", "pause": "run.pause", "checkpoint": "run.checkpoint"}
+        return action not in shared or self.can(self.actions[shared[action]])
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[Any]:
         return ()

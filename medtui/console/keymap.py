@@ -11,8 +11,11 @@ from dataclasses import dataclass, replace
 
 from textual.binding import Binding, BindingType
 
+from medtui.client.view import RunView
+
 EVERYWHERE = "everywhere"
 ROOMS = ("recipes", "machine", "live", "results")
+STEERABLE = ("idle", "starting", "preparing", "training", "paused")  # phases of a run that can be held
 FORBIDDEN = frozenset(f"ctrl+{key}" for key in ("i", "m", "h", "left_square_bracket", "b", "a", "z"))
 
 
@@ -213,6 +216,19 @@ def bindings(scope: str) -> list[BindingType]:
         for action in of_scope(scope)
         if action.keys
     ]
+
+
+def possible(action: Action, view: RunView | None, *, busy: bool, trains_here: bool, readonly: bool) -> bool:
+    """Can this be done now? `busy`: a run is watched that is not over; `trains_here`: by an engine of this console."""
+    if action.changes and readonly:
+        return False
+    if action.id in ("run.stop", "run.abort", "run.ladder"):
+        return busy
+    if action.id in ("run.pause", "run.checkpoint"):
+        return busy and view is not None and view.phase in STEERABLE
+    if action.id == "live.run":
+        return not trains_here
+    return action.scope != "live" or (view is not None and view.asked_to_start)
 
 
 def remapped(wanted: dict[str, str]) -> tuple[dict[str, str], dict[str, Action], list[str]]:

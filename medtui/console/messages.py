@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from textual.message import Message
 
-from medtui.console.status_text import Around
+from engine.contract.lock import is_locked, read_holder
+from engine.contract.workspace import Workspace
+from medtui.console.status_text import lock_words
+from medtui.machine.gpu import gpu_words
 
 
 class Woken(Message):
@@ -14,6 +17,14 @@ class Woken(Message):
 class LookedAround(Message):
     """Lock and machine were looked at."""
 
-    def __init__(self, around: Around, holder_run: str | None) -> None:
+    def __init__(self, lock: str, gpu: str, holder_run: str | None) -> None:
         super().__init__()
-        self.around, self.holder_run = around, holder_run
+        self.lock, self.gpu = lock, gpu  # in the words of the top line
+        self.holder_run = holder_run
+
+
+def look_around(workspace: Workspace, own_engine: int | None) -> LookedAround:
+    """Who holds the workspace, and what the GPUs do. `own_engine`: the pid of the console's own."""
+    holder = read_holder(workspace.lock_file) if (locked := is_locked(workspace.lock_file)) else None
+    run = holder.run if holder else None
+    return LookedAround(lock_words(locked, holder.pid if holder else None, own_engine, run), gpu_words(), run)

@@ -2,9 +2,44 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 from medtui.client.view import RunView
+from medtui.client.watch import Watched
+from medtui.console.engines import who
+from medtui.console.host import Host
+from medtui.console.recipe_desk import Desk
 from medtui.console.screens.dialogs import Question
 from medtui.text import clean
+
+PATIENCE = 3.0  # seconds to wait for the answer to a stop before leaving
+
+
+async def may_leave(host: Host, desk: Desk) -> bool:
+    """Ask what becomes of unsaved edits and of the run, and see to it. False: stay."""
+    if names := desk.unsaved:
+        answer = await host.push_screen_wait(ask_unsaved(names))
+        if answer == "discard":
+            desk.discard_all()
+        elif answer != "leave":
+            return False
+    view = host.view
+    if view is not None and view.active and view.own:
+        answer = await host.push_screen_wait(ask_run(view))
+        if answer == "stop" and host.watched is not None:
+            await _stop_and_wait(host.watched)
+        elif answer != "leave":
+            return False
+    return True
+
+
+async def _stop_and_wait(watched: Watched) -> None:
+    """Send stop and wait for the answer, not for the end: the engine finishes by itself."""
+    request = watched.command("stop", who())
+    deadline = time.monotonic() + PATIENCE
+    while request and watched.view.answer(request) is None and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
 
 
 def ask_unsaved(names: list[str]) -> Question:
