@@ -283,7 +283,7 @@ class Start(Command):
     dataset: str | None = None
     size: Whole = 28  # pixels a side
     replace: bool = False  # fetch although a file of this name is there that is not the official one
-    offline: bool = False  # `train` fetches nothing
+    offline: bool = False  # nothing is fetched
     on_disconnect: Literal["continue", "stop"] = "continue"
     command_line: list[str] = []  # for the manifest
     resume: str | None = None  # the directory of a run to go on with; without `recipe`, with its own

@@ -1,4 +1,4 @@
-"""Jobs about data set files: fetch an official one, verify one; and what a run does when its file is missing."""
+"""Jobs about data set files: fetch an official one, verify one; and what a job does when its file is missing."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def may_fetch(job: Job) -> bool:
 
 
 def fetch_if_missing(job: Job, wanted: Wanted) -> None:
-    """A run's official file, unless it is there or must not be fetched; decoding then says what is missing."""
+    """The official file that a job needs. Where it must not be fetched, decoding says what is missing."""
     if not wanted.official or wanted.facts.synthetic or not may_fetch(job):
         return
     if find_file(wanted.facts.archives[wanted.size], job.data_folders()) is None:

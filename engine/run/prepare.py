@@ -98,8 +98,7 @@ def prepare(job: Job, earlier: Earlier | None = None) -> Prepared:
     job.control.raise_if_aborted()
 
     wanted = wanted_archive(recipe, facts, job)
-    if job.start.job == "train":
-        fetch_if_missing(job, wanted)
+    fetch_if_missing(job, wanted)
     data = decode(wanted, job.data_folders(), job.stream.log)
     job.control.raise_if_aborted()
     labels, splits = _splits(recipe, data, device)

@@ -12,6 +12,7 @@ from engine.data.cache import decode
 from engine.evaluate.metrics import evaluate
 from engine.evaluate.score_file import parse_name, read_scores
 from engine.events import now
+from engine.run.data_jobs import fetch_if_missing
 from engine.run.job import Job, JobResult
 
 
@@ -22,7 +23,9 @@ def score(job: Job) -> JobResult:
     path = Path(job.start.file)
     name = parse_name(path.name)
     facts = datasets()[name.dataset]
-    data = decode(Wanted(facts, name.size), job.data_folders(), job.stream.log)
+    wanted = Wanted(facts, name.size)
+    fetch_if_missing(job, wanted)
+    data = decode(wanted, job.data_folders(), job.stream.log)
     labels = data.labels(name.split)
     scores = read_scores(path, len(labels), facts.classes)
     job.enter("evaluating")

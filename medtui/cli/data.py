@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medtui.cli.options import DataOption, JsonOption, WorkspaceOption
+from medtui.cli.shown import Shown
 
 if TYPE_CHECKING:
-    from engine.contract.protocol import AnyEvent
     from medtui.client.data_sets import DataFile
 
 app = typer.Typer(help="Data sets: list, fetch, verify.", no_args_is_help=True, rich_markup_mode=None)
@@ -51,7 +51,7 @@ def fetch(
     from medtui.text import json_text
 
     place, folders = find_workspace(workspace), data_folders(data)
-    with _Shown(quiet=json) as shown:
+    with Shown(quiet=json) as shown:
         fetch_data_set(name, size, place, folders, by="medtui data fetch", replace=replace, tell=shown)
     if json:
         (file,) = [file for file in inventory(place, folders) if (file.facts.name, file.size) == (name, size)]
@@ -78,7 +78,7 @@ def verify(
     if not files:
         raise DataError(f"No file of {name or 'any data set'} is here.", "`medtui data list` shows what there is.")
     damaged: dict[str, str] = {}
-    with _Shown(quiet=json) as shown:
+    with Shown(quiet=json) as shown:
         for file in files:
             try:
                 verify_data_set(file, place, folders, by="medtui data verify", tell=shown)
@@ -101,37 +101,6 @@ def _known(name: str | None) -> None:
     names = [facts.name for facts in datasets().values() if not facts.synthetic]
     if name is not None and name not in names:
         raise UsageError(f"Expected a data set of MedMNIST, found {name!r}.", f"There are {', '.join(names)}.")
-
-
-class _Shown:
-    """What an engine says while it works: a bar on a terminal, lines elsewhere, nothing for scripts."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._console = Console(highlight=False, emoji=False, quiet=quiet)
-        columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-        disabled = quiet or not self._console.is_terminal
-        self._bars = Progress(*columns, console=self._console, transient=True, disable=disabled)
-        self._task = self._bars.add_task("", total=None, visible=False)
-
-    def __enter__(self) -> _Shown:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
-    def __call__(self, event: AnyEvent) -> None:
-        from engine.contract.protocol import Log, Progress
-        from medtui.text import clean
-
-        if isinstance(event, Progress):
-            words, total = clean(event.activity, 60), event.total or None
-            self._bars.update(self._task, description=words, completed=event.done, total=total, visible=True)
-        elif isinstance(event, Log):
-            self._console.print(clean(event.message), markup=False, soft_wrap=True)
 
 
 def _print_table(files: list[DataFile]) -> None:

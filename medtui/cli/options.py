@@ -13,6 +13,7 @@ WorkspaceOption = Annotated[
 ]
 DataOption = Annotated[Path | None, typer.Option("--data", help="Folder to look in first for data set files.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+OfflineOption = Annotated[bool, typer.Option("--offline", help="Fetch nothing, as with MEDTUI_OFFLINE=1.")]
 RunArgument = Annotated[
     str,
     typer.Argument(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO, cast
 
 import typer
 
-from medtui.cli.options import DataOption, WorkspaceOption
+from medtui.cli.options import DataOption, OfflineOption, WorkspaceOption
 
 if TYPE_CHECKING:
     from engine.contract.protocol import Start
@@ -70,7 +70,7 @@ def run(
     data: DataOption = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until nobody holds the workspace.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Return when it trains; the run goes on.")] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing, as with MEDTUI_OFFLINE=1.")] = False,
+    offline: OfflineOption = False,
     json: Annotated[bool, typer.Option("--json", help="Print the protocol's events, and nothing else.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="The per-class table at each epoch's end.")] = False,
 ) -> int:

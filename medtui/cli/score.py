@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from medtui.cli.options import DataOption, JsonOption, WorkspaceOption
+from medtui.cli.options import DataOption, JsonOption, OfflineOption, WorkspaceOption
 
 
 def score(
     file: Annotated[Path, typer.Argument(help="For example breastmnist_test_[AUC]0.913_[ACC]0.846@run.csv.")],
     workspace: WorkspaceOption = None,
     data: DataOption = None,
+    offline: OfflineOption = False,
     json: JsonOption = False,
 ) -> int:
     """AUC and ACC of a result file, as the official evaluator computes them."""
@@ -21,13 +22,16 @@ def score(
     from engine.contract.protocol import EvaluationFinished, Start
     from engine.contract.workspace import find_workspace
     from medtui.cli.run import data_folders
-    from medtui.client.job import do_job
+    from medtui.cli.shown import Shown
+    from medtui.client.job import TIDYING, do_job
     from medtui.text import json_text, number
 
     if not file.is_file():
         raise UsageError(f"Expected a result file, found none at {file}.", "Check its name.")
-    start = Start(id="start", by="medtui score", job="score", file=str(file.resolve()), data=data_folders(data))
-    state = do_job(start, find_workspace(workspace))
+    path, folders = str(file.resolve()), data_folders(data)
+    start = Start(id="start", by="medtui score", job="score", file=path, data=folders, offline=offline)
+    with Shown(quiet=json, beside=True) as shown:
+        state = do_job(start, find_workspace(workspace), tell=shown, grace=TIDYING)
     result: EvaluationFinished = state.evaluations[-1]
     metrics = result.metrics
     if json:

@@ -16,11 +16,10 @@ from engine.contract.data_files import data_folders, find_file
 from engine.contract.datasets import Archive, DatasetFacts, datasets
 from engine.contract.protocol import AnyEvent, Start
 from engine.contract.workspace import Workspace
-from medtui.client.job import do_job
+from medtui.client.job import TIDYING, do_job
 
 State = Literal["missing", "unverified", "official", "damaged"]
 HASH_AT_ONCE = 64 * 1024 * 1024  # bytes; a larger file is verified by the run, or by `data verify`
-GRACE = 5.0  # seconds for an engine to put away what it fetches
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def fetch_data_set(
 ) -> None:
     """Have an engine fetch an official file. Raises the error that it ended with."""
     start = Start(id="start", by=by, job="data.fetch", dataset=name, size=size, data=data, replace=replace)
-    do_job(start, workspace, given_up, tell, GRACE)
+    do_job(start, workspace, given_up, tell, TIDYING)
 
 
 def verify_data_set(
@@ -81,7 +80,7 @@ def verify_data_set(
 ) -> None:
     """Have an engine read a file anew, MD5 and structure. Raises the error that it ended with."""
     start = Start(id="start", by=by, job="data.verify", dataset=file.facts.name, size=file.size, data=data)
-    do_job(start, workspace, tell=tell, grace=GRACE)
+    do_job(start, workspace, tell=tell, grace=TIDYING)
 
 
 def known_md5(path: Path) -> str | None:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.contract.protocol import EvaluationFinished, Metrics, Start
+from engine.contract.protocol import AnyEvent, EvaluationFinished, Metrics, Start
 from engine.contract.run_directory import RunDirectory, read_object
 from engine.contract.workspace import Workspace
-from medtui.client.job import do_job
+from medtui.client.job import TIDYING, do_job
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,14 @@ def evaluate_run(
     *,
     tta: bool | None,
     by: str,
+    offline: bool = False,
     given_up: Callable[[], bool] = lambda: False,
+    tell: Callable[[AnyEvent], None] = lambda event: None,
 ) -> EvaluationFinished:
-    """The test split once more. Raises the error that the job ended with."""
-    start = Start(id="start", by=by, job="evaluate", run=str(run.root.resolve()), tta=tta, data=data)
-    return do_job(start, workspace, given_up).evaluations[-1]
+    """The test split once more. `tell`: called with every event. Raises the error that the job ended with."""
+    root = str(run.root.resolve())
+    start = Start(id="start", by=by, job="evaluate", run=root, tta=tta, data=data, offline=offline)
+    return do_job(start, workspace, given_up, tell, TIDYING).evaluations[-1]
 
 
 def later_evaluations(run: RunDirectory) -> list[Later]:

@@ -12,6 +12,8 @@ from engine.contract.workspace import Workspace
 from medtui.client.engine_process import EngineProcess, Line
 from medtui.client.state import RunState, fold
 
+TIDYING = 5.0  # seconds for an engine to put away what it fetches
+
 
 def do_job(
     start: Start,

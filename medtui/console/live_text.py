@@ -244,11 +244,27 @@ def log_lines(view: RunView) -> list[tuple[float, str, str]]:
         for epoch in state.epochs
         if epoch.best
     ]
+    lines += _attempt_lines(state.started)
     lines += [(at, phase, "dim") for phase, at in view.phases if phase not in ("idle",)]
     request = view.unanswered
     if request is not None:
         lines.append((request.at, f"{request.command} sent, waiting for the engine's answer", "bold yellow"))
     return sorted(lines, key=lambda line: line[0])
+
+
+def _attempt_lines(started: RunStarted | None) -> list[tuple[float, str, str]]:
+    """From where a resumed run goes on, and what is not as it was."""
+    if started is None or started.resumed_from is None:
+        return []
+    at = started.resumed_from
+    where = f"epoch {at.epoch + 1}, step {at.step}" if at.step else f"the end of epoch {at.epoch}"
+    lines = [(started.time, f"attempt {started.attempt}: resumed from {where}", "bold")]
+    return lines + [(started.time, drift_words(change), "bold yellow") for change in started.drift]
+
+
+def drift_words(change: str) -> str:
+    """One thing that changed between attempts and was allowed to."""
+    return f"drift between attempts, not bit for bit: {clean(change, 200)}"
 
 
 def log_text(view: RunView, wanted: str, height: int) -> Text:

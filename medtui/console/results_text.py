@@ -17,7 +17,7 @@ from medtui.client.intervals import Interval, intervals_of
 from medtui.client.keeping import Labels
 from medtui.client.runs import Head
 from medtui.client.state import RunState
-from medtui.console.live_text import class_rows, classes_text
+from medtui.console.live_text import class_rows, classes_text, drift_words
 from medtui.console.matrix import Confusion, confusion_text
 from medtui.console.pictures import Sample, grid_text
 from medtui.console.published import SOURCE, published_for
@@ -63,6 +63,8 @@ def head_text(detail: Detail, width: int) -> Text:
         text.append(f"tags {clean(' '.join(detail.labels.tags), 200)}\n", "cyan")
     if detail.labels.note:
         text.append(f"note {clean(detail.labels.note, 400)}\n", "italic")
+    for change in state.summary.drift:
+        text.append(f"{drift_words(change)}\n", "bold yellow")
     finished = state.finished
     if finished is not None and finished.error is not None:
         text.append(clean(f"{finished.error.message} {finished.error.hint}", 600) + "\n", "bold red")

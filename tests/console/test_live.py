@@ -6,6 +6,7 @@ import math
 import signal
 import subprocess
 from dataclasses import replace
+from functools import reduce
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,10 +15,11 @@ from looking import screen_text, shows, wait_for
 from stand_ins import START, Scripted, Story, make_run
 
 from engine.contract.process_identity import ProcessIdentity, start_of, this_process
-from engine.contract.protocol import CommandRejected, ErrorInfo, Metrics
+from engine.contract.protocol import CommandRejected, ErrorInfo, Metrics, Position
 from engine.contract.scheduler import SchedulerJob
 from engine.contract.status import read_status
 from medtui.client.ladder import Rung, overdue, rungs
+from medtui.client.state import RunState, fold
 from medtui.client.view import Request, RunView
 from medtui.client.watch import absorb
 from medtui.console.app import ConsoleApp
@@ -270,6 +272,22 @@ async def test_the_table_is_as_tall_as_its_classes_and_the_plots_get_the_rest(
         assert plot.outer_size.height == size[1] - 2 - low - rows
         await pilot.press(*["j"] * classes)  # the last one can be had
         await shows(pilot, f"class {classes - 1:02}")
+
+
+@pytest.mark.parametrize(
+    ("position", "words"),
+    [(Position(epoch=3, step=2), "epoch 4, step 2"), (Position(epoch=3, step=0), "the end of epoch 3")],
+)
+def test_the_log_says_from_where_a_run_goes_on_and_what_changed(tmp_path, position: Position, words: str) -> None:
+    story = Story(tmp_path)
+    story.facts = {"attempt": 2, "resumed_from": position, "drift": ["threads were 4, are 2"]}
+    events = [story.hello(), story.started(), story.phase("training")]
+    view = RunView(state=reduce(fold, events, RunState()))
+    lines = log_text(view, "", 9).plain.splitlines()
+    assert [line[9:] for line in lines] == [
+        f"attempt 2: resumed from {words}",
+        "drift between attempts, not bit for bit: threads were 4, are 2",
+    ]
 
 
 @pytest.mark.asyncio

@@ -66,6 +66,15 @@ async def test_a_rehearsal_is_called_so_wherever_its_numbers_stand(console, work
 
 
 @pytest.mark.asyncio
+async def test_a_run_that_went_on_with_other_versions_says_so(console, workspace: Workspace) -> None:
+    make_run(workspace, NAME, attempt=2, resumed_from=Position(epoch=0, step=0), drift=["torch was 2.9, is 2.14"])
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await shows(pilot, "drift between attempts, not bit for bit: torch was 2.9, is 2.14")
+
+
+@pytest.mark.asyncio
 async def test_a_run_of_the_whole_data_set_stands_among_the_published_values(console, workspace: Workspace) -> None:
     """ResNet-18 has 0.901 and Google's 0.919: a run with 0.9014 stands between them."""
     make_run(workspace, NAME)

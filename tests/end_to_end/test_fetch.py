@@ -60,6 +60,23 @@ def test_a_missing_set_is_fetched_verified_and_the_run_starts(mirror: Mirror, ho
     assert len(mirror.asked) == 1
 
 
+def test_evaluating_and_scoring_fetch_what_is_missing_too(
+    mirror: Mirror, home: Path, real_data: Path, tmp_path: Path
+) -> None:
+    own = environment(mirror, home)
+    assert medtui("run", "recipe.yaml", cwd=tmp_path, environment=own).returncode == 0
+    file = home / ".medmnist" / "breastmnist.npz"
+    (scores,) = (real_data / "golden").glob("breastmnist_test_*.csv")
+    for number, command in enumerate((("evaluate", "last"), ("score", str(scores))), 2):
+        file.unlink()
+        refused = medtui(*command, "--offline", cwd=tmp_path, environment=own)
+        assert refused.returncode == 4 and MD5 in refused.stderr and not file.exists()
+        done = medtui(*command, cwd=tmp_path, environment=own)
+        assert done.returncode == 0, done.stderr
+        assert "Fetching breastmnist.npz" in done.stderr and "AUC" in done.stdout
+        assert file.read_bytes() == mirror.files["breastmnist.npz"] and len(mirror.asked) == number
+
+
 @pytest.mark.parametrize("how", ["--offline", "MEDTUI_OFFLINE"])
 def test_offline_nothing_is_fetched_and_the_error_says_what_to_fetch(
     mirror: Mirror, home: Path, tmp_path: Path, how: str
