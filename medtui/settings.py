@@ -18,6 +18,7 @@ import platformdirs
 
 from engine.contract.errors import MedtuiError
 from engine.contract.yaml_reader import read_yaml_file
+from medtui.actions import remapped
 
 THEMES = ("dark", "light")
 
@@ -27,7 +28,7 @@ class Settings:
     theme: str = "dark"
     bell: bool = True
     notify: bool = True
-    keys: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)  # by action, those that can be had
     warnings: tuple[str, ...] = ()  # what in the file was not understood
 
 
@@ -64,5 +65,10 @@ def settings_of(values: dict[str, Any], source: str = "settings") -> Settings:
     if not isinstance(keys, dict):
         warnings.append(f"{source}: expected action ids under keys, found {keys!r}")
         keys = {}
-    wanted = {str(id_): str(key) for id_, key in keys.items() if isinstance(key, str | int)}
-    return Settings(theme, switches["bell"], switches["notify"], wanted, tuple(warnings))
+    accepted, refused = remapped({str(id_): _words(key) for id_, key in keys.items()})
+    return Settings(theme, switches["bell"], switches["notify"], accepted, (*warnings, *refused))
+
+
+def _words(key: Any) -> str:
+    """A key as it was written: YAML reads a bare 7 as a number, y stays a letter."""
+    return str(key).lower() if isinstance(key, bool) else str(key)

@@ -19,6 +19,7 @@ from engine.contract.recipe import Recipe
 from engine.contract.run_directory import RunDirectory, list_runs
 from engine.contract.status import read_status
 from engine.contract.workspace import Workspace
+from medtui.actions import EVERYWHERE, Action, with_keys
 from medtui.client.attached import AttachedRun
 from medtui.client.climb import Climb
 from medtui.client.control import NothingToCommand, elsewhere
@@ -27,7 +28,6 @@ from medtui.client.watch import OwnEngine, Watched
 from medtui.console import keymap
 from medtui.console.engines import Engines, who
 from medtui.console.keyboard import Keyboard
-from medtui.console.keymap import EVERYWHERE, Action
 from medtui.console.keys_in_order import KeysInOrder
 from medtui.console.messages import LookedAround, look_around
 from medtui.console.palette import KeymapCommands
@@ -86,8 +86,7 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         self._said: tuple[Any, Around | None, str] = (None, None, "")  # by the top line
         self._holder_run: str | None = None
         self._attach_first = attach
-        wanted, self.actions, self.key_warnings = keymap.remapped(self.settings.keys)
-        self._wanted_keys = wanted
+        self.actions = with_keys(self.settings.keys)
 
     # ---- start and end ---------------------------------------------------------------------------------------------
 
@@ -95,8 +94,8 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         for theme in THEMES.values():
             self.register_theme(theme)
         self.theme = THEMES[self.settings.theme].name
-        if self._wanted_keys:
-            self.set_keymap(self._wanted_keys)
+        if self.settings.keys:
+            self.set_keymap(self.settings.keys)
         self.push_screen("recipes")
         self.set_interval(TICK, self._tick)
         self.call_after_refresh(self._after_first_paint)
@@ -109,7 +108,7 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         self._look_around()
         self.set_interval(LOOK, self._look_around)
         self.set_timer(0.3, self.engines.warm_up)
-        for warning in (*self.settings.warnings, *self.key_warnings):
+        for warning in self.settings.warnings:
             self.say(warning, severity="warning")
 
     def get_default_screen(self) -> Screen[Any]:

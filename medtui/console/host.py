@@ -14,10 +14,10 @@ from textual.widget import Widget
 from engine.contract.recipe import Recipe
 from engine.contract.run_directory import RunDirectory
 from engine.contract.workspace import Workspace
+from medtui.actions import Action
 from medtui.client.climb import Climb
 from medtui.client.view import RunView
 from medtui.client.watch import Watched
-from medtui.console.keymap import Action
 from medtui.console.status_text import Around
 
 

@@ -8,8 +8,9 @@ from typing import Any
 from rich.text import Text
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
+from medtui.actions import EVERYWHERE, Action
 from medtui.console.host import host_of
-from medtui.console.keymap import EVERYWHERE, Action, scopes_of
+from medtui.console.keymap import scopes_of
 
 
 class KeymapCommands(Provider):

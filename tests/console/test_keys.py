@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,9 @@ import pytest
 from looking import screen_text, shows, wait_for
 from stand_ins import make_run
 from textual.command import CommandList
+from textual.keys import _character_to_key
 
-from medtui.console import keymap
-from medtui.console.keymap import ACTIONS, BY_ID, EVERYWHERE, FORBIDDEN
+from medtui.actions import ACTIONS, BY_ID, EVERYWHERE, FORBIDDEN, ROOMS, key_id, remapped
 from medtui.console.screens.dialogs import help_text
 from medtui.console.widgets.frame import key_line
 from medtui.settings import Settings, read_settings
@@ -20,7 +21,7 @@ from medtui.settings import Settings, read_settings
 
 def test_ids_are_unique_and_no_key_means_two_things_at_once() -> None:
     assert len(BY_ID) == len(ACTIONS) > 40
-    for room in keymap.ROOMS:
+    for room in ROOMS:
         here = [a for a in ACTIONS if a.scope in (room, EVERYWHERE)]
         keys = [key for a in here for key in a.keys.split(",")]
         assert len(keys) == len(set(keys)), sorted(key for key in keys if keys.count(key) > 1)
@@ -45,7 +46,7 @@ def test_help_names_every_action_of_the_room_and_of_all() -> None:
 
 
 @pytest.mark.parametrize("busy", [False, True])
-@pytest.mark.parametrize("room", keymap.ROOMS)
+@pytest.mark.parametrize("room", ROOMS)
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_the_keys_that_matter_most_fit_and_help_is_the_last_of_them(width: int, room: str, busy: bool) -> None:
     """While a run goes on its kill keys stand there; else they leave their place to the screen's own."""
@@ -60,6 +61,26 @@ def test_the_keys_that_matter_most_fit_and_help_is_the_last_of_them(width: int, 
     assert " 1 " in line and " q " in line
     assert not busy or "p pause S stop K abort" in line
     assert f" {own[0].key} {own[0].title.split()[0]}" in line
+
+
+def test_every_character_has_the_name_that_textual_gives_it() -> None:
+    assert {c: key_id(c) for c in string.printable.strip()} == {
+        c: _character_to_key(c) for c in string.printable.strip()
+    }
+
+
+def test_keys_that_are_none_are_refused_and_two_actions_may_change_theirs() -> None:
+    accepted, refused = remapped({"live.axis": "^", "live.cursor": "?", "go.live": "ctrl-l", "go.results": "page up"})
+    assert accepted == {"live.axis": "circumflex_accent"}
+    assert [words.split(";")[0] for words in refused] == [
+        "keys: ctrl-l for go.live is no key",
+        "keys: page up for go.results is no key",
+        "keys: question_mark for live.cursor is taken by view.help",
+    ]
+    assert remapped({"live.log_scale": "s", "live.smoothing": "y"}) == (
+        {"live.log_scale": "s", "live.smoothing": "y"},
+        [],
+    )
 
 
 @pytest.mark.asyncio

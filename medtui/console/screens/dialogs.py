@@ -11,7 +11,8 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
-from medtui.console.keymap import EVERYWHERE, INSIDE, Action, bindings
+from medtui.actions import EVERYWHERE, INSIDE, Action
+from medtui.console.keymap import bindings
 from medtui.text import clean
 
 

@@ -9,9 +9,9 @@ from rich.style import Style
 from rich.text import Text
 from textual.widget import Widget
 
+from medtui.actions import EVERYWHERE, Action
 from medtui.client.view import RunView
 from medtui.console.host import host_of
-from medtui.console.keymap import EVERYWHERE, Action
 from medtui.console.status_text import Around, status_line
 
 OWN_KEYS = 6  # of a screen, that are worth more than the words beside the keys of all screens
