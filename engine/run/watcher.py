@@ -48,7 +48,8 @@ class TrainingWatcher:
         self._measure_batch()
         self._obey(state)
         control = self.job.control
-        if not (control.wants_stop or time.monotonic() > self.deadline):
+        used_up = time.monotonic() > self.deadline and state.global_step > 0  # the smallest budget is good for a step
+        if not (control.wants_stop or used_up):
             return True
         if state.global_step == 0:
             self.job.stream.log("Stopped before the first step: nothing was trained.", "warning")
