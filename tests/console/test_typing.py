@@ -169,3 +169,30 @@ def test_what_a_terminal_sends_for_one_key_is_one_key() -> None:
     assert keys_of("\x1b[A", "\x1bOB", "\x1b[1;5C", "\x1b[15~", "\x1bb", "\x1b\x7f", "\x1b[27u") == [
         *("up", "down", "ctrl+right", "f5", "ctrl+left", "ctrl+w", "escape"),
     ]
+
+
+@pytest.mark.asyncio
+async def test_one_undo_in_the_text_takes_back_what_was_typed_into_a_field(console, workspace) -> None:
+    """And the next one the change before; esc in a field leaves nothing to undo."""
+    (workspace.root / "mine.yaml").write_text(MINE)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        room = await opened(pilot, app, "mine.yaml")
+        area = room.query_one(YamlArea)
+        form_at(room, "training.epochs")
+        await pilot.press("plus", "plus")
+        once, nudged = MINE + "  epochs: 61\n", MINE + "  epochs: 62\n"
+        await wait_for(pilot, lambda: room.current.text == nudged)
+        form_at(room, "training.lr")
+        await pilot.press("enter", *"0.0075", "backspace", "enter")
+        await wait_for(pilot, lambda: both_say(room, {"training.lr": "0.007"}))
+        typed = room.current.text
+        await pilot.press("enter", *"0.9", "escape")
+        await wait_for(pilot, lambda: both_say(room, {"training.lr": "0.007"}))
+        room.set_focus(area)
+        for wanted in (nudged, once, MINE, MINE):
+            area.action_undo()
+            await wait_for(pilot, lambda wanted=wanted: room.current.text == wanted)
+        for wanted in (once, nudged, typed):
+            area.action_redo()
+            await wait_for(pilot, lambda wanted=wanted: room.current.text == wanted)

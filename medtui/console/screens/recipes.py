@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -70,6 +71,7 @@ class Recipes(Room):
         self._open_next: Path | None = None
         self._shown = ""  # what the text editor was given or has told
         self._before_edit: str | None = None  # the text when a field was opened
+        self._typing = False  # was the last change typed into that field?
         self._settle: Timer | None = None
         self._before_timer: Timer | None = None
         self._draft_timer: Timer | None = None
@@ -169,7 +171,7 @@ class Recipes(Room):
             return
         if restored:
             self._app.say(f"Unsaved edits of {entry.name} are back. {' '.join(document.notes)}")
-        self._show_text(document.text, anew=True)
+        self._show_text(lambda area: area.load_text(document.text))
         self.query_one("#pane-yaml").border_title = clean(entry.path.name, 40)
         self.preflight = None
         self._check()
@@ -191,29 +193,33 @@ class Recipes(Room):
         except MedtuiError as error:
             self._app.say(f"The text must be YAML before the form can change it: {error}", severity="warning")
             return
-        self._become(text)
+        self._become(text, instead=event.typing and self._typing)
+        self._typing = event.typing
 
-    def _become(self, text: str) -> None:
-        self._show_text(text)
+    def _become(self, text: str, *, instead: bool = False) -> None:
+        """`instead`: one undo takes this and the change before back."""
+        self._show_text(lambda area: area.become(text, instead=instead))
         self._set_text(text)
         self._check()
 
-    def _show_text(self, text: str, *, anew: bool = False) -> None:
-        """In the text editor; `anew` without the cursor, scroll and undo that it had."""
+    def _show_text(self, change: Callable[[YamlArea], None]) -> None:
+        """In the text editor, as nothing that a person typed there."""
         area = self.query_one(YamlArea)
         with self.prevent(TextArea.Changed):
-            (area.load_text if anew else area.become)(text)
+            change(area)
         self._shown = area.text
 
     @on(RecipeForm.Began)
     def _edit_began(self) -> None:
         self._take_typed()
         self._before_edit = self.current.text if self.current is not None else None
+        self._typing = False
 
     @on(RecipeForm.TakenBack)
     def _edit_taken_back(self) -> None:
         if self.current is not None and self._before_edit is not None:
-            self._become(self._before_edit)
+            self._become(self._before_edit, instead=self._typing)
+            self._typing = False
 
     @on(RecipeForm.Chosen)
     def _field_focused(self, event: RecipeForm.Chosen) -> None:
@@ -325,7 +331,7 @@ class Recipes(Room):
     def _take_from_disk(self, document: Document, fresh: str) -> None:
         self.desk.take_from_disk(document, fresh)
         if document is self.current:
-            self._show_text(fresh)
+            self._show_text(lambda area: area.become(fresh))
             self._mark_row(document)
             self._check()
 

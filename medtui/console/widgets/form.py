@@ -145,11 +145,11 @@ class RecipeForm(VerticalScroll, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = bindings("form")
 
     class Edited(Message):
-        """A person gave a field another value; `value` is YAML text."""
+        """A person gave a field another value; `value` is YAML text. `typing`: as far as it is typed."""
 
-        def __init__(self, spec: FieldSpec, value: str) -> None:
+        def __init__(self, spec: FieldSpec, value: str, *, typing: bool = False) -> None:
             super().__init__()
-            self.spec, self.value = spec, value
+            self.spec, self.value, self.typing = spec, value, typing
 
     class Began(Message):
         """A value is about to be typed."""
@@ -275,7 +275,7 @@ class RecipeForm(VerticalScroll, can_focus=True):
         if value != self._told:
             self._told = value
             spec = self.rows[self.cursor].spec
-            self.post_message(self.Edited(spec, typed(value, spec)))
+            self.post_message(self.Edited(spec, typed(value, spec), typing=True))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()

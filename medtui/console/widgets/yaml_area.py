@@ -15,6 +15,7 @@ class YamlArea(TextArea):
     def __init__(self, id: str) -> None:
         super().__init__(id=id, soft_wrap=False, show_line_numbers=True, tab_behavior="focus", compact=True)
         self._problems: dict[int, str] = {}
+        self._became: str | None = None  # the text that `become` made last, if it made an edit
 
     def show_problems(self, problems: tuple[Problem, ...]) -> None:
         found: dict[int, str] = {}
@@ -35,21 +36,31 @@ class YamlArea(TextArea):
             line.stylize("dim", line.plain.index("#"))
         return line
 
-    def become(self, text: str) -> None:
-        """Another text with the least change: cursor, scroll and undo stay."""
-        old = self.text
-        if old == text:
-            return
-        start = 0
+    def become(self, text: str, *, instead: bool = False) -> None:
+        """Another text with the least change: cursor, scroll and undo stay.
+
+        `instead`: in the place of what the call before changed, so that one undo takes both back.
+        """
+        cursor = self.selection
+        if instead and self._became == self.text:
+            self.undo()
+        self._became = None
+        if self.text != text:
+            self._change(text)
+            self._became = text
+        if not self.has_focus:
+            self.selection = cursor
+
+    def _change(self, text: str) -> None:
+        """One edit, one step of undo."""
+        old, start, end = self.text, 0, 0
         while start < min(len(old), len(text)) and old[start] == text[start]:
             start += 1
-        end = 0
         while end < min(len(old), len(text)) - start and old[-1 - end] == text[-1 - end]:
             end += 1
         locate = self.document.get_location_from_index  # type: ignore[attr-defined]
-        cursor = self.selection
+        self.history.checkpoint()
         self.replace(
             text[start : len(text) - end], locate(start), locate(len(old) - end), maintain_selection_offset=True
         )
-        if not self.has_focus:
-            self.selection = cursor
+        self.history.checkpoint()
