@@ -89,10 +89,15 @@ def differences(before: Recipe, after: Recipe) -> list[tuple[str, Any, Any]]:
 
 
 def typed(text: str, spec: FieldSpec) -> str:
-    """What a person typed into a field, as YAML: numbers as they were typed, text quoted where it must be."""
+    """What a person typed into a field, as YAML: numbers as they were typed, text quoted where it must be.
+
+    Nothing is null where null may stand.
+    """
     text = text.strip()
     value = scalar(text)
     kinds = {variant.get("type") for variant in spec.variants}
+    if not text and "null" in kinds:
+        return written(None)
     if isinstance(value, str) or (kinds <= {"string", "null"} and value is not None):
         return written(text)
     return text

@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, ClassVar
 
+from rich.text import Text
 from textual import work
 from textual.binding import BindingType
 from textual.screen import Screen
@@ -33,7 +34,7 @@ from medtui.console.messages import LookedAround, look_around
 from medtui.console.palette import KeymapCommands
 from medtui.console.screens.all import SCREENS
 from medtui.console.screens.dialogs import Help, Question
-from medtui.console.screens.leave import may_leave
+from medtui.console.screens.leave import left_words, may_leave
 from medtui.console.screens.recipes import Recipes
 from medtui.console.screens.room import Room
 from medtui.console.status_text import Around, known
@@ -44,6 +45,7 @@ from medtui.text import clean
 
 TICK = 0.1  # seconds between looks at the view
 LOOK = 2.0  # seconds between looks at the lock
+UNKNOWN = "…"  # what was not looked at yet
 
 
 class ConsoleApp(KeysInOrder, inherit_bindings=False):
@@ -78,7 +80,7 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         self.readonly = readonly
         self.recipe_model = model
         self.today = date.today  # tests have a day of their own
-        self.around = Around(readonly=readonly)
+        self.around = Around(lock=UNKNOWN, readonly=readonly)
         self.engines = Engines(workspace, make_engine, keep_warm=warm and not readonly)
         self._news, self._pace, self._link = News(), Pace(), Link(TICK)
         self._shown: RunView | None = None
@@ -96,15 +98,13 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         self.theme = THEMES[self.settings.theme].name
         if self.settings.keys:
             self.set_keymap(self.settings.keys)
-        self.push_screen("recipes")
+        self.push_screen("recipes" if self._attach_first is None else self._open_attached(self._attach_first))
         self.set_interval(TICK, self._tick)
         self.call_after_refresh(self._after_first_paint)
 
     def _after_first_paint(self) -> None:
         gc.freeze()  # what is there now stays
         gc.enable()
-        if self._attach_first is not None:
-            self._open_attached(self._attach_first)
         self._look_around()
         self.set_interval(LOOK, self._look_around)
         self.set_timer(0.3, self.engines.warm_up)
@@ -150,6 +150,8 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
             return "This console is read only."
         if self.engines.trains_here:
             return "This console trains already; stop that run first."
+        if (holder := self.engines.held_by_another()) is not None:  # what is watched stays watched
+            return f"The workspace is held by {holder}. {self.actions['run.attach'].key} watches its run."
         try:
             ask()
         except MedtuiError as error:
@@ -245,9 +247,8 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
 
     @work(thread=True, exclusive=True, group="around")
     def _look_around(self) -> None:
-        watched = self.watched
-        own = watched.engine.pid if isinstance(watched, OwnEngine) else None
-        self.post_message(look_around(self.workspace, own))
+        run = self.view.run if self.view is not None else None
+        self.post_message(look_around(self.workspace, self.engines.own_pid, run))
 
     def on_looked_around(self, message: LookedAround) -> None:
         self.around = replace(self.around, lock=message.lock, gpu=message.gpu)
@@ -340,8 +341,8 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         word = self._holder_run or (runs[-1].name if runs else None)
         if word is None:
             self.say("There is no run to attach to yet.", severity="warning")
-            return
-        self.attach_to(word)
+        elif self.attach_to(word):
+            self.go_to("live")
 
     def attach_to(self, name: str) -> bool:
         """Watch a run of this workspace. False when that cannot be."""
@@ -359,20 +360,18 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         self.say(f"Watching {name}.")
         return True
 
-    def _open_attached(self, run: RunDirectory) -> None:
-        """A living run in Live, a finished one in Results."""
-        from medtui.console.screens.results import Results  # brings the plots: the first picture does not wait for them
-
+    def _open_attached(self, run: RunDirectory) -> str:
+        """Watch a run; the room that shows it: a living one in Live, a finished one in Results."""
+        self.attach_to(run.name)
         status = read_status(run)
-        if not self.attach_to(run.name):
-            return
         if status is None or status.outcome is None:
-            self.go_to("live")
-            return
-        self.go_to("results")
+            return "live"
+        from medtui.console.screens.results import Results  # brings the plots, which the other rooms do without
+
         results = self.get_room("results")
         assert isinstance(results, Results)
         results.choose(run.name)
+        return "results"
 
     def action_help(self) -> None:
         self.push_screen(Help(self.room_name, self.actions))
@@ -386,7 +385,8 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         if isinstance(self.screen, Question):
             return
         if await may_leave(self, self._recipes.desk):
-            self.exit(0)
+            left = left_words(self.view)
+            self.exit(0, message=Text(left) if left else None)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys of what cannot be done now do nothing."""

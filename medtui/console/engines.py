@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from engine.contract.lock import is_locked, read_holder
 from engine.contract.recipe_file import build_recipe
 from engine.contract.run_directory import RunDirectory
 from engine.contract.workspace import Workspace
@@ -41,6 +42,20 @@ class Engines:
     def trains_here(self) -> bool:
         """Does an engine of this console train?"""
         return self.busy and self.view is not None and self.view.own
+
+    @property
+    def own_pid(self) -> int | None:
+        """The process of the watched engine, where it is this console's own."""
+        return self.watched.engine.pid if isinstance(self.watched, OwnEngine) else None
+
+    def held_by_another(self) -> str | None:
+        """Who holds the workspace, in words; None for nobody, and for an engine of this console."""
+        if not is_locked(self.workspace.lock_file):
+            return None
+        holder = read_holder(self.workspace.lock_file)
+        if holder is None:
+            return "another process"
+        return None if holder.pid == self.own_pid else str(holder)
 
     def warm_up(self) -> None:
         """Start an engine while the user still reads the recipe."""

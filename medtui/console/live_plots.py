@@ -11,6 +11,7 @@ from medtui.console.widgets.plot import Drawing, Point, Series, smoothed
 from medtui.text import number
 
 Axis = Literal["step", "epoch", "time"]
+AXIS_TITLES: dict[Axis, str] = {"step": "step", "epoch": "epoch", "time": "minutes"}
 TRAIN, VALIDATION = 0, 1  # colours of the palette
 
 
@@ -27,8 +28,8 @@ def loss_drawing(view: RunView, axis: Axis, *, log: bool, smooth: bool) -> Drawi
     if any(value is not None for value in validation):
         known = [(epoch, value) for epoch, value in zip(epochs, validation, strict=True) if value is not None]
         at = _positions(view, [float(epoch.step) for epoch, _ in known], axis)
-        series.append(Series("val", tuple(at), tuple(value for _, value in known), VALIDATION))
-    return Drawing(tuple(series), x_title=axis, log=log, empty="no step is done yet")
+        series.append(Series("val", tuple(at), tuple(value for _, value in known), VALIDATION, dotted=True))
+    return Drawing(tuple(series), x_title=AXIS_TITLES[axis], log=log, empty="no step is done yet")
 
 
 def auc_drawing(view: RunView, axis: Axis) -> Drawing:
@@ -43,7 +44,7 @@ def auc_drawing(view: RunView, axis: Axis) -> Drawing:
         y, x, epoch_number = next(item for item in finite if item[0] == best)
         points.append(Point(x, y, "★", f"best {number(y)} @ {epoch_number}"))
     one = Series("val AUC", tuple(xs), tuple(ys), VALIDATION)
-    return Drawing((one,), tuple(points), x_title=axis, empty="no epoch is done yet", upper=1.0)
+    return Drawing((one,), tuple(points), x_title=AXIS_TITLES[axis], empty="no epoch is done yet", upper=1.0)
 
 
 def _loss(epoch: EpochFinished) -> float | None:

@@ -23,8 +23,9 @@ class LookedAround(Message):
         self.holder_run = holder_run
 
 
-def look_around(workspace: Workspace, own_engine: int | None) -> LookedAround:
-    """Who holds the workspace, and what the GPUs do. `own_engine`: the pid of the console's own."""
+def look_around(workspace: Workspace, own_engine: int | None, watched: str | None) -> LookedAround:
+    """Who holds the workspace, and what the GPUs do. `own_engine`: its pid; `watched`: the run that is shown."""
     holder = read_holder(workspace.lock_file) if (locked := is_locked(workspace.lock_file)) else None
     run = holder.run if holder else None
-    return LookedAround(lock_words(locked, holder.pid if holder else None, own_engine, run), gpu_words(), run)
+    pid = holder.pid if holder else None
+    return LookedAround(lock_words(locked, pid, own_engine, None if run == watched else run), gpu_words(), run)

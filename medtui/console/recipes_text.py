@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 
 def problem_words(problem: Problem) -> str:
-    where = f"line {problem.line}: " if problem.line else ""
-    return clean(f"{where}{'.'.join(problem.path)} {problem.message}", 300)
+    where = f"line {problem.line}:" if problem.line else ""
+    return clean(" ".join(filter(None, (where, ".".join(problem.path), problem.message))), 300)
 
 
-def before_text(document: Document, checked: Checked, ready: Preflight | None, saved: Checked | None) -> Text:
-    """The panel below form and text."""
+def before_text(
+    document: Document, checked: Checked, ready: Preflight | None, saved: Checked | None, *, stale: bool = False
+) -> Text:
+    """The panel below form and text. `stale`: `ready` is of an earlier text and is being looked at again."""
     text = Text()
     if document.fresh_on_disk is not None:
         text.append(
@@ -38,11 +40,16 @@ def before_text(document: Document, checked: Checked, ready: Preflight | None, s
     if ready is None:
         text.append("looking at data, weights, earlier runs …\n", "dim")
     else:
-        _append_ready(text, ready)
+        known = _ready(ready)
+        if stale:
+            known.stylize("dim")
+            known.append("looking again …", "dim")
+        text.append_text(known)
     return text
 
 
-def _append_ready(text: Text, ready: Preflight) -> None:
+def _ready(ready: Preflight) -> Text:
+    text = Text()
     text.append("data ", "bold")
     text.append(clean(ready.data, 300) + "\n", "" if ready.data_ok else "bold red")
     text.append("weights ", "bold")
@@ -55,6 +62,7 @@ def _append_ready(text: Text, ready: Preflight) -> None:
     if ready.seconds:
         pace = f"about {duration(ready.seconds)}, from {shortened(ready.seconds_from, 40)}"
     text.append(f"\n{pace}\nrun {clean(ready.run)}\n")
+    return text
 
 
 def _differences(checked: Checked, saved: Checked | None) -> str:

@@ -114,7 +114,7 @@ def _fitted(parts: list[_Part], width: int) -> Text:
 
 
 def lock_words(locked: bool, holder_pid: int | None, own_pid: int | None, holder_run: str | None) -> str:
-    """Who holds the workspace, for the top line."""
+    """Who holds the workspace, for the top line. `holder_run`: where it is another than the line names."""
     if not locked:
         return "free"
     if holder_pid is not None and holder_pid == own_pid:

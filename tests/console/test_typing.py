@@ -82,10 +82,45 @@ async def test_a_burst_into_text_and_form_leaves_both_equal_to_what_was_typed(co
         room.query_one(RecipeForm).go_to("training", "epochs")
         await pilot.press("y")
         room.query_one(YamlArea).move_cursor((5, 0))
-        burst(app, "  epochs: 40\r  seed: 3\r\x1b[A\x1b[A# typed\r")  # the last line two lines higher
+        # the second line is indented as the first; the last one goes two lines higher
+        burst(app, "  epochs: 40\rseed: 3\r\x1b[A\x1b[A# typed\r")
         burst(app, "\x1be++")  # the form stands at epochs, as the text has them
         await wait_for(pilot, lambda: both_say(room, {"training.epochs": "42", "training.seed": "3"}))
-        assert room.query_one(YamlArea).text == MINE + "# typed\n  epochs: 42\n  seed: 3\n"
+        assert room.query_one(YamlArea).text == MINE + "  # typed\n  epochs: 42\n  seed: 3\n  "
+
+
+@pytest.mark.asyncio
+async def test_a_new_line_of_the_text_is_indented_as_yaml_wants_it(console, workspace) -> None:
+    (workspace.root / "mine.yaml").write_text(MINE)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        room = await opened(pilot, app, "mine.yaml")
+        await pilot.press("y")
+        room.query_one(YamlArea).move_cursor((5, 0))
+        burst(app, "evaluation:   # how\rtta: false\rsplit: x")
+        await wait_for(
+            pilot,
+            lambda: room.query_one(YamlArea).text == MINE + "evaluation:   # how\n  tta: false\n  split: x",
+        )
+        burst(app, "\x1b[200~\n\nruntime:\n  threads: 1\x1b[201~")  # a paste stays as it is
+        await wait_for(pilot, lambda: room.query_one(YamlArea).text.endswith("split: x\n\nruntime:\n  threads: 1"))
+
+
+@pytest.mark.asyncio
+async def test_what_stands_in_a_field_already_is_no_edit_and_an_emptied_one_is_null(console, workspace) -> None:
+    (workspace.root / "mine.yaml").write_text(MINE)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        room = await opened(pilot, app, "mine.yaml")
+        form_at(room, "dataset.size")
+        await pilot.press("enter", "enter")  # the choice that is there
+        form_at(room, "training.lr")
+        await pilot.press("enter", *"1e-3", "enter")
+        await pilot.pause(0.3)
+        assert room.current.text == MINE and not room.current.dirty
+        form_at(room, "dataset.limit")
+        await pilot.press("enter", *"64", "enter", "enter", "backspace", "enter")
+        await wait_for(pilot, lambda: both_say(room, {"dataset.limit": "null"}))
 
 
 @pytest.mark.asyncio

@@ -34,6 +34,18 @@ async def may_leave(host: Host, desk: Desk) -> bool:
     return True
 
 
+def left_words(view: RunView | None) -> str:
+    """For the shell, after leaving: what becomes of the run that was watched. Empty where nothing goes on."""
+    if view is None or not view.active or view.run is None or (view.own and view.stops_when_left):
+        return ""
+    run = clean(view.run, 200)
+    if view.requests and view.requests[-1].command in ("stop", "abort"):
+        return f"{run} is asked to {view.requests[-1].command}: `medtui show last` has its results."
+    if view.phase == "paused":
+        return f"{run} is paused and holds the workspace: `medtui resume last` lets it go on."
+    return f"{run} goes on: `medtui attach last` watches it again, `medtui stop last` ends it."
+
+
 async def _stop_and_wait(watched: Watched) -> None:
     """Send stop and wait for the answer, not for the end: the engine finishes by itself."""
     request = watched.command("stop", who())

@@ -215,7 +215,6 @@ class Live(Room):
 
     def action_axis(self) -> None:
         self.axis = AXES[(AXES.index(self.axis) + 1) % len(AXES)]
-        self._app.say(f"x axis: {'minutes' if self.axis == 'time' else f'{self.axis}s'}")
         self._show_plots()
 
     def action_cursor(self) -> None:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 SETTLE = 0.15  # seconds after the last key before the text is checked
 PREFLIGHT_AFTER = 0.4  # seconds
 DISK_LOOK = 2.0  # seconds
+LIST_LOOK = 4.0  # seconds
 SMALL = 32 * 1024  # characters that are checked at once; a larger text is checked by a worker
 
 
@@ -67,6 +68,7 @@ class Recipes(Room):
         self.entries: list[Entry] = []
         self.checked: Checked | None = None
         self.preflight: Preflight | None = None
+        self._ready_for = ""  # the text that the look ahead was for
         self.desk = Desk(Drafts(settings_file().parent / "drafts"))
         self._open_next: Path | None = None
         self._shown = ""  # what the text editor was given or has told
@@ -95,6 +97,7 @@ class Recipes(Room):
         self.query_one(YamlArea).read_only = self._app.readonly
         self._list()
         self.set_interval(DISK_LOOK, self._look_at_disk)
+        self.set_interval(LIST_LOOK, self._list_again)
         self.query_one(RecipeList).focus()
 
     def on_screen_resume(self) -> None:
@@ -112,6 +115,11 @@ class Recipes(Room):
     @work(thread=True, exclusive=True, group="list")
     def _list(self) -> None:
         self.post_message(Listed(entries(self._app.workspace)))
+
+    def _list_again(self) -> None:
+        """Recipes and runs come from other shells too."""
+        if self.is_current:
+            self._list()
 
     def on_listed(self, message: Listed) -> None:
         if not self.alive:
@@ -296,14 +304,17 @@ class Recipes(Room):
 
     def on_preflighted(self, message: Preflighted) -> None:
         if self.current is not None and message.text == self.current.text:
-            self.preflight = message.found
+            self.preflight, self._ready_for = message.found, message.text
             self._show_before()
 
     def _show_before(self) -> None:
         if self.current is None or self.checked is None or not self.alive:
             return
         ready = self.preflight if self.checked.recipe is not None else None
-        self.query_one("#before", Static).update(before_text(self.current, self.checked, ready, self._saved_recipe()))
+        words = before_text(
+            self.current, self.checked, ready, self._saved_recipe(), stale=self._ready_for != self.current.text
+        )
+        self.query_one("#before", Static).update(words)
 
     def _saved_recipe(self) -> Checked | None:
         assert self.current is not None

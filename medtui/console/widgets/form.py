@@ -88,7 +88,8 @@ class FieldRow(Widget):
         line = Text(no_wrap=True, overflow="ellipsis")
         line.append(" ▸ " if self.chosen else "   ", "bold")
         line.append(f"{shortened(spec.title, TITLE_WIDTH - 1):<{TITLE_WIDTH}}")
-        value = shortened(self.value, VALUE_WIDTH - (2 if self.is_choice else 0))
+        room = VALUE_WIDTH if self._problem or spec.unit else max(VALUE_WIDTH, self.size.width - TITLE_WIDTH - 8)
+        value = shortened(self.value, room - (2 if self.is_choice else 0))
         mark = " ▾" if self.is_choice else ""
         line.append(f"{value + mark:<{VALUE_WIDTH}}", Style(bold=self._written, dim=not self._written))
         if self.at_cursor and self.is_number and not self._problem:
@@ -263,8 +264,9 @@ class RecipeForm(VerticalScroll, can_focus=True):
             self.post_message(self.Edited(row.spec, value))
 
     def _take_choice(self, value: Any) -> None:
-        if isinstance(value, str):
-            self.post_message(self.Edited(self.rows[self.cursor].spec, value))
+        row = self.rows[self.cursor]
+        if isinstance(value, str) and value != row.value:  # what stands there already is no edit
+            self.post_message(self.Edited(row.spec, value))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()

@@ -22,6 +22,7 @@ from medtui.text import number
 FRAME = 9  # columns that axis and labels take, about
 MINIMUM = (16, 5)  # columns, rows; below it there is only a sentence
 HUGE = 1e100  # what is larger, or as much smaller on a log scale, overflows in plotext's arithmetic
+DOT = "•"
 MARKERS = {"braille": "braille", "block": "hd", "ascii": "*"}
 
 
@@ -34,6 +35,7 @@ class Series:
     ys: Sequence[float]
     colour: int  # of the series palette
     faint: bool = False
+    dotted: bool = False  # beside another curve: colour is never the only sign
     sign: str = ""  # stands at the curve's end: colour is never the only sign
 
 
@@ -140,7 +142,7 @@ def _legend(drawing: Drawing, parts: list[tuple[Series, Bucketed]], dark: bool) 
         line.append(cursor_words(drawing), "reverse")
         line.append("  ")
     for one, part in parts:
-        line.append("─ " if not one.faint else "┄ ", _rich_colour(one.colour, dark))
+        line.append(("┄ " if one.faint else f"{DOT} " if one.dotted else "─ "), _rich_colour(one.colour, dark))
         line.append(one.name)
         if part.strange:
             line.append(
@@ -150,8 +152,10 @@ def _legend(drawing: Drawing, parts: list[tuple[Series, Bucketed]], dark: bool) 
         line.append("  ")
     for point in drawing.points:
         line.append(f"{point.sign} {point.words}  ", "bold")
-    if drawing.log:
-        line.append("log  ", "dim")
+    words = [
+        word for word in (f"by {drawing.x_title}" if drawing.x_title else "", "log" if drawing.log else "") if word
+    ]
+    line.append(", ".join(words), "dim")
     return line
 
 
@@ -182,8 +186,8 @@ def _figure(
     low, high = _limits(figure, drawing, min(ys), max(ys))
     _x_axis(figure, drawing, [x for _, part in parts for x in (*part.xs, *part.strange)], width)
     if drawing.log:
-        ticks = [low + (high - low) * step / 4 for step in range(5)] if height > 8 else [low, high]
-        figure.yticks(ticks, [f"{10**tick:.2g}" for tick in ticks])
+        ticks = log_ticks(low, high, max(2, min(6, height // 3)))
+        figure.yticks(ticks, [f"{10**tick:.3g}" for tick in ticks])
     else:
         ticks, labels = round_ticks(low, high, max(2, min(6, height // 3)))
         rows = [round((tick - low) / (high - low) * (height - 4)) for tick in ticks]  # two in one row hide each other
@@ -228,7 +232,7 @@ def _x_axis(figure: Any, drawing: Drawing, drawn_xs: list[float], width: int) ->
     low, high = min(xs), max(xs)
     if high - low <= 1e-9 * max(1.0, abs(high)):
         room = max(1.0, 1e-9 * abs(high))
-        low, high = low - room, high + room
+        low, high = (low - room if low < 0 or low >= room else 0.0), high + room  # nothing is before the start
     figure.xlim(low, high)
     figure.xticks(*round_ticks(low, high, max(2, width // 12), whole=drawing.x_title in ("step", "epoch")))
 
@@ -254,6 +258,18 @@ def round_ticks(low: float, high: float, most: int, *, whole: bool = False) -> t
     return found, [f"{tick:.{digits}f}" if plain else f"{tick:.4g}" for tick in found]
 
 
+def log_ticks(low: float, high: float, most: int) -> list[float]:
+    """Logarithms of round numbers between two, 1, 2 and 5 times powers of ten where there are few; else the ends."""
+    powers = range(math.floor(low), math.ceil(high) + 1)
+    for digits in ((1, 2, 5), (1, 3), (1,)):
+        found = [tick for power in powers for digit in digits if low <= (tick := power + math.log10(digit)) <= high]
+        if 2 <= len(found) <= most:
+            return found
+    if len(found) > most:
+        return found[:: -(-len(found) // most)]
+    return [low, high]
+
+
 def _draw_series(figure: Any, one: Series, part: Bucketed, *, dark: bool, marker: str, log: bool) -> None:
     colour = series_colour(one.colour, dark=dark)
     if one.faint:
@@ -261,7 +277,9 @@ def _draw_series(figure: Any, one: Series, part: Bucketed, *, dark: bool, marker
     if len(part.ys) == 1:
         figure.scatter(part.xs, part.ys, marker="●" if marker != "ascii" else "o", color=colour)
         return
-    figure.plot(part.xs, part.ys, marker=MARKERS.get(marker, "braille"), color=colour)
+    dots = "o" if marker == "ascii" else DOT
+    line = dots if one.dotted else MARKERS.get(marker, "braille")
+    figure.plot(part.xs, part.ys, marker=line, color=colour)
     for x, y in _lone(one, part, log=log):
         figure.scatter([x], [y], marker="●" if marker != "ascii" else "o", color=colour)
 

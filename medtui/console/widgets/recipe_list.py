@@ -12,8 +12,9 @@ from textual.widgets.option_list import Option, OptionDoesNotExist
 
 from medtui.console.keymap import bindings
 from medtui.console.recipe_store import Entry
-from medtui.text import clean
+from medtui.text import clean, shortened
 
+MARKED = 18  # columns of a name with a mark behind it
 _GROUPS = (("shipped", "recipes"), ("workspace", "in this workspace"), ("run", "from runs"))
 
 
@@ -51,4 +52,10 @@ class RecipeList(OptionList):
 
 
 def _row(entry: Entry, dirty: bool) -> Text:
-    return Text(f" {clean(entry.name, 80)}{' ●' if dirty else ''}", no_wrap=True, overflow="ellipsis")
+    """A run by its hash first: its date would take the place of what tells it from others."""
+    words = entry.name
+    parts = words.split("_", 3)
+    if entry.kind == "run" and len(parts) == 4:
+        words = f"{parts[3]} {parts[1]} {parts[2]}"
+    words = clean(words, 80)
+    return Text(f" {shortened(words, MARKED)} ●" if dirty else f" {words}")

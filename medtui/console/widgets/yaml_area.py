@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.text import Text
+from textual import events
 from textual.widgets import TextArea
 
 from engine.contract.recipe_conflicts import Problem
@@ -16,6 +17,21 @@ class YamlArea(TextArea):
         super().__init__(id=id, soft_wrap=False, show_line_numbers=True, tab_behavior="focus", compact=True)
         self._problems: dict[int, str] = {}
         self._became: str | None = None  # the text that `become` made last, if it made an edit
+
+    async def _on_key(self, event: events.Key) -> None:
+        if event.key == "enter" and not self.read_only:
+            event.stop()
+            event.prevent_default()
+            self.replace("\n" + self._indent(), *self.selection, maintain_selection_offset=False)
+            return
+        await super()._on_key(event)
+
+    def _indent(self) -> str:
+        """Of a new line below the cursor's: its own, and two blanks more below a key that ends with a colon."""
+        row, column = min(self.selection)
+        before = self.document.get_line(row)[:column]
+        own = before[: len(before) - len(before.lstrip(" "))]
+        return own + "  " * before.partition(" #")[0].rstrip().endswith(":")
 
     def show_problems(self, problems: tuple[Problem, ...]) -> None:
         found: dict[int, str] = {}
