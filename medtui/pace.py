@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 ETA_AFTER = 10  # steps; before that a guess would mislead
+ETA_WORK = 2.0  # seconds of work, likewise
 
 
 class Eta:
@@ -15,10 +16,10 @@ class Eta:
 
     def after(self, done: int, total: int, worked: float | None) -> float | None:
         """`done` of `total` steps after so many seconds of work, pauses left out; seconds."""
-        if worked is None:
+        if worked is None or done == 0:  # the first step makes ready what the others find
             return None
         self._seen.append((done, worked))
         first_done, first_worked = self._seen[0]
-        if done - first_done < ETA_AFTER or worked <= first_worked:
+        if done - first_done < ETA_AFTER or worked - first_worked < ETA_WORK:
             return None
         return (total - done) * (worked - first_worked) / (done - first_done)

@@ -207,5 +207,5 @@ def started_at(text: str) -> str:
 
     try:
         return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M")
-    except ValueError:
+    except (ValueError, OverflowError):  # no time, or one at the ends of the calendar
         return clean(text, 20)

@@ -33,7 +33,7 @@ def read_bounded(path: Path, limit: int = 16 * 1024 * 1024) -> bytes:
 
 
 @contextmanager
-def written_whole(path: Path, *, durable: bool = True) -> Iterator[Path]:
+def written_whole(path: Path, *, durable: bool = True, mode: int = 0o644) -> Iterator[Path]:
     """A temporary file beside `path` to write to; it is renamed into place when the block ends well.
 
     `durable` also flushes file and folder to the disk, so that a power cut leaves the old file or the new one. When
@@ -44,7 +44,7 @@ def written_whole(path: Path, *, durable: bool = True) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o644)
+        temporary.chmod(mode)
         if durable:
             _flush(temporary, os.O_RDONLY)
         temporary.replace(path)
@@ -55,9 +55,9 @@ def written_whole(path: Path, *, durable: bool = True) -> Iterator[Path]:
         _flush(path.parent, os.O_RDONLY | os.O_DIRECTORY)
 
 
-def write_text(path: Path, text: str, *, durable: bool = True) -> None:
+def write_text(path: Path, text: str, *, durable: bool = True, mode: int = 0o644) -> None:
     """Write a text file whole."""
-    with written_whole(path, durable=durable) as temporary:
+    with written_whole(path, durable=durable, mode=mode) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.contract.errors import OutputError, WorkspaceLocked
+from engine.contract.files import read_bounded
 from engine.contract.process_identity import this_process
 
 LOCK_FILE = ".medtui.lock"  # in `outputs/`
@@ -91,7 +92,7 @@ class WorkspaceLock:
 def is_locked(path: Path) -> bool:
     """Does anybody hold the lock now? A probe: a shared lock, released at once."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return False
     try:
@@ -108,7 +109,7 @@ def is_locked(path: Path) -> bool:
 def read_holder(path: Path) -> Holder | None:
     """What the lock's text says; None when it says nothing that can be read."""
     try:
-        values: Any = json.loads(path.read_text(encoding="utf-8"))
+        values: Any = json.loads(read_bounded(path, 64 * 1024))
         return Holder(
             pid=int(values["pid"]),
             started=float(values["started"]),

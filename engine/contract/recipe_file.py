@@ -70,6 +70,8 @@ def _message(path: KeyPath, item: Any, model: type[Recipe]) -> str:
         known = (
             list(section_titles(model)) if len(path) == 1 else [s.name for s in specs.values() if s.section == path[0]]
         )
+        if elsewhere := [s.section for s in specs.values() if len(path) == 2 and s.name == path[1]]:
+            return f"is unknown; did you mean {' or '.join(f'{section}.{path[1]}' for section in elsewhere)}?"
         return "is unknown: " + unknown_name("section" if len(path) == 1 else "field", path[-1], known)
     spec = specs.get(".".join(path))
     if spec is None:

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from engine.contract.errors import RecipeError
+from engine.contract.files import read_bounded
 
 SIZE_LIMIT = 256 * 1024  # bytes
 DEPTH_LIMIT = 8
@@ -60,7 +61,9 @@ def read_yaml_file(path: Path) -> YamlText:
             raise refused(
                 str(path), f"expected at most 256 KiB, found {path.stat().st_size:,} bytes", "Is it a recipe?"
             )
-        text = path.read_bytes().decode("utf-8-sig")
+        if path.is_dir():
+            raise IsADirectoryError
+        text = read_bounded(path, SIZE_LIMIT).decode("utf-8-sig")
     except IsADirectoryError:
         raise refused(str(path), "expected a recipe file, found a directory", "Name a .yaml file.") from None
     except UnicodeDecodeError as error:
@@ -74,7 +77,7 @@ def read_yaml_file(path: Path) -> YamlText:
 
 def read_yaml(text: str, source: str = "recipe") -> YamlText:
     """The values of a recipe's text. Raises RecipeError."""
-    if len(text.encode()) > SIZE_LIMIT:
+    if len(text.encode(errors="replace")) > SIZE_LIMIT:
         raise refused(source, "expected at most 256 KiB of text", "Is it a recipe?")
     if control := _UNPRINTABLE.search(text):
         line = text.count("\n", 0, control.start()) + 1

@@ -19,7 +19,7 @@ from typing import IO
 
 import numpy as np
 
-from engine.contract.data_files import find_file
+from engine.contract.data_files import find_file, offline
 from engine.contract.datasets import SPLITS, DatasetFacts
 from engine.contract.errors import DataError
 from engine.contract.files import write_text
@@ -61,9 +61,10 @@ def find_archive(wanted: Wanted, folders: Sequence[Path]) -> Path:
     if (path := find_file(archive, folders)) is not None:
         return path
     places = ", ".join(str(folder) for folder in folders)
+    unless = " where MEDTUI_OFFLINE is not set" if offline() else ""
     raise DataError(
         f"{wanted.facts.title} at {wanted.size} px needs {archive.file_name}; looked in {places}.",
-        f"`medtui data fetch {wanted.command}` fetches it. By hand: {by_hand(wanted)} into one of these, "
+        f"`medtui data fetch {wanted.command}` fetches it{unless}. By hand: {by_hand(wanted)} into one of these, "
         "or give --data FOLDER.",
     )
 

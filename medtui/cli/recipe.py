@@ -48,7 +48,8 @@ def validate(
     text = read_yaml_file(find_recipe(recipe))
     checked = build_recipe(text.values, source=text.source, lines=text.lines)
     if json:
-        typer.echo(json_text({"recipe": text.source, "valid": True, "recipe_hash": recipe_hash(checked)}))
+        values = {"recipe": text.source, "valid": True, "recipe_hash": recipe_hash(checked)}
+        typer.echo(json_text(values | {"run_hash": short_hash(checked)}))  # what names of its runs end with
     else:
         what = (
             f"{checked.dataset.name} {checked.dataset.size} px, {checked.model.name}, {checked.training.epochs} epochs"

@@ -88,7 +88,7 @@ class AttachedRun:
                 last_status = time.monotonic()
                 self._read_status()
             if self._view.outcome is not None:
-                look_after(self.workspace, self._change, lambda: self._view, lock_of=self._status)
+                look_after(self.workspace, self.run, self._change, lambda: self._view, lock_of=self._status)
                 return
             self._closed.wait(POLL)
 

@@ -14,6 +14,7 @@ import platformdirs
 
 from engine.contract.data_files import data_folders, find_file
 from engine.contract.datasets import Archive, DatasetFacts, datasets
+from engine.contract.files import read_bounded
 from engine.contract.protocol import AnyEvent, Start
 from engine.contract.workspace import Workspace
 from medtui.client.job import TIDYING, do_job
@@ -88,7 +89,7 @@ def known_md5(path: Path) -> str | None:
     try:
         stat = path.stat()
         key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ino}"
-        remembered = json.loads((cache_folder() / "verified.json").read_text(encoding="utf-8")).get(key)
+        remembered = json.loads(read_bounded(cache_folder() / "verified.json")).get(key)
         if isinstance(remembered, str):
             return remembered
     except (OSError, ValueError, AttributeError):

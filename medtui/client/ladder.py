@@ -67,7 +67,7 @@ def _answered(request: Request, answer: CommandAccepted | CommandRejected | None
     clock = max(0.0, answer.time - request.at)
     if isinstance(answer, CommandRejected):
         return Rung("rejected", "failed", clock, clean(answer.reason, 200))
-    expected = f"about {answer.expected:.1f} s" if answer.expected >= 0.1 else ""
+    expected = f"batch and checkpoint take about {answer.expected:.1f} s" if answer.expected >= 0.1 else ""
     return Rung("accepted", "done", clock, "; ".join(filter(None, (expected, clean(answer.note, 200)))))
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from statistics import median
 
 import psutil
 
@@ -20,6 +19,7 @@ from engine.contract.recipe import Recipe
 from engine.contract.recipe_file import build_recipe
 from engine.contract.run_directory import RunDirectory, list_runs
 from engine.contract.run_identity import run_name
+from engine.contract.status import RunSummary, fold_summary
 from engine.contract.workspace import Workspace
 from engine.contract.yaml_reader import read_yaml_file
 from medtui.client.data_sets import known_md5
@@ -165,18 +165,31 @@ def weights_state(recipe: Recipe) -> tuple[str, bool]:
 
 
 def earlier_pace(recipe: Recipe, workspace: Workspace) -> tuple[float | None, str]:
-    """Seconds for the planned epochs at the pace of the newest run with like epochs; and its name."""
+    """Seconds of a whole run at the pace of the newest one with like epochs, and its name.
+
+    Its epochs with all that lay between them, as many as are planned, and what came after the last of them.
+    """
     for run in reversed(list_runs(workspace.outputs)[-LOOK_BACK:]):
         before = _recipe_of(run, type(recipe))
         if before is None or not _alike(before, recipe):
             continue
         try:
-            epochs = [event.seconds for event in read_journal(run.journal) if isinstance(event, EpochFinished)]
+            done, trained, worked = _worked(run)
         except OSError:
             continue
-        if epochs:
-            return median(epochs) * recipe.training.epochs, run.name
+        if done:
+            return trained / done * recipe.training.epochs + worked - trained, run.name
     return None, ""
+
+
+def _worked(run: RunDirectory) -> tuple[int, float, float]:
+    """Epochs that were done, and seconds of work up to the end of the last, and in all. Raises OSError."""
+    summary, trained = RunSummary(), 0.0
+    for event in read_journal(run.journal):
+        summary = fold_summary(summary, event)
+        if isinstance(event, EpochFinished):
+            trained = summary.worked or 0.0
+    return summary.epochs_done, trained, max(trained, summary.worked or 0.0)
 
 
 def _recipe_of(run: RunDirectory, model: type[Recipe]) -> Recipe | None:

@@ -66,7 +66,11 @@ def check(text: str, source: str = "recipe", model: type[Recipe] = Recipe) -> Ch
 
 
 def _texts(text: str) -> dict[KeyPath, str]:
-    places = _places(text)
+    """Nothing where the parser that knows places refuses what the reader understands: a tab before a comment."""
+    try:
+        places = _places(text)
+    except RecipeError:
+        return {}
     return {path: text[place.start : place.end] for path, place in places.items() if len(path) == 2}
 
 
@@ -119,7 +123,31 @@ class _Place:
 
 
 def with_value(text: str, section: str, name: str, value: str) -> str:
-    """The text with the scalar of one field replaced, or the field added. Raises RecipeError when it is no YAML."""
+    """The text with the scalar of one field replaced, or the field added; nothing else in it changes.
+
+    Raises RecipeError for a text that is not read, or whose layout does not let one value be replaced.
+    """
+    before = _values(text)
+    changed = _with_value(text, section, name, value)
+    wanted = {**before, section: {**(before.get(section) or {}), name: read_yaml(f"x: {value}\n").values["x"]}}
+    try:
+        reads_as_wanted = _values(changed) == wanted
+    except RecipeError:
+        reads_as_wanted = False
+    if not reads_as_wanted:
+        raise RecipeError(f"{section}.{name} cannot be changed in this layout.", "Change it in the text.")
+    return changed
+
+
+def _values(text: str) -> dict[str, Any]:
+    """What a text says, {} for one that says nothing. Raises RecipeError, for sections that are none too."""
+    values = read_yaml(text).values if _compose(text) is not None else {}
+    if not all(section is None or isinstance(section, dict) for section in values.values()):
+        raise RecipeError("Expected sections of fields, found something else.", "Mend the text first.")
+    return values
+
+
+def _with_value(text: str, section: str, name: str, value: str) -> str:
     places = _places(text)
     place = places.get((section, name))
     if place is not None:
@@ -172,10 +200,7 @@ def _with_section(text: str, root: _Place | None, entry: str, section: str) -> s
 
 def _places(text: str) -> dict[KeyPath, _Place]:
     """Where the recipe, its sections and the scalars of its fields stand."""
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"not YAML: {str(error).splitlines()[0]}", "Mend the text first.") from None
+    node = _compose(text)
     places: dict[KeyPath, _Place] = {}
     if not isinstance(node, yaml.MappingNode):
         return places
@@ -190,6 +215,16 @@ def _places(text: str) -> dict[KeyPath, _Place]:
         elif isinstance(value, yaml.ScalarNode) and not value.value:
             places[section,] = _Place(key.end_mark.index, key.end_mark.index, empty=True)
     return places
+
+
+def _compose(text: str) -> yaml.Node | None:
+    """Raises RecipeError."""
+    try:
+        node: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        first = (str(error).splitlines() or ["it cannot be read"])[0]
+        raise RecipeError(f"Not read as YAML: {first}.", "Mend the text first.") from None
+    return node
 
 
 def _mapping_place(node: yaml.MappingNode) -> _Place:

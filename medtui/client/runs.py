@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,11 @@ class Head:
     def comparable(self) -> bool:
         """Is it of the whole, real data set, as published results are?"""
         return not self.synthetic and self.limit is None
+
+    @property
+    def over(self) -> bool:
+        """Can nothing change any more by itself?"""
+        return self.state in ("completed", "stopped", "aborted", "failed", "crashed")
 
     @property
     def epochs(self) -> str:
@@ -98,6 +104,26 @@ def head(run: RunDirectory) -> Head:
 def heads(outputs: Path) -> list[Head]:
     """Every run of a workspace, oldest first."""
     return [head(run) for run in list_runs(outputs)]
+
+
+Stamps = dict[str, tuple[int, int]]  # by folder: mtimes of heartbeat and labels, in ns
+
+
+def stamps(outputs: Path) -> Stamps:
+    """What changes when a run begins, goes on, ends, or is tagged. Cheap: for looking again and again."""
+    try:
+        folders = [entry.path for entry in os.scandir(outputs) if entry.is_dir()]
+    except OSError:
+        return {}
+    runs = map(RunDirectory, map(Path, folders))
+    return {run.name: (_mtime(run.status), _mtime(run.labels)) for run in runs}
+
+
+def _mtime(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def summary(run: RunDirectory) -> dict[str, Any]:

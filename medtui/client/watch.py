@@ -206,11 +206,12 @@ class OwnEngine:
             how = _how_it_died(returned, self._engine.last_words(run.log if run else None))
             self._change(lambda view: replace(view, died=how))
         if self._view.asked_to_start:
-            look_after(self.workspace, self._change, lambda: self._view)
+            look_after(self.workspace, self.run_directory, self._change, lambda: self._view)
 
 
 def look_after(
     workspace: Workspace,
+    run: RunDirectory | None,
     change: Callable[[Callable[[RunView], RunView]], None],
     view: Callable[[], RunView],
     lock_of: Status | None = None,
@@ -227,16 +228,17 @@ def look_after(
         if after.lock_free is not None and after.process_gone is not None:
             break
         time.sleep(0.05)
-    _check_checkpoint(change, view)
+    _check_checkpoint(run, change, view)
 
 
-def _check_checkpoint(change: Callable[[Callable[[RunView], RunView]], None], view: Callable[[], RunView]) -> None:
+def _check_checkpoint(
+    run: RunDirectory | None, change: Callable[[Callable[[RunView], RunView]], None], view: Callable[[], RunView]
+) -> None:
     state = view().state
     result, trouble = "none", ""
-    if state.started is not None and state.last_checkpoint is not None:
-        path = Path(state.started.run_dir) / state.last_checkpoint.path
+    if run is not None and state.last_checkpoint is not None:
         try:
-            verified_digest(path)
+            verified_digest(run.root / state.last_checkpoint.path)
             result = "verified"
         except (MedtuiError, OSError) as error:
             result, trouble = "damaged", str(error)

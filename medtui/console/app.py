@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from rich.text import Text
 from textual import work
 from textual.binding import BindingType
+from textual.command import CommandPalette
 from textual.screen import Screen
 
 from engine.contract.errors import MedtuiError
@@ -84,7 +85,7 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         self.engines = Engines(workspace, make_engine, keep_warm=warm and not readonly)
         self._news, self._pace, self._link = News(), Pace(), Link(TICK)
         self._shown: RunView | None = None
-        self._could: tuple[bool, ...] = ()
+        self._could: tuple[object, ...] = ()  # what the line of keys was made of
         self._said: tuple[Any, Around | None, str] = (None, None, "")  # by the top line
         self._holder_run: str | None = None
         self._attach_first = attach
@@ -222,7 +223,7 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
             return
         self._said = (known(view), self.around, self.room_name)
         room.say(view, self.around)
-        could = tuple(self.can(action) for action in self.actions.values() if action.footer)
+        could = (view.phase if view else None, *(self.can(action) for action in self.actions.values() if action.footer))
         if could != self._could:
             self._could = could
             room.refresh_keys()
@@ -372,6 +373,10 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         assert isinstance(results, Results)
         results.choose(run.name)
         return "results"
+
+    def action_command_palette(self) -> None:
+        if not any(isinstance(screen, CommandPalette) for screen in self.screen_stack):  # below the kill-switch, too
+            super().action_command_palette()
 
     def action_help(self) -> None:
         self.push_screen(Help(self.room_name, self.actions))

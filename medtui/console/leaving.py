@@ -16,8 +16,10 @@ import threading
 from types import FrameType
 from typing import Any
 
+from engine.contract.errors import INTERNAL
 from medtui.console.app import ConsoleApp
 
+ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
 PATIENCE = 1.5  # seconds for the app to end by itself
 # mouse reporting off, bracketed paste off, focus reports off, kitty keys off, cursor shown, main screen, plain text
 RESTORE = (
@@ -40,7 +42,7 @@ def run_and_restore(app: ConsoleApp) -> int:
         with contextlib.suppress(RuntimeError):  # the loop may be gone already
             app.call_from_signal()
 
-    before: dict[int, Any] = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before: dict[int, Any] = {number: signal.signal(number, on_signal) for number in ENDING}
     try:
         code = app.run()
     finally:
@@ -50,7 +52,7 @@ def run_and_restore(app: ConsoleApp) -> int:
             signal.signal(number, handler)
     if received:
         return 128 + received[0]
-    return code if isinstance(code, int) else (app.return_code or 0)
+    return code if isinstance(code, int) else (app.return_code or INTERNAL)
 
 
 def _terminal_state() -> list[Any] | None:

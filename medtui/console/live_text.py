@@ -17,7 +17,7 @@ from medtui.text import clean, duration, number, shortened
 
 SPARKS = "▁▂▃▄▅▆▇█"
 SPARK_EPOCHS = 10
-EPOCHS_COLUMN = f"last {SPARK_EPOCHS} epochs"
+EPOCHS_COLUMN = f"val, last {SPARK_EPOCHS}"  # recall on the validation split, epochs
 COLUMNS = {"recall": 7, "Δ": 7, "precision": 10, "F1": 7, "AUC": 7, "support": 8, EPOCHS_COLUMN: 16}  # and their widths
 LEVELS = {"warning": "yellow", "error": "bold red"}
 
@@ -206,7 +206,11 @@ def _append_end(text: Text, view: RunView, width: int) -> None:
     text.append(
         f"{view.outcome}", "bold red" if bad else "bold green" if view.outcome == "completed" else "bold yellow"
     )
-    text.append("   4 shows the results", "dim")
+    if view.state.started is not None:
+        text.append(
+            f"   {'4, then u goes on' if bad or view.outcome == 'aborted' else '4 shows the results'}",
+            "dim",
+        )
     if finished is not None and finished.exit_code:
         code = f"   exit code {finished.exit_code}"  # the least of it, where there is room
         text.append(code if cell_len(text.plain) + len(code) <= width else "", "dim")

@@ -117,5 +117,13 @@ def checks_text(checks: list[Check], width: int) -> Text:
 
 def _indented(words: str, width: int, first: int) -> str:
     """Words after `first` columns of a line, going on below by seven."""
-    lines = textwrap.wrap(words, max(30, width), initial_indent=" " * first, subsequent_indent=" " * 7)
+    width = max(30, width)
+    lines = textwrap.wrap(
+        words,
+        width,
+        initial_indent=" " * first,
+        subsequent_indent=" " * 7,
+        break_on_hyphens=False,
+        break_long_words=max(map(len, words.split()), default=0) > width - 7,  # a path stays whole where it can
+    )
     return "\n".join(lines)[first:] + "\n"

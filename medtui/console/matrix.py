@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from rich.text import Text
 
+from engine.contract.files import read_bounded
 from engine.contract.run_directory import RunDirectory
 from medtui.text import clean, shortened
 
 SHADES = " ░▒▓█"
 LIMIT = 4 * 1024 * 1024  # bytes
+MOST = 1000  # classes
 
 
 @dataclass(frozen=True)
@@ -29,15 +31,17 @@ def read_confusion(run: RunDirectory) -> Confusion | None:
     """What `metrics/confusion.csv` holds; None where there is none, or it is damaged."""
     path = run.metrics / "confusion.csv"
     try:
-        if path.stat().st_size > LIMIT:
+        lines = read_bounded(path, LIMIT).decode().splitlines()
+        if len(lines) > MOST + 1:
             return None
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *rows = list(csv.reader(file))
+        header, *rows = list(csv.reader(lines))
         names = tuple(row[0] for row in rows)
         counts = tuple(tuple(int(value) for value in row[1:]) for row in rows)
     except (OSError, ValueError, IndexError, csv.Error):
         return None
-    if not rows or any(len(row) != len(header) - 1 for row in counts):
+    if not rows or len(header) > MOST or any(len(row) != len(header) - 1 for row in counts):
+        return None
+    if not all(0 <= value <= 2**53 for row in counts for value in row):
         return None
     return Confusion(names, tuple(header[1:]), counts, multi_label=header[0] == "label")
 

@@ -43,7 +43,7 @@ def read_samples(run: RunDirectory) -> list[Sample]:
         return []
     try:
         return _samples(values)
-    except (KeyError, TypeError, ValueError, IndexError, binascii.Error):
+    except (KeyError, TypeError, ValueError, OverflowError, IndexError, binascii.Error):
         return []
 
 

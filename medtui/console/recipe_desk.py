@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from medtui.console.recipe_store import Document, Drafts, Entry, open_document, save, stamp_of
@@ -30,9 +31,8 @@ class Desk:
         """
         document, restored = self.documents.get(entry.key), False
         if document is None:
-            document = open_document(entry)
+            document, restored = open_document(entry, self.drafts)
             self.documents[entry.key] = document
-            restored = self.drafts.restore(document)
         self.current = document
         return document, restored
 
@@ -46,13 +46,14 @@ class Desk:
         """Write it, as itself or as another recipe of the workspace, which then is the current one. Raises OSError."""
         if path == document.entry.path:
             save(document, path)
+            saved = document
+        else:
+            saved = Document(Entry(path.name, path, "workspace"), document.text, "")
+            save(saved, path)
+            document.text = document.saved
+            self.documents[saved.entry.key] = self.current = saved
+        with contextlib.suppress(OSError):  # it is saved; a draft that cannot be removed loses nothing
             self.drafts.keep(document)
-            return document
-        saved = Document(Entry(path.name, path, "workspace"), document.text, "")
-        save(saved, path)
-        document.text = document.saved
-        self.drafts.keep(document)
-        self.documents[saved.entry.key] = self.current = saved
         return saved
 
     def keep_drafts(self) -> None:

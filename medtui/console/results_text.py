@@ -136,7 +136,7 @@ def body_text(detail: Detail, width: int) -> Text:
 
     text = Text()
     split, rows = class_rows(RunView(state=detail.state))
-    title(text, f"per class, {split}, worst first")
+    title(text, f"per class, {split}, worst recall first")
     text.append_text(classes_text(rows, width))
     text.append("\n")
     title(text, "confusion matrix, test")

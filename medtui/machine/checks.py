@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import psutil
 
+from engine.contract.data_files import offline
 from engine.contract.lock import is_locked, read_holder
 from engine.contract.scheduler import scheduler_job
 from engine.contract.workspace import Workspace
@@ -188,7 +189,8 @@ def check_settings() -> Check:
     settings = read_settings()
     if settings.warnings:
         return Check("settings", "settings", "warn", "; ".join(settings.warnings), f"Mend {settings_file()}.")
-    return passed("settings", "settings", str(settings_file()) if settings_file().is_file() else "defaults")
+    file = settings_file()
+    return passed("settings", "settings", str(file) if file.is_file() else f"defaults: no file at {file}")
 
 
 # ---- workspace -----------------------------------------------------------------------------------------------------
@@ -255,7 +257,8 @@ def check_data(workspace: Workspace, data: Sequence[str]) -> list[Check]:
     if present:
         checks.insert(0, passed("data", "data sets", ", ".join(present)))
     elif not checks:
-        remedy = f"`medtui data fetch NAME`, or an .npz in {workspace.root / 'dataset'}; `quickstart` needs none."
+        fetch = "" if offline() else "`medtui data fetch NAME`, or "
+        remedy = f"{fetch}an .npz in {workspace.root / 'dataset'}; `quickstart` needs none."
         checks.append(Check("data", "data sets", "warn", "no MedMNIST file found", remedy))
     return checks
 
@@ -264,7 +267,8 @@ def check_weights() -> Check:
     path = weights_file()
     if path.is_file():
         return passed("weights", "ImageNet weights", str(path))
-    remedy = f"A run that needs it fetches it; or put https://download.pytorch.org/models/{path.name} there."
+    by_hand = f"put https://download.pytorch.org/models/{path.name} there."
+    remedy = f"MEDTUI_OFFLINE is set: {by_hand}" if offline() else f"A run that needs it fetches it; or {by_hand}"
     return Check("weights", "ImageNet weights", "warn", f"not at {path}", remedy)
 
 

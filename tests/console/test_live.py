@@ -312,10 +312,10 @@ async def test_a_failure_is_said_once_where_it_can_be_read_with_the_next_key(con
     async with app.run_test(size=size, notifications=True) as pilot:
         script, story = await watching(pilot, app, scripts)
         script.say(story.alarm(NAN.message, NAN.hint), *story.ended("failed", 5, NAN))
-        await shows(pilot, "✗ failed", "4 shows the results", "The loss is NaN in epoch 4. Lower")
+        await shows(pilot, "✗ failed", "4, then u goes on", "The loss is NaN in epoch 4. Lower")
         await pilot.pause(0.3)
         text = screen_text(app)
-        panel = text[text.index("4 shows the results") :]
+        panel = text[text.index("4, then u goes on") :]
         assert panel.index("The loss is NaN") < panel.index("3/10"), "nothing covers it"
         assert not app._notifications
 

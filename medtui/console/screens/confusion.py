@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -19,9 +18,9 @@ from medtui.console.matrix import confusion_text, read_confusion
 class ConfusionDialog(ModalScreen[None]):
     BINDINGS: ClassVar[list[BindingType]] = bindings("help")
 
-    def __init__(self, run_dir: str) -> None:
+    def __init__(self, run: RunDirectory) -> None:
         super().__init__()
-        self.run = RunDirectory(Path(run_dir))
+        self.run = run
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="help"):

@@ -24,7 +24,7 @@ class Question(ModalScreen[str | None]):
     def __init__(self, question: str, answers: list[tuple[str, str]]) -> None:
         """`answers`: (id, words); the first is the harmless one."""
         super().__init__()
-        self.question, self.answers = question, answers
+        self.question, self.answers = clean(question), answers
 
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog"):
@@ -41,22 +41,22 @@ class Question(ModalScreen[str | None]):
 
 
 class AskText(ModalScreen[str | None]):
-    """Asks for a line of text."""
+    """Asks for a line of text. What cannot be shown of `value` stays as it is where nothing is typed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [binding for binding in bindings("dialog") if "escape" in str(binding)]
 
     def __init__(self, question: str, value: str) -> None:
         super().__init__()
-        self.question, self.value = question, value
+        self.question, self.value, self.shown = clean(question), value, clean(value)
 
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog"):
             yield Static(Text(self.question), markup=False)
-            yield Input(self.value, compact=True, select_on_focus=False)  # the cursor at its end
+            yield Input(self.shown, compact=True, select_on_focus=False)  # the cursor at its end
             yield Static(Text("enter takes it, esc leaves", style="dim"))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        self.dismiss(event.value)
+        self.dismiss(self.value if event.value == self.shown else event.value)
 
     def action_close(self) -> None:
         self.dismiss(None)

@@ -17,20 +17,32 @@ PATIENCE = 3.0  # seconds to wait for the answer to a stop before leaving
 
 
 async def may_leave(host: Host, desk: Desk) -> bool:
-    """Ask what becomes of unsaved edits and of the run, and see to it. False: stay."""
-    if names := desk.unsaved:
-        answer = await host.push_screen_wait(ask_unsaved(names))
-        if answer == "discard":
-            desk.discard_all()
-        elif answer != "leave":
-            return False
-    view = host.view
-    if view is not None and view.active and view.own:
+    """Ask what becomes of unsaved edits and of the run, and see to it. False: stay, and nothing was thrown away."""
+    edits = await host.push_screen_wait(ask_unsaved(names)) if (names := desk.unsaved) else "leave"
+    if edits not in ("leave", "discard") or not await _may_leave_run(host):
+        return False
+    if edits == "discard":
+        desk.discard_all()
+    try:
+        desk.keep_drafts()
+    except (OSError, ValueError) as error:
+        host.say(f"Unsaved edits cannot be kept as a draft, so this stays open: {error}", severity="error")
+        return False
+    return True
+
+
+async def _may_leave_run(host: Host) -> bool:
+    while (view := host.view) is not None and view.active and view.own:
         answer = await host.push_screen_wait(ask_run(view))
         if answer == "stop" and host.watched is not None:
             await _stop_and_wait(host.watched)
-        elif answer != "leave":
+            return True
+        if answer != "leave":
             return False
+        now = host.view
+        if now is None or (now.state.started is None) == (view.state.started is None):
+            return True
+        # it began to train while the question stood there: leaving means another thing now
     return True
 
 

@@ -33,7 +33,7 @@ class Live(Room):
     PANES = (
         ("pane-loss", "loss"),
         ("pane-auc", "validation AUC"),
-        ("pane-classes", "per class, worst first"),
+        ("pane-classes", "per class, worst recall first"),
         ("pane-progress", "progress"),
         ("pane-log", "log"),
     )
@@ -168,7 +168,7 @@ class Live(Room):
             return
         widget = self.query_one("#classes", Static)
         split, rows = class_rows(self.view)
-        self.query_one("#pane-classes").border_title = f"per class, {split}, worst first"
+        self.query_one("#pane-classes").border_title = f"per class, {split}, worst recall first"
         widget.update(classes_text(rows, self.size.width - 6))
 
     def _show_progress(self) -> None:
@@ -250,10 +250,11 @@ class Live(Room):
     def action_confusion(self) -> None:
         from medtui.console.screens.confusion import ConfusionDialog
 
-        view = self.view
-        if view is None or view.state.started is None:
+        run = self._app.watched.run_directory if self._app.watched is not None else None
+        if run is None or not (run.metrics / "confusion.csv").is_file():
+            self._app.say("The confusion matrix is of the test split: it comes when training is over.")
             return
-        self.app.push_screen(ConfusionDialog(view.state.started.run_dir))
+        self.app.push_screen(ConfusionDialog(run))
 
     def action_filter(self) -> None:
         field = self.query_one("#log-filter", Input)

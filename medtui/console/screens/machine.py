@@ -9,11 +9,13 @@ from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Container, Vertical, VerticalScroll
 from textual.message import Message
+from textual.timer import Timer
 from textual.widgets import DataTable, Static
 from textual.worker import get_current_worker
 
+from engine.contract.datasets import datasets
 from engine.contract.errors import MedtuiError
 from engine.contract.lock import is_locked, read_holder
 from engine.contract.process_identity import ProcessIdentity
@@ -34,6 +36,7 @@ from medtui.text import clean, duration
 LOOK_EVERY = 1.0  # seconds
 GHOSTS_EVERY = 5.0  # seconds
 KEPT = 180  # looks
+SETTLE = 0.5  # seconds after the last of several sizes
 
 
 class Looked(Message):
@@ -89,15 +92,17 @@ class Machine(Room):
         self.facts: dict[str, str] | None = None  # what the engine said of itself
         self.smoked: Smoked | None = None
         self._smoking = False
+        self._settle: Timer | None = None
         self.look = look  # tests put a machine of their own here
         self.diagnose = diagnose
 
     def compose_body(self) -> ComposeResult:
-        with VerticalScroll(id="pane-hardware", classes="pane"):
-            yield Static("looking …", id="hardware", markup=False)
-        with Vertical(id="pane-lock", classes="pane"):
-            yield Static("looking …", id="workspace-state", markup=False)
-            yield GhostTable(id="ghosts", cursor_type="row")
+        with Container(id="machine-here"):
+            with VerticalScroll(id="pane-hardware", classes="pane"):
+                yield Static("looking …", id="hardware", markup=False)
+            with Vertical(id="pane-lock", classes="pane"):
+                yield Static("looking …", id="workspace-state", markup=False)
+                yield GhostTable(id="ghosts", cursor_type="row")
         with VerticalScroll(id="pane-checks", classes="pane"):
             yield FetchPanel(id="fetch", markup=False)
             yield Static("asking the engine …", id="checks", markup=False)
@@ -116,12 +121,12 @@ class Machine(Room):
 
     # ---- looks: workers that post ----------------------------------------------------------------------------------
 
-    @work(thread=True, exclusive=True, group="look")
+    @work(thread=True, exit_on_error=False, exclusive=True, group="look")
     def _look(self) -> None:
         if self.is_current or not self.past:
             self.post_message(Looked(self.look(self._app.workspace.root)))
 
-    @work(thread=True, exclusive=True, group="workspace")
+    @work(thread=True, exit_on_error=False, exclusive=True, group="workspace")
     def _look_at_workspace(self) -> None:
         workspace = self._app.workspace
         locked = is_locked(workspace.lock_file)
@@ -130,18 +135,20 @@ class Machine(Room):
         found = WorkspaceState(str(workspace.root), locked, holder, lives, tuple(ghosts(workspace)), scheduler_job())
         self.post_message(LookedAtWorkspace(found))
 
-    @work(thread=True, exclusive=True, group="checks")
+    @work(thread=True, exit_on_error=False, exclusive=True, group="checks")
     def action_refresh_checks(self) -> None:
         worker = get_current_worker()
-        facts = self.diagnose(self._app.workspace, given_up=lambda: worker.is_cancelled)
+        facts = self.diagnose(self._app.workspace, given_up=lambda: worker.is_cancelled or not self._app.is_running)
         if worker.is_cancelled:
             return
         self.facts = facts
         self.post_message(Checks(run_checks(self._app.workspace, self._app.data, facts)))
 
-    @work(thread=True, exclusive=True, group="checks")
+    @work(thread=True, exit_on_error=False, exclusive=True, group="checks")
     def _check_again(self) -> None:
-        """With what the engine said before, as only files have changed."""
+        """With what the engine said before, as only files have changed, or the terminal."""
+        if self.checks is None:
+            return
         self.post_message(Checks(run_checks(self._app.workspace, self._app.data, self.facts)))
 
     def on_looked(self, message: Looked) -> None:
@@ -166,8 +173,17 @@ class Machine(Room):
             self.query_one("#checks", Static).update(checks_text(self.checks, width))
 
     def on_resize(self) -> None:
-        if self.ready:
-            self.call_after_refresh(self._fit)
+        if not self.ready:
+            return
+        self.call_after_refresh(self._fit)
+        if self._settle is not None:
+            self._settle.stop()
+        self._settle = self.set_timer(SETTLE, self._check_again)  # the terminal is one of the things looked at
+
+    def _mark_pane(self) -> None:
+        super()._mark_pane()
+        here = self.query_one("#machine-here")
+        here.set_class(not here.query(f"#{self.PANES[self.current_pane][0]}"), "-behind")
 
     def show_only(self, number: int) -> None:
         super().show_only(number)
@@ -207,6 +223,7 @@ class Machine(Room):
         self._smoking = not message.over
         if self.alive:
             self.query_one("#smoke", Static).update(smoke_text(message))
+            self.query_one("#pane-checks").scroll_end(animate=False)
         if message.over:
             self._app.say(message.words, severity="error" if message.failed else "information")
 
@@ -221,9 +238,8 @@ class Machine(Room):
             self._smoking = True
             self._smoke()
             self._app.say("The smoke test runs; its report stands below the diagnostics.")
-            self.query_one("#pane-checks").scroll_end(animate=False)
 
-    @work(thread=True, group="smoke")
+    @work(thread=True, exit_on_error=False, group="smoke")
     def _smoke(self) -> None:
         worker = get_current_worker()
         steps: list[Step] = []
@@ -250,6 +266,8 @@ class Machine(Room):
         else:
             recipe = self._app.chosen_recipe
             name, size = (recipe.dataset.name, recipe.dataset.size) if recipe else ("", 28)
+            if name in datasets() and datasets()[name].synthetic:  # it is drawn, not fetched
+                name = ""
             answer = await self.app.push_screen_wait(AskFetch(name, size))
             if answer is not None:
                 panel.begin(answer)
@@ -262,8 +280,7 @@ class Machine(Room):
 
     def on_fetch_panel_over(self, message: FetchPanel.Over) -> None:
         self._app.say(message.words, severity="error" if message.failed else "information")
-        if self.checks is not None:
-            self._check_again()
+        self._check_again()
 
     @work
     async def action_end_ghost(self) -> None:
@@ -279,7 +296,7 @@ class Machine(Room):
         if await self.app.push_screen_wait(Question(words, [("no", "no"), ("yes", "end it")])) == "yes":
             self._end(ghost)
 
-    @work(thread=True)
+    @work(thread=True, exit_on_error=False)
     def _end(self, ghost: Ghost) -> None:
         self.post_message(Said(end(ghost, self._app.workspace)))
 

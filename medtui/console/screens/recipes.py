@@ -112,9 +112,9 @@ class Recipes(Room):
 
     # ---- the list --------------------------------------------------------------------------------------------------
 
-    @work(thread=True, exclusive=True, group="list")
+    @work(thread=True, exit_on_error=False, exclusive=True, group="list")
     def _list(self) -> None:
-        self.post_message(Listed(entries(self._app.workspace)))
+        self.post_message(Listed(entries(self._app.workspace, self.desk.drafts)))
 
     def _list_again(self) -> None:
         """Recipes and runs come from other shells too."""
@@ -199,7 +199,7 @@ class Recipes(Room):
         try:
             text = with_value(self.current.text, event.spec.section, event.spec.name, event.value)
         except MedtuiError as error:
-            self._app.say(f"The text must be YAML before the form can change it: {error}", severity="warning")
+            self._app.say(f"The form cannot change this text: {error}", severity="warning")
             return
         self._become(text, instead=event.typing and self._typing)
         self._typing = event.typing
@@ -271,7 +271,7 @@ class Recipes(Room):
         else:
             self._take(check(self.current.text, self.current.entry.path.name, self._app.recipe_model))
 
-    @work(thread=True, exclusive=True, group="check")
+    @work(thread=True, exit_on_error=False, exclusive=True, group="check")
     def _check_in_worker(self, text: str, name: str) -> None:
         self.post_message(CheckedText(check(text, name, self._app.recipe_model)))
 
@@ -292,7 +292,7 @@ class Recipes(Room):
             self._before_timer.stop()
         self._before_timer = self.set_timer(PREFLIGHT_AFTER, self._look_ahead)
 
-    @work(thread=True, exclusive=True, group="preflight")
+    @work(thread=True, exit_on_error=False, exclusive=True, group="preflight")
     def _look_ahead(self) -> None:
         from medtui.client.preflight import preflight  # not before the first picture
 
@@ -358,8 +358,8 @@ class Recipes(Room):
         """Unsaved edits to disk. Small files; also called when the console has to go."""
         try:
             self.desk.keep_drafts()
-        except OSError as error:
-            self._app.say(f"Unsaved edits cannot be kept as a draft: {error.strerror}", severity="warning")
+        except (OSError, ValueError) as error:
+            self._app.say(f"Unsaved edits cannot be kept as a draft: {error}", severity="warning")
 
     def on_unmount(self) -> None:
         self.keep_drafts()

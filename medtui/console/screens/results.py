@@ -21,7 +21,7 @@ from engine.contract.yaml_reader import read_yaml
 from medtui.client.evaluate import later_evaluations
 from medtui.client.journal import replay
 from medtui.client.keeping import read_labels
-from medtui.client.runs import Head, heads
+from medtui.client.runs import Head, Stamps, heads, stamps
 from medtui.client.state import RunState
 from medtui.client.view import RunView
 from medtui.console.keymap import bindings
@@ -36,11 +36,17 @@ from medtui.console.screens.room import Room
 from medtui.console.widgets.plot import Plot
 from medtui.console.widgets.run_table import INSTEAD, SORTS, RunTable, data_words, published_cells, run_cells
 
+LIST_LOOK = 4.0  # seconds
+
 
 class ListedRuns(Message):
     def __init__(self, found: list[Head]) -> None:
         super().__init__()
         self.found = found
+
+
+class OldList(Message):
+    """What is listed is not how it is any more."""
 
 
 class Detailed(Message):
@@ -63,6 +69,7 @@ class Results(Room):
         self.detail: Detail | None = None
         self._selected: str | None = None
         self._finished: str | None = None
+        self._stamps: Stamps = {}  # of what the list was read from
 
     def compose_body(self) -> ComposeResult:
         with Vertical(id="pane-runs", classes="pane"):
@@ -79,6 +86,7 @@ class Results(Room):
     def set_up(self) -> None:
         self.query_one(RunTable).focus()
         self.action_refresh_runs()
+        self.set_interval(LIST_LOOK, self._look_again)
 
     def on_screen_resume(self) -> None:
         if self.alive:
@@ -92,9 +100,22 @@ class Results(Room):
 
     # ---- the table -------------------------------------------------------------------------------------------------
 
-    @work(thread=True, exclusive=True, group="runs")
+    @work(thread=True, exit_on_error=False, exclusive=True, group="runs")
     def action_refresh_runs(self) -> None:
-        self.post_message(ListedRuns(heads(self._app.workspace.outputs)))
+        outputs = self._app.workspace.outputs
+        self._stamps = stamps(outputs)
+        self.post_message(ListedRuns(heads(outputs)))
+
+    @work(thread=True, exit_on_error=False, exclusive=True, group="stamps")
+    def _look_again(self) -> None:
+        """Runs begin, go on and end in other shells too."""
+        if not self.is_current or self.heads is None:
+            return
+        if not all(head.over for head in self.heads) or stamps(self._app.workspace.outputs) != self._stamps:
+            self.post_message(OldList())
+
+    def on_old_list(self) -> None:
+        self.action_refresh_runs()
 
     def on_listed_runs(self, message: ListedRuns) -> None:
         if not self.alive or (message.found == self.heads and self.detail is not None):
@@ -116,9 +137,12 @@ class Results(Room):
             rows = {head.run: run_cells(head, marked=head.run in self.marked) for head in shown}
             for one in self._published(shown):
                 rows[one.key] = published_cells(one)
+            scrolled = table.scroll_y
             table.refill(rows)
             keys = list(rows)
             table.move_cursor(row=keys.index(self._selected) if self._selected in rows else 0)
+            if self._selected in rows:
+                table.scroll_to(y=scrolled, animate=False)
         order = "↓" if self.newest_first else "↑"
         self.query_one("#pane-runs").border_title = f"runs · {len(shown)} · by {SORTS[self.sort][0]} {order}"
         self.query_one("#runs-empty", Static).display = not rows
@@ -198,7 +222,7 @@ class Results(Room):
 
     # ---- the detail ------------------------------------------------------------------------------------------------
 
-    @work(thread=True, exclusive=True, group="detail")
+    @work(thread=True, exit_on_error=False, exclusive=True, group="detail")
     def _load(self, head: Head) -> None:
         self.post_message(Detailed(load_detail(head, self._app.recipe_model)))
 

@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.containers import Container
 from textual.screen import Screen
 from textual.widget import Widget
+from textual.worker import Worker, WorkerState
 
 from medtui.client.view import RunView
 from medtui.console.host import Host, host_of
@@ -78,6 +79,12 @@ class Room(Screen[None]):
     def show(self, view: RunView | None) -> None:
         """Something about the run changed."""
         self.view = view
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """A look that failed, at a file that is anybody's perhaps, is said and ends nothing."""
+        if event.state is WorkerState.ERROR:
+            error = event.worker.error
+            self._app.say(f"Internal error while looking: {type(error).__name__}: {error}", severity="error")
 
     def say(self, view: RunView | None, around: Around) -> None:
         """The top line, and the line of keys when what can be done changed."""

@@ -41,7 +41,7 @@ class FieldRow(Widget):
         super().__init__(id=f"field-{spec.section}-{spec.name}")
         self.spec = spec
         self.value = ""
-        self.chosen = False
+        self.chosen = self.edited = False
         self.at_cursor = False  # the form's cursor is here, even while something else has the focus
         self._written = False
         self._problem = ""
@@ -86,9 +86,10 @@ class FieldRow(Widget):
     def render(self) -> Text:
         spec = self.spec
         line = Text(no_wrap=True, overflow="ellipsis")
-        line.append(" ▸ " if self.chosen else "   ", "bold")
+        line.append(" ✎ " if self.edited else " ▸ " if self.chosen else "   ", "bold")
         line.append(f"{shortened(spec.title, TITLE_WIDTH - 1):<{TITLE_WIDTH}}")
-        room = VALUE_WIDTH if self._problem or spec.unit else max(VALUE_WIDTH, self.size.width - TITLE_WIDTH - 8)
+        alone = not (self._problem or spec.unit or self.is_number)
+        room = max(VALUE_WIDTH, self.size.width - TITLE_WIDTH - 3) if alone else VALUE_WIDTH
         value = shortened(self.value, room - (2 if self.is_choice else 0))
         mark = " ▾" if self.is_choice else ""
         line.append(f"{value + mark:<{VALUE_WIDTH}}", Style(bold=self._written, dim=not self._written))
@@ -253,6 +254,8 @@ class RecipeForm(VerticalScroll, can_focus=True):
         self.field.styles.width = VALUE_WIDTH
         row.mount(self.field)
         self.field.focus()
+        row.edited = True
+        row.refresh()
 
     def action_nudge(self, by: int) -> None:
         """The next larger or smaller value of a number, without typing."""
@@ -297,6 +300,8 @@ class RecipeForm(VerticalScroll, can_focus=True):
             return
         self._tell(self.field.value)  # the word of its last key may still be on its way
         field, self.field = self.field, None
+        self.rows[self.cursor].edited = False
+        self.rows[self.cursor].refresh()
         if focus:
             self.screen.set_focus(self)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from rich.cells import cell_len
 from rich.style import Style
@@ -48,13 +49,19 @@ class KeyLine(Widget):
 
     def render(self) -> Text:
         host = host_of(self)
-        actions = [action for action in host.actions.values() if action.footer]
+        actions = [_as_it_is(action, host.view) for action in host.actions.values() if action.footer]
         mine = [action for action in actions if action.scope == self.room]
         everywhere = [action for action in actions if action.scope == EVERYWHERE]
         rooms = [action for action in everywhere if action.id.startswith("go.")]
         kill = [action for action in everywhere if action.id.startswith("run.")]
         rest = [action for action in everywhere if action not in rooms and action not in kill]
         return key_line([rooms, mine, kill, rest], self.size.width, enabled=host.can)
+
+
+def _as_it_is(action: Action, view: RunView | None) -> Action:
+    """Pause is resume while a run is paused."""
+    paused = view is not None and view.active and view.phase == "paused"
+    return replace(action, title="resume") if paused and action.id == "run.pause" else action
 
 
 def key_line(groups: list[list[Action]], width: int, enabled: Callable[[Action], bool]) -> Text:
@@ -128,7 +135,7 @@ class TooSmall(Widget):
     def render(self) -> Text:
         host = host_of(self)
         keys = "  ".join(
-            f"{host.actions[id_].key} {host.actions[id_].title}"
+            f"{host.actions[id_].key} {_as_it_is(host.actions[id_], host.view).title}"
             for id_ in ("run.pause", "run.stop", "run.abort", "run.ladder")
         )
         size = host.size

@@ -28,7 +28,7 @@ COLUMNS = (
 )
 BY_IMPORTANCE = (
     *(MARK, "when", "data set", "test AUC", "outcome", "test ACC", "val AUC"),
-    *(AUC_BETWEEN, ACC_BETWEEN, "epochs", "tags", "model", "took"),
+    *(AUC_BETWEEN, ACC_BETWEEN, "model", "epochs", "tags", "took"),
 )
 TAGS_WIDTH = 20  # columns, at most
 Cells = dict[str, Text]  # by the column's title; what is left out is empty
@@ -124,7 +124,9 @@ def _left(cell: Text) -> Text:
 def data_words(head: Head) -> str:
     """The data set, and in short what keeps its results from standing beside others: `breastmnist-64 (≤ 256)`."""
     name = label_of(head.dataset, head.size) if head.dataset else UNDEFINED
-    marks = ["synthetic"] * head.synthetic + ([f"≤ {head.limit:,}"] if head.limit is not None else [])
+    marks = [f"≤ {head.limit:,}"] if head.limit is not None else []
+    if head.synthetic:
+        marks.insert(0, "synth." if marks else "synthetic")
     return clean(name, 24) + (f" ({' '.join(marks)})" if marks else "")
 
 

@@ -1,0 +1,397 @@
+"""What an attacker found: odd bytes, texts and files, two consoles, questions that outlive what they ask about."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import stat
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from looking import screen_text, shows, wait_for
+from stand_ins import Story, make_run
+from test_pty import LEFT, PATIENCE, opened, own  # noqa: F401 - `own` is a fixture
+
+from engine.contract.errors import RecipeError
+from engine.contract.lock import WorkspaceLock
+from engine.contract.process_identity import ProcessIdentity, start_of, this_process
+from engine.contract.workspace import Workspace
+from engine.contract.yaml_reader import read_yaml
+from medtui.client.recipe_document import check, with_value
+from medtui.client.view import RunView
+from medtui.console.recipe_store import Document, Drafts, Entry, save
+from medtui.console.screens.leave import left_words
+from medtui.console.screens.recipes import Recipes
+from medtui.console.widgets.yaml_area import YamlArea
+
+SIZE = (120, 40)
+MINE = "# mine\ndataset:\n  name: breastmnist   # my note\ntraining:\n  lr: 1e-3            # slow\n"
+
+
+# ---- the keyboard ----------------------------------------------------------------------------------------------------
+
+
+def test_bytes_that_are_no_text_and_sequences_that_name_no_character_end_nothing(
+    workspace: Workspace,
+    own: dict[str, str],  # noqa: F811
+) -> None:
+    with opened(workspace, own) as terminal:
+        for odd in (b"\xff", b"\xe4 ", b"\x1b[1114112u", b"\x1b[99999999999999999999u", b"\x1b[48;30000;30000;0;0t"):
+            terminal.write(odd)
+            time.sleep(0.2)  # a read of its own
+        mark = len(terminal.received)
+        terminal.type("2")
+        terminal.wait_for("diagnostics", after=mark, patience=PATIENCE)
+        assert terminal.process.poll() is None
+
+
+def test_other_signals_that_end_it_leave_the_terminal_as_it_was(workspace: Workspace, own: dict[str, str]) -> None:  # noqa: F811
+    with opened(workspace, own) as terminal:
+        mark = len(terminal.received)
+        terminal.process.send_signal(signal.SIGUSR1)
+        assert terminal.process.wait(PATIENCE) == 128 + signal.SIGUSR1
+        terminal.wait_for("\x1b[?1049l", after=mark, patience=PATIENCE)
+        time.sleep(0.2)
+        last = bytes(terminal.received[mark:])
+        assert terminal.state() == terminal.first_state
+    assert [code for code in LEFT if code not in last] == []
+
+
+@pytest.mark.asyncio
+async def test_the_palette_opens_once_even_below_the_kill_switch(console, workspace, scripts) -> None:
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await wait_for(pilot, lambda: getattr(app.room, "checked", None) and app.room.checked.recipe)
+        await pilot.press("r")
+        await wait_for(pilot, lambda: scripts and scripts[-1].sent)
+        scripts[-1].say(*Story(workspace.outputs / "20261122_breastmnist_resnet18-adapted_1a2b3c").running(2))
+        await wait_for(pilot, lambda: app.view.phase == "training")
+        await pilot.press("ctrl+p", "f9", "ctrl+p", "f9")
+        await pilot.pause(0.3)
+        names = [type(screen).__name__ for screen in app.screen_stack]
+        assert (names.count("CommandPalette"), names.count("Ladder")) == (1, 1)
+
+
+# ---- texts -----------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(st.sampled_from("dataset:\n training{}[]&*!|>-'\"#\t\r\ud800~.,?%@` lr01é"), max_size=60))
+def test_no_text_at_all_makes_a_check_fail(text: str) -> None:
+    checked = check(text, "any.yaml")
+    assert checked.recipe is not None or checked.problems
+
+
+def test_a_tab_before_a_comment_is_read_and_deep_nesting_is_refused() -> None:
+    assert check("training:\n  epochs: 3\t# c\n").recipe is not None
+    for text in ("x: " + "[" * 900, "x: " + "{a: " * 900):
+        assert check(text).problems
+        with pytest.raises(RecipeError):
+            with_value(text, "training", "epochs", "7")
+
+
+LAYOUTS = (
+    "training: {epochs, lr: 1}",
+    "training: ~",
+    "training: null\n",
+    "training: abc",
+    "training: [1]",
+    "training: { # c\n}",
+    "---\ndataset: {name: cells}\n...",
+    "  training:\n    epochs: 5\n",
+    "training:\n  epochs:\n   - 3\n",
+    "a: &x 1\ntraining: {epochs: *x}\n",
+    "training: {epochs: 1}\ntraining: {epochs: 2}\n",
+    "training:\n  epochs: |\n    3\n",
+    "training:\n  epochs:   # c\n  lr: 1\n",
+    "",
+    "# nothing\n",
+)
+
+
+@pytest.mark.parametrize("text", LAYOUTS)
+@pytest.mark.parametrize("field", [("training", "epochs"), ("dataset", "limit")], ids=".".join)
+def test_a_form_edit_changes_one_value_and_nothing_else_or_is_refused(text: str, field: tuple[str, str]) -> None:
+    section, name = field
+    try:
+        changed = with_value(text, section, name, "7")
+    except RecipeError:
+        return
+    before = read_yaml(text).values if text.strip() and not text.startswith("#") else {}
+    after = read_yaml(changed).values
+    assert after.pop(section)[name] == 7
+    assert after == {key: value for key, value in before.items() if key != section}
+    assert all(comment in changed for comment in ("# c", "# nothing") if comment in text)
+
+
+# ---- drafts and saving -----------------------------------------------------------------------------------------------
+
+
+def document(path: Path, text: str) -> Document:
+    return Document(Entry(path.name, path, "workspace"), text, MINE)
+
+
+def test_a_console_that_changed_nothing_leaves_the_drafts_of_another_alone(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(MINE)
+    one, other, third = (Drafts(tmp_path / "drafts") for _ in range(3))
+    one.keep(document(path, MINE + "# precious\n"))
+    other.keep(document(path, MINE))  # opened there, not changed
+    other.keep(document(path, MINE + "# another\n"))
+    assert len(list((tmp_path / "drafts").iterdir())) == 2, "neither overwrites the other"
+    other.keep(document(path, MINE))
+    opened_again = document(path, MINE)
+    assert third.restore(opened_again) and opened_again.text == MINE + "# precious\n"
+    third.keep(opened_again)
+    assert len(list((tmp_path / "drafts").iterdir())) == 1, "taken over"
+
+
+def test_a_draft_of_a_living_console_is_not_taken_from_it(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(MINE)
+    sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        here = this_process()
+        owner = asdict(ProcessIdentity(sleeper.pid, start_of(sleeper.pid), here.host, here.boot))
+        (tmp_path / "drafts").mkdir()
+        draft = {"path": str(path), "text": MINE + "# theirs\n", "saved": MINE, "owner": owner}
+        (tmp_path / "drafts" / f"x.{secrets.token_hex(4)}.json").write_text(json.dumps(draft))
+        assert not Drafts(tmp_path / "drafts").restore(document(path, MINE))
+    finally:
+        sleeper.communicate(b"\n")
+    found = document(path, MINE)
+    assert Drafts(tmp_path / "drafts").restore(found) and found.text.endswith("# theirs\n"), "it lives no more"
+
+
+def test_a_recipe_whose_name_is_no_utf_8_has_a_draft_too(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/a\xff.yaml"))
+    path.write_text(MINE)
+    Drafts(tmp_path / "drafts").keep(document(path, MINE + "# odd\n"))
+    again = document(path, MINE)
+    assert Drafts(tmp_path / "drafts").restore(again) and again.text.endswith("# odd\n")
+
+
+@pytest.mark.asyncio
+async def test_unsaved_edits_of_a_recipe_whose_file_is_gone_are_in_the_list(console, workspace) -> None:
+    path = workspace.root / "mine.yaml"
+    path.write_text(MINE)
+    drafts = Drafts(Path(os.environ["MEDTUI_SETTINGS"]).parent / "drafts")
+    drafts.keep(document(path, MINE + "# precious\n"))
+    path.unlink()
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await shows(pilot, "mine.yaml")
+        await pilot.press("slash", *"mine", "enter")
+        await shows(pilot, "# precious", "The file is gone; ^s writes it anew.")
+        await pilot.press("ctrl+s")
+        await wait_for(pilot, lambda: path.exists() and path.read_text() == MINE + "# precious\n")
+
+
+@pytest.mark.asyncio
+async def test_edits_that_cannot_be_kept_keep_the_console_open(console, workspace, own_settings: Path) -> None:
+    (workspace.root / "mine.yaml").write_text(MINE)
+    own_settings.parent.mkdir(parents=True)
+    (own_settings.parent / "drafts").write_text("a file in the place of the folder")
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await edited(pilot, app)
+        await pilot.press("q", "right", "enter")
+        await shows(pilot, "cannot be kept as a draft, so this stays open")
+        assert app.is_running
+        await pilot.press("ctrl+s")  # and what can be saved is saved, and said to be
+        await shows(pilot, "Saved mine.yaml.")
+        assert "# MY EDIT" in (workspace.root / "mine.yaml").read_text()
+
+
+async def edited(pilot, app) -> Recipes:
+    room = app.get_room("recipes")
+    await wait_for(pilot, lambda: room.entries and room.current)
+    await pilot.press("slash", *"mine", "enter")
+    await wait_for(pilot, lambda: room.current.entry.name == "mine.yaml" and room.checked.text == MINE)
+    await pilot.press("y")
+    room.query_one(YamlArea).move_cursor((5, 0))
+    await pilot.press(*"# MY EDIT")
+    await wait_for(pilot, lambda: room.current.dirty)
+    await pilot.press("escape")
+    return room
+
+
+@pytest.mark.asyncio
+async def test_discard_and_then_stay_throws_nothing_away(console, workspace, scripts) -> None:
+    (workspace.root / "mine.yaml").write_text(MINE)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        room = await edited(pilot, app)
+        await pilot.press("r")
+        await wait_for(pilot, lambda: scripts and scripts[-1].sent)
+        scripts[-1].say(*Story(workspace.outputs / "20261122_breastmnist_resnet18-adapted_1a2b3c").running(2))
+        await wait_for(pilot, lambda: app.view.phase == "training")
+        await pilot.press("q", "right", "right", "enter")
+        await shows(pilot, "A run is training.")
+        await pilot.press("escape")
+        await pilot.pause(0.2)
+        assert app.is_running
+        assert room.current.text == room.query_one(YamlArea).text == MINE + "# MY EDIT"
+
+
+@pytest.mark.asyncio
+async def test_a_run_that_began_while_the_question_stood_there_is_asked_about_anew(console, workspace, scripts) -> None:
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await wait_for(pilot, lambda: getattr(app.room, "checked", None) and app.room.checked.recipe)
+        await pilot.press("r")
+        await wait_for(pilot, lambda: scripts and scripts[-1].sent)
+        await pilot.press("q")
+        await shows(pilot, "leave, it ends")
+        scripts[-1].say(*Story(workspace.outputs / "20261122_breastmnist_resnet18-adapted_1a2b3c").running(2))
+        await wait_for(pilot, lambda: app.view.state.epochs)
+        await pilot.press("right", "enter")
+        await shows(pilot, "A run is training.", "leave it running", "stop it")
+        assert app.is_running
+
+
+def test_saving_keeps_links_and_modes_and_refuses_what_is_write_protected(tmp_path: Path) -> None:
+    real = tmp_path / "real.yaml"
+    real.write_text(MINE)
+    real.chmod(0o600)
+    link = tmp_path / "link.yaml"
+    link.symlink_to(real)
+    save(document(link, MINE + "# new\n"), link)
+    assert link.is_symlink() and real.read_text() == MINE + "# new\n"
+    assert stat.S_IMODE(real.stat().st_mode) == 0o600, "a private recipe stays private"
+    real.chmod(0o444)
+    with pytest.raises(PermissionError, match="write-protected"):
+        save(document(real, MINE), real)
+    assert real.read_text() == MINE + "# new\n"
+
+
+# ---- files that are anybody's ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("manifest.json", '{"started": "9999-12-31T23:59:59-23:59"}'),
+        ("manifest.json", '{"started": "0001-01-01T00:00:00+23:59"}'),
+        ("metrics/samples.json", '{"shape": [1e999, 28, 28], "images": ""}'),
+        (
+            "metrics/samples.json",
+            '{"shape": [1, 1, 1], "images": "AA==", "scores": [1%s], "truth": ["a"], "said": ["a"]}',
+        ),
+        ("metrics/confusion.csv", "true,a,b\na,1%s,-%s\nb,1,1\n"),
+        ("metrics/confusion.csv", "true,a\n" + "a,1\n" * 300_000),
+        ("metrics/confusion.csv", None),  # a pipe
+        ("recipe.yaml", None),
+    ],
+    ids=["late", "early", "shape", "score", "counts", "rows", "pipe", "recipe"],
+)
+async def test_odd_files_of_a_run_neither_end_nor_hold_up_results(console, workspace, file: str, content) -> None:
+    name = "20261121_breastmnist_resnet18-adapted_1a2b3c"
+    make_run(workspace, name)
+    path = workspace.outputs / name / file
+    path.unlink(missing_ok=True)
+    if content is None:
+        os.mkfifo(path)
+    else:
+        path.write_text(content.replace("%s", "0" * 400))
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await pilot.press("4")
+        await wait_for(pilot, lambda: app.room_name == "results" and app.room.ready and app.room.heads)
+        began = time.monotonic()
+        await wait_for(pilot, lambda: app.room.detail or app._notifications)
+        await pilot.press("o")
+        await pilot.pause(0.3)
+        await pilot.press("1", "4")
+        await wait_for(pilot, lambda: app.room_name == "results")
+        assert time.monotonic() - began < 10
+
+
+@pytest.mark.asyncio
+async def test_a_recipe_that_becomes_a_pipe_holds_nothing_up(console, workspace) -> None:
+    path = workspace.root / "mine.yaml"
+    path.write_text(MINE)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        room = await edited(pilot, app)
+        path.unlink()
+        os.mkfifo(path)
+        (workspace.outputs).mkdir(exist_ok=True)
+        os.mkfifo(workspace.lock_file)
+        room._look_at_disk()
+        await asyncio.wait_for(asyncio.to_thread(app.engines.held_by_another), 10)
+        await pilot.press("2")
+        await wait_for(pilot, lambda: app.room_name == "machine")
+
+
+@pytest.mark.asyncio
+async def test_questions_and_their_fields_show_no_raw_control(console, workspace) -> None:
+    name = "20261121_breastmnist_resnet18-adapted_1a2b3c"
+    make_run(workspace, name)
+    hostile = "\x1b]0;EVIL\x07"
+    labels = workspace.outputs / name / "labels.json"
+    labels.write_text(json.dumps({"tags": [hostile], "note": hostile}))
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await pilot.press("4")
+        await wait_for(pilot, lambda: app.room_name == "results" and app.room.ready and app.room.detail)
+        for key in "nt":
+            await pilot.press(key)
+            await shows(pilot, "enter takes it", "·]0;EVIL·")
+            assert "\x1b" not in screen_text(app)
+            await pilot.press("enter")
+            await pilot.pause(0.2)
+    assert json.loads(labels.read_text())["note"] == hostile, "what was not typed over stays as it is"
+
+
+# ---- a living run is never taken for granted -----------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_r_while_another_engine_holds_the_workspace_starts_nothing_and_leaves_what_is_watched(
+    console, workspace, scripts
+) -> None:
+    run = make_run(workspace, "20261121_breastmnist_resnet18-adapted_1a2b3c")
+    holder = (
+        "import sys, pathlib; from engine.contract.lock import WorkspaceLock\n"
+        "lock = WorkspaceLock(pathlib.Path(sys.argv[1])); lock.acquire(); lock.describe(sys.argv[2])\n"
+        "print('held', flush=True); input()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", holder, str(workspace.lock_file), run.name],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert other.stdout is not None and other.stdout.readline() == "held\n"
+        app = console()
+        async with app.run_test(size=SIZE, notifications=True) as pilot:
+            await wait_for(pilot, lambda: app.watched is not None and app.room.checked)
+            watched = app.watched
+            await pilot.press("r")
+            await shows(pilot, f"held by engine {other.pid}", "a watches its run")
+            assert app.watched is watched and not scripts
+            await pilot.press("a")
+            await wait_for(pilot, lambda: app.room_name == "live")
+    finally:
+        other.communicate("\n")
+    WorkspaceLock(workspace.lock_file).acquire()
+
+
+def test_the_shell_is_told_what_goes_on() -> None:
+    view = RunView(run="20261121_x_y_1a2b3c", asked_to_start=True)
+    assert "medtui attach last" in left_words(view)
+    paused = replace(view, state=replace(view.state, phase="paused"))
+    assert "is paused and holds the workspace" in left_words(paused)
+    assert left_words(None) == left_words(replace(view, stops_when_left=True)) == ""
