@@ -24,9 +24,11 @@ from engine.contract.protocol import (
     RunFinished,
     RunStarted,
 )
+from engine.contract.status import RunSummary
+from medtui.client.intervals import intervals_of
 from medtui.client.state import RunState
 from medtui.pace import Eta
-from medtui.text import clean, data_marks, duration, number, shortened
+from medtui.text import UNDEFINED, clean, data_marks, duration, number, shortened
 
 
 class PlainLines:
@@ -162,7 +164,8 @@ def per_class_table(rows: list[ClassMetrics], title: str) -> Table:
     return table
 
 
-def metrics_table(validation: Metrics | None, test: Metrics | None, title: str) -> Table:
+def metrics_table(summary: RunSummary, validation: Metrics | None, test: Metrics | None, title: str) -> Table:
+    """Both splits, and the 95 % intervals of the test split where there are any."""
     table = Table(title=title, title_justify="left")
     table.add_column("split")
     for column in ("AUC", "ACC", "F1", "loss"):
@@ -170,6 +173,8 @@ def metrics_table(validation: Metrics | None, test: Metrics | None, title: str) 
     for name, metrics in (("validation (best)", validation), ("test", test)):
         if metrics is not None:
             table.add_row(name, *(number(value) for value in (metrics.auc, metrics.acc, metrics.f1, metrics.loss)))
+    if test is not None and any(between := intervals_of(summary)):
+        table.add_row("test, 95 %", *(f"{one[0]:.3f}–{one[1]:.3f}" if one else UNDEFINED for one in between))
     return table
 
 
@@ -183,7 +188,7 @@ def print_results(console: Console, finished: RunFinished, state: RunState) -> N
     validation, test = finished.metrics.get("validation"), finished.metrics.get("test")
     if validation or test:
         title = ", ".join([str(summary.dataset), *data_marks(summary.synthetic, summary.limit)])
-        console.print(metrics_table(validation, test, title))
+        console.print(metrics_table(summary, validation, test, title))
     if test is not None:
         console.print(per_class_table(summary.per_class, "test, worst first"))
     for change in summary.drift:

@@ -78,22 +78,24 @@ def _print_summary(run: RunDirectory, shown: dict[str, Any]) -> None:
     from rich.console import Console
 
     from engine.contract.protocol import ClassMetrics, Metrics
+    from engine.contract.status import RunSummary
     from medtui.progress import metrics_table, per_class_table
-    from medtui.text import clean, data_marks
+    from medtui.text import clean, data_marks, duration
 
     console = Console(highlight=False, emoji=False)
     marks = "".join(f", {mark}" for mark in data_marks(shown["synthetic"], shown["limit"]))
     console.print(f"{clean(shown['run'])}: {clean(shown['state'])}", markup=False, style="bold")
     what = f"{clean(str(shown['dataset']))}{marks}, {clean(str(shown['model']))}"
     epochs = f"{shown['epochs_done']} of {shown['epochs_planned']} epochs, best {shown['best_epoch'] or 'none yet'}"
-    console.print(f"{what}, {epochs}", markup=False)
+    took = f", {duration(shown['worked'])}" if shown["worked"] is not None else ""
+    console.print(f"{what}, {epochs}{took}", markup=False, soft_wrap=True)
     if shown["tags"]:
         console.print(f"tags: {clean(' '.join(shown['tags']))}", markup=False)
     if shown["note"]:
         console.print(f"note: {clean(shown['note'])}", markup=False)
     validation, test = (Metrics(**shown[name]) if shown[name] else None for name in ("validation", "test"))
     if validation or test:
-        console.print(metrics_table(validation, test, "results"))
+        console.print(metrics_table(RunSummary.model_validate(shown), validation, test, "results"))
         title = "test, worst first" if test else "validation, worst first"
         console.print(per_class_table([ClassMetrics(**row) for row in shown["per_class"]], title))
     for change in shown["drift"]:

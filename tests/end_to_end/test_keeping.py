@@ -26,6 +26,17 @@ def asked(folder: Path, *arguments: str) -> dict:
     return json.loads(done.stdout)
 
 
+def test_show_has_the_interval_of_the_accuracy_and_how_long_it_took(trained: Path) -> None:
+    """Wilson's score interval of 64 images, z = 1.96."""
+    shown = asked(trained, "show", "last")
+    p, n, z = shown["test"]["acc"], 64, 1.959964
+    middle, half = p + z * z / (2 * n), z * ((p * (1 - p) + z * z / (4 * n)) / n) ** 0.5
+    low, high = (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
+    words = medtui("show", "last", "--workspace", trained, cwd=trained).stdout
+    assert "test, 95 %" in words and f"{low:.3f}–{high:.3f}" in words
+    assert re.search(r"2 of 2 epochs, best \d, \d+ s", words)
+
+
 def test_a_run_evaluated_again_has_the_same_numbers_and_stays_as_it_was(trained: Path) -> None:
     before = asked(trained, "show", "last")
     run = Path(before["run_dir"])
