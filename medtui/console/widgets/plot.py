@@ -36,7 +36,7 @@ class Series:
     colour: int  # of the series palette
     faint: bool = False
     dotted: bool = False  # beside another curve: colour is never the only sign
-    sign: str = ""  # stands at the curve's end: colour is never the only sign
+    sign: str = ""  # stands near the curve's end: colour is never the only sign
 
 
 @dataclass(frozen=True)
@@ -199,10 +199,11 @@ def _figure(
         if part.strange:  # at the top edge, where a curve that left the scale would be
             spots = part.strange if len(part.strange) <= width else part.strange[:: len(part.strange) // width + 1]
             figure.scatter(list(spots), [high] * len(spots), marker="x", color=(255, 90, 80))
-    for one, part in parts:
-        if one.sign and part.ys:
+    for number_, (one, part) in enumerate(parts):
+        if one.sign and part.ys:  # one before the other: curves may end together
+            at = max(0, len(part.xs) - 1 - number_ * max(1, len(part.xs) // 10))
             colour = series_colour(one.colour, dark=dark)
-            figure.scatter(part.xs[-1:], part.ys[-1:], marker=one.sign, color=colour)
+            figure.scatter([part.xs[at]], [part.ys[at]], marker=one.sign, color=colour)
     for point in drawing.points:
         y = point.y if not drawing.log else math.log10(point.y) if point.y > 0 else math.nan
         if low <= y <= high:
