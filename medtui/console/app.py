@@ -246,7 +246,7 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         """A short note; never markup."""
         self.notify(clean(text, 600), severity=severity, markup=False, timeout=8 if severity == "error" else 4)
 
-    @work(thread=True, exclusive=True, group="around")
+    @work(thread=True, exclusive=True, exit_on_error=False, group="around")
     def _look_around(self) -> None:
         run = self.view.run if self.view is not None else None
         self.post_message(look_around(self.workspace, self.engines.own_pid, run))
@@ -347,9 +347,9 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
 
     def attach_to(self, name: str) -> bool:
         """Watch a run of this workspace. False when that cannot be."""
+        if self.busy and self.view is not None and self.view.run == name:
+            return True
         if self.engines.trains_here:
-            if self.view is not None and self.view.run == name:
-                return True
             self.say("This console watches its own run; stop it or open another console.", severity="warning")
             return False
         run = RunDirectory(self.workspace.outputs / name)

@@ -55,7 +55,7 @@ class Engines:
         holder = read_holder(self.workspace.lock_file)
         if holder is None:
             return "another process"
-        return None if holder.pid == self.own_pid else str(holder)
+        return None if holder.pid == self.own_pid else f"engine {holder.pid} on {holder.host}"
 
     def warm_up(self) -> None:
         """Start an engine while the user still reads the recipe."""

@@ -318,6 +318,21 @@ async def test_odd_files_of_a_run_neither_end_nor_hold_up_results(console, works
 
 
 @pytest.mark.asyncio
+async def test_a_look_that_fails_is_said_and_ends_nothing(console, workspace, monkeypatch) -> None:
+    def odd(outputs: Path) -> None:
+        raise OverflowError("a number nobody thought of")
+
+    monkeypatch.setattr("medtui.console.screens.results.heads", odd)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await wait_for(pilot, lambda: app.room and app.room.ready)
+        await pilot.press("4")
+        await shows(pilot, "OverflowError: a number nobody thought of")
+        await pilot.press("1")
+        await wait_for(pilot, lambda: app.room_name == "recipes")
+
+
+@pytest.mark.asyncio
 async def test_a_recipe_that_becomes_a_pipe_holds_nothing_up(console, workspace) -> None:
     path = workspace.root / "mine.yaml"
     path.write_text(MINE)
