@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from medtui.console.recipe_store import Document, Drafts, Entry, open_document, save, stamp_of
+from medtui.console.drafts import Drafts
+from medtui.console.recipe_store import Document, Entry, open_document, save, stamp_of
 
 
 class Desk:

@@ -28,7 +28,8 @@ from engine.contract.workspace import Workspace
 from engine.contract.yaml_reader import read_yaml
 from medtui.client.recipe_document import check, with_value
 from medtui.client.view import RunView
-from medtui.console.recipe_store import Document, Drafts, Entry, save
+from medtui.console.drafts import Drafts
+from medtui.console.recipe_store import Document, Entry, save
 from medtui.console.screens.leave import left_words
 from medtui.console.screens.recipes import Recipes
 from medtui.console.widgets.yaml_area import YamlArea

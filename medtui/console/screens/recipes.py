@@ -18,9 +18,10 @@ from engine.contract.errors import MedtuiError
 from engine.contract.recipe_conflicts import Problem
 from engine.contract.recipe_schema import FieldSpec
 from medtui.client.recipe_document import Checked, check, with_value
+from medtui.console.drafts import Drafts
 from medtui.console.keymap import bindings
 from medtui.console.recipe_desk import Desk
-from medtui.console.recipe_store import Document, Drafts, Entry, TooLarge, changed_on_disk, entries
+from medtui.console.recipe_store import Document, Entry, TooLarge, changed_on_disk, entries
 from medtui.console.recipes_text import before_text, problem_words
 from medtui.console.screens.dialogs import AskText, Question
 from medtui.console.screens.room import Room
