@@ -166,12 +166,7 @@ def find_run(outputs: Path, word: str) -> RunDirectory:
     if word == "last":
         held = held_run(outputs / LOCK_FILE)
         return next((run for run in runs if run.name == held), runs[-1])
-    found = (
-        [run for run in runs if run.name == word],
-        [run for run in runs if run.name.endswith(f"_{word}")],
-        [run for run in runs if word in run.name],
-    )
-    named = next((runs for runs in found if runs), [])
+    named = [run for run in runs if run.name == word] or [run for run in runs if word in run.name]
     if len(named) == 1:
         return named[0]
     if named:

@@ -222,7 +222,7 @@ def test_from_recipe_to_results_by_the_mouse_alone(terminal: Terminal, tmp_path:
     terminal.shows("★ best")
     terminal.click("p pause")
     terminal.shows("‖ paused", "paused; p goes on")
-    terminal.click("p pause")
+    terminal.click("p resume")
     terminal.shows("● training")
     terminal.click("S stop")
     terminal.click_until("y stop", "✓ accepted", "✓ stopped")
