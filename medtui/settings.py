@@ -14,10 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from engine.contract.errors import MedtuiError
-from engine.contract.yaml_reader import read_yaml_file
 from medtui.actions import remapped
 
 THEMES = ("dark", "light")
@@ -33,8 +30,11 @@ class Settings:
 
 
 def settings_file() -> Path:
-    given = os.environ.get("MEDTUI_SETTINGS")
-    return Path(given) if given else Path(platformdirs.user_config_dir("medtui")) / "settings.yaml"
+    if given := os.environ.get("MEDTUI_SETTINGS"):
+        return Path(given)
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("medtui")) / "settings.yaml"
 
 
 def read_settings(path: Path | None = None) -> Settings:
@@ -42,6 +42,8 @@ def read_settings(path: Path | None = None) -> Settings:
     path = path or settings_file()
     if not path.is_file():
         return Settings()
+    from engine.contract.yaml_reader import read_yaml_file  # most have no such file
+
     try:
         values = read_yaml_file(path).values
     except MedtuiError as error:

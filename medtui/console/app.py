@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import date
+from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from rich.text import Text
 from textual import work
@@ -17,32 +18,32 @@ from textual.command import CommandPalette
 from textual.screen import Screen
 
 from engine.contract.errors import MedtuiError
-from engine.contract.recipe import Recipe
-from engine.contract.run_directory import RunDirectory, list_runs
-from engine.contract.status import read_status
 from engine.contract.workspace import Workspace
 from medtui.actions import EVERYWHERE, Action, with_keys
-from medtui.client.attached import AttachedRun
-from medtui.client.climb import Climb
-from medtui.client.control import NothingToCommand, elsewhere
-from medtui.client.view import RunView
-from medtui.client.watch import OwnEngine, Watched
 from medtui.console import keymap
-from medtui.console.engines import Engines, who
 from medtui.console.keyboard import Keyboard
 from medtui.console.keys_in_order import KeysInOrder
-from medtui.console.messages import LookedAround, look_around
 from medtui.console.palette import KeymapCommands
 from medtui.console.screens.all import SCREENS
 from medtui.console.screens.dialogs import Help, Question
-from medtui.console.screens.leave import left_words, may_leave
-from medtui.console.screens.recipes import Recipes
+from medtui.console.screens.opening import Opening
 from medtui.console.screens.room import Room
 from medtui.console.status_text import Around, known
 from medtui.console.theme import THEMES
 from medtui.console.tidings import Link, News, Pace
 from medtui.settings import Settings
 from medtui.text import clean
+
+if TYPE_CHECKING:
+    from engine.contract.recipe import Recipe
+    from engine.contract.run_directory import RunDirectory
+    from medtui.client.climb import Climb
+    from medtui.client.view import RunView
+    from medtui.client.watch import OwnEngine, Watched
+    from medtui.console.engines import Engines
+    from medtui.console.messages import LookedAround
+    from medtui.console.screens.recipes import Recipes
+
 
 TICK = 0.1  # seconds between looks at the view
 LOOK = 2.0  # seconds between looks at the lock
@@ -68,21 +69,20 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         data: list[str] | None = None,
         settings: Settings | None = None,
         readonly: bool = False,
-        model: type[Recipe] = Recipe,
-        make_engine: Callable[[Workspace], OwnEngine] = OwnEngine,
+        model: type[Recipe] | None = None,
+        make_engine: Callable[[Workspace], OwnEngine] | None = None,
         warm: bool = True,
         attach: RunDirectory | None = None,
     ) -> None:
-        """`attach`: a run to open with."""
+        """`attach`: a run to open with; `model` and `make_engine` are those of tests."""
         super().__init__(driver_class=Keyboard)
         self.workspace = workspace
         self.data = data or []
         self.settings = settings or Settings()
         self.readonly = readonly
-        self.recipe_model = model
+        self._model, self._make_engine, self._keep_warm = model, make_engine, warm and not readonly
         self.today = date.today  # tests have a day of their own
         self.around = Around(lock=UNKNOWN, readonly=readonly)
-        self.engines = Engines(workspace, make_engine, keep_warm=warm and not readonly)
         self._news, self._pace, self._link = News(), Pace(), Link(TICK)
         self._shown: RunView | None = None
         self._could: tuple[object, ...] = ()  # what the line of keys was made of
@@ -99,13 +99,17 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         self.theme = THEMES[self.settings.theme].name
         if self.settings.keys:
             self.set_keymap(self.settings.keys)
-        self.push_screen("recipes" if self._attach_first is None else self._open_attached(self._attach_first))
-        self.set_interval(TICK, self._tick)
-        self.call_after_refresh(self._after_first_paint)
+        self.push_screen(Opening())  # imports nothing that takes its time
+        # of the app's own pump: that of the screen which is left could not wait for its end
+        self.call_after_refresh(self.call_later, self._after_first_paint)
 
-    def _after_first_paint(self) -> None:
+    async def _after_first_paint(self) -> None:
+        first = "recipes" if self._attach_first is None else self._open_attached(self._attach_first)
+        if isinstance(self.screen, Opening):
+            await self.switch_screen(first)
         gc.freeze()  # what is there now stays
         gc.enable()
+        self.set_interval(TICK, self._tick)
         self._look_around()
         self.set_interval(LOOK, self._look_around)
         self.set_timer(0.3, self.engines.warm_up)
@@ -122,9 +126,23 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
             loop.call_soon_threadsafe(self.exit, 0)
 
     def on_unmount(self) -> None:
-        self.engines.close()
+        if "engines" in self.__dict__:
+            self.engines.close()
 
     # ---- the run ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def recipe_model(self) -> type[Recipe]:
+        from engine.contract.recipe import Recipe
+
+        return self._model or Recipe
+
+    @cached_property
+    def engines(self) -> Engines:
+        from medtui.client.watch import OwnEngine
+        from medtui.console.engines import Engines
+
+        return Engines(self.workspace, self._make_engine or OwnEngine, keep_warm=self._keep_warm)
 
     @property
     def watched(self) -> Watched | None:
@@ -177,6 +195,8 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         self._tick()
 
     def _send(self, watched: Watched, name: str) -> None:
+        from medtui.console.engines import who
+
         try:
             if watched.command(name, who()) is None:
                 self.say("The engine does not listen any more.", severity="warning")
@@ -192,6 +212,9 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         if self.readonly:
             self.say("Read only: nothing can be changed.", severity="warning")
             return
+        from medtui.client.attached import AttachedRun
+        from medtui.client.control import NothingToCommand, elsewhere
+
         try:
             self.engines.end_run()
         except NothingToCommand:
@@ -248,6 +271,8 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="around")
     def _look_around(self) -> None:
+        from medtui.console.messages import look_around
+
         run = self.view.run if self.view is not None else None
         self.post_message(look_around(self.workspace, self.engines.own_pid, run))
 
@@ -275,9 +300,7 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
 
     @property
     def _recipes(self) -> Recipes:
-        recipes = self.get_screen("recipes")
-        assert isinstance(recipes, Recipes)
-        return recipes
+        return cast("Recipes", self.get_screen("recipes"))
 
     @property
     def chosen_recipe(self) -> Recipe | None:
@@ -338,6 +361,8 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         self.push_screen(Ladder(command))
 
     def action_attach(self) -> None:
+        from engine.contract.run_directory import list_runs
+
         runs = list_runs(self.workspace.outputs)
         word = self._holder_run or (runs[-1].name if runs else None)
         if word is None:
@@ -352,6 +377,8 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         if self.engines.trains_here:
             self.say("This console watches its own run; stop it or open another console.", severity="warning")
             return False
+        from engine.contract.run_directory import RunDirectory
+
         run = RunDirectory(self.workspace.outputs / name)
         if not run.journal.exists():
             self.say(f"Expected a run at {run.root}, found none.", severity="warning")
@@ -363,11 +390,13 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
 
     def _open_attached(self, run: RunDirectory) -> str:
         """Watch a run; the room that shows it: a living one in Live, a finished one in Results."""
+        from engine.contract.status import read_status
+
         self.attach_to(run.name)
         status = read_status(run)
         if status is None or status.outcome is None:
             return "live"
-        from medtui.console.screens.results import Results  # brings the plots, which the other rooms do without
+        from medtui.console.screens.results import Results
 
         results = self.get_room("results")
         assert isinstance(results, Results)
@@ -389,6 +418,8 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         """Leave; ask first where something would be lost or goes on."""
         if isinstance(self.screen, Question):
             return
+        from medtui.console.screens.leave import left_words, may_leave
+
         if await may_leave(self, self._recipes.desk):
             left = left_words(self.view)
             self.exit(0, message=Text(left) if left else None)

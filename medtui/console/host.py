@@ -5,30 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
 
-from engine.contract.recipe import Recipe
-from engine.contract.run_directory import RunDirectory
-from engine.contract.workspace import Workspace
 from medtui.actions import Action
-from medtui.client.climb import Climb
-from medtui.client.view import RunView
-from medtui.client.watch import Watched
 from medtui.console.status_text import Around
+
+if TYPE_CHECKING:
+    from engine.contract.recipe import Recipe
+    from engine.contract.run_directory import RunDirectory
+    from engine.contract.workspace import Workspace
+    from medtui.client.climb import Climb
+    from medtui.client.view import RunView
+    from medtui.client.watch import Watched
 
 
 class Host(Protocol):
     workspace: Workspace
     data: list[str]  # folders of data set files, given with --data
-    recipe_model: type[Recipe]
     readonly: bool
     actions: dict[str, Action]  # with the user's keys
     around: Around
     today: Callable[[], date]
+
+    @property
+    def recipe_model(self) -> type[Recipe]: ...
 
     @property
     def watched(self) -> Watched | None: ...

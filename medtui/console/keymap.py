@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from textual.binding import Binding, BindingType
 
 from medtui.actions import BY_ID, Action, of_scope
-from medtui.client.view import RunView
+
+if TYPE_CHECKING:
+    from medtui.client.view import RunView
+
 
 STEERABLE = ("idle", "starting", "preparing", "training", "paused")  # phases of a run that can be held
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.text import Text
 
-from medtui.client.view import RunView
 from medtui.text import clean, duration, shortened
+
+if TYPE_CHECKING:
+    from medtui.client.view import RunView
+
 
 GLYPHS = {
     "idle": "○",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from medtui.client.view import RunView
 from medtui.pace import Eta
+
+if TYPE_CHECKING:
+    from medtui.client.view import RunView
+
 
 BEHIND = 2.0  # seconds that a tick may be late before it is said
 SAID_FOR = 5.0  # seconds that a late display stays said

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Container
@@ -10,10 +10,16 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.worker import Worker, WorkerState
 
-from medtui.client.view import RunView
 from medtui.console.host import Host, host_of
 from medtui.console.status_text import Around
 from medtui.console.widgets.frame import KeyLine, PaneTabs, StatusLine, TooSmall
+
+if TYPE_CHECKING:
+    from medtui.client.view import RunView
+
+
+HORIZONTAL = [(0, "-tiny-width"), (60, "-narrow"), (80, "-stacked"), (120, "-wide")]  # columns
+VERTICAL = [(0, "-tiny-height"), (18, "-low"), (30, "-high")]  # rows
 
 
 class Room(Screen[None]):
@@ -21,13 +27,8 @@ class Room(Screen[None]):
 
     ROOM: ClassVar[str] = ""
     PANES: ClassVar[tuple[tuple[str, str], ...]] = ()  # (id of the widget, title)
-    HORIZONTAL_BREAKPOINTS = [
-        (0, "-tiny-width"),
-        (60, "-narrow"),
-        (80, "-stacked"),
-        (120, "-wide"),
-    ]
-    VERTICAL_BREAKPOINTS = [(0, "-tiny-height"), (18, "-low"), (30, "-high")]
+    HORIZONTAL_BREAKPOINTS = HORIZONTAL
+    VERTICAL_BREAKPOINTS = VERTICAL
     AUTO_FOCUS = ""
 
     def compose(self) -> ComposeResult:

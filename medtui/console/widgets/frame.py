@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.style import Style
@@ -11,9 +12,12 @@ from rich.text import Text
 from textual.widget import Widget
 
 from medtui.actions import EVERYWHERE, Action
-from medtui.client.view import RunView
 from medtui.console.host import host_of
 from medtui.console.status_text import Around, status_line
+
+if TYPE_CHECKING:
+    from medtui.client.view import RunView
+
 
 OWN_KEYS = 6  # of a screen, that are worth more than the words beside the keys of all screens
 
