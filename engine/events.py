@@ -27,6 +27,7 @@ from engine.contract.protocol import (
     PhaseChanged,
     Progress,
     Resources,
+    RunFinished,
     parse_event,
 )
 from engine.contract.run_directory import RunDirectory
@@ -46,20 +47,25 @@ class Pipe:
         self._lines: deque[bytes] = deque(maxlen=QUEUE_LIMIT)
         self._snapshots: dict[str, bytes] = {}
         self._wake = threading.Condition()
-        self._closing = self._broken = False
+        self._closing = self._broken = self._over = False
         self._thread = threading.Thread(target=self._write, name="pipe", daemon=True)
         self._thread.start()
 
-    def put(self, line: bytes) -> None:
+    def put(self, line: bytes, *, last: bool = False) -> None:
+        """`last`: of a run. No snapshot comes after it, nor one that waits: who reads to the end finds this line."""
         with self._wake:
             self._lines.append(line)
+            if last:
+                self._snapshots.clear()
+                self._over = True
             self._wake.notify()
 
     def put_snapshot(self, kind: str, line: bytes) -> None:
         """Replaces an unsent snapshot of the same kind."""
         with self._wake:
-            self._snapshots[kind] = line
-            self._wake.notify()
+            if not self._over:
+                self._snapshots[kind] = line
+                self._wake.notify()
 
     def close(self) -> None:
         """Let the reader have what is queued, for a while."""
@@ -129,7 +135,7 @@ class EventStream:
             if self._journal is not None:
                 with contextlib.suppress(OSError):  # a full disk: kept, and told by `sync_journal`
                     self._write_journal()
-            self._pipe.put(line)
+            self._pipe.put(line, last=isinstance(event, RunFinished))
 
     def snapshot(self, event: Progress | Resources, curve: list[tuple[int, float]] | None = None) -> None:
         if isinstance(event, Progress):
