@@ -17,7 +17,6 @@ from benchmarks.help import help_times
 from benchmarks.live import step_times, training
 from benchmarks.second_start import archive_starts
 
-pytestmark = pytest.mark.xdist_group("speed")  # never two of these at once
 ROUNDS = 3
 
 

@@ -28,7 +28,7 @@ from medtui.console.screens.all import SCREENS
 from medtui.console.screens.dialogs import Help, Question
 from medtui.console.screens.opening import Opening
 from medtui.console.screens.room import Room
-from medtui.console.status_text import Around, known
+from medtui.console.status_text import UNKNOWN, Around, known
 from medtui.console.theme import THEMES
 from medtui.console.tidings import Link, News, Pace
 from medtui.settings import Settings
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
 TICK = 0.1  # seconds between looks at the view
 LOOK = 2.0  # seconds between looks at the lock
-UNKNOWN = "…"  # what was not looked at yet
 
 
 class ConsoleApp(KeysInOrder, inherit_bindings=False):

@@ -10,10 +10,6 @@ from medtui.console.status_text import lock_words
 from medtui.machine.gpu import gpu_words
 
 
-class Woken(Message):
-    """An engine said something; there may be a new view."""
-
-
 class LookedAround(Message):
     """Lock and machine were looked at."""
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from medtui.client.view import RunView
 
 
+UNKNOWN = "…"  # what was not looked at yet
 GLYPHS = {
     "idle": "○",
     "starting": "◌",

@@ -8,7 +8,7 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from medtui.console.screens.room import HORIZONTAL, VERTICAL
-from medtui.console.status_text import Around
+from medtui.console.status_text import UNKNOWN, Around
 from medtui.console.widgets.frame import StatusLine
 
 PANES = (("pane-list", "recipes"), ("pane-form", "form"), ("pane-yaml", "text"), ("pane-before", "before you run"))
@@ -25,6 +25,6 @@ class Opening(Screen[None]):
                 yield Static("reading …" if id_ == "pane-before" else "", id=id_, classes="pane")
 
     def on_mount(self) -> None:
-        self.query_one(StatusLine).say(None, Around(lock="…"))
+        self.query_one(StatusLine).say(None, Around(lock=UNKNOWN))
         for id_, title in PANES:
             self.query_one(f"#{id_}").border_title = title

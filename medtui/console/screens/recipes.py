@@ -24,6 +24,7 @@ from medtui.console.recipe_desk import Desk
 from medtui.console.recipe_store import Document, Entry, TooLarge, changed_on_disk, entries
 from medtui.console.recipes_text import before_text, problem_words
 from medtui.console.screens.dialogs import AskText, Question
+from medtui.console.screens.opening import PANES
 from medtui.console.screens.room import Room
 from medtui.console.widgets.form import RecipeForm, field_help
 from medtui.console.widgets.recipe_list import RecipeList
@@ -61,7 +62,7 @@ class CheckedText(Message):
 
 class Recipes(Room):
     ROOM = "recipes"
-    PANES = (("pane-list", "recipes"), ("pane-form", "form"), ("pane-yaml", "text"), ("pane-before", "before you run"))
+    PANES = PANES
     BINDINGS: ClassVar[list[BindingType]] = bindings("recipes")
 
     def __init__(self) -> None:
