@@ -1,50 +1,57 @@
-# The two commands of the README: `make demo` and `make test`. Both make the environment first.
+# The commands of the README: `make demo`, `make test` and `make test-all`. All create the environment first.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types imports tests guards faults bench pictures clean
+.PHONY: demo test test-all lint types imports tests tests-all guards faults bench pictures clean
 
-demo: .venv
+demo: .venv/installed
 	$(BIN)/medtui run quickstart
 
-test: lint types imports tests guards
+# What every change should pass: a few minutes. Its last line counts what is left out.
+test: lint types imports tests
 
-lint: .venv
+# Also the slow tests and the speed guards: what continuous integration runs.
+test-all: lint types imports tests-all guards
+
+lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: .venv
+types: .venv/installed
 	$(BIN)/mypy
 
-imports: .venv
+imports: .venv/installed
 	$(BIN)/lint-imports
 
-tests: .venv
+tests: .venv/installed
 	$(BIN)/pytest
 
-# Speeds that must never be lost, with room for a noisy machine; alone, after everything else.
-guards: .venv
+tests-all: .venv/installed
+	$(BIN)/pytest --all --durations=25
+
+# Speed guards, lenient enough for a noisy machine; run alone, after everything else.
+guards: .venv/installed
 	$(BIN)/pytest -n0 benchmarks/test_speed.py
 
 # Faults in full: every write, fsync and rename fails once, fifty kills at random moments; about half an hour.
-faults: .venv
+faults: .venv/installed
 	$(BIN)/pytest --faults --timeout=7200 tests/faults
 
-# Ratios measured in alternating pairs; wants a quiet machine.
-bench: .venv
+# Ratios measured in alternating pairs; needs a quiet machine.
+bench: .venv/installed
 	$(BIN)/python -m benchmarks
 
 # The console's pictures in README.md, from a real run on breastmnist.npz in $(DATA), else in ~/.medmnist.
-pictures: .venv
+pictures: .venv/installed
 	$(BIN)/python docs/make_pictures.py $(DATA)
 
 # pip's resolver takes its time over torch: about three minutes.
-.venv: pyproject.toml
+.venv/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "medtui needs Python 3.11 or newer, found " + sys.version.split()[0])'
-	$(PYTHON) -m venv .venv
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	touch .venv
+	touch $@
 
 clean:
 	rm -rf .venv dist build

@@ -1,1 +1,1 @@
-"""`make bench`: our speed and memory against what a user would do without us, in one run, by alternating pairs."""
+"""`make bench`: speed and memory compared with working without medtui, in one run, in alternating pairs."""

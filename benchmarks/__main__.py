@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: every measurement, one after the other, each in a process of its own; a table, and JSON."""
+"""`python -m benchmarks`: every measurement, one after the other, each in a separate process; a table, and JSON."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def main() -> int:
     }
     print(table(rows))
     print(
-        f"\n{effort.pairs} pairs, fewer of what is slow; {machine['cores']} cores; "
+        f"\n{effort.pairs} pairs, fewer for slow measurements; {machine['cores']} cores; "
         f"load {before[0]:.1f} before, {os.getloadavg()[0]:.1f} after; {machine['seconds']:.0f} s"
     )
     if arguments.json:
@@ -69,7 +69,7 @@ def _arguments() -> argparse.Namespace:
         prog="python -m benchmarks", description="Measure medtui; exit 1 on a missed goal."
     )
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_PAIRS} pairs")
-    parser.add_argument("--only", action="append", choices=(*MEASUREMENTS, *ON_REQUEST), help="may be given repeatedly")
+    parser.add_argument("--only", action="append", choices=(*MEASUREMENTS, *ON_REQUEST), help="may be repeated")
     parser.add_argument("--pairs", type=int, default=PAIRS, help="alternating pairs (default %(default)s)")
     parser.add_argument("--json", type=Path, help="write the numbers to this file too")
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Augmentation of a batch against torchvision's transforms, sample by sample: both with parameters for every image."""
+"""Augmentation of a batch compared with torchvision's transforms, sample by sample, with parameters per image."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from torchvision.transforms import v2
 
 from benchmarks.rows import Effort, Row, alternating, at_least, seconds
-from engine.data.augment import Augmentation, augment, draw, unit_range
+from engine.data.augment import Augmentation, augment, sample, unit_range
 from engine.randomness import generator
 
 BATCH = 128
@@ -18,19 +18,19 @@ COLOURED = Augmentation(hflip=0.5, rotation=10, brightness=0.2, contrast=0.2, sa
 
 def measure(effort: Effort) -> list[Row]:
     rows = []
-    for words, augmentation in (("default", DEFAULT), ("and saturation", COLOURED)):
+    for words, augmentation in (("default", DEFAULT), ("with saturation", COLOURED)):
         ours, other = batch_times(augmentation, effort.pairs)
         what = f"augmentation, {BATCH} RGB images, {words}"
         ms = [[1e3 * taken for taken in side] for side in (ours, other)]
-        row = Row("augmentation", what, "ms", ms[0], "torchvision v2 a sample", ms[1], faster=True)
+        row = Row("augmentation", what, "ms", ms[0], "torchvision v2 per sample", ms[1], faster=True)
         rows.append(at_least(row, GOAL))
     return rows
 
 
 def batch_times(augmentation: Augmentation, pairs: int, repeats: int = 5) -> tuple[list[float], list[float]]:
-    """Seconds a batch, from uint8 as a split gathers it to float in 0 … 1: ours and torchvision's.
+    """Seconds per batch, from uint8 as a split gathers it to float in 0 … 1: ours and torchvision's.
 
-    Ours is the mean of `repeats` batches, as one is over before the clock has many digits.
+    Ours is the mean of `repeats` batches, as a single one is too short to time.
     """
     images = generator(7, "images").integers(0, 256, (BATCH, 28, 28, 3), dtype=np.uint8)
     gathered = torch.from_numpy(images).permute(0, 3, 1, 2)
@@ -46,7 +46,7 @@ def batch_times(augmentation: Augmentation, pairs: int, repeats: int = 5) -> tup
 
     def ours() -> None:
         for step in range(repeats):
-            augment(unit_range(gathered), augmentation, draw(augmentation, BATCH, generator(7, "augment", 0, step)))
+            augment(unit_range(gathered), augmentation, sample(augmentation, BATCH, generator(7, "augment", 0, step)))
 
     def other() -> None:
         torch.stack([transform(image) for image in images])

@@ -1,4 +1,4 @@
-"""Fresh interpreters: what a start costs is measured from outside, or by the child itself from its imports on."""
+"""Fresh interpreters: the cost of a start is measured from outside, or by the child itself after its imports."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def measured(name: str, effort: Effort) -> list[Row]:
 
 
 def environment() -> dict[str, str]:
-    """An engine's own, with this project to be found first. `$MEDTUI_CACHE` is the caller's, who empties it."""
+    """An engine's environment, with this project first on the path. `$MEDTUI_CACHE` is the caller's, who empties it."""
     return {**ENVIRONMENT, **os.environ, "PYTHONPATH": str(ROOT)}
 
 
 def wall(arguments: list[str], environment: dict[str, str], code: int = 0) -> float:
     """Seconds until the interpreter with these arguments has ended. Raises when it ends with another exit code."""
     began = time.perf_counter()
-    errors = subprocess.DEVNULL if code else None  # what is expected need not be read
+    errors = subprocess.DEVNULL if code else None  # an expected failure need not be shown
     done = subprocess.run(
         arguments, env=environment, stdout=subprocess.DEVNULL, stderr=errors, check=False, timeout=PATIENCE
     )

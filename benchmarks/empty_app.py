@@ -1,4 +1,4 @@
-"""A Textual app with nothing in it but a word, which imports nothing else: what first paint is held to."""
+"""A Textual app that shows one word and imports nothing else: the reference for first paint."""
 
 from __future__ import annotations
 

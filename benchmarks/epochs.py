@@ -1,4 +1,4 @@
-"""A training epoch against a bare loop of the same model, on batches that lie ready in memory."""
+"""A training epoch compared with a bare loop of the same model, on batches that are already in memory."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from torch import nn
 
 from benchmarks.rows import Effort, Row, alternating, at_least, seconds
 from benchmarks.stand_in import job_for, tiny_recipe
-from engine.contract.protocol import Metrics
+from engine.contract.recipe.reader import build_recipe
+from engine.contract.wire.protocol import Metrics
 from engine.data.batches import in_order
+from engine.run.callbacks import TrainingCallbacks
 from engine.run.prepare import Prepared, prepare
 from engine.run.train_job import loop_plan, new_state, open_run, training_batches
-from engine.run.watcher import TrainingWatcher
 from engine.train.loop import FinishedEpoch, Loop, Validation
 from engine.train.loss import Criterion
 from engine.train.optimizer import OptimizerPlan, build_optimizer
@@ -67,13 +68,13 @@ def alternatives(case: Case) -> Iterator[tuple[Callable[[], float], Callable[[],
         training={"batch_size": case.batch, "epochs": MANY_EPOCHS, "amp": False},  # the bare loop has full precision
     )
     with tempfile.TemporaryDirectory() as folder, job_for(recipe, Path(folder)) as job:
-        prepared = prepare(job)
+        prepared = prepare(job, build_recipe(recipe))
         bare = BareLoop(prepared)
         run, _ = open_run(job, prepared)
         state = new_state(prepared)
-        watcher = _QuietWatcher(job, run, MANY_EPOCHS)
+        callbacks = _QuietCallbacks(job, run, MANY_EPOCHS)
         job.enter("training")
-        yield lambda: _our_epoch(prepared, state, watcher), lambda: seconds(bare)
+        yield lambda: _our_epoch(prepared, state, callbacks), lambda: seconds(bare)
 
 
 class BareLoop:
@@ -99,14 +100,14 @@ class BareLoop:
             self.optimizer.step()
 
 
-class _QuietWatcher(TrainingWatcher):
-    """A run's own watcher, less the checkpoint after an epoch, which is no training."""
+class _QuietCallbacks(TrainingCallbacks):
+    """A run's own callbacks, less the checkpoint after an epoch, which is no training."""
 
     def epoch_finished(self, state: TrainingState, epoch: FinishedEpoch) -> None:
         pass
 
 
-def _our_epoch(prepared: Prepared, state: TrainingState, watcher: TrainingWatcher) -> float:
+def _our_epoch(prepared: Prepared, state: TrainingState, callbacks: TrainingCallbacks) -> float:
     """One more epoch of a run's own loop, up to its validation."""
     ended = 0.0
 
@@ -117,7 +118,7 @@ def _our_epoch(prepared: Prepared, state: TrainingState, watcher: TrainingWatche
 
     plan = replace(loop_plan(prepared, len(state.losses)), epochs=state.epoch + 1, patience=None)
     step = TrainingStep(Criterion(prepared.facts.task), prepared.precision, None, state.model)
-    loop = Loop(plan, state, step, training_batches(prepared), validate, watcher)
+    loop = Loop(plan, state, step, training_batches(prepared), validate, callbacks)
     began = time.perf_counter()
     loop.run()
     return ended - began

@@ -1,6 +1,6 @@
-"""What telling costs: CPU time spent on journal, status file and pipe, as a share of training's.
+"""The cost of reporting: CPU time spent on journal, status file and pipe, as a fraction of training's.
 
-As a script (`python -m benchmarks.event_cost WORKSPACE RECIPE`) it is an engine with watches on its threads.
+As a script (`python -m benchmarks.event_cost WORKSPACE RECIPE`) it runs an engine with timers on its threads.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ def measure(effort: Effort) -> list[Row]:
         found = [ask("event_cost", folder, recipe, environment=own) for _ in range(repeats)]
     words = {"journal": "events and journal", "heartbeat": "status file, heartbeat", "pipe": "pipe"}
     rows = [
-        Row("event_cost", f"{word}: share of training's CPU time (mini_cnn)", "%", [_share(one, kind) for one in found])
+        Row("event_cost", f"{word}: fraction of training CPU (mini_cnn)", "%", [_fraction(one, kind) for one in found])
         for kind, word in words.items()
     ]
-    together = [sum(_share(one, kind) for kind in words) for one in found]
-    return [*rows, Row("event_cost", "telling, all together (mini_cnn)", "%", together)]
+    together = [sum(_fraction(one, kind) for kind in words) for one in found]
+    return [*rows, Row("event_cost", "reporting, total (mini_cnn)", "%", together)]
 
 
-def _share(found: dict[str, float], kind: str) -> float:
+def _fraction(found: dict[str, float], kind: str) -> float:
     return 100 * found[kind] / found["training"]
 
 
@@ -48,7 +48,7 @@ class Watches:
         self.spent: dict[str, float] = defaultdict(float)
         self.training = False
 
-    def around(self, kind: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    def count_time(self, kind: str, call: Callable[..., Any]) -> Callable[..., Any]:
         """The same call, its thread's CPU time counted while training."""
 
         def timed(*arguments: Any, **named: Any) -> Any:
@@ -62,36 +62,37 @@ class Watches:
         return timed
 
 
-def _watched_run(workspace: Path, recipe: str) -> dict[str, float]:
+def _timed_run(workspace: Path, recipe: str) -> dict[str, float]:
     """A whole session in this process; CPU seconds by kind, and of all threads, while it trained."""
     import engine.session as session
-    from engine.contract.protocol import PhaseChanged, Start
-    from engine.contract.workspace import Workspace
+    from engine.contract.store.workspace import Workspace
+    from engine.contract.wire.jobs import Train
+    from engine.contract.wire.protocol import PhaseChanged
     from engine.events import EventStream, Pipe
 
     watches = Watches()
     began_at = 0.0
 
-    class WatchedStream(EventStream):
-        emit = watches.around("journal", EventStream.emit)
-        snapshot = watches.around("journal", EventStream.snapshot)
-        sync_journal = watches.around("journal", EventStream.sync_journal)
+    class TimedStream(EventStream):
+        emit = watches.count_time("journal", EventStream.emit)
+        snapshot = watches.count_time("journal", EventStream.snapshot)
+        sync_journal = watches.count_time("journal", EventStream.sync_journal)
 
     # The two threads are counted whole: they begin before training and end after it.
-    class WatchedPipe(Pipe):
+    class TimedPipe(Pipe):
         def _write(self) -> None:
             super()._write()
             watches.spent["pipe"] += time.thread_time()
 
-    class WatchedSession(session.Session):
-        def _beat(self) -> None:
-            super()._beat()
+    class TimedSession(session.Session):
+        def _heartbeat_loop(self) -> None:
+            super()._heartbeat_loop()
             watches.spent["heartbeat"] += time.thread_time()
 
     commands_in, commands = os.pipe()
-    told_out, told = os.pipe()
-    session.EventStream, session.Pipe = WatchedStream, WatchedPipe  # type: ignore[misc]
-    engine = WatchedSession(told, commands_in, Workspace(workspace))
+    events_out, events_in = os.pipe()
+    session.EventStream, session.Pipe = TimedStream, TimedPipe  # type: ignore[misc]
+    engine = TimedSession(events_in, commands_in, Workspace(workspace))
     enter = engine.stream.emit
 
     def emit(event: Any) -> None:
@@ -105,14 +106,14 @@ def _watched_run(workspace: Path, recipe: str) -> dict[str, float]:
         enter(event)
 
     engine.stream.emit = emit  # type: ignore[method-assign]
-    with os.fdopen(told_out, "rb") as reading:
+    with os.fdopen(events_out, "rb") as reading:
         subprocess.Popen(["cat"], stdin=reading, stdout=subprocess.DEVNULL)  # a reader that keeps up; ends with us
-    os.write(commands, Start(id="start", by="benchmark", recipe=json.loads(recipe)).line())
-    if (code := engine.live()) != 0:
+    os.write(commands, Train(id="start", by="benchmark", recipe=json.loads(recipe)).line())
+    if (code := engine.run()) != 0:
         raise RuntimeError(f"the run ended with {code}")
     return dict(watches.spent)
 
 
 if __name__ == "__main__":
     result_out = os.fdopen(os.dup(1), "w")
-    print(json.dumps(_watched_run(Path(sys.argv[1]), sys.argv[2])), file=result_out, flush=True)
+    print(json.dumps(_timed_run(Path(sys.argv[1]), sys.argv[2])), file=result_out, flush=True)

@@ -1,4 +1,4 @@
-"""From a command to the first trained batch: `medtui run` and a warm engine, against importing torch."""
+"""From a command to the first trained batch: `medtui run` and a warm engine, compared with importing torch."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ import psutil
 from benchmarks.children import MEDTUI, PATIENCE, environment, wall
 from benchmarks.rows import Effort, Row, alternating
 from benchmarks.stand_in import tiny_recipe
-from engine.contract.protocol import Abort, Progress, Start, parse_event
-from engine.contract.workspace import Workspace
+from engine.contract.store.workspace import Workspace
+from engine.contract.wire.jobs import Train
+from engine.contract.wire.protocol import Abort, Progress, parse_event
 from medtui.client.engine_process import EngineProcess
 
 IMPORT = [sys.executable, "-c", "import torch, torchvision"]
@@ -42,7 +43,7 @@ def measure(effort: Effort) -> list[Row]:
 
 
 def run_seconds(workspace: Path) -> float:
-    """Seconds from starting `medtui run` to its telling of the first batch; the run is aborted then."""
+    """Seconds from starting `medtui run` until it reports the first batch; then the run is aborted."""
     recipe = workspace / "tiny.yaml"
     recipe.write_text(json.dumps(tiny_recipe(training={"epochs": 1000})))  # JSON is YAML
     command = [*MEDTUI, "run", str(recipe), "--workspace", str(workspace), "--json"]
@@ -59,12 +60,12 @@ def run_seconds(workspace: Path) -> float:
 
 
 def warm_seconds(workspace: Path) -> float:
-    """Seconds from a start command to the first batch, of an engine that had its imports done."""
+    """Seconds from a start command to the first batch, of an engine with its imports done."""
     engine = EngineProcess(Workspace(workspace), warm=True)
     try:
         _await_idle(psutil.Process(engine.pid))
         began = time.perf_counter()
-        engine.send(Start(id="start", by="benchmark", recipe=tiny_recipe(training={"epochs": 1000})))
+        engine.send(Train(id="start", by="benchmark", recipe=tiny_recipe(training={"epochs": 1000})))
         while (received := engine.receive(PATIENCE)) is not None:
             if _is_first_batch(received[0]):
                 taken = time.perf_counter() - began
@@ -87,7 +88,7 @@ def _is_first_batch(line: bytes) -> bool:
 
 
 def _await_idle(process: psutil.Process) -> None:
-    """Until it has imported something and uses the processor no more."""
+    """Until it has imported something and no longer uses the processor."""
     used, since = 0.0, time.monotonic()
     deadline = since + PATIENCE
     while time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""From the start of `medtui` to its first picture, against a Textual app with nothing in it."""
+"""From the start of `medtui` to its first frame, compared with an empty Textual app."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from benchmarks.terminal import CONSOLE, Terminal
 
 GOAL = 1.6  # times the empty app's
 EMPTY = [sys.executable, str(Path(__file__).with_name("empty_app.py"))]
-FRAME, FORM, PLAN = "before you run", "Learning rate", "steps"  # in the first picture, and as it becomes whole
+FRAME, FORM, PLAN = "before you run", "Learning rate", "steps"  # in the first frame, and as it is completed
 
 
 def measure(effort: Effort) -> list[Row]:
     rows = []
-    for words, what in ((FRAME, "first paint of medtui"), (FORM, "its form filled"), (PLAN, "its look ahead done")):
+    for words, what in ((FRAME, "first paint of medtui"), (FORM, "form filled"), (PLAN, "preflight done")):
         ours, empty = paint_times(effort.pairs, words)
         rows.append(Row("first_paint", what, "s", ours, "empty Textual app", empty))
     return [at_most_ratio(rows[0], GOAL), *rows[1:]]

@@ -1,4 +1,4 @@
-"""`medtui --help` and a refused recipe against an interpreter that does nothing."""
+"""`medtui --help` and a refused recipe, compared with an interpreter that does nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def measure(effort: Effort) -> list[Row]:
         refused = [wall([*MEDTUI, "run", str(recipe), "--workspace", folder], own, code=2) for _ in range(effort.pairs)]
     return [
         at_most_above(Row("help", "medtui --help", "s", ours, "bare interpreter", bare), GOAL),
-        at_most(Row("help", "medtui run with a recipe that is refused", "s", refused), REFUSED_GOAL),
+        at_most(Row("help", "medtui run with a refused recipe", "s", refused), REFUSED_GOAL),
     ]
 
 

@@ -1,4 +1,4 @@
-"""The live screen: what watching costs the training, the core and the line.
+"""The live screen: its cost in training speed, CPU and terminal output.
 
 A real console in a terminal of 120 × 40, and its real engine.
 """
@@ -19,16 +19,16 @@ from benchmarks.children import environment
 from benchmarks.rows import Effort, Row, alternating, at_least, at_most
 from benchmarks.stand_in import tiny_recipe
 from benchmarks.terminal import CONSOLE, Terminal, console
-from engine.contract.run_directory import list_runs
-from engine.contract.status import Status, read_status
+from engine.contract.store.run_directory import list_runs
+from engine.contract.store.status import Status, read_status
 
-WATCHED_GOAL = 0.97  # of the throughput without a reader
+ATTACHED_GOAL = 0.97  # of the throughput without a reader
 CPU_GOAL = 3.0  # % of a core
 BYTES_GOAL = 10.0  # KB/s
 STALL = 30.0  # seconds that a terminal is not read
-WINDOW = 12.0  # seconds of training a half pair
+WINDOW = 12.0  # seconds of training per half pair
 SETTLE = 2.0  # seconds between windows
-EPOCH = 5.0  # seconds, at least: what an epoch takes that is worth watching
+EPOCH = 5.0  # seconds, at least, so that an epoch is worth watching
 
 
 def measure(effort: Effort) -> list[Row]:
@@ -40,7 +40,7 @@ def measure(effort: Effort) -> list[Row]:
 
 @contextmanager
 def training(workspace: Path, program: Sequence[str] = CONSOLE) -> Iterator[tuple[Terminal, Path]]:
-    """A console whose own engine trains, with the live screen shown."""
+    """A console whose engine trains, with the live screen shown."""
     recipe = tiny_recipe(dataset={"limit": None}, training={"epochs": 1000, "batch_size": 2, "patience": None})
     (workspace / "watched.yaml").write_text(json.dumps(recipe))
     with console(workspace, environment(), program=program) as terminal:
@@ -54,25 +54,25 @@ def training(workspace: Path, program: Sequence[str] = CONSOLE) -> Iterator[tupl
 
 
 def _quiet_costs(terminal: Terminal, length: float) -> list[Row]:
-    """What a screen that nobody touches costs while it trains."""
+    """The cost of an idle screen while it trains."""
     cpu, sent, began = terminal.cpu(), len(terminal.received), time.perf_counter()
     time.sleep(length)
     taken = time.perf_counter() - began
-    share = 100 * (terminal.cpu() - cpu) / taken
+    fraction = 100 * (terminal.cpu() - cpu) / taken
     rate = (len(terminal.received) - sent) / taken / 1000
     return [
-        at_most(Row("live", f"live screen, 120 x 40, {length:.0f} s: CPU of a core", "%", [share]), CPU_GOAL),
+        at_most(Row("live", f"live screen, 120 x 40, {length:.0f} s: CPU of a core", "%", [fraction]), CPU_GOAL),
         at_most(Row("live", f"live screen, 120 x 40, {length:.0f} s: to the terminal", "KB/s", [rate]), BYTES_GOAL),
     ]
 
 
 def _throughput(terminal: Terminal, workspace: Path, effort: Effort) -> list[Row]:
-    watched = step_times(terminal, workspace, effort.pairs)
+    attached = step_times(terminal, workspace, effort.pairs)
     stalled = step_times(terminal, workspace, effort.at_most(3).pairs, STALL, terminal.unread)
     rows = []
-    for words, (ours, other) in (("watching", watched), ("not reading for 30 s", stalled)):
+    for words, (ours, other) in (("reading", attached), ("not reading for 30 s", stalled)):
         row = Row("live", f"training step (mini_cnn), terminal {words}", "ms", ours, "no reader", other, faster=True)
-        rows.append(at_least(row, WATCHED_GOAL))
+        rows.append(at_least(row, ATTACHED_GOAL))
     return rows
 
 
@@ -83,7 +83,7 @@ def step_times(
     window: float = WINDOW,
     condition: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> tuple[list[float], list[float]]:
-    """ms a step in alternating windows of one run: watched, in this condition, and with a console that sleeps."""
+    """ms per step in alternating windows of one run: watched, in this condition, and with a console that sleeps."""
 
     def during(state: AbstractContextManager[None]) -> float:
         with state:
@@ -95,7 +95,7 @@ def step_times(
 
 @contextmanager
 def asleep(terminal: Terminal) -> Iterator[None]:
-    """As long as this lasts the console does nothing at all (SIGSTOP)."""
+    """The console is stopped meanwhile (SIGSTOP)."""
     os.kill(terminal.process.pid, signal.SIGSTOP)
     try:
         yield
@@ -104,7 +104,7 @@ def asleep(terminal: Terminal) -> Iterator[None]:
 
 
 def _step_seconds(workspace: Path, length: float) -> float:
-    """Seconds a training step, from the heartbeats of a while, without what validation takes.
+    """Seconds per training step, from heartbeats over a while, without what validation takes.
 
     The steps of each epoch are counted by themselves: between its first and its last heartbeat it only trained.
     """
@@ -132,8 +132,8 @@ def _status(workspace: Path) -> Status:
 
 
 def _check_epochs(workspace: Path) -> None:
-    """The numbers are for epochs that take their time."""
-    journal = list_runs(workspace / "outputs")[-1].journal.read_text()
+    """The numbers are for long epochs."""
+    journal = list_runs(workspace / "outputs")[-1].journal.path.read_text()
     events = [json.loads(line) for line in journal.splitlines()]
     seconds = statistics.median(event["seconds"] for event in events if event["event"] == "epoch.finished")
     if seconds < EPOCH:

@@ -14,12 +14,13 @@ import psutil
 from benchmarks.children import MEDTUI, PATIENCE, environment, wall
 from benchmarks.rows import Effort, Row, at_most, at_most_ratio
 from benchmarks.stand_in import tiny_recipe
-from engine.contract.protocol import EpochFinished, Start
-from engine.contract.workspace import Workspace
+from engine.contract.store.workspace import Workspace
+from engine.contract.wire.jobs import Train
+from engine.contract.wire.protocol import EpochFinished
 from medtui.client.engine_process import EngineProcess
 
 EPOCHS = 3000
-LOOKS = 30  # at the memory; the first three are warm-up
+READINGS = 30  # at the memory; the first three are warm-up
 MB = 1e6
 
 
@@ -37,23 +38,23 @@ def measure(effort: Effort) -> list[Row]:
         at_most_ratio(
             Row("long_run", f"memory after {epochs:,} epochs", "MB", [resident[-1]], "after warm-up", [warm]), 1.05
         ),
-        Row("long_run", "its journal, an epoch", "KB", [journal / epochs / 1e3]),
-        Row("long_run", "its status.json", "KB", [status / 1e3]),
-        at_most(Row("long_run", "medtui show last --json after it", "s", shown), 0.5),
+        Row("long_run", "journal per epoch", "KB", [journal / epochs / 1e3]),
+        Row("long_run", "status.json", "KB", [status / 1e3]),
+        at_most(Row("long_run", "medtui show last --json afterwards", "s", shown), 0.5),
     ]
 
 
 def _train(workspace: Path, epochs: int) -> list[float]:
-    """Resident MB of the engine, at LOOKS epochs evenly spaced."""
+    """Resident MB of the engine, at READINGS epochs evenly spaced."""
     recipe = tiny_recipe(dataset={"limit": 16}, training={"epochs": epochs, "patience": None})
     engine = EngineProcess(Workspace(workspace))
-    engine.send(Start(id="start", by="benchmark", recipe=recipe))
+    engine.send(Train(id="start", by="benchmark", recipe=recipe))
     process = psutil.Process(engine.pid)
     resident: list[float] = []
     try:
         while (received := engine.receive(PATIENCE)) is not None:
             event = received[1]
-            if isinstance(event, EpochFinished) and event.epoch % (epochs // LOOKS) == 0:
+            if isinstance(event, EpochFinished) and event.epoch % (epochs // READINGS) == 0:
                 resident.append(process.memory_info().rss / MB)
     except queue.Empty:
         engine.kill()

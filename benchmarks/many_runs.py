@@ -12,22 +12,22 @@ from benchmarks.children import PATIENCE, environment
 from benchmarks.rows import Effort, Row, at_most, seconds
 from benchmarks.stand_in import tiny_recipe
 from benchmarks.terminal import console
-from engine.contract.protocol import Start
-from engine.contract.run_directory import RunDirectory, list_runs
-from engine.contract.workspace import Workspace
+from engine.contract.store.run_directory import RunDirectory, list_runs
+from engine.contract.store.workspace import Workspace
+from engine.contract.wire.jobs import Train
 
 RUNS = 1000
 GOAL = 0.5  # seconds
 
 
 def measure(effort: Effort) -> list[Row]:
-    from medtui.client.runs import heads
+    from medtui.client.runs import run_rows
 
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder))
         make_runs(workspace, RUNS)
         repeats = effort.at_most(5).pairs
-        listed = [seconds(lambda: heads(workspace.outputs)) for _ in range(repeats)]
+        listed = [seconds(lambda: run_rows(workspace.outputs)) for _ in range(repeats)]
         shown = _shown(workspace, repeats)
     return [
         at_most(Row("many_runs", f"{RUNS:,} runs listed", "s", listed), GOAL),
@@ -36,23 +36,23 @@ def measure(effort: Effort) -> list[Row]:
 
 
 def make_runs(workspace: Workspace, number: int) -> None:
-    """One real run, and copies of the files of it that tell what it was."""
+    """One real run, and copies of its descriptive files."""
     first = _train(workspace)
-    manifest = json.loads(first.manifest.read_text())
+    manifest = json.loads(first.manifest.path.read_text())
     for day in range(number - 1):
         run = RunDirectory(workspace.outputs / f"20250101_cells_mini-cnn_{day:06x}")
         run.root.mkdir()
         for name in ("status.json", "events.jsonl", "recipe.yaml"):
             shutil.copy(first.root / name, run.root / name)
         started = f"2025-{1 + day % 12:02}-{1 + day % 28:02}T{day % 24:02}:00:00+00:00"
-        run.manifest.write_text(json.dumps(manifest | {"run": run.name, "started": started}))
+        run.manifest.path.write_text(json.dumps(manifest | {"run": run.name, "started": started}))
 
 
 def _train(workspace: Workspace) -> RunDirectory:
     from medtui.client.engine_process import EngineProcess
 
     engine = EngineProcess(workspace)
-    engine.send(Start(id="start", by="benchmark", recipe=tiny_recipe(training={"epochs": 30})))
+    engine.send(Train(id="start", by="benchmark", recipe=tiny_recipe(training={"epochs": 30})))
     while engine.receive(PATIENCE) is not None:
         pass
     if (code := engine.wait(PATIENCE)) != 0:
@@ -61,7 +61,7 @@ def _train(workspace: Workspace) -> RunDirectory:
 
 
 def _shown(workspace: Workspace, repeats: int) -> list[float]:
-    """Seconds from the key to the table's title, each in a console of its own."""
+    """Seconds from the key to the table's title, each in a separate console."""
     taken = []
     for _ in range(repeats):
         with console(workspace.root, environment()) as terminal:

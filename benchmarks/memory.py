@@ -1,7 +1,7 @@
-"""Memory: the peak of a run, and what a large data set costs in RAM and mapped.
+"""Memory: the peak of a run, and the cost of a large data set in RAM and memory-mapped.
 
 As a script (`python -m benchmarks.memory ram|mapped ARCHIVE MD5 WORKSPACE`) it holds the data set, reads every training
-batch once, and prints what that cost above the imports; `peak WORKSPACE RECIPE` does a run and prints its peak.
+batch once, and prints the memory above the imports; `peak WORKSPACE RECIPE` does a run and prints its peak.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def measure(effort: Effort) -> list[Row]:
     )
     anonymous = Row(
         "memory",
-        f"{MANY:,} RGB images mapped, RssAnon above the imports",
+        f"{MANY:,} RGB images memory-mapped, RssAnon above the imports",
         "MB",
         [cost["anonymous"] / MB for cost in mapped],
         "their bytes",
@@ -64,19 +64,21 @@ def rollup() -> dict[str, int]:
     return {"resident": sizes["Rss"], "anonymous": sizes["Anonymous"]}
 
 
-def _cost_of_holding(place: str, archive: Path, md5: str, workspace: Path) -> dict[str, int]:
-    """What the data set costs above the imports after every training batch was read once, augmented."""
+def _cost_of_holding(storage: str, archive: Path, md5: str, workspace: Path) -> dict[str, int]:
+    """The data set's memory above the imports after every training batch was read once, augmented."""
+    from engine.contract.recipe.reader import build_recipe
     from engine.data.batches import steps_per_epoch
     from engine.run.prepare import prepare
     from engine.run.train_job import training_batches
 
-    with job_for(many_recipe(archive, md5, cache=place), workspace) as job:
+    recipe = many_recipe(archive, md5, cache=storage)
+    with job_for(recipe, workspace) as job:
         before = rollup()
-        prepared = prepare(job)
+        prepared = prepare(job, build_recipe(recipe))
         fetch = training_batches(prepared)
         split, batch = prepared.splits["train"], prepared.recipe.training.batch_size
-        if split.place != place:
-            raise RuntimeError(f"expected the images {place}, found them {split.place}")
+        if split.storage != storage:
+            raise RuntimeError(f"expected the images {storage}, found them {split.storage}")
         for step in range(steps_per_epoch(len(split), batch)):
             fetch(0, step)
         after = rollup()
@@ -85,12 +87,12 @@ def _cost_of_holding(place: str, archive: Path, md5: str, workspace: Path) -> di
 
 def _peak_of_run(workspace: Path, recipe: str) -> int:
     """Peak resident memory of a run's engine, the only child this process has."""
-    from engine.contract.protocol import Start
-    from engine.contract.workspace import Workspace
+    from engine.contract.store.workspace import Workspace
+    from engine.contract.wire.jobs import Train
     from medtui.client.engine_process import EngineProcess
 
     engine = EngineProcess(Workspace(workspace))
-    engine.send(Start(id="start", by="benchmark", recipe=json.loads(recipe)))
+    engine.send(Train(id="start", by="benchmark", recipe=json.loads(recipe)))
     while engine.receive(PATIENCE) is not None:
         pass
     if (code := engine.wait(PATIENCE)) != 0:

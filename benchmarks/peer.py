@@ -1,4 +1,4 @@
-"""A whole run on the official BreastMNIST against orchard-ml 0.2: wall time, peak memory, images a second in training.
+"""A complete run on the official BreastMNIST compared with orchard-ml 0.2: wall time, peak memory, training images/s.
 
 On request only (`--only peer`). `$MEDTUI_PEER_PYTHON` names an interpreter that has orchard-ml and the same torch,
 `$MEDTUI_DATA` the folder with the official breastmnist.npz. Both do the same: ResNet-18 for small images from scratch,
@@ -36,7 +36,7 @@ MODELS = {"resnet18_adapted": "resnet_18", "mini_cnn": "mini_cnn"}  # ours: the 
 
 @dataclass(frozen=True)
 class Run:
-    """What one whole run took."""
+    """The cost of one complete run."""
 
     wall: float  # seconds, from the command to its end
     peak: float  # bytes: the most that the process and its children held together, shared pages counted once
@@ -47,13 +47,13 @@ def measure(effort: Effort) -> list[Row]:
     peer, data = _peer()
     with tempfile.TemporaryDirectory() as ours, tempfile.TemporaryDirectory() as theirs:
         runs = Alternatives(Path(ours), Path(theirs), peer, data)
-        whole = _pairs(runs, "resnet18_adapted", effort.at_most(5).pairs)
+        complete = _pairs(runs, "resnet18_adapted", effort.at_most(5).pairs)
         small = _pairs(runs, "mini_cnn", effort.at_most(3).pairs)
     return [
-        at_most_ratio(_row("run of ResNet-18, 2 epochs", "s", whole, lambda run: run.wall), 0.8),
-        at_most_ratio(_row("its peak memory, all processes", "MB", whole, lambda run: run.peak / MB), 0.75),
-        at_least(_row("its training, an image", "s", whole, lambda run: run.image, faster=True), 1.10),
-        _row("training of mini_cnn, an image", "s", small, lambda run: run.image, faster=True),
+        at_most_ratio(_row("ResNet-18, 2 epochs, complete run", "s", complete, lambda run: run.wall), 0.8),
+        at_most_ratio(_row("peak memory, all processes", "MB", complete, lambda run: run.peak / MB), 0.75),
+        at_least(_row("training, per image", "s", complete, lambda run: run.image, faster=True), 1.10),
+        _row("training of mini_cnn, per image", "s", small, lambda run: run.image, faster=True),
     ]
 
 
@@ -66,7 +66,7 @@ def _row(what: str, unit: str, runs: Pairs, number: Callable[[Run], float], fast
 
 
 def _peer() -> tuple[Path, Path]:
-    """The peer's interpreter and the data. Ends the measurement with a sentence when one is missing."""
+    """The peer's interpreter and the data. Ends the measurement with a message if one is missing."""
     peer, data = os.environ.get("MEDTUI_PEER_PYTHON"), os.environ.get("MEDTUI_DATA")
     if not peer or not data or not (Path(data) / "breastmnist.npz").is_file():
         sys.exit(
@@ -77,7 +77,7 @@ def _peer() -> tuple[Path, Path]:
 
 
 def _pairs(runs: Alternatives, model: str, pairs: int) -> Pairs:
-    """Whole runs, alternating. A run of each goes before them: files are cached, caches filled."""
+    """Complete runs, alternating. One run of each precedes them: files are cached, caches filled."""
     runs.ours("mini_cnn"), runs.theirs("mini_cnn")
     ours: list[Run] = []
     theirs: list[Run] = []
@@ -92,7 +92,7 @@ def _pairs(runs: Alternatives, model: str, pairs: int) -> Pairs:
 
 @dataclass(frozen=True)
 class Alternatives:
-    """The same work by either program, each in a folder of its own."""
+    """The same work by either program, each in a separate folder."""
 
     our_folder: Path
     their_folder: Path
@@ -103,7 +103,7 @@ class Alternatives:
         recipe = self.our_folder / "recipe.yaml"
         recipe.write_text(json.dumps(_our_recipe(model)))
         command = [*MEDTUI, "run", str(recipe), "--workspace", str(self.our_folder), "--data", str(self.data), "--json"]
-        wall, peak, output = _watched(command, self.our_folder)
+        wall, peak, output = _measured(command, self.our_folder)
         ended = [event for line in output.splitlines() if (event := json.loads(line))["event"] == "epoch.finished"]
         return Run(wall, peak, 1 / ended[-1]["images_per_second"])
 
@@ -113,7 +113,7 @@ class Alternatives:
         shutil.copyfile(self.data / "breastmnist.npz", folder / "dataset" / "breastmnist_28.npz")
         recipe = folder / "recipe.yaml"
         recipe.write_text(json.dumps(_their_recipe(MODELS[model])))
-        wall, peak, output = _watched([str(self.peer), str(DRIVER), str(recipe)], folder)
+        wall, peak, output = _measured([str(self.peer), str(DRIVER), str(recipe)], folder)
         trained = TRAIN_IMAGES // BATCH * BATCH  # its loader drops the last batch
         return Run(wall, peak, json.loads(output.splitlines()[-1])["epochs"][-1] / trained)
 
@@ -138,20 +138,22 @@ def _their_recipe(model: str) -> dict[str, Any]:
     }
 
 
-def _watched(command: list[str], folder: Path) -> tuple[float, float, str]:
-    """Seconds, peak bytes and standard output of a command. Raises, with what it said, when it fails."""
+def _measured(command: list[str], folder: Path) -> tuple[float, float, str]:
+    """Seconds, peak bytes and standard output of a command. Raises, with its output, if it fails."""
     own = {name: value for name, value in environment().items() if name not in ENVIRONMENT}
     if command[0] != sys.executable:
         del own["PYTHONPATH"]
     began = time.perf_counter()
-    with (folder / "said.txt").open("w+") as said:
-        with subprocess.Popen(command, cwd=folder, env=own, stdout=subprocess.PIPE, stderr=said, text=True) as process:
+    with (folder / "errors.txt").open("w+") as errors:
+        with subprocess.Popen(
+            command, cwd=folder, env=own, stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as process:
             memory = _MemoryWatch(process.pid)
             output, _ = process.communicate(timeout=PATIENCE)
             wall = time.perf_counter() - began
         if process.returncode:
-            said.seek(0)
-            raise RuntimeError(f"{command[0]} ended with {process.returncode}: {said.read()[-2000:]}")
+            errors.seek(0)
+            raise RuntimeError(f"{command[0]} ended with {process.returncode}: {errors.read()[-2000:]}")
     return wall, memory.end(), output
 
 

@@ -1,4 +1,4 @@
-"""Run by the peer's own interpreter, with nothing of ours: `orchard run RECIPE`, its training epochs timed.
+"""Run by the peer's interpreter, without our code: `orchard run RECIPE`, its training epochs timed.
 
 Prints one line of JSON at the end, on the real stdout; everything the peer prints goes to stderr.
 """

@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.live import training
 from benchmarks.rows import Effort, Row, at_most
 from benchmarks.terminal import PATIENCE, Terminal
-from engine.contract.run_directory import list_runs
+from engine.contract.store.run_directory import list_runs
 
 PIXELS_GOAL = (250.0, 500.0)  # ms: median, 95 of 100
 KEY_GOAL = 250.0  # ms
@@ -31,7 +31,7 @@ def measure(effort: Effort) -> list[Row]:
         program = [sys.executable, "-m", "benchmarks.reaction", str(seconds)]
         with training(Path(folder), program) as (terminal, workspace):
             keys, pixels = _reactions(terminal, workspace, 10 if effort.quick else ROUNDS)
-            _walk_around(terminal)
+            _visit_screens(terminal)
             terminal.type("q")
             terminal.wait_for("leave it running", after=len(terminal.received) - 1)
             terminal.type("l", "l", "\r")
@@ -43,26 +43,26 @@ def measure(effort: Effort) -> list[Row]:
 def _rows(keys: list[float], pixels: list[float]) -> list[Row]:
     return [
         at_most(Row("reaction", "event to pixels, median", "ms", [statistics.median(pixels)]), PIXELS_GOAL[0]),
-        at_most(Row("reaction", "event to pixels, 95 of 100", "ms", [quantile(pixels, 0.95)]), PIXELS_GOAL[1]),
-        at_most(Row("reaction", "key to acknowledgement, 95 of 100", "ms", [quantile(keys, 0.95)]), KEY_GOAL),
+        at_most(Row("reaction", "event to pixels, p95", "ms", [quantile(pixels, 0.95)]), PIXELS_GOAL[1]),
+        at_most(Row("reaction", "key to acknowledgement, p95", "ms", [quantile(keys, 0.95)]), KEY_GOAL),
     ]
 
 
 def _handler_rows(callbacks: list[float]) -> list[Row]:
-    what = f"loop callbacks of 1 ms and more ({len(callbacks):,})"
+    what = f"event-loop callbacks ≥ 1 ms ({len(callbacks):,})"
     return [
-        at_most(Row("reaction", f"{what}: CPU, 99 of 100", "ms", [quantile(callbacks, 0.99)]), HANDLER_GOAL),
-        Row("reaction", f"{what}: CPU, the longest", "ms", [max(callbacks)]),
+        at_most(Row("reaction", f"{what}: CPU, p99", "ms", [quantile(callbacks, 0.99)]), HANDLER_GOAL),
+        Row("reaction", f"{what}: CPU, longest", "ms", [max(callbacks)]),
     ]
 
 
-def quantile(values: list[float], share: float) -> float:
+def quantile(values: list[float], fraction: float) -> float:
     found = sorted(values)
-    return found[min(len(found) - 1, int(share * len(found)))]
+    return found[min(len(found) - 1, int(fraction * len(found)))]
 
 
 def _reactions(terminal: Terminal, workspace: Path, rounds: int) -> tuple[list[float], list[float]]:
-    """ms from the key `p` to its first trace on the screen, and from the engine's event to the word for it."""
+    """ms from the key `p` to its first trace on the screen, and from the engine's event to its text."""
     keys, pixels = [], []
     for round_ in range(rounds):
         for word, phase in (("‖ paused", "paused"), ("● training", "training")):
@@ -78,14 +78,14 @@ def _reactions(terminal: Terminal, workspace: Path, rounds: int) -> tuple[list[f
 
 
 def _entered(workspace: Path, phase: str) -> float:
-    """When the engine last entered a phase, as its journal says."""
-    lines = list_runs(workspace / "outputs")[-1].journal.read_text().splitlines()
+    """When the engine last entered a phase, according to its journal."""
+    lines = list_runs(workspace / "outputs")[-1].journal.path.read_text().splitlines()
     events = [json.loads(line) for line in lines]
     return max(event["time"] for event in events if event["event"] == "phase.changed" and event["phase"] == phase)
 
 
-def _walk_around(terminal: Terminal) -> None:
-    """Every screen, a field, the kill-switch, help and palette, while it trains."""
+def _visit_screens(terminal: Terminal) -> None:
+    """Every screen, a field, the kill switch, help and palette, while it trains."""
     for keys in ("1", "jjjkkk", "l", "jjjj", "\r", "7", "\x1b", "\x1b", "2", "3", "yyssxxv", "\x1b", "4", "s", "3"):
         terminal.type(*([keys] if keys.startswith("\x1b") else keys))
         time.sleep(0.7)
@@ -95,7 +95,7 @@ def _walk_around(terminal: Terminal) -> None:
 
 
 def _measuring_console(file: Path, arguments: list[str]) -> None:
-    """`medtui` with a watch on every callback that its event loop runs: while one runs, no key is heard."""
+    """`medtui` with a timer on every callback of its event loop: while one runs, no key is handled."""
     import asyncio
 
     from medtui.cli import main

@@ -1,4 +1,4 @@
-"""What a measurement gives: rows of numbers, ours beside another's, and whether a goal is met."""
+"""The result of a measurement: rows of numbers, ours and a reference, and whether a goal is met."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Effort:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. Where `other` is empty there was nothing to compare with."""
+    """One line of the table. `other` is empty if there is no reference."""
 
     measurement: str
     what: str
@@ -37,7 +37,7 @@ class Row:
 
     @property
     def ratios(self) -> list[float]:
-        """One a pair: both halves of a pair were measured within the same moments."""
+        """One per pair: both halves of a pair were measured at about the same time."""
         pairs = zip(self.ours, self.other, strict=True) if self.other else ()
         return [other / ours if self.faster else ours / other for ours, other in pairs]
 
@@ -56,23 +56,23 @@ def at_least(row: Row, ratio: float) -> Row:
 
 
 def at_most(row: Row, value: float) -> Row:
-    """The goal: no more than this, in the row's own unit."""
+    """The goal: no more than this, in the row's unit."""
     return replace(row, goal=f"≤ {value:g} {row.unit}", met=row.median <= value)
 
 
 def at_most_above(row: Row, value: float) -> Row:
-    """The goal: no more than this above the other, in the row's own unit."""
+    """The goal: no more than this above the reference, in the row's unit."""
     above = row.median - statistics.median(row.other)
-    return replace(row, goal=f"≤ other + {value:g} {row.unit}", met=above <= value)
+    return replace(row, goal=f"≤ reference + {value:g} {row.unit}", met=above <= value)
 
 
 def at_most_ratio(row: Row, ratio: float) -> Row:
-    """The goal: no more than this many times the other."""
+    """The goal: no more than this many times the reference."""
     return replace(row, goal=f"≤ {ratio:g} x", met=row.ratio is not None and row.ratio <= ratio)
 
 
 def alternating(pairs: int, ours: Callable[[], float], other: Callable[[], float]) -> tuple[list[float], list[float]]:
-    """A B, B A, A B, …: what both say they took. Neither is always the first of its pair."""
+    """A B, B A, A B, …: the values both return. Neither is always the first of its pair."""
     ours_taken, other_taken = [], []
     for pair in range(pairs):
         if pair % 2 == 0:
@@ -92,7 +92,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 def table(rows: Iterable[Row]) -> str:
     """The rows as text in columns: median [least–most] of both, the median of the pairs' ratios, the goal."""
-    lines = [["what", "ours", "against", "", "ratio", "goal", ""], *map(_cells, rows)]
+    lines = [["what", "ours", "reference", "", "ratio", "goal", ""], *map(_cells, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     padded = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     return "\n".join([padded[0], "  ".join("-" * width for width in widths), *padded[1:]])
@@ -120,7 +120,7 @@ def spread(values: Iterable[float], unit: str) -> str:
 
 
 def _digits(value: float) -> str:
-    """Three digits that matter."""
+    """Three significant digits."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 

@@ -1,4 +1,4 @@
-"""The second start on a large data set, from the cache, against decoding the archive again.
+"""The second start on a large data set, from the cache, compared with decoding the archive again.
 
 As a script (`python -m benchmarks.second_start ARCHIVE MD5 WORKSPACE`) it is one start: prints the seconds from the
 imports' end to the first batch.
@@ -28,12 +28,12 @@ def measure(effort: Effort) -> list[Row]:
         start = archive_starts(Path(folder))
         archive = Path(folder) / ARCHIVE
         ours, other = alternating(effort.at_most(5).pairs, start, lambda: seconds(lambda: decode_all(archive)))
-    what = f"second start on {MANY:,} images: imports' end to first batch"
+    what = f"second start on {MANY:,} images: imports done to first batch"
     return [at_most(Row("second_start", what, "s", ours, "decoding the archive", other), GOAL)]
 
 
 def archive_starts(folder: Path, compression: int = zipfile.ZIP_DEFLATED) -> Callable[[], float]:
-    """A function that starts on a large archive that is in the cache already, and returns the seconds it took."""
+    """A function that starts on a large archive that is already cached, and returns the seconds it took."""
     archive, md5 = write_many(folder, compression)
 
     def start() -> float:
@@ -50,12 +50,14 @@ def decode_all(archive: Path) -> list[np.ndarray]:
 
 
 def _first_batch(archive: Path, md5: str, workspace: Path) -> float:
+    from engine.contract.recipe.reader import build_recipe
     from engine.run.prepare import prepare
     from engine.run.train_job import new_state, training_batches
 
     began = time.perf_counter()
-    with job_for(many_recipe(archive, md5), workspace) as job:
-        prepared = prepare(job)
+    recipe = many_recipe(archive, md5)
+    with job_for(recipe, workspace) as job:
+        prepared = prepare(job, build_recipe(recipe))
         new_state(prepared)
         training_batches(prepared)(0, 0)
         return time.perf_counter() - began

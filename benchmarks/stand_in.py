@@ -1,4 +1,4 @@
-"""What measurements work on: recipes, jobs without a session, and a large archive made once."""
+"""Inputs of measurements: recipes, jobs without a session, and a large archive created once."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.contract.process_identity import this_process
-from engine.contract.protocol import Start
-from engine.contract.workspace import Workspace
+from engine.contract.machine.process_identity import this_process
+from engine.contract.store.find_run import find_run
+from engine.contract.store.workspace import Workspace
+from engine.contract.wire.jobs import Train
 from engine.control import Control
 from engine.events import EventStream, Pipe
 
@@ -30,7 +32,7 @@ IMAGE_BYTES = 28 * 28 * 3
 
 
 def tiny_recipe(**sections: dict[str, Any]) -> Recipe:
-    """A run of seconds: synthetic cells, the small net. Sections are merged field by field."""
+    """A run of a few seconds: synthetic cells, the small net. Sections are merged field by field."""
     recipe: Recipe = {
         "dataset": {"name": "cells", "limit": 64},
         "model": {"name": "mini_cnn"},
@@ -53,13 +55,13 @@ def write_many(folder: Path, compression: int = zipfile.ZIP_DEFLATED) -> tuple[P
 
     Smooth fields under little noise: they compress to about half, as pictures of tissue do.
     """
-    draws = np.random.default_rng(7)
+    random = np.random.default_rng(7)
     path = folder / ARCHIVE
     with zipfile.ZipFile(path, "w", compression, compresslevel=1) as archive:
         for split, images in SPLITS.items():
             labels = (np.arange(images, dtype=np.uint8) % 9)[:, None]
-            fields = draws.integers(40, 200, (images, 4, 4, 3), dtype=np.uint8).repeat(7, axis=1).repeat(7, axis=2)
-            fields += draws.integers(0, 16, fields.shape, dtype=np.uint8)
+            fields = random.integers(40, 200, (images, 4, 4, 3), dtype=np.uint8).repeat(7, axis=1).repeat(7, axis=2)
+            fields += random.integers(0, 16, fields.shape, dtype=np.uint8)
             for part, array in (("images", fields), ("labels", labels)):
                 content = io.BytesIO()
                 np.save(content, array)
@@ -70,7 +72,7 @@ def write_many(folder: Path, compression: int = zipfile.ZIP_DEFLATED) -> tuple[P
 
 @contextmanager
 def job_for(recipe: Recipe, workspace: Path) -> Iterator[Job]:
-    """A training job as a session makes it, less the lock and the commands; its events go nowhere but the journal."""
+    """A training job as a session creates it, without the lock and the commands; its events go only to the journal."""
     from engine.run.job import Job
 
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -78,9 +80,10 @@ def job_for(recipe: Recipe, workspace: Path) -> Iterator[Job]:
     me = this_process()
     identity = {"engine": "benchmark", "host": me.host, "boot": me.boot, "pid": me.pid, "started": me.started}
     stream = EventStream(pipe, identity)
-    start = Start(id="start", by="benchmark", recipe=recipe)
+    start = Train(id="start", by="benchmark", recipe=recipe)
     try:
-        yield Job(start, Workspace(workspace), stream, Control(), None, stream.open_journal)
+        find = partial(find_run, workspace / "outputs")
+        yield Job(start, Workspace(workspace), stream, Control(), None, stream.open_journal, find)
     finally:
         pipe.close()
         os.close(nowhere)

@@ -29,7 +29,7 @@ class Terminal:
         self, program: Sequence[str], environment: dict[str, str], size: tuple[int, int] = SIZE, cwd: Path | None = None
     ) -> None:
         self.descriptor, inside = pty.openpty()
-        self.resize(*size, tell=False)
+        self.resize(*size, notify=False)
         self.first_state = termios.tcgetattr(inside)
         kept = {name: value for name, value in environment.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
         self.process = subprocess.Popen(
@@ -49,8 +49,8 @@ class Terminal:
         self._listening.set()
         threading.Thread(target=self._listen, daemon=True).start()
 
-    def resize(self, columns: int, lines: int, *, tell: bool = True) -> None:
-        """The kernel tells the program by SIGWINCH."""
+    def resize(self, columns: int, lines: int, *, notify: bool = True) -> None:
+        """The kernel notifies the program with SIGWINCH."""
         fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
     def _listen(self) -> None:
@@ -67,7 +67,7 @@ class Terminal:
                 self._arrived.notify_all()
 
     def state(self) -> list[object]:
-        """The line discipline now, as `termios.tcgetattr` says it."""
+        """The line discipline now, as returned by `termios.tcgetattr`."""
         return termios.tcgetattr(self._inside)
 
     def write(self, keys: bytes) -> None:
@@ -86,24 +86,24 @@ class Terminal:
         patience: float = PATIENCE,
         enough: Callable[[Iterable[bool]], bool] = all,
     ) -> float:
-        """Until each of these words (or any, as `enough` says) came, from byte number `after` on.
+        """Until each of these words (or any, depending on `enough`) arrived, from byte number `after` on.
 
         Returns the time (`perf_counter`) at which they had. Raises TimeoutError.
         Words that a program draws in two colours, or cell by cell, do not come in one piece.
         """
         deadline = time.perf_counter() + patience
-        wanted = [word.encode() for word in words]
+        expected = [word.encode() for word in words]
         with self._arrived:
-            while not enough(self.received.find(word, after) >= 0 for word in wanted):
+            while not enough(self.received.find(word, after) >= 0 for word in expected):
                 left = deadline - time.perf_counter()
                 if left <= 0 or (not self._arrived.wait(min(left, 1.0)) and self.process.poll() is not None):
                     tail = bytes(self.received[-3000:]).decode(errors="replace")
-                    raise TimeoutError(f"not within {patience:.0f} s: {words}; the last that came:\n{tail!r}")
+                    raise TimeoutError(f"not within {patience:.0f} s: {words}; last received:\n{tail!r}")
             return time.perf_counter()
 
     @contextlib.contextmanager
     def unread(self) -> Iterator[None]:
-        """As long as this lasts nobody reads the terminal: a link that has stalled."""
+        """Nobody reads the terminal meanwhile: a stalled connection."""
         self._listening.clear()
         try:
             yield
@@ -134,7 +134,7 @@ def _take_the_terminal() -> None:
 def console(
     workspace: Path, environment: dict[str, str], *, size: tuple[int, int] = SIZE, program: Sequence[str] = CONSOLE
 ) -> Iterator[Terminal]:
-    """`medtui` in a terminal, with settings of its own; ended afterwards, and the engines that it started too."""
+    """`medtui` in a terminal, with separate settings; it and the engines that it started are ended afterwards."""
     own = {**environment, "MEDTUI_SETTINGS": str(workspace / "settings.yaml")}
     terminal = Terminal([*program, "--workspace", str(workspace)], own, size)
     process = psutil.Process(terminal.process.pid)

@@ -1,5 +1,5 @@
-"""Guards of the numbers that `make bench` measures, wide enough for a noisy machine: the best of several pairs counts,
-and a miss is measured again before it fails."""
+"""Guards for the numbers that `make bench` measures, lenient enough for a noisy machine: the best of several pairs
+counts, and a miss is measured again before the test fails."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROUNDS = 3
 
 
 def best_of_rounds(measure: Callable[[], float], goal: float) -> float:
-    """The highest of up to three rounds; no more of them than it takes to reach the goal."""
+    """The highest of up to three rounds; stops once the goal is reached."""
     found = measure()
     for _ in range(ROUNDS - 1):
         if found >= goal:
@@ -53,7 +53,7 @@ def test_a_second_start_on_90_000_images_has_its_first_batch_3_seconds_after_the
     assert to_spare >= 0, f"{3 - to_spare:.1f} s"
 
 
-def test_help_comes_within_twice_a_bare_interpreter_and_half_a_second() -> None:
+def test_help_takes_at_most_twice_a_bare_interpreter_and_half_a_second() -> None:
     def to_spare() -> float:
         ours, bare = help_times(3)
         return 2 * (min(bare) + 0.5) - min(ours)
@@ -61,7 +61,7 @@ def test_help_comes_within_twice_a_bare_interpreter_and_half_a_second() -> None:
     assert best_of_rounds(to_spare, 0) >= 0
 
 
-def test_a_live_screen_that_watches_leaves_the_training_nine_tenths_of_its_speed(tmp_path: Path) -> None:
+def test_with_a_live_screen_training_keeps_nine_tenths_of_its_speed(tmp_path: Path) -> None:
     with training(tmp_path) as (terminal, workspace):
         assert best_of_rounds(lambda: speed(*step_times(terminal, workspace, 2, window=4.0)), 0.90) >= 0.90
 

@@ -1,4 +1,4 @@
-"""What it costs that an engine's waiting threads soon sleep, against OpenMP's default, to spin for long.
+"""The cost of letting an engine's idle threads sleep early, compared with OpenMP's default of spinning for long.
 
 Not part of `make bench`: which wins depends on who else is on the cores. As a script
 (`python -m benchmarks.waiting MODEL`) it prints the seconds of an epoch.
@@ -25,7 +25,7 @@ def measure(effort: Effort) -> list[Row]:
 
 def _row(model: str, pairs: int) -> Row:
     asleep, spinning = alternating(pairs, lambda: _epoch(model, SETTINGS), lambda: _epoch(model, {}))
-    return Row("waiting", f"epoch of {model}, waiting threads sleep soon", "s", asleep, "they spin", spinning)
+    return Row("waiting", f"epoch of {model}, idle threads sleep early", "s", asleep, "idle threads spin", spinning)
 
 
 def _epoch(model: str, settings: dict[str, str]) -> float:

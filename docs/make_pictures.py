@@ -1,6 +1,6 @@
-"""`make pictures`: trains on BreastMNIST and takes the README's pictures of the console while it does.
+"""`make pictures`: trains on BreastMNIST and takes the README's screenshots of the console meanwhile.
 
-A real engine, a real run, Textual's own SVG export; a workspace of its own, so no path of the machine is in a picture.
+A real engine, a real run, Textual's own SVG export; a separate workspace, so no path of the machine is in a picture.
 `python docs/make_pictures.py [FOLDER OF breastmnist.npz]`.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-from engine.contract.workspace import Workspace
+from engine.contract.store.workspace import Workspace
 from medtui.console.app import ConsoleApp
 from medtui.settings import Settings
 
@@ -35,11 +35,11 @@ training:
 
 
 async def until(pilot: Pilot[int], true: Callable[[], object]) -> None:
-    """Until something is so. Raises TimeoutError."""
+    """Wait until a condition is true. Raises TimeoutError."""
     deadline = time.monotonic() + PATIENCE
     while not true():
         if time.monotonic() > deadline:
-            raise TimeoutError("the run did not come so far")
+            raise TimeoutError("the run did not get that far")
         await pilot.pause(0.1)
     await pilot.pause(0.5)
 
@@ -60,11 +60,11 @@ async def main(data: list[str], folder: Path) -> None:
     (workspace.root / "small.yaml").write_text(RECIPE)
     app = ConsoleApp(workspace, data=data, settings=Settings(bell=False, notify=False))
     async with app.run_test(size=SIZE) as pilot:
-        room = app.get_room("recipes")
-        await until(pilot, lambda: room.entries and room.current)  # type: ignore[attr-defined]
-        room.open_path(workspace.root / "small.yaml")  # type: ignore[attr-defined]
+        screen = app.get_base_screen("recipes")
+        await until(pilot, lambda: screen.entries and screen.current)  # type: ignore[attr-defined]
+        screen.open_path(workspace.root / "small.yaml")  # type: ignore[attr-defined]
         await pilot.press("e")
-        await until(pilot, lambda: room.preflight)  # type: ignore[attr-defined]
+        await until(pilot, lambda: screen.preflight)  # type: ignore[attr-defined]
         take(app, "recipes")
         await pilot.press("escape", "r")
         await until(pilot, lambda: app.view is not None and len(app.view.state.epochs) >= 12)
@@ -73,7 +73,7 @@ async def main(data: list[str], folder: Path) -> None:
         if app.view is None or app.view.outcome != "completed":
             raise RuntimeError(f"the run ended {app.view and app.view.word}")
         await pilot.press("4")
-        results = app.get_room("results")
+        results = app.get_base_screen("results")
         await until(pilot, lambda: results.detail is not None)  # type: ignore[attr-defined]
         await pilot.press("d")
         await pilot.pause(0.5)

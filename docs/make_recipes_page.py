@@ -1,6 +1,6 @@
-"""`python docs/make_recipes_page.py`: write the generated parts of recipes.md anew, from the schema and the recipes.
+"""`python docs/make_recipes_page.py`: regenerate parts of recipes.md from the schema and the recipes.
 
-They stand between `<!-- begin NAME -->` and `<!-- end NAME -->`; all else on the page is written by hand.
+They are between `<!-- begin NAME -->` and `<!-- end NAME -->`; all else on the page is written by hand.
 """
 
 from __future__ import annotations
@@ -8,19 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.contract.recipe_file import shipped_recipes
-from engine.contract.recipe_schema import FieldSpec, fields, section_titles
-from engine.contract.yaml_reader import written
+from engine.contract.models.catalogue import ModelSpec, WeightsSpec, models
+from engine.contract.recipe.schema import FieldSpec, fields, section_titles
+from engine.contract.recipe.shipped import shipped_recipes
+from engine.contract.recipe.yaml_reader import written
 
 PAGE = Path(__file__).parent / "recipes.md"
 
 
 def field_tables() -> str:
-    """A table a section, a row a field."""
+    """One table per section, one row per field."""
     lines: list[str] = []
     for section in section_titles():
         lines += [f"### `{section}`", ""]
-        lines += ["| field | default | what may stand there | unit | identity | what it does |", "| --- " * 6 + "|"]
+        lines += ["| field | default | allowed values | unit | identity | what it does |", "| --- " * 6 + "|"]
         lines += [_row(spec) for spec in fields().values() if spec.section == section]
         lines.append("")
     return "\n".join(lines)
@@ -33,7 +34,7 @@ def _row(spec: FieldSpec) -> str:
 
 
 def recipe_list() -> str:
-    """The shipped recipes, each with the first paragraph of its own comment."""
+    """The shipped recipes, each with the first paragraph of its comment."""
     lines = ["| recipe | what it is |", "| --- | --- |"]
     for name, path in shipped_recipes().items():
         comment = path.read_text(encoding="utf-8").split("\n#\n")[0].split("\n\n")[0]
@@ -42,11 +43,31 @@ def recipe_list() -> str:
     return "\n".join(lines) + "\n"
 
 
-PARTS: dict[str, Callable[[], str]] = {"recipes": recipe_list, "fields": field_tables}
+def model_table() -> str:
+    """The catalogue, one row per model."""
+    lines = ["| model | what it is | images | parameters | published weights | classifier |", "| --- " * 6 + "|"]
+    return "\n".join([*lines, *map(_model_row, models().values())]) + "\n"
+
+
+def _model_row(spec: ModelSpec) -> str:
+    largest = f"up to {spec.largest} px" if spec.largest else "any size" if spec.smallest == 1 else ""
+    images = " ".join(filter(None, (f"from {spec.smallest} px" if spec.smallest > 1 else "", largest)))
+    weights = _weights_cell(spec.weights) if spec.weights else "none"
+    keys = ", ".join(f"`{key}`" for key in spec.classifier)
+    parameters = f"{spec.parameters / 1e6:.2g} million"
+    return f"| `{spec.name}` | {spec.title}: {spec.summary} | {images} | {parameters} | {weights} | {keys} |"
+
+
+def _weights_cell(weights: WeightsSpec) -> str:
+    mean, std = (" ".join(f"{value:g}" for value in values) for values in (weights.mean, weights.std))
+    return f"{weights.trained_on}, `{weights.file_name}`; trained on images with mean {mean}, standard deviation {std}"
+
+
+PARTS: dict[str, Callable[[], str]] = {"recipes": recipe_list, "models": model_table, "fields": field_tables}
 
 
 def renewed(page: str) -> str:
-    """The page with its generated parts as they should be. Raises ValueError when a part's marks are missing."""
+    """The page with its generated parts up to date. Raises ValueError when a part's markers are missing."""
     for name, make in PARTS.items():
         begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
         if page.count(begin) != 1 or page.count(end) != 1:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.contract.protocol import Phase
+from engine.contract.wire.protocol import Phase
+from engine.control import Requested
 
 Action = Literal["start", "pause", "resume", "stop", "abort", "checkpoint", "diagnose", "shutdown", "nothing"]
 
@@ -26,9 +27,10 @@ def _no(reason: str) -> Answer:
     return Answer(None, reason)
 
 
+NOTHING = Requested()
 _NOTHING_RUNS = _no("nothing is running: start a job first")
 _OVER = _no("the job is over")
-_BUSY = _no("busy: an engine does one job")
+_BUSY = _no("busy: an engine runs a single job")
 _LATE = _no("training is over; stop and abort still work")
 _EARLY = _no("still preparing")
 
@@ -36,34 +38,34 @@ _TABLE: dict[str, dict[Phase, Answer]] = {
     "start": {"idle": Answer("start")},
     "pause": {
         "idle": _NOTHING_RUNS,
-        "preparing": Answer("pause", "holds before the first batch"),
-        "training": Answer("pause", "holds at the next batch, saves a checkpoint, keeps the lock"),
-        "paused": Answer("nothing", "paused already"),
+        "preparing": Answer("pause", "pauses before the first batch"),
+        "training": Answer("pause", "pauses at the next batch, saves a checkpoint, keeps the lock"),
+        "paused": Answer("pause", "already paused"),
         "evaluating": _LATE,
         "reporting": _LATE,
     },
     "resume": {
         "idle": _NOTHING_RUNS,
-        "preparing": Answer("resume", "will not hold"),
-        "training": Answer("resume", "training already"),
+        "preparing": Answer("resume", "will not pause"),
+        "training": Answer("resume", "already training"),
         "paused": Answer("resume"),
         "evaluating": _LATE,
         "reporting": _LATE,
     },
     "stop": {
         "idle": _NOTHING_RUNS,
-        "preparing": Answer("abort", "nothing is trained yet, so this is abort"),
-        "training": Answer("stop", "ends the batch, saves, evaluates the best weights, writes all artifacts"),
+        "preparing": Answer("abort", "nothing is trained yet, so this aborts"),
+        "training": Answer("stop", "finishes the batch, saves, evaluates the best weights, writes all artifacts"),
         "paused": Answer("stop", "saves, evaluates the best weights, writes all artifacts"),
-        "evaluating": Answer("nothing", "training is over already"),
-        "reporting": Answer("nothing", "training is over already"),
+        "evaluating": Answer("nothing", "training is already over"),
+        "reporting": Answer("nothing", "training is already over"),
     },
     "abort": {
         "idle": _NOTHING_RUNS,
         "preparing": Answer("abort", "ends; nothing is kept"),
-        "training": Answer("abort", "ends the batch, saves a checkpoint"),
+        "training": Answer("abort", "finishes the batch, saves a checkpoint"),
         "paused": Answer("abort", "saves a checkpoint"),
-        "evaluating": Answer("abort", "ends the batch"),
+        "evaluating": Answer("abort", "finishes the batch"),
         "reporting": Answer("abort", "finishes the current file"),
     },
     "checkpoint": {
@@ -84,9 +86,43 @@ _TABLE: dict[str, dict[Phase, Answer]] = {
     },
     "shutdown": {"idle": Answer("shutdown")},
 }
-_ELSE: dict[str, Answer] = {"start": _BUSY, "shutdown": _no("busy: stop or abort the job first")}
+_OTHER_PHASES: dict[str, Answer] = {"start": _BUSY, "shutdown": _no("busy: stop or abort the job first")}
 
 
-def answer(command: str, phase: Phase) -> Answer:
-    """What an engine says to a command in a phase. Pure."""
-    return _TABLE[command].get(phase) or _ELSE.get(command, _OVER)
+def answer(command: str, phase: Phase, requested: Requested = NOTHING) -> Answer:
+    """How an engine answers a command in a phase, given what it has already accepted. Pure.
+
+    The job comes to a request at its next batch, so until then its phase does not say what it is about to do.
+    """
+    given = _TABLE[command].get(phase) or _OTHER_PHASES.get(command, _OVER)
+    if phase not in ("preparing", "training", "paused") or not given.accepted:
+        return given
+    if requested.abort:
+        return _ABORTING.get(command, given)
+    if requested.stop:
+        return _STOPPING.get(command, given)
+    holds = requested.pause
+    if command == "pause" and holds:
+        return given if phase == "paused" else Answer("pause", f"already requested, {given.text}")
+    if command == "pause" and phase == "paused":
+        return Answer("pause", "stays paused")
+    if command == "resume" and holds and phase == "training":
+        return Answer("resume", "will not pause")
+    if command == "resume" and not holds and phase == "paused":
+        return Answer("resume", "already requested")
+    return given
+
+
+_ABORTING = {
+    "pause": _no("the run is being aborted"),
+    "resume": _no("the run is being aborted"),
+    "stop": Answer("nothing", "already being aborted"),
+    "abort": Answer("abort", "already being aborted"),
+    "checkpoint": Answer("nothing", "abort saves one"),
+}
+_STOPPING = {
+    "pause": _no("the run is being stopped; there is no further batch to pause at"),
+    "resume": _no("the run is being stopped"),
+    "stop": Answer("nothing", "already being stopped"),
+    "checkpoint": Answer("nothing", "stop saves one"),
+}

@@ -1,58 +1,73 @@
-"""What the machine gives: device, precision, threads, determinism. Decisions are made once and told in words."""
+"""What the machine provides: device, precision, threads, determinism. Decisions are made once."""
 
 from __future__ import annotations
 
 import os
 import warnings
 
-import psutil
 import torch
 
-from engine.contract.errors import DeviceError
-from engine.contract.hardware import cpu_has_bfloat16, refuse_threads
+from engine.contract.machine.hardware import cpu_has_bfloat16
+from engine.contract.machine.limits import cores, memory
+from engine.contract.wire.errors import DeviceError
+from engine.contract.wire.resolved import Resolved, why_not_mixed
 
 
-def choose_device(wanted: str) -> torch.device:
+def choose_device(requested: str) -> torch.device:
     """`auto` takes the first GPU, else the CPU. Raises DeviceError for one that does not exist."""
-    if wanted == "auto":
+    if requested == "auto":
         return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
-    if wanted.startswith("cuda"):
+    if requested.startswith("cuda"):
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        number = int(wanted.partition(":")[2] or 0)
+        number = int(requested.partition(":")[2] or 0)
         if number >= count:
             found = f"{count} CUDA device{'s' * (count != 1)}" if count else "no CUDA device"
-            raise DeviceError(f"The recipe wants runtime.device {wanted}, found {found}.", "Write `device: auto`.")
+            raise DeviceError(
+                f"The recipe requests runtime.device {requested}, found {found}.", "Write `device: auto`."
+            )
         return torch.device("cuda", number)
-    if wanted == "mps" and not torch.backends.mps.is_available():
-        raise DeviceError("The recipe wants runtime.device mps, found no Metal device.", "Write `device: auto`.")
-    return torch.device(wanted)
+    return torch.device(requested)
 
 
-def device_words(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
+    """The GPU's model; elsewhere the kind of device."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def choose_precision(wanted: bool | str, device: torch.device) -> tuple[torch.dtype | None, str]:
-    """The mixed-precision type, or None, and why. Raises DeviceError where `amp: true` cannot work."""
-    if wanted is False:
-        return None, "off (recipe)"
+def choose_precision(requested: bool | str, device: torch.device) -> torch.dtype | None:
+    """The mixed-precision type, or None. Raises DeviceError where `amp: true` cannot work."""
+    if requested is False:
+        return None
     if device.type == "cuda":
-        dtype = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-        return dtype, f"on, {str(dtype).removeprefix('torch.')} ({device_words(device)})"
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     if device.type == "cpu" and cpu_has_bfloat16():
-        return torch.bfloat16, "on, bfloat16 (this CPU has units for it)"
-    reason = "this CPU has no bfloat16 units, it would be slower" if device.type == "cpu" else f"not on {device.type}"
-    if wanted is True:
-        raise DeviceError(f"The recipe wants training.amp, but {reason}.", "Write `amp: auto` or `amp: false`.")
-    return None, f"off ({reason})"
+        return torch.bfloat16
+    if requested is True:
+        raise DeviceError(
+            f"The recipe requests training.amp, but {why_not_mixed(device.type)}.", "Write `amp: auto` or `amp: false`."
+        )
+    return None
+
+
+def resolved_machine(device: torch.device, precision: torch.dtype | None, threads: int | None = None) -> Resolved:
+    """What of the machine is decided, as it is recorded."""
+    return Resolved.model_validate(
+        {
+            "device": device.type,
+            "device_name": device_name(device),
+            "precision": str(precision or torch.float32).removeprefix("torch."),
+            "threads": threads,
+        }
+    )
 
 
 def set_threads(threads: int | None) -> int:
-    """Threads of torch on the CPU: the recipe's, else what torch chose (one a core, or OMP_NUM_THREADS).
+    """Threads of torch on the CPU: those asked for, else what torch chose (one per core, or OMP_NUM_THREADS).
 
-    Raises DeviceError for far too many.
+    Torch does not see a container's CPU quota: threads beyond it only wait for each other.
     """
-    refuse_threads(threads)
+    if threads is None and not os.environ.get("OMP_NUM_THREADS") and torch.get_num_threads() > cores():
+        threads = cores()
     if threads is not None:
         torch.set_num_threads(threads)
     return torch.get_num_threads()
@@ -70,8 +85,8 @@ def set_determinism(strict: bool) -> None:
 
 
 def free_memory() -> int:
-    """Bytes that can be had without swapping."""
-    return int(psutil.virtual_memory().available)
+    """Bytes that this job can have; 0 where that is unknown, so that nothing relies on them."""
+    return memory().available or 0
 
 
 def free_on_device(device: torch.device) -> int | None:

@@ -1,4 +1,4 @@
-"""One file from the web: whole and verified, or not at all.
+"""One file from the web: complete and verified, or not at all.
 
 By urllib, which honours proxies. pooch, made for such files, can neither be aborted while a server is silent, nor go
 on with a cut download, nor look at the free disk before it begins, nor refuse to be led from https to http.
@@ -6,10 +6,10 @@ on with a cut download, nor look at the free disk before it begins, nor refuse t
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import http.client
-import os
 import queue
 import re
 import shutil
@@ -20,21 +20,24 @@ import time
 import urllib.request
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
-from engine.contract.data_files import bytes_words
-from engine.contract.files import written_whole
+from engine.contract.data.archives import format_bytes
+from engine.contract.files.folders import File, file_at
 
 CONNECT = 5.0  # seconds for the name, the connection and its encryption
+WINDOW = 30.0  # seconds over which a server must send at least
+SLOWEST = 1000.0  # bytes per second; a slower one is not waited for
 STALL = 30.0  # seconds without a byte, after which the caller gives up; the reading thread later
-POLL = 0.2  # seconds between looks at what the caller wants
-ABANDONED = 60.0  # seconds without a write, after which a file that nobody locks is a killed fetcher's
+POLL = 0.2  # seconds between calls of the caller's callback
+ABANDONED = 60.0  # seconds without a write, after which a file without a lock is a killed fetcher's
 ROOM = 10_000_000  # bytes that stay free
 _CHUNK = 256 * 1024  # bytes
+AUTHORIZATION = "Authorization"
 
 
 class DownloadFailed(Exception):
@@ -42,7 +45,7 @@ class DownloadFailed(Exception):
 
 
 class _Cut(DownloadFailed):
-    """The connection ended in the middle: worth going on once."""
+    """The connection ended in the middle: worth continuing once."""
 
 
 @dataclass(frozen=True)
@@ -52,54 +55,57 @@ class Download:
     algorithm: Literal["md5", "sha256"]
     digest: str  # in hex digits; a beginning is enough
     largest: int  # bytes; whatever is larger is not this file
+    authorization: str | None = field(default=None, repr=False)  # the header, for the host of `url` alone
 
 
-Between = Callable[[int, int | None], None]  # bytes done, of how many where that is known; raises to end it
+OnProgress = Callable[[int, int | None], None]  # bytes done, of how many where that is known; raises to end it
 
 
-def download(wanted: Download, between: Between, say: Callable[[str], None]) -> None:
+def download(spec: Download, on_progress: OnProgress, log: Callable[[str], None]) -> None:
     """Fetch, verify, rename into place; whatever goes wrong leaves what stood there before.
 
-    `between` is called several times a second, a silent server or not. Raises DownloadFailed and what `between` raises.
+    `on_progress` is called several times a second, even if the server is silent. Raises DownloadFailed, and what it
+    raises.
     """
     try:
-        wanted.target.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(wanted.target)
-        with written_whole(wanted.target) as temporary, temporary.open("wb") as file:
-            _hold(file)
-            part = _Part(wanted, file)
-            _fill(part, between, say)
+        target = file_at(spec.target)
+        target.folder.make()
+        _sweep(target)
+        with target.replacing() as file:
+            _lock_file(file)
+            part = _Part(spec, file)
+            _fill(part, on_progress, log)
             part.verify()
-            between(part.done, part.done)
+            on_progress(part.done, part.done)
     except OSError as error:
-        raise DownloadFailed(f"{wanted.target.parent} cannot be written: {error.strerror or error}") from None
+        raise DownloadFailed(f"{spec.target.parent} cannot be written: {error.strerror or error}") from None
 
 
 class _Part:
     """The file as far as it is there, and the digest of it."""
 
-    def __init__(self, wanted: Download, file: IO[bytes]) -> None:
-        self.wanted, self.file = wanted, file
+    def __init__(self, spec: Download, file: IO[bytes]) -> None:
+        self.spec, self.file = spec, file
         self.done, self.total, self.kind = 0, None, ""
-        self._digest = hashlib.new(wanted.algorithm, usedforsecurity=False)
+        self._digest = hashlib.new(spec.algorithm, usedforsecurity=False)
 
     done: int  # bytes
     total: int | None  # as the server says
     kind: str  # the server's Content-Type
 
     def begin(self, answer: _Answer) -> None:
-        """The server goes on where the file ends, or begins anew. Raises DownloadFailed where there is no room."""
+        """The server continues where the file ends, or starts over. Raises DownloadFailed where there is no space."""
         if answer.start != self.done:
             self.file.seek(0)
             self.file.truncate()
-            self.done, self._digest = 0, hashlib.new(self.wanted.algorithm, usedforsecurity=False)
+            self.done, self._digest = 0, hashlib.new(self.spec.algorithm, usedforsecurity=False)
         self.total, self.kind = answer.total, answer.kind
         self._refuse_larger(self.total or 0)
-        free = shutil.disk_usage(self.wanted.target.parent).free
+        free = shutil.disk_usage(self.spec.target.parent).free
         missing = (self.total or 0) - self.done
         if missing + ROOM > free:
-            folder = self.wanted.target.parent
-            raise DownloadFailed(f"it needs {bytes_words(missing)} in {folder}, found {bytes_words(free)} free")
+            folder = self.spec.target.parent
+            raise DownloadFailed(f"it needs {format_bytes(missing)} in {folder}, found {format_bytes(free)} free")
 
     def write(self, chunk: bytes) -> None:
         self._refuse_larger(self.done + len(chunk))
@@ -110,39 +116,52 @@ class _Part:
     def verify(self) -> None:
         self.file.flush()
         found = self._digest.hexdigest()
-        if not found.startswith(self.wanted.digest):
+        if not found.startswith(self.spec.digest):
             what = f"{self.done:,} bytes of {self.kind}" if self.kind else f"{self.done:,} bytes"
             page = ", a web page" if "html" in self.kind else ""
-            name = "MD5" if self.wanted.algorithm == "md5" else "SHA-256"
-            raise DownloadFailed(f"expected {name} {self.wanted.digest}, found {found} ({what}{page})")
+            name = "MD5" if self.spec.algorithm == "md5" else "SHA-256"
+            raise DownloadFailed(f"expected {name} {self.spec.digest}, found {found} ({what}{page})")
 
     def _refuse_larger(self, size: int) -> None:
-        if size > self.wanted.largest:
-            raise DownloadFailed(f"expected at most {self.wanted.largest:,} bytes, found {size:,} or more")
+        if size > self.spec.largest:
+            raise DownloadFailed(f"expected at most {self.spec.largest:,} bytes, found {size:,} or more")
 
 
-def _fill(part: _Part, between: Between, say: Callable[[str], None]) -> None:
-    """All of the file, going on once where it was cut."""
+def _fill(part: _Part, on_progress: OnProgress, log: Callable[[str], None]) -> None:
+    """All of the file, continuing once where it was cut."""
     try:
-        _receive(part, between)
+        _receive(part, on_progress)
     except _Cut as cut:
         if part.done == 0:
             raise
-        say(f"{str(cut)[:1].upper()}{str(cut)[1:]}; going on after {bytes_words(part.done)}.")
-        _receive(part, between)
+        log(f"{str(cut)[:1].upper()}{str(cut)[1:]}; continuing after {format_bytes(part.done)}.")
+        _receive(part, on_progress)
 
 
-def _receive(part: _Part, between: Between) -> None:
-    with closing(_heard(part.wanted.url, part.done, lambda: between(part.done, part.total))) as messages:
+def _receive(part: _Part, on_progress: OnProgress) -> None:
+    with closing(_messages(part.spec, part.done, lambda: on_progress(part.done, part.total))) as messages:
+        began, before = time.monotonic(), part.done
         for message in messages:
             if isinstance(message, _Answer):
                 part.begin(message)
+                began, before = time.monotonic(), part.done
             else:
                 part.write(message)
+                seconds = time.monotonic() - began
+                if seconds >= WINDOW and part.done != part.total:
+                    _refuse_slower(part, (part.done - before) / seconds)
+                    began, before = time.monotonic(), part.done
                 if part.done == part.total:  # some servers keep the connection open
                     return
     if part.total is not None and part.done < part.total:
         raise _Cut(f"the connection was cut after {part.done:,} of {part.total:,} bytes")
+
+
+def _refuse_slower(part: _Part, rate: float) -> None:
+    """Raises _Cut: another connection may be faster."""
+    if rate < SLOWEST:
+        host = urlsplit(part.spec.url).hostname
+        raise _Cut(f"{host} sends {rate:.0f} bytes per second, expected at least {SLOWEST:,.0f} over {WINDOW:g} s")
 
 
 # ---- the other thread ------------------------------------------------------------------------------------------------
@@ -153,24 +172,24 @@ class _Answer:
     """What a server says before the bytes."""
 
     start: int  # the first byte that it sends
-    total: int | None  # bytes of the whole file
+    total: int | None  # bytes of the complete file
     kind: str
 
 
-def _heard(url: str, offset: int, between: Callable[[], None]) -> Generator[_Answer | bytes, None, None]:
+def _messages(spec: Download, offset: int, on_progress: Callable[[], None]) -> Generator[_Answer | bytes, None, None]:
     """The answer, then the bytes. Raises DownloadFailed, also when nothing comes for too long."""
-    receiver = _Receiver(url, offset)
+    receiver = _Receiver(spec, offset)
     receiver.start()
     silent, limit = time.monotonic(), CONNECT
     try:
         while True:
-            between()
+            on_progress()
             try:
                 message = receiver.messages.get(timeout=POLL)
             except queue.Empty:
                 if time.monotonic() - silent > limit:
-                    what = "connection to" if limit == CONNECT else "byte from"
-                    raise _Cut(f"no {what} {urlsplit(url).hostname} within {limit:g} s") from None
+                    what = "connection to" if limit == CONNECT else "data from"
+                    raise _Cut(f"no {what} {urlsplit(spec.url).hostname} within {limit:g} s") from None
                 continue
             silent, limit = time.monotonic(), STALL
             if isinstance(message, _Answer | bytes):
@@ -184,11 +203,11 @@ def _heard(url: str, offset: int, between: Callable[[], None]) -> Generator[_Ans
 
 
 class _Receiver(threading.Thread):
-    """Reads in a thread of its own: whatever hangs there, a name server or a silent host, the caller does not."""
+    """Reads in a separate thread, so that a hanging name server or a silent host does not block the caller."""
 
-    def __init__(self, url: str, offset: int) -> None:
+    def __init__(self, spec: Download, offset: int) -> None:
         super().__init__(name="download", daemon=True)
-        self._url, self._offset = url, offset
+        self._url, self._authorization, self._offset = spec.url, spec.authorization, offset
         self._given_up = threading.Event()
         self.messages: queue.Queue[_Answer | bytes | DownloadFailed | str] = queue.Queue(maxsize=16)
 
@@ -199,19 +218,24 @@ class _Receiver(threading.Thread):
         headers = {"User-Agent": "medtui"} | ({"Range": f"bytes={self._offset}-"} if self._offset else {})
         try:
             request = urllib.request.Request(self._url, headers=headers)
-            with _opener(lambda: self._tell("connected")).open(request, timeout=2 * STALL) as response:
-                self._tell(_answer_of(response))
+            if self._authorization is not None:
+                request.add_unredirected_header(AUTHORIZATION, self._authorization)
+            with _opener(lambda: self._send("connected")).open(request, timeout=2 * STALL) as response:
+                self._send(_answer_of(response))
                 while not self._given_up.is_set() and (chunk := response.read1(_CHUNK)):
-                    self._tell(chunk)
-            self._tell("end")
+                    self._send(chunk)
+            self._send("end")
         except HTTPError as error:
-            self._tell(DownloadFailed(f"{urlsplit(error.url).hostname} answered {error.code} {error.reason}"))
+            reason = "" if "://" in str(error.reason) else f" {error.reason}"  # an address may hold a secret
+            self._send(DownloadFailed(f"{urlsplit(error.url).hostname} answered {error.code}{reason}"))
         except (URLError, ssl.SSLCertVerificationError) as error:
-            self._tell(DownloadFailed(_words(getattr(error, "reason", error), self._url)))
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            self._tell(_Cut(f"the connection was cut ({str(error) or type(error).__name__})"))
+            self._send(DownloadFailed(_describe_reason(getattr(error, "reason", error), self._url)))
+        except (http.client.InvalidURL, ValueError):  # their texts quote it
+            self._send(DownloadFailed(f"the address on {urlsplit(self._url).hostname} is not valid"))
+        except (OSError, http.client.HTTPException) as error:
+            self._send(_Cut(f"the connection was cut ({str(error) or type(error).__name__})"))
 
-    def _tell(self, message: _Answer | bytes | DownloadFailed | str) -> None:
+    def _send(self, message: _Answer | bytes | DownloadFailed | str) -> None:
         while not self._given_up.is_set():
             try:
                 self.messages.put(message, timeout=POLL)
@@ -223,24 +247,24 @@ class _Receiver(threading.Thread):
 def _answer_of(response: Any) -> _Answer:
     kind = response.headers.get_content_type() if response.headers.get("Content-Type") else ""
     length = response.headers.get("Content-Length", "")
-    whole = int(length) if length.isdecimal() else None
+    total = int(length) if length.isdecimal() else None
     partial = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
     if response.status == 206 and partial:
         return _Answer(int(partial[1]), int(partial[2]), kind)
-    return _Answer(0, whole, kind)
+    return _Answer(0, total, kind)
 
 
-def _words(reason: object, url: str) -> str:
+def _describe_reason(reason: object, url: str) -> str:
     host = urlsplit(url).hostname
     if isinstance(reason, socket.gaierror):
-        return f"the name {host} is not known here ({reason.strerror})"
+        return f"the host name {host} cannot be resolved ({reason.strerror})"
     if isinstance(reason, ssl.SSLCertVerificationError):
         return f"the certificate of {host} is not trusted ({reason.verify_message})"
     return f"{host} cannot be reached ({getattr(reason, 'strerror', None) or reason})"
 
 
 def _opener(connected: Callable[[], None]) -> urllib.request.OpenerDirector:
-    """Speaks http and https through the user's proxies, and says when it is connected."""
+    """Speaks http and https through the user's proxies, and calls `connected` when it is."""
 
     class Http(http.client.HTTPConnection):
         def connect(self) -> None:
@@ -277,14 +301,24 @@ def _opener(connected: Callable[[], None]) -> urllib.request.OpenerDirector:
 class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         if urlsplit(req.full_url).scheme == "https" and urlsplit(newurl).scheme != "https":
-            raise HTTPError(req.full_url, code, f"{msg}, and leads away from https", headers, fp)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+            raise HTTPError(req.full_url, code, f"{msg}, and redirects away from https", headers, fp)
+        there = super().redirect_request(req, fp, code, msg, headers, newurl)
+        secret = req.unredirected_hdrs.get(AUTHORIZATION)
+        if there is not None and secret is not None and _same_server(req.full_url, newurl):
+            there.add_unredirected_header(AUTHORIZATION, secret)
+        return there
+
+
+def _same_server(url: str, other: str) -> bool:
+    """May the second see what the first is sent? Not another host, nor another port of it, nor without encryption."""
+    one, two = urlsplit(url), urlsplit(other)
+    return (one.scheme, one.hostname, one.port) == (two.scheme, two.hostname, two.port)
 
 
 # ---- what killed fetchers left ---------------------------------------------------------------------------------------
 
 
-def _hold(file: IO[bytes]) -> None:
+def _lock_file(file: IO[bytes]) -> None:
     """While it is written, a lock says so; where the file system has none, only its age does."""
     try:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -292,17 +326,15 @@ def _hold(file: IO[bytes]) -> None:
         return
 
 
-def _sweep(target: Path) -> None:
+def _sweep(target: File) -> None:
     """Remove the temporary files of this target that a killed fetcher left."""
-    for path in target.parent.glob(f".{target.stem[:60]}.????????{target.suffix}"):
-        try:
-            if time.time() - path.stat().st_mtime < ABANDONED:
-                continue
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                path.unlink()
-            finally:
-                os.close(descriptor)
-        except OSError:  # somebody writes it, or it is not ours
+    folder, stem = target.parent, target.path.stem[:60]
+    for name in folder.names():
+        left = folder / name
+        found = left.info()
+        ours = name.startswith(f".{stem}.") and name.endswith(target.suffix) and left.is_regular
+        if not ours or found is None or time.time() - found.st_mtime < ABANDONED:
             continue
+        with contextlib.suppress(OSError), left.reading() as file:  # it is being written, or it is not ours
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.delete()

@@ -1,24 +1,26 @@
-"""The engine's voice: every state event to the journal and the pipe, snapshots to the pipe and the status file.
+"""The engine's output: every state event to the journal and the pipe, snapshots to the pipe and the status file.
 
-The engine never waits for a reader: the pipe has a thread and a bounded queue of its own, and a closed pipe means
-"nobody is watching", not "stop".
+The engine never waits for a reader: the pipe has its own thread and bounded queue, and a closed pipe means
+"no reader", not "stop".
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
-import sys
+import select
 import threading
 import time
 from collections import deque
-from pathlib import Path
 from typing import Any, TypeVar
 
-from engine.contract.files import write_text
-from engine.contract.journal import cut_torn_line, read_journal
-from engine.contract.protocol import (
+from engine.contract.files.file_system import append_all, flush
+from engine.contract.files.folders import File
+from engine.contract.store.journal import cut_torn_line, read_journal
+from engine.contract.store.run_directory import RunDirectory
+from engine.contract.store.run_log import format_log_lines
+from engine.contract.store.status import RunSummary, Status, fold_summary
+from engine.contract.wire.protocol import (
     Alarm,
     AnyEvent,
     Event,
@@ -30,8 +32,6 @@ from engine.contract.protocol import (
     RunFinished,
     parse_event,
 )
-from engine.contract.run_directory import RunDirectory
-from engine.contract.status import RunSummary, Status, fold_summary
 
 QUEUE_LIMIT = 10_000  # state events that wait for a slow reader; a longer gap is reread from the journal
 FLUSH_PATIENCE = 5.0  # seconds to let a reader finish when the engine ends
@@ -40,7 +40,7 @@ E = TypeVar("E", bound=Event)
 
 
 class Pipe:
-    """JSON lines to one reader, best effort, from a thread of its own."""
+    """JSON lines to one reader, best effort, from a separate thread."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -90,10 +90,43 @@ class Pipe:
         view = memoryview(data)
         try:
             while view:
-                view = view[os.write(self._descriptor, view) :]
-        except OSError:  # EPIPE and its kin: nobody is watching
+                with contextlib.suppress(BlockingIOError):  # our parent left the pipe non-blocking
+                    view = view[os.write(self._descriptor, view) :]
+                    continue
+                select.select([], [self._descriptor], [])
+        except (OSError, ValueError):  # EPIPE and the like: there is no reader
             return False
         return True
+
+
+class RunLog:
+    """The log lines in run.log. Best effort: what a full disk does not take now follows later, or is lost."""
+
+    def __init__(self) -> None:
+        self._descriptor: int | None = None
+        self._unwritten: deque[bytes] = deque(maxlen=QUEUE_LIMIT)  # from before there was a run directory, too
+
+    def begin(self, file: File) -> None:
+        """Raises OSError."""
+        self._descriptor = file.descriptor(os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self._write()
+
+    def record(self, event: AnyEvent) -> None:
+        if lines := format_log_lines(event):
+            self._unwritten.append(lines.encode())
+            self._write()
+
+    def _write(self) -> None:
+        if self._descriptor is None:
+            return
+        with contextlib.suppress(OSError):
+            while self._unwritten:
+                lines = self._unwritten[0]
+                written = os.write(self._descriptor, lines)
+                if written < len(lines):  # cutting it off could take what a library wrote meanwhile
+                    self._unwritten[0] = lines[written:]
+                    return
+                self._unwritten.popleft()
 
 
 class EventStream:
@@ -106,9 +139,11 @@ class EventStream:
         self._lock = threading.Lock()
         self._seq = 0
         self._journal: int | None = None
-        self._unwritten: deque[bytes] = deque()  # said before there was a run directory, or with the disk full
+        self._unwritten: deque[bytes] = deque()  # from before there was a run directory, or with the disk full
+        self._log = RunLog()
         self._run: RunDirectory | None = None
         self._phase: Phase = "idle"
+        self._finished = False  # the final event was emitted
         self._summary = RunSummary()
         self._progress: Progress | None = None
         self._resources: Resources | None = None
@@ -123,8 +158,12 @@ class EventStream:
         return self._summary
 
     def emit(self, event: AnyEvent) -> None:
-        """One state event: numbered, journaled, sent. Events are made with `time=now()`."""
+        """One state event: numbered, journaled, sent. Events are made with `time=now()`. None comes after a run's
+        final event: it is the end for every reader."""
         with self._lock:
+            if self._finished:
+                return
+            self._finished = isinstance(event, RunFinished)
             numbered = event.model_copy(update={"seq": self._seq + 1})
             line = numbered.line()
             self._seq += 1
@@ -133,9 +172,16 @@ class EventStream:
             self._summary = fold_summary(self._summary, numbered)
             self._unwritten.append(line)
             if self._journal is not None:
-                with contextlib.suppress(OSError):  # a full disk: kept, and told by `sync_journal`
+                with contextlib.suppress(OSError):  # a full disk: kept, and reported by `sync_journal`
                     self._write_journal()
-            self._pipe.put(line, last=isinstance(event, RunFinished))
+            self._log.record(numbered)
+            if not self._finished:
+                self._pipe.put(line)
+                return
+        with contextlib.suppress(OSError):  # a reader of the final event finds the same in the files
+            self.sync_journal()
+            self.write_status()
+        self._pipe.put(line, last=True)
 
     def snapshot(self, event: Progress | Resources, curve: list[tuple[int, float]] | None = None) -> None:
         if isinstance(event, Progress):
@@ -146,35 +192,33 @@ class EventStream:
         self._pipe.put_snapshot(event.event, event.line())
 
     def log(self, message: str, level: Any = "info") -> None:
-        """To watchers and to run.log, which standard error becomes."""
         self.emit(Log(time=now(), level=level, message=message))
-        _note(f"{level}: {message}")
 
     def alarm(self, kind: str, message: str, hint: str = "") -> None:
         self.emit(Alarm(time=now(), kind=kind, message=message, hint=hint))
-        _note(f"ALARM {kind}: {message} {hint}")
 
     def open_journal(self, run: RunDirectory) -> None:
-        """From here on events go to the run directory, those said so far first. Raises OSError.
+        """From here on events and log lines go to the run directory, those so far first. Raises OSError.
 
-        Where an earlier attempt has a journal it goes on, `seq` with it: watchers see a gap and reread it.
+        The journal of an earlier attempt is continued, and `seq` with it: readers see a gap and reread it.
         """
         with self._lock:
             self._run = run
-            if run.journal.exists():
+            if run.journal.is_there:
                 self._continue(run.journal)
-            self._journal = os.open(run.journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            self._journal = run.journal.descriptor(os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             self._write_journal()
+            self._log.begin(run.log)
 
-    def _continue(self, journal: Path) -> None:
+    def _continue(self, journal: File) -> None:
         """Number on from the last event of an earlier attempt, and know what it knew."""
         cut_torn_line(journal)
         summary, last = RunSummary(), 0
         for event in read_journal(journal):
             summary, last = fold_summary(summary, event), max(last, event.seq or 0)
         self._summary = summary.model_copy(update={"outcome": None, "since": None})
-        said = [parse_event(line) for line in self._unwritten]
-        self._unwritten = deque(e.model_copy(update={"seq": last + (e.seq or 0)}).line() for e in said if e)
+        pending = [parse_event(line) for line in self._unwritten]
+        self._unwritten = deque(e.model_copy(update={"seq": last + (e.seq or 0)}).line() for e in pending if e)
         self._seq += last
 
     def sync_journal(self) -> None:
@@ -182,21 +226,13 @@ class EventStream:
         with self._lock:
             if self._journal is not None:
                 self._write_journal()
-                os.fsync(self._journal)
+                flush(self._journal)
 
     def _write_journal(self) -> None:
-        """Append what is not written yet, whole lines or nothing. Raises OSError."""
+        """Append what is not written yet, complete lines or nothing. Raises OSError."""
         assert self._journal is not None
         while self._unwritten:
-            line = self._unwritten[0]
-            before = os.fstat(self._journal).st_size
-            try:
-                written = os.write(self._journal, line)
-                if written < len(line):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            except OSError:
-                os.ftruncate(self._journal, before)
-                raise
+            append_all(self._journal, self._unwritten[0])
             self._unwritten.popleft()
 
     def write_status(self) -> None:
@@ -216,14 +252,8 @@ class EventStream:
                 resources=self._resources,
                 curve=self._curve,
             )
-        write_text(run.status, status.model_dump_json(), durable=False)
+        run.status.write(status.model_dump_json(), durable=False)
 
 
 def now() -> float:
     return time.time()
-
-
-def _note(line: str) -> None:
-    """A line of run.log, which standard error is."""
-    with contextlib.suppress(OSError):  # a full disk, a closed terminal
-        print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)

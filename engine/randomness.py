@@ -1,7 +1,7 @@
-"""Randomness without state: every draw comes from a key of (seed, purpose, epoch, step).
+"""Randomness without state: every random number comes from a key of (seed, purpose, epoch, step).
 
 So a resumed run continues bit for bit, from the middle of an epoch too, and thread timing cannot change a result.
-The draws are NumPy's Philox on the CPU (Salmon et al. 2011), the same on every device.
+The generator is NumPy's Philox on the CPU (Salmon et al. 2011), the same on every device.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 
 
 def key(seed: int, purpose: str, epoch: int = 0, step: int = 0) -> bytes:
-    """16 bytes, BLAKE2b of what the draw is for."""
+    """16 bytes, BLAKE2b of the purpose."""
     return blake2b(f"{seed}/{purpose}/{epoch}/{step}".encode(), digest_size=16).digest()
 
 
@@ -40,7 +40,7 @@ def seed_step(seed: int, epoch: int, step: int) -> None:
 
 
 def seed_everything(seed: int) -> None:
-    """Seed the global generators too, for whatever draws from them: initial weights, libraries."""
+    """Seed the global generators too, for whatever uses them: initial weights, libraries."""
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)

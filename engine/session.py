@@ -1,4 +1,4 @@
-"""An engine's life: commands in, events out, one job.
+"""An engine process: commands in, events out, one job.
 
 The main thread does the job. One thread reads commands and answers at once, however long a batch takes; one is the
 heartbeat: status file, resources, `control.jsonl`.
@@ -17,17 +17,25 @@ import sys
 import threading
 import time
 import traceback
-from importlib import import_module
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from pkgutil import resolve_name
+from types import FrameType
+from typing import Any, Literal
 
 import psutil
 
 from engine.commands import answer
-from engine.contract.errors import ABORTED, COMPLETED, MedtuiError, ProtocolError
-from engine.contract.lines import lines_of
-from engine.contract.lock import WorkspaceLock
-from engine.contract.process_identity import this_process
-from engine.contract.protocol import (
+from engine.contract.machine.process_identity import this_process
+from engine.contract.machine.scheduler import REPEAT_WINDOW, WARNINGS, meaning_of, scheduler_job
+from engine.contract.store.find_run import find_run
+from engine.contract.store.lock import WorkspaceLock
+from engine.contract.store.run_directory import RunDirectory
+from engine.contract.store.workspace import Workspace
+from engine.contract.wire.errors import ABORTED, COMPLETED, MedtuiError, ProtocolError
+from engine.contract.wire.jobs import JOBS, Start
+from engine.contract.wire.protocol import (
     AnyCommand,
     CommandAccepted,
     CommandRejected,
@@ -37,29 +45,21 @@ from engine.contract.protocol import (
     PhaseChanged,
     Resources,
     RunFinished,
-    Start,
     parse_command,
 )
-from engine.contract.run_directory import RunDirectory
-from engine.contract.scheduler import scheduler_job
-from engine.contract.workspace import Workspace
 from engine.control import Aborted, Control
 from engine.control_file import ControlFile
 from engine.diagnosis import facts
 from engine.events import EventStream, Pipe, now
-from engine.failure import as_failure
-from engine.process import become_log, let_sigterm_end_us, signals_handled
+from engine.failure import as_failure, as_import_failure
+from engine.process import may_be_interrupted, redirect_stderr, restore_default_sigterm, signals_handled
 from engine.run.job import Job, JobResult
+from engine.standard_input import StandardInput
 
-JOBS = {
-    "train": ("engine.run.train_job", "train"),
-    "score": ("engine.run.score_job", "score"),
-    "evaluate": ("engine.run.evaluate_job", "evaluate_again"),
-    "data.fetch": ("engine.run.data_jobs", "fetch"),
-    "data.verify": ("engine.run.data_jobs", "verify"),
-}
+_SIGNALS = {number.name for number in WARNINGS} | {"SIGINT"}  # `by` of a command that a client sent for a signal
 HEARTBEAT = 1.0  # seconds between status files
-POLL = 0.5  # seconds between looks at control.jsonl
+POLL = 0.5  # seconds between polls of control.jsonl
+ANSWERING = 2.0  # seconds, at most, for commands that came before the end; who floods the engine does not keep it
 
 
 class Session:
@@ -82,13 +82,14 @@ class Session:
         )
         self.control = Control()
         self.job: Job | None = None
-        self._commands_in = commands_in
+        self._standard_input = StandardInput(commands_in)
         self._starts: queue.SimpleQueue[Start | None] = queue.SimpleQueue()
         self._claimed = False  # a start was accepted
-        self._answering = threading.Lock()
-        self._control_file: ControlFile | None = None
-        self._signalled: int | None = None  # the first signal that asked for an end
-        self._signal_told = False
+        self._control_files: list[ControlFile] = []
+        self._signalled: list[tuple[int, Literal["stop", "abort", "checkpoint"]]] = []  # to be reported
+        self._handled: dict[str, float] = {}  # what was asked for by a signal, of ours or our client's, and when first
+        self._sigterm_ends = False
+        self._failed_parts: set[str] = set()  # parts of the heartbeat that have failed
         self._over = threading.Event()
         self.stream.emit(
             Hello(
@@ -99,38 +100,42 @@ class Session:
                 host=me.host,
                 boot=me.boot,
                 versions={"python": platform.python_version(), "medtui": _version()},
+                jobs=list(JOBS),
             )
         )
 
-    def live(self) -> int:
+    def run(self) -> int:
         """Answer commands, do one job, end. Returns the exit code."""
         threading.Thread(target=self._read_commands, name="commands", daemon=True).start()
         if self.warm:
-            import_module("engine.run.train_job")
+            self._warm_up()
         start = self._starts.get()
         if start is None:
             self.pipe.close()
             return COMPLETED
-        exit_code = self._do(start)
-        self._over.set()
+        exit_code = self._run_job(start)
         self.pipe.close()
         return exit_code
 
+    def _warm_up(self) -> None:
+        """Import what jobs need. What cannot be imported is reported by the job that needs it, as an event."""
+        with contextlib.suppress(Exception):
+            for job in JOBS.values():
+                if job.warms_up:
+                    _imported(job.work)
+
     # ---- the job -------------------------------------------------------------------------------------------------
 
-    def _do(self, start: Start) -> int:
-        lock = WorkspaceLock(self.workspace.lock_file) if start.job == "train" else None
-        job = Job(start, self.workspace, self.stream, self.control, lock, self._adopt)
+    def _run_job(self, start: Start) -> int:
+        lock = WorkspaceLock(self.workspace.lock_file, self.engine) if start.holds_workspace else None
+        find = partial(find_run, self.workspace.outputs, here=Path(start.folder or ""))
+        job = Job(start, self.workspace, self.stream, self.control, lock, self._adopt, find)
         self.job = job
-        heartbeat = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
-        with signals_handled(self._on_signal):
+        heartbeat = threading.Thread(target=self._heartbeat_loop, name="heartbeat", daemon=True)
+        with signals_handled(self._on_signal, self._on_interrupt):
             result = self._result(job, lock, heartbeat)
-            self._tell_signal()
-            self._finish(job, result)
-        self._over.set()
-        if heartbeat.is_alive():
-            heartbeat.join(HEARTBEAT)
-        self._last_status(job)
+            self._report_signals()
+            self._finish(job, result, heartbeat)
         if lock:
             lock.release()
         return result.exit_code
@@ -140,26 +145,28 @@ class Session:
             if lock:
                 self.workspace.make_outputs()
                 lock.acquire()
+                self._listen_while_preparing(lock)
             heartbeat.start()
             job.enter("preparing")  # before the imports, which take seconds
-            module, function = JOBS[job.start.job]
-            result: JobResult = getattr(import_module(module), function)(job)
+            result: JobResult = _imported(job.start.work)(job, job.start)
             return result
         except Aborted:
             return JobResult("aborted", ABORTED, None)
         except Exception as error:
-            failure = as_failure(error)
+            failure = as_failure(error, has_log=job.run is not None)
             if job.run is not None:
                 self.stream.alarm(failure.kind, failure.message, failure.hint)
             return JobResult("failed", failure.exit_code, _info(failure))
 
-    def _finish(self, job: Job, result: JobResult) -> None:
+    def _finish(self, job: Job, result: JobResult, heartbeat: threading.Thread) -> None:
+        """The final events, after the answers to all earlier commands."""
         summary = self.stream.summary
         metrics = {"validation": summary.validation, "test": summary.test} | {
             name: value for name, value in result.metrics.items() if value is not None
         }
-        with self._answering:  # after this event every command is rejected
+        with self.control.decision_lock:  # after this event every command is rejected
             self.stream.emit(PhaseChanged(time=now(), phase="finished"))
+        self._answer_remaining(heartbeat)
         self.stream.emit(
             RunFinished(
                 time=now(),
@@ -171,131 +178,207 @@ class Session:
             )
         )
 
-    def _last_status(self, job: Job) -> None:
-        if job.run is not None:
-            with contextlib.suppress(OSError):
-                self.stream.sync_journal()
-                self.stream.write_status()
+    def _answer_remaining(self, heartbeat: threading.Thread) -> None:
+        """Commands that were written before the end of the job have an answer. No heartbeat follows."""
+        self._standard_input.finish(ANSWERING)
+        self._over.set()
+        if heartbeat.is_alive():
+            heartbeat.join(HEARTBEAT)
+        if not heartbeat.is_alive():  # else it hangs in a disk that does not answer
+            self._guarded("commands", self._poll_control_files)
+
+    def _listen_while_preparing(self, lock: WorkspaceLock) -> None:
+        """Before there is a run directory, others reach the lock's holder through a file next to the lock."""
+        lock.file.folder.hold()  # by it this engine is known as the workspace's, wherever that is moved
+        with contextlib.suppress(OSError):  # without it only signals reach an engine that prepares
+            self._control_files.append(ControlFile(lock.open_control(), self.engine))
 
     def _adopt(self, run: RunDirectory) -> None:
         """The run directory exists: journal, log and control file begin."""
         self.stream.open_journal(run)
-        become_log(run.log)
-        self._control_file = ControlFile(run.control, self.engine)
+        redirect_stderr(run.log)
+        self._control_files.append(ControlFile(run.control, self.engine))
         self.stream.write_status()
 
     # ---- commands ------------------------------------------------------------------------------------------------
 
     def _read_commands(self) -> None:
-        for line in lines_of(self._commands_in):
-            if line.strip():
-                try:
-                    self._obey_line(line)
-                except Exception:  # whatever one line does, the next is heard
-                    traceback.print_exc(file=sys.stderr)
-        self._disconnected()
+        self._standard_input.each(self._handle_line)
+        if not self._standard_input.finishing:
+            self._disconnected()
 
-    def _obey_line(self, line: bytes) -> None:
+    def _handle_line(self, line: bytes) -> None:
+        try:
+            self._answer_line(line)
+        except Exception:  # whatever one line does, the next is handled
+            traceback.print_exc(file=sys.stderr)
+
+    def _answer_line(self, line: bytes) -> None:
         try:
             command = parse_command(line)
         except ProtocolError as error:
-            id_, name = _who_asked(line)
+            id_, name = _identify_command(line)
             self._reject(id_, name, error.message, "unknown", "stdin")
             return
-        self.obey(command, "stdin")
+        self.handle(command, "stdin")
 
-    def obey(self, command: AnyCommand, via: Any) -> None:
+    def handle(self, command: AnyCommand, via: Any) -> None:
         """Answer a command and set in motion what it asks."""
-        with self._answering:
+        with self.control.decision_lock:
             phase = self.stream.phase
             if self._claimed and phase == "idle":
                 phase = "preparing"
-            reply = answer(command.command, phase)
+            reply = answer(command.command, phase, self.control.requested)
             if not reply.accepted:
                 self._reject(command.id, command.command, reply.text, command.by, via)
                 return
             if isinstance(command, Start):
                 self._claimed = True
+            from_signal = command.by in _SIGNALS  # its client's; ours may be on its way
+            if reply.action == "abort" and not from_signal:
+                restore_default_sigterm()  # before a word is said: the main thread may be stuck while it holds the pipe
             self.stream.emit(
                 CommandAccepted(
                     time=now(),
                     id=command.id,
                     command=command.command,
-                    expected=self.control.expected,
+                    expected=self.control.expected_delay,
                     by=command.by,
                     via=via,
                     note=reply.text,
                 )
             )
+            if reply.action in ("pause", "resume", "stop", "abort", "checkpoint"):
+                if from_signal:
+                    self._handled.setdefault(reply.action, time.monotonic())
+                self.control.request(reply.action)
         if isinstance(command, Start):
             self._starts.put(command)
         elif reply.action == "shutdown":
             self._starts.put(None)
         elif reply.action == "diagnose":
             self.stream.emit(Diagnosis(time=now(), id=command.id, facts=facts()))
-        elif reply.action in ("pause", "resume", "stop", "abort", "checkpoint"):
-            if reply.action == "abort":
-                let_sigterm_end_us()
-            self.control.ask(reply.action)
 
     def _reject(self, id_: str, command: str, reason: str, by: str, via: Any) -> None:
         self.stream.emit(CommandRejected(time=now(), id=id_, command=command, reason=reason, by=by, via=via))
 
     def _disconnected(self) -> None:
-        """Standard input was closed: nobody sends commands this way any more."""
-        with self._answering:
+        """Standard input was closed: no more commands come this way."""
+        with self.control.decision_lock:
             if not self._claimed:
                 self._starts.put(None)
                 return
         job = self.job
         if job is None or job.run is None:
-            self.control.ask("abort")
-        elif job.start.on_disconnect == "stop":
-            self.stream.log("Who started the run has gone; it stops (runtime.on_disconnect).", "warning")
-            self.control.ask("stop")
+            self.control.request("abort")
+        elif job.start.stops_when_left:
+            self.stream.log("Client disconnected; the run stops (runtime.on_disconnect).", "warning")
+            self.control.request("stop")
         else:
-            self.stream.log("Who started the run has gone; it goes on by itself.")
+            self.stream.log("Client disconnected; the run continues.")
 
-    def _on_signal(self, number: int, _frame: Any) -> None:
-        """The first SIGTERM aborts; the next has its default action. Sets flags only.
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        """A scheduler's warning aborts, or saves; SIGINT stops, and a moment later aborts. Sets flags only, or raises
+        Aborted.
 
-        SIGUSR1, a scheduler's warning before the time limit, aborts too, however often it comes.
+        One request comes several times: to the group, to us and to our client. SIGTERM that comes a moment after an
+        abort has its default action: see `_restore_default_sigterm`.
         """
-        self._signalled = self._signalled or number
-        self.control.abort_from_signal()
-        if number != signal.SIGUSR1:
-            signal.signal(number, signal.SIG_DFL)
+        action = self._action_for(number)
+        if action != "checkpoint" and action in self._handled:
+            return
+        if action not in self._handled:
+            self._signalled.append((number, action))
+        self._handled.setdefault(action, time.monotonic())
+        if action == "checkpoint":
+            self.control.save_from_signal()
+        elif action == "stop":
+            self.control.stop_from_signal()
+        else:
+            self.control.abort_from_signal()
+            self._on_interrupt(number, frame)
 
-    def _tell_signal(self) -> None:
-        """What a signal asked for, told once; its handler could not."""
-        with self._answering:
-            if self._signalled is None or self._signal_told:
-                return
-            self._signal_told = True
-            by, expected = signal.Signals(self._signalled).name, self.control.expected
-            self.stream.emit(
-                CommandAccepted(time=now(), id="", command="abort", expected=expected, by=by, via="signal")
-            )
+    def _action_for(self, number: int) -> Literal["stop", "abort", "checkpoint"]:
+        if number != signal.SIGINT:
+            return "checkpoint" if meaning_of(number) == "checkpoint" else "abort"
+        stopped = self._handled.get("stop")
+        again = stopped is not None and time.monotonic() - stopped > REPEAT_WINDOW
+        return "abort" if again or self.job is None or self.job.run is None else "stop"
+
+    def _restore_default_sigterm(self) -> None:
+        """Once the moment is over in which an abort may come several times."""
+        asked = self._handled.get("abort")
+        if not self._sigterm_ends and asked is not None and time.monotonic() - asked > REPEAT_WINDOW:
+            self._sigterm_ends = True
+            restore_default_sigterm()
+
+    def _on_interrupt(self, _number: int, frame: FrameType | None) -> None:
+        """The main thread, taken out of a read that blocks. Raises Aborted where that is safe."""
+        if may_be_interrupted(frame):
+            self.control.interrupted()
+
+    def _report_signals(self) -> None:
+        """What a signal requested, reported once; its handler could not."""
+        with self.control.decision_lock:
+            while self._signalled:
+                number, action = self._signalled.pop(0)
+                by, expected = signal.Signals(number).name, self.control.expected_delay
+                self.stream.emit(
+                    CommandAccepted(time=now(), id="", command=action, expected=expected, by=by, via="signal")
+                )
 
     # ---- the heartbeat -------------------------------------------------------------------------------------------
 
-    def _beat(self) -> None:
-        process = psutil.Process()
-        process.cpu_percent()
+    def _heartbeat_loop(self) -> None:
+        """Until the job is over. Whatever one part of a beat raises, the others and the next beat continue."""
+        resources = _Resources()
         last = 0.0
         while not self._over.wait(POLL):
-            if self._control_file is not None:
-                for command in self._control_file.poll():
-                    self.obey(command, "control")
-                for words in self._control_file.remarks():
-                    self.stream.log(words, "warning")
-            self._tell_signal()
+            self._guarded("commands", self._poll_control_files)
+            self._guarded("signals", self._report_signals)
+            self._guarded("signals", self._restore_default_sigterm)
+            self.control.interrupt()  # the first time may have come where it could not be heeded
             if time.monotonic() - last >= HEARTBEAT:
                 last = time.monotonic()
-                memory = process.memory_info().rss
-                self.stream.snapshot(Resources(time=now(), cpu_percent=process.cpu_percent(), memory=memory))
-                with contextlib.suppress(OSError):  # a full disk must not end the heartbeat
-                    self.stream.write_status()
+                self._guarded("resources", lambda: self.stream.snapshot(resources.now()))
+                self._guarded("status", self._write_status)
+
+    def _guarded(self, part: str, do: Callable[[], None]) -> None:
+        try:
+            do()
+        except Exception as error:
+            if part not in self._failed_parts:  # logged once
+                self._failed_parts.add(part)
+                with contextlib.suppress(Exception):
+                    traceback.print_exc(file=sys.stderr)
+                    reason = f"{type(error).__name__}: {str(error)[:200]}"
+                    self.stream.log(f"The heartbeat continues without {part} for now: {reason}.", "warning")
+
+    def _poll_control_files(self) -> None:
+        for file in tuple(self._control_files):
+            for command in file.poll():
+                self.handle(command, "control")
+            for words in file.take_warnings():
+                self.stream.log(words, "warning")
+
+    def _write_status(self) -> None:
+        with contextlib.suppress(OSError):  # a full disk must not end the heartbeat
+            self.stream.write_status()
+
+
+class _Resources:
+    """What this process uses. Where the system does not say, the next call asks again."""
+
+    def __init__(self) -> None:
+        self._process: psutil.Process | None = None
+
+    def now(self) -> Resources:
+        """Raises psutil.Error."""
+        if self._process is None:
+            self._process = psutil.Process()
+            self._process.cpu_percent()  # it counts from here
+        memory = self._process.memory_info().rss
+        return Resources(time=now(), cpu_percent=self._process.cpu_percent(), memory=memory)
 
 
 # ---- helpers ---------------------------------------------------------------------------------------------------------
@@ -305,7 +388,7 @@ def _info(error: MedtuiError) -> ErrorInfo:
     return ErrorInfo(kind=error.kind, message=error.message, hint=error.hint)
 
 
-def _who_asked(line: bytes) -> tuple[str, str]:
+def _identify_command(line: bytes) -> tuple[str, str]:
     """Id and name of a command that cannot be understood, as far as they can."""
     try:
         values = json.loads(line)
@@ -321,3 +404,18 @@ def _version() -> str:
         return importlib.metadata.version("medtui")
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
+
+
+_import_failures: dict[str, MedtuiError] = {}  # a second attempt at a package that failed half-way fails otherwise
+
+
+def _imported(work: str) -> Callable[..., JobResult]:
+    """The function of a job, its libraries imported. Raises InstallationError, the same each time."""
+    if work in _import_failures:
+        raise _import_failures[work]
+    try:
+        found: Callable[..., JobResult] = resolve_name(work)
+    except Exception as error:  # a broken package, or a variable that it cannot read, may raise anything
+        _import_failures[work] = as_import_failure(error)
+        raise _import_failures[work] from error
+    return found

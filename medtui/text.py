@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import unicodedata
 from typing import Any
 
+from engine.contract.wire.text import clean as clean
+from engine.contract.wire.text import replaced as replaced
+from engine.contract.wire.text import visible as visible
+
 UNDEFINED = "–"
-_UNSHOWABLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # controls, format and bidi marks, surrogates, separators
-
-
-def clean(text: str, limit: int = 2000) -> str:
-    """One line without anything a terminal could obey: controls, escapes, bidi marks become visible dots."""
-    shown = "".join(character if _is_showable(character) else "·" for character in text[:limit])
-    return shown if len(text) <= limit else shown + "…"
-
-
-def _is_showable(character: str) -> bool:
-    return unicodedata.category(character) not in _UNSHOWABLE
 
 
 def shortened(text: str, width: int) -> str:
@@ -34,26 +26,61 @@ def number(value: float | None, digits: int = 4) -> str:
     return f"{value:.{digits}f}"
 
 
+def interval(ci95: tuple[float, float] | None) -> str:
+    """`0.871–0.949`; a dash where none is known."""
+    return f"{ci95[0]:.3f}–{ci95[1]:.3f}" if ci95 else UNDEFINED
+
+
 def duration(seconds: float | None) -> str:
     """`45 s`, `4 min 10 s`, `2 h 05 min`."""
     if seconds is None or not math.isfinite(seconds):
         return UNDEFINED
-    whole = round(max(0.0, seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    total = round(max(0.0, seconds))
+    if total < 60:
+        return f"{total} s"
+    if total < 3600:
+        return f"{total // 60} min {total % 60:02d} s"
+    return f"{total // 3600} h {total % 3600 // 60:02d} min"
 
 
 def data_marks(synthetic: bool, limit: int | None) -> list[str]:
-    """What must be said beside a result that is not one of the whole, real data set."""
-    return ["synthetic data"] * synthetic + ([f"at most {limit:,} images a split"] if limit is not None else [])
+    """What to note next to a result that is not on the complete, real data set."""
+    return ["synthetic data"] * synthetic + ([f"at most {limit:,} images per split"] if limit is not None else [])
 
 
 def json_text(value: Any) -> str:
     """JSON for scripts; NaN and infinities as the strings of the protocol."""
-    return json.dumps(_strict(value), indent=2, ensure_ascii=False, allow_nan=False)
+    return _escaped(json.dumps(_strict(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def json_line(value: Any) -> str:
+    """The same in one line."""
+    return _escaped(json.dumps(_strict(value), ensure_ascii=False, allow_nan=False, separators=(",", ":")))
+
+
+def checked_line(line: bytes) -> str | None:
+    """A line of JSON with the same value that no terminal could interpret; None for what is no JSON object in UTF-8."""
+    try:
+        text = line.decode().strip(" \t\r\n")
+        value = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    # JSON has controls between its tokens only, as blanks; anything else that is not plain stands in a string
+    return _escaped(text.replace("\t", " ").replace("\r", " ")) if isinstance(value, dict) else None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _escaped(text: str) -> str:
+    return text if text.isprintable() else replaced(text, _escape, but="\n")
+
+
+def _escape(character: str) -> str:
+    r"""`\u009b`; beyond the first plane a pair of surrogates, as JSON has them."""
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def _strict(value: Any) -> Any:
@@ -62,3 +89,13 @@ def _strict(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _strict(item) for key, item in value.items()}
     return [_strict(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def started_at(text: str) -> str:
+    """A manifest's UTC time, local and short."""
+    from datetime import datetime
+
+    try:
+        return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M")
+    except (ValueError, OverflowError):  # no time, or one at the ends of the calendar
+        return clean(text, 20)

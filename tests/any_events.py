@@ -1,4 +1,4 @@
-"""Any events at all, for Hypothesis: every field drawn by its type, NaN and infinities among the floats."""
+"""Any events at all, for Hypothesis: every field sampled by its type, NaN and infinities among the floats."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import Annotated, Any, get_args
 from hypothesis import HealthCheck
 from hypothesis import strategies as st
 
-from engine.contract.protocol import AnyEvent, ErrorInfo, Position
+from engine.contract.wire.protocol import AnyEvent, ClassMetrics, ErrorInfo, Metrics, Position
+from engine.contract.wire.resolved import Resolved, StartingWeights
 
 EVENT_CLASSES = get_args(get_args(AnyEvent)[0])
-for part in (*EVENT_CLASSES, ErrorInfo):
+for part in (*EVENT_CLASSES, ErrorInfo, Metrics, ClassMetrics, Position, StartingWeights, Resolved):
     part.model_rebuild()  # what may stand in it is read from its signature, which it has once it is built
 
 
 def events_of(event_class: Any) -> st.SearchStrategy[Any]:
-    """Events of a class with every field drawn by its type, NaN and infinities among the floats."""
+    """Events of a class with every field sampled by its type, NaN and infinities among the floats."""
     drawn = {
         name: st.from_type(Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation)
         for name, field in event_class.model_fields.items()

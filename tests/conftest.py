@@ -1,18 +1,22 @@
-"""What tests share: where real data lies, isolated caches, and the count of what was skipped for want of data."""
+"""Shared by all tests: the location of real data, isolated caches, and the count of tests skipped for lack of data."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from warm_starts import AT_LOADING, WarmStarts
 
 ROOT = Path(__file__).resolve().parents[1]
 IN_CI = os.environ.get("CI", "").lower() == "true"
 
 
 def real_data_folder() -> Path | None:
-    """`$MEDTUI_TEST_DATA`, else `../shared/data` beside the project; None where neither holds BreastMNIST."""
+    """`$MEDTUI_TEST_DATA`, else `../shared/data` next to the project; None if neither holds BreastMNIST."""
     given = os.environ.get("MEDTUI_TEST_DATA")
     folder = Path(given) if given else ROOT.parent / "shared" / "data"
     return folder if (folder / "breastmnist.npz").is_file() else None
@@ -28,9 +32,29 @@ def real_data() -> Path:
     return folder
 
 
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mounts a file system in memory with these options; skips, with the reason, where that is not allowed."""
+    mounted: list[Path] = []
+
+    def mount(options: str) -> Path:
+        place = tmp_path / f"disk{len(mounted)}"
+        place.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"cannot mount a small file system here: {done.stderr.strip()}")
+        mounted.append(place)
+        return place
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache of decoded data for the whole suite, away from the user's own; no weights, no data of the user's."""
+    """One cache of decoded data for the whole suite, separate from the user's; no weights, no data of the user's."""
     cache = tmp_path_factory.mktemp("cache")
     os.environ["MEDTUI_CACHE"] = str(cache)
     os.environ["TORCH_HOME"] = str(tmp_path_factory.mktemp("torch_home"))
@@ -40,16 +64,63 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return cache
 
 
+LEFT_OUT = pytest.StashKey[int]()  # slow tests that this run leaves out
+starts = WarmStarts()  # engines and commands start by a fork
+
+
+def pytest_configure() -> None:
+    """Also in worker processes, where this file is loaded after the start of the session."""
+    starts.install()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before any fixture. `cold`: from nothing, as a user's start; `figures`: with the pixels of its figures."""
+    starts.background = {name: value for name, value in os.environ.items() if name.startswith(AT_LOADING)}
+    starts.cold = item.get_closest_marker("cold") is not None
+    starts.figures = item.get_closest_marker("figures") is not None
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    starts.close()
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = session.config.stash.get(LEFT_OUT, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """What a worker process left out, as the process that reports knows of no tests itself."""
+    node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", 0)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    left_out = 0 if hasattr(config, "workerinput") else config.stash.get(LEFT_OUT, 0)
+    if left_out:
+        others = "the speed guards (make test-all) and the exhaustive faults (make faults)"
+        print(f"Left out: {left_out} slow tests, {others}.")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--faults", action="store_true", help="only the tests marked exhaustive: make faults")
+    group = parser.getgroup("medtui")
+    group.addoption("--all", action="store_true", help="also the tests marked slow: make test-all")
+    group.addoption("--faults", action="store_true", help="only the tests marked exhaustive: make faults")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests marked `gpu` skip with the reason where there is none; `exhaustive` ones are for `make faults`."""
-    wanted = config.getoption("--faults")
-    config.hook.pytest_deselected(items=[i for i in items if bool(i.get_closest_marker("exhaustive")) != wanted])
-    items[:] = [item for item in items if bool(item.get_closest_marker("exhaustive")) == wanted]
-    marked = [item for item in items if item.get_closest_marker("gpu")]
+    """`exhaustive` tests are for `make faults`, `slow` ones for `make test-all`; `gpu` ones need a device."""
+    exhaustive = config.getoption("--faults")
+    chosen = [item for item in items if bool(item.get_closest_marker("exhaustive")) == exhaustive]
+    if not (exhaustive or config.getoption("--all")):
+        slow = [item for item in chosen if item.get_closest_marker("slow")]
+        chosen = [item for item in chosen if item not in set(slow)]
+        config.stash[LEFT_OUT] = len(slow)
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
+    items[:] = chosen
+    _skip_without_gpu([item for item in items if item.get_closest_marker("gpu")])
+
+
+def _skip_without_gpu(marked: list[pytest.Item]) -> None:
     if not marked:
         return
     import torch
@@ -70,12 +141,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def stand_in(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """Small archives in the layout of official sets that cannot be had here, as `--set` arguments, by data set."""
+    """Small archives in the layout of official sets that are not available here, as `--set` arguments, by data set."""
     import hashlib
 
     import numpy as np
 
-    from engine.contract.datasets import datasets
+    from engine.contract.data.datasets import datasets
 
     folder = tmp_path_factory.mktemp("stand_in")
     settings = {}

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from warm_starts import MEDTUI
+
 PATIENCE = 120.0  # seconds; a loaded machine may be slow to import torch
-MEDTUI = [sys.executable, "-c", "from medtui.cli import main; main()"]
 
 
 def tiny(**sections: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -37,8 +38,10 @@ def yaml_of(recipe: dict[str, dict[str, Any]]) -> str:
 class Engine:
     """`python -m engine`, driven over its pipes as any program may."""
 
-    def __init__(self, workspace: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
-        command = [sys.executable, "-P", "-m", "engine", "--workspace", str(workspace), *arguments]
+    def __init__(
+        self, workspace: Path, *arguments: str, environment: dict[str, str] | None = None, module: str = "engine"
+    ) -> None:
+        command = [sys.executable, "-P", "-m", module, "--workspace", str(workspace), *arguments]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -86,7 +89,7 @@ class Engine:
         self._reading = False
 
     def wait_for(self, wanted: Callable[[dict[str, Any]], bool], after: int = 0) -> dict[str, Any]:
-        """The first event, from number `after` on, that is wanted."""
+        """The first matching event, from number `after` on."""
         deadline = time.monotonic() + PATIENCE
         with self._changed:
             seen = after

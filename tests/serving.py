@@ -1,4 +1,4 @@
-"""A mirror of official files on 127.0.0.1, which serves them as a test says: whole, cut, late, wrong."""
+"""A mirror of official files on 127.0.0.1, which serves them as a test requests: complete, cut, late, wrong."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 
 class Asked(BaseHTTPRequestHandler):
-    """One request; the content starts where its Range header says."""
+    """One request; the content starts at its Range header."""
 
     server: Mirror
     start = 0
@@ -44,7 +44,7 @@ class Asked(BaseHTTPRequestHandler):
 Serve = Callable[[Asked, bytes], None]
 
 
-def whole(asked: Asked, content: bytes) -> None:
+def complete(asked: Asked, content: bytes) -> None:
     asked.answer(len(content))
     asked.wfile.write(content[asked.start :])
 
@@ -87,7 +87,7 @@ class Mirror(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, files: dict[str, bytes], serve: Serve = whole) -> None:
+    def __init__(self, files: dict[str, bytes], serve: Serve = complete) -> None:
         super().__init__(("127.0.0.1", 0), Asked)
         self.files, self.serve = files, serve
         self.asked: list[tuple[str, str | None]] = []  # name, Range header

@@ -1,7 +1,7 @@
-"""Augmentation as batched tensor work, with its own parameters for every image.
+"""Augmentation as batched tensor work, with separate parameters for every image.
 
 One resampling does flip, rotation, shift and scale together; then brightness, contrast and saturation. (Per-sample
-torchvision transforms are more than an order slower, and its batched ones draw once a batch.)
+torchvision transforms are more than an order slower, and its batched ones sample once per batch.)
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Augmentation:
     hflip: float = 0.0  # probability
     vflip: float = 0.0  # probability
     rotation: float = 0.0  # degrees either way
-    shift: float = 0.0  # share of the side, either way
+    shift: float = 0.0  # fraction of the side, either way
     scale: float = 0.0  # factor 1 ± this
     brightness: float = 0.0  # factor 1 ± this
     contrast: float = 0.0  # factor 1 ± this
@@ -35,16 +35,16 @@ class Augmentation:
 
 
 @dataclass(frozen=True)
-class Draws:
-    """One batch's parameters, a row an image."""
+class SampledAugmentation:
+    """One batch's parameters, one row per image."""
 
     flips: np.ndarray  # bool [B, 2]: left-right, up-down
-    affine: np.ndarray  # float32 [B, 2, 3]: from output to input places, both from -1 to 1
+    affine: np.ndarray  # float32 [B, 2, 3]: from output to input positions, both from -1 to 1
     colour: np.ndarray  # float32 [B, 3]: factors of brightness, contrast, saturation
 
 
-def draw(augmentation: Augmentation, batch: int, generator: np.random.Generator) -> Draws:
-    """Draw the parameters of a batch; always the same number of draws, so that one setting never shifts another's."""
+def sample(augmentation: Augmentation, batch: int, generator: np.random.Generator) -> SampledAugmentation:
+    """Sample the parameters of a batch; always the same number of values, so that no setting shifts another's."""
     uniform = generator.random((batch, 9), dtype=np.float64)
     signed = 2 * uniform - 1
     flips = uniform[:, :2] < (augmentation.hflip, augmentation.vflip)
@@ -59,20 +59,20 @@ def draw(augmentation: Augmentation, batch: int, generator: np.random.Generator)
     affine[:, :, 2] = signed[:, 4:6] * augmentation.shift * 2  # the side is 2 long
     strengths = (augmentation.brightness, augmentation.contrast, augmentation.saturation)
     colour = 1 + signed[:, 6:9] * strengths
-    return Draws(flips, affine, colour.astype(np.float32))
+    return SampledAugmentation(flips, affine, colour.astype(np.float32))
 
 
-def augment(images: torch.Tensor, augmentation: Augmentation, draws: Draws) -> torch.Tensor:
-    """Images float [B, C, H, W] in 0 … 1, changed by `draws`; the same shape, type and range."""
+def augment(images: torch.Tensor, augmentation: Augmentation, sampled: SampledAugmentation) -> torch.Tensor:
+    """Images float [B, C, H, W] in 0 … 1, changed as `sampled`; the same shape, type and range."""
     given = images
     if augmentation.resamples:
-        grid = _grid(torch.from_numpy(draws.affine).to(images.device), images.shape[-2], images.shape[-1])
+        grid = _grid(torch.from_numpy(sampled.affine).to(images.device), images.shape[-2], images.shape[-1])
         images = F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
     else:
-        images = _flip(images, draws.flips)
+        images = _flip(images, sampled.flips)
     if augmentation.brightness or augmentation.contrast or augmentation.saturation:
         own = images if images is not given else images.clone()
-        images = _colour(own, augmentation, torch.from_numpy(draws.colour).to(images.device))
+        images = _colour(own, augmentation, torch.from_numpy(sampled.colour).to(images.device))
     return images
 
 
@@ -113,7 +113,7 @@ def _colour(images: torch.Tensor, augmentation: Augmentation, factors: torch.Ten
 
 
 def _grey(images: torch.Tensor) -> torch.Tensor:
-    """The luma, [B, 1, H, W]: memory of its own."""
+    """The luma, [B, 1, H, W], in new memory."""
     if images.shape[1] == 1:
         return images.clone()
     return torch.matmul(_grey_weights(images.device), images.flatten(2)).view(-1, 1, *images.shape[2:])
@@ -123,24 +123,6 @@ def _grey(images: torch.Tensor) -> torch.Tensor:
 def _grey_weights(device: torch.device) -> torch.Tensor:
     """Copied to a device once, not at every batch."""
     return torch.tensor(GREY_WEIGHTS, device=device)
-
-
-@dataclass(frozen=True)
-class Normalisation:
-    """From uint8 to what the model takes: three channels, zero mean, unit deviation."""
-
-    mean: torch.Tensor  # [C, 1, 1], shares of 255
-    std: torch.Tensor  # [C, 1, 1], shares of 255
-
-    @classmethod
-    def of(cls, mean: list[float], std: list[float], device: torch.device) -> Normalisation:
-        columns = [torch.tensor(values, dtype=torch.float32, device=device).view(-1, 1, 1) for values in (mean, std)]
-        return cls(*columns)
-
-    def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Float [B, C, H, W] in 0 … 1 to float [B, 3, H, W]; grey is expanded."""
-        normal = (images - self.mean) / self.std
-        return normal.expand(-1, 3, -1, -1) if normal.shape[1] == 1 else normal
 
 
 def unit_range(images: torch.Tensor) -> torch.Tensor:

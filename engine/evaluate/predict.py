@@ -9,14 +9,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from engine.contract.datasets import Symmetry, TaskKind
+from engine.contract.data.datasets import Symmetry, TaskKind
+from engine.contract.data.views import view_names
 
 Images = torch.Tensor
 
 
 @dataclass(frozen=True)
 class View:
-    """A way to look at a batch, float [B, C, H, W] to the same shape. The same on every device: no resampling."""
+    """A transformation of a batch, float [B, C, H, W] to the same shape. The same on every device: no resampling."""
 
     name: str
     of: Callable[[Images], Images]
@@ -36,22 +37,17 @@ def _shifted(dx: int, dy: int) -> Callable[[Images], Images]:
 
 
 IDENTITY = View("identity", lambda images: images)
-_HFLIP = View("hflip", lambda images: images.flip(-1))
-_VFLIP = View("vflip", lambda images: images.flip(-2))
 _TURNS = [View(f"rot{90 * n}", lambda images, n=n: images.rot90(n, (-2, -1))) for n in (1, 2, 3)]  # type: ignore[misc]
 _SHIFTS = [
     View(name, _shifted(dx, dy)) for name, dx, dy in (("left", -1, 0), ("right", 1, 0), ("up", 0, -1), ("down", 0, 1))
 ]
-VIEWS: dict[Symmetry, list[View]] = {
-    "all": [IDENTITY, _HFLIP, _VFLIP, *_TURNS],
-    "mirror": [IDENTITY, _HFLIP],
-    "none": [IDENTITY, *_SHIFTS],
-}
+_FLIPS = [View("hflip", lambda images: images.flip(-1)), View("vflip", lambda images: images.flip(-2))]
+VIEWS = {view.name: view for view in (IDENTITY, *_FLIPS, *_TURNS, *_SHIFTS)}
 
 
 def views_for(symmetry: Symmetry, tta: bool) -> list[View]:
-    """The views to average: at most six, and no flip where orientation carries meaning."""
-    return VIEWS[symmetry] if tta else [IDENTITY]
+    """The views to average, by `view_names`."""
+    return [VIEWS[name] for name in view_names(symmetry, tta)]
 
 
 def predict_scores(
@@ -61,12 +57,12 @@ def predict_scores(
     task: TaskKind,
     views: Sequence[View],
     context: Callable[[], torch.autocast],
-    between: Callable[[int], None],
+    on_progress: Callable[[int], None],
 ) -> np.ndarray:
-    """Scores float32 [N, K]: softmax, or a sigmoid a label, averaged over the views.
+    """Scores float32 [N, K]: softmax, or one sigmoid per label, averaged over the views.
 
-    batches: uint8 [B, C, H, W], on the device. prepare: to the model's input. between: called before each batch with
-    the images done so far; it may raise to end the pass.
+    batches: uint8 [B, C, H, W], on the device. prepare: to the model's input. on_progress: called before each batch
+    with the images done so far; it may raise to end the pass.
     """
     training = model.training
     model.eval()
@@ -75,7 +71,7 @@ def predict_scores(
     try:
         with torch.inference_mode():
             for images in batches:
-                between(done)
+                on_progress(done)
                 inputs = prepare(images)
                 total = torch.zeros((), device=images.device)
                 for view in views:
@@ -90,5 +86,5 @@ def predict_scores(
 
 
 def activation(logits: torch.Tensor, task: TaskKind) -> torch.Tensor:
-    """Logits to scores: a sigmoid a label for multi-label sets, softmax over the classes otherwise."""
+    """Logits to scores: one sigmoid per label for multi-label sets, softmax over the classes otherwise."""
     return logits.sigmoid() if task == "multi_label" else logits.softmax(dim=1)

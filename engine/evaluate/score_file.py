@@ -1,25 +1,26 @@
-"""Official MedMNIST result files: no header, a line an image: its index, then a score a class."""
+"""Official MedMNIST result files: no header, one line per image: its index, then one score per class."""
 
 from __future__ import annotations
 
 import csv
+import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from engine.contract.datasets import SPLITS, datasets
-from engine.contract.errors import DataError, UsageError
-from engine.contract.files import written_whole
+from engine.contract.data.datasets import SPLITS, datasets
+from engine.contract.files.folders import FileOrPath, file_at, named_by_user
+from engine.contract.wire.errors import DataError, UsageError
 
-_NAME = re.compile(r"(?P<dataset>[a-z0-9]+?mnist|cells)(_(?P<size>64|128|224))?_(?P<split>train|val|test).*\.csv")
+_NAME = re.compile(r"(?P<dataset>[a-z0-9]+?mnist|cells)(_(?P<size>64|128|224))?_(?P<split>train|val|test).*\.(?i:csv)")
 
 
 @dataclass(frozen=True)
 class ScoreFileName:
     dataset: str
-    size: int  # pixels a side
+    size: int  # pixels per side
     split: str
 
     def write(self, auc: float, acc: float, run: str) -> str:
@@ -32,7 +33,7 @@ def parse_name(name: str) -> ScoreFileName:
     """What a result file's name says. Raises UsageError."""
     if name.startswith("limited_"):
         raise UsageError(
-            f"{name[:100]!r} holds only a part of the split (dataset.limit), so it cannot be scored officially.",
+            f"{name[:100]!r} holds only part of the split (dataset.limit), so it cannot be scored officially.",
             "Run without the limit.",
         )
     match = _NAME.fullmatch(name)
@@ -45,9 +46,9 @@ def parse_name(name: str) -> ScoreFileName:
     return ScoreFileName(match["dataset"], int(match["size"] or 28), match["split"])
 
 
-def write_scores(path: Path, scores: np.ndarray) -> None:
+def write_scores(path: FileOrPath, scores: np.ndarray) -> None:
     """Write scores [N, K] so that they read back exactly."""
-    with written_whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with file_at(path).replacing_text() as file:
         writer = csv.writer(file)
         for index, row in enumerate(scores.astype(np.float64).tolist()):
             writer.writerow([index, *map(repr, row)])
@@ -58,7 +59,7 @@ def read_scores(path: Path, images: int, classes: int) -> np.ndarray:
     rows: dict[int, list[float]] = {}
     width: int | None = None
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with io.TextIOWrapper(named_by_user(path).reading(), encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
             for row in reader:
                 if not row:
@@ -72,22 +73,29 @@ def read_scores(path: Path, images: int, classes: int) -> np.ndarray:
     except OSError as error:
         raise DataError(f"The result file {path} cannot be read: {error.strerror}.", "Check its name.") from None
     except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: expected lines of comma-separated numbers: {error}.", "Mend it.") from None
+        raise DataError(f"{path}: expected lines of comma-separated numbers: {error}.", "Correct it.") from None
     if sorted(rows) != list(range(images)):
-        hint = "Is it this split's?"
-        raise DataError(f"{path}: expected the indices 0 to {images - 1}, found {len(rows)} others.", hint)
+        hint = "Is it from this split?"
+        raise DataError(f"{path}: expected the indices 0 to {images - 1}, found {len(rows)} different ones.", hint)
     if width not in {classes, 1} or (width == 1 and classes != 2):
-        raise DataError(f"{path}: expected {classes} scores a line, found {width}.", "Is it this data set's?")
+        raise DataError(f"{path}: expected {classes} scores per line, found {width}.", "Is it from this data set?")
     scores = np.array([rows[index] for index in range(images)], dtype=np.float64)
     return np.column_stack([1 - scores, scores]) if width == 1 else scores
 
 
 def _row(path: Path, line: int, row: list[str]) -> tuple[int, list[float]]:
     try:
-        return int(row[0]), [float(value) for value in row[1:]]
+        return _index(row[0]), [float(value) for value in row[1:]]
     except ValueError as error:
         raise _bad_line(path, line, f"an index and scores: {str(error)[:80]}") from None
 
 
+def _index(text: str) -> int:
+    """`7`, or `7.0` as pandas writes an index of floats. Raises ValueError."""
+    if not (number := float(text)).is_integer():
+        raise ValueError(f"the index {text!r} is not an integer")
+    return int(number)
+
+
 def _bad_line(path: Path, line: int, expected: str) -> DataError:
-    return DataError(f"{path}, line {line}: expected {expected}.", "Mend it.")
+    return DataError(f"{path}, line {line}: expected {expected}.", "Correct it.")

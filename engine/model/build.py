@@ -1,79 +1,102 @@
-"""A model from its name and the weights to start from; every decision told in words."""
+"""A model from its entry in the catalogue, and the weights to start from; every decision described in words."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 
 import torch
 from torch import nn
 
-from engine.contract.errors import WeightsError
-from engine.model import resnet18
-from engine.model.mini_cnn import mini_cnn
-from engine.model.weights import Weights, imagenet_file, load_imagenet
+from engine.contract.files.paths import is_file
+from engine.contract.models.catalogue import ModelSpec
+from engine.contract.wire.errors import WeightsError
+from engine.contract.wire.resolved import StartingWeights
+from engine.model.groups import ParameterGroup, parameter_groups
+from engine.model.normalisation import Normalisation
+from engine.model.plan import ModelPlan
+from engine.model.stem import resized_kernel
+from engine.model.weights import Weights, load_published
 
-_BUILDERS = {"resnet18_adapted": resnet18.adapted, "resnet18": resnet18.plain, "mini_cnn": mini_cnn}
+COUNTER = ".num_batches_tracked"  # missing in files from before torch 0.4, and unused here
+RESIZED = "its stem resized with the scale kept"  # runs before this was so started from a decimated one
 
-HEAD = ("fc.weight", "fc.bias")  # the classifier of every family
-COUNTER = ".num_batches_tracked"  # missing in files from before torch 0.4, and used by nobody here
+Statistics = tuple[list[float], list[float]]  # mean and deviation per channel, of images in 0 … 1
 
 
 @dataclass(frozen=True)
 class Built:
-    model: nn.Module
-    start: str  # what the weights started from, in words
-    pretrained: bool
+    spec: ModelSpec
+    module: nn.Module  # normalised float [B, 3, H, W] to logits [B, classes]
+    groups: tuple[ParameterGroup, ...]
+    normalisation: Normalisation  # float [B, C, H, W] in 0 … 1 to what the module takes
 
 
-def build_model(
-    name: str, classes: int, dropout: float, pretrained: bool | str, fetch: Callable[[], None] | None = None
-) -> Built:
-    """The model with its starting weights. Raises WeightsError where `pretrained: true` cannot be had.
+def build(spec: ModelSpec, plan: ModelPlan, statistics: Statistics) -> Built:
+    """The model with newly initialised weights."""
+    module_name, _, function = spec.builder.partition(":")
+    module = getattr(import_module(module_name), function)(plan)
+    return Built(spec, module, parameter_groups(module, spec), Normalisation(*statistics))
 
-    `fetch`: how to come by ImageNet's where their file is missing; None is not at all.
+
+def start_from_published(
+    built: Built, pretrained: bool | str, fetch: Callable[[], None] | None = None
+) -> StartingWeights:
+    """Load the published weights where the recipe requests them: `true`, or `auto` where they are available.
+
+    `fetch`: how to come by their file where it is missing; None is not at all. Raises WeightsError for `true` alone.
     """
-    model = _BUILDERS[name](classes, dropout)
+    weights, name = built.spec.weights, built.spec.name
     if pretrained is False:
-        return Built(model, "from scratch", pretrained=False)
-    if name == "mini_cnn":
+        return StartingWeights(kind="scratch")
+    if weights is None:
         if pretrained is True:
-            raise WeightsError("There are no ImageNet weights for mini_cnn.", "Write `pretrained: false`.")
-        return Built(model, "from scratch (there are no ImageNet weights for mini_cnn)", pretrained=False)
+            raise WeightsError(f"There are no ImageNet weights for {name}.", "Write `model.pretrained=false`.")
+        return StartingWeights(kind="scratch", note=f"there are no ImageNet weights for {name}")
     try:
-        if fetch is not None and not imagenet_file().is_file():
+        if fetch is not None and not is_file(weights.path):
             fetch()
-        weights = load_imagenet()
-        adapted = resnet18.adapt_stem(weights) if name == "resnet18_adapted" else weights
-        load_matching(model, _without_head(adapted), str(imagenet_file()))
+        digest = _load_published(built)
     except WeightsError as error:
         if pretrained is True:
             raise
-        return Built(model, f"from scratch ({error.message})", pretrained=False)
-    return Built(model, f"ImageNet weights, {imagenet_file().name}", pretrained=True)
+        return StartingWeights(kind="scratch", note=error.message)
+    adapted = RESIZED if built.spec.stem else ""
+    return StartingWeights(kind="imagenet", id=weights.file_name, digest=digest, adapted=adapted)
 
 
-def _without_head(weights: Weights) -> Weights:
-    """The weights less ImageNet's thousand-class head."""
-    return {name: tensor for name, tensor in weights.items() if name not in HEAD}
+def _load_published(built: Built) -> str:
+    """All but the classifier, which is of other classes. The file's SHA-256. Raises WeightsError."""
+    spec = built.spec
+    assert spec.weights is not None
+    source, (weights, digest) = str(spec.weights.path), load_published(spec.weights)
+    if spec.stem is not None:
+        own, found = built.module.state_dict()[spec.stem].shape, weights.get(spec.stem)
+        if found is None or found.ndim != len(own) or found.shape[:2] != own[:2] or found.shape[-1] < own[-1]:
+            raise WeightsError(f"{source} is not a {spec.family}: {spec.stem} does not fit.", "Fetch it again.")
+        weights = {**weights, spec.stem: resized_kernel(found, own[-1])}
+    load_matching(built, {name: tensor for name, tensor in weights.items() if name not in spec.classifier}, source)
+    return digest
 
 
-def load_matching(model: nn.Module, weights: Weights, source: str) -> list[str]:
-    """Load every weight; only the head may be missing or of another size. Returns the names left as they were.
+def load_matching(built: Built, weights: Weights, source: str) -> list[str]:
+    """Load every weight; only the classifier may be missing or of another size. Returns the names left as they were.
 
     Raises WeightsError when anything else does not fit.
     """
-    own = model.state_dict()
+    own, classifier = built.module.state_dict(), built.spec.classifier
     fitting = {name: tensor for name, tensor in weights.items() if name in own and own[name].shape == tensor.shape}
     left = [name for name in own if name not in fitting]
-    odd = [name for name in left if name not in HEAD and not name.endswith(COUNTER)]
-    odd += [name for name in weights if name not in own and name not in HEAD]
-    if odd:
+    mismatched = [name for name in left if name not in classifier and not name.endswith(COUNTER)]
+    mismatched += [name for name in weights if name not in own and name not in classifier]
+    if mismatched:
         raise WeightsError(
-            f"The weights of {source} do not fit this model: {', '.join(odd[:3])} differ.", "Use the model they are of."
+            f"The weights of {source} do not fit this model: {', '.join(mismatched[:3])} differ.",
+            "Use the model they belong to.",
         )
     with torch.no_grad():
-        model.load_state_dict(fitting, strict=False)
+        built.module.load_state_dict(fitting, strict=False)
     return left
 
 

@@ -6,10 +6,12 @@ from collections import OrderedDict
 
 from torch import nn
 
+from engine.model.plan import ModelPlan
+
 WIDTHS = (24, 48, 80)  # channels of the three stages
 
 
-def mini_cnn(classes: int, dropout: float) -> nn.Module:
+def mini_cnn(plan: ModelPlan) -> nn.Module:
     """Three stages of two 3×3 convolutions, halved between, then the mean: [B, 3, H, W] to logits [B, classes]."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     before = 3
@@ -21,9 +23,9 @@ def mini_cnn(classes: int, dropout: float) -> nn.Module:
         before = width
     layers["mean"] = nn.AdaptiveAvgPool2d(1)
     layers["flat"] = nn.Flatten()
-    if dropout:
-        layers["dropout"] = nn.Dropout(dropout)
-    layers["fc"] = nn.Linear(before, classes)
+    if plan.dropout:
+        layers["dropout"] = nn.Dropout(plan.dropout)
+    layers["fc"] = nn.Linear(before, plan.classes)
     return nn.Sequential(layers)
 
 

@@ -9,30 +9,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-import torch.nn.functional as F
 from torch import nn
+
+from engine.model.plan import ModelPlan
 
 if TYPE_CHECKING:
     from torchvision.models import ResNet
 
-STEM = "conv1.weight"
 
-
-def plain(classes: int, dropout: float) -> nn.Module:
-    """torchvision's ResNet-18 with a head of `classes` logits; for 128 and 224 px."""
+def plain(plan: ModelPlan) -> nn.Module:
+    """torchvision's ResNet-18 with a new classifier; for 128 and 224 px."""
     model = _torchvisions()
-    _replace_head(model, classes, dropout)
+    _replace_classifier(model, plan)
     return model
 
 
-def adapted(classes: int, dropout: float) -> nn.Module:
+def adapted(plan: ModelPlan) -> nn.Module:
     """ResNet-18 for images of 28 and 64 px: input float [B, 3, H, W], output logits [B, classes]."""
     model = _torchvisions()
     model.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=1, bias=False)
-    nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")  # as torchvision draws its own
+    nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")  # as in torchvision
     model.maxpool = nn.Identity()
-    _replace_head(model, classes, dropout)
+    _replace_classifier(model, plan)
     return model
 
 
@@ -42,14 +40,8 @@ def _torchvisions() -> ResNet:
     return resnet18(weights=None)
 
 
-def _replace_head(model: ResNet, classes: int, dropout: float) -> None:
-    model.fc = nn.Linear(512, classes)
-    if dropout:
+def _replace_classifier(model: ResNet, plan: ModelPlan) -> None:
+    model.fc = nn.Linear(512, plan.classes)
+    if plan.dropout:
         # Behind the pooling, which has no parameters: no key of the state dict changes its name.
-        model.avgpool = nn.Sequential(model.avgpool, nn.Dropout(dropout))
-
-
-def adapt_stem(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """ImageNet weights for the adapted stem: 7×7 → 3×3 by bicubic interpolation, corners aligned."""
-    stem = F.interpolate(weights[STEM].float(), size=(3, 3), mode="bicubic", align_corners=True)
-    return {**weights, STEM: stem}
+        model.avgpool = nn.Sequential(model.avgpool, nn.Dropout(plan.dropout))

@@ -1,61 +1,69 @@
-"""Weights to start from: ImageNet's, in torchvision's own file, or those of an earlier run."""
+"""Published weights to start from, in torchvision's own files."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlparse
 
 import torch
 
-from engine.contract.data_files import address, bytes_words
-from engine.contract.errors import WeightsError
-from engine.download import Between, Download, DownloadFailed, download
+from engine.contract.data.archives import address, format_bytes
+from engine.contract.files.paths import path_status
+from engine.contract.models.catalogue import WeightsSpec
+from engine.contract.wire.errors import WeightsError
+from engine.download import Download, DownloadFailed, OnProgress, download
 
 Weights = dict[str, torch.Tensor]
-IMAGENET_BYTES = 47_000_000  # about
 SAFE_TORCH = (2, 10)  # below it, `weights_only=True` can be talked into running code (CVE-2026-24747)
 
 
-def imagenet_url() -> str:
-    """torchvision's own address of its ResNet-18 weights."""
-    from torchvision.models import ResNet18_Weights  # a slow import, which the small net does not need
+def fetch_published(weights: WeightsSpec, on_progress: OnProgress, log: Callable[[str], None]) -> None:
+    """Put the file where torchvision looks for it, checked as torch.hub does: by the start of its SHA-256.
 
-    return str(ResNet18_Weights.IMAGENET1K_V1.url)
-
-
-def imagenet_file() -> Path:
-    """Where torchvision keeps its ResNet-18 weights: `$TORCH_HOME/hub/checkpoints/resnet18-f37072fd.pth`."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(imagenet_url()).path).name
-
-
-def fetch_imagenet(between: Between, say: Callable[[str], None]) -> None:
-    """Put torchvision's file where torchvision looks for it, checked as torch.hub does: by the start of its SHA-256,
-    which is in its name. Raises WeightsError, and what `between` raises."""
-    path = imagenet_file()
-    url = address(imagenet_url(), path.name)
-    say(f"Fetching {path.name} ({bytes_words(IMAGENET_BYTES)}) from {url} into {path.parent}.")
+    Raises WeightsError, and what `on_progress` raises.
+    """
+    path = weights.path
+    source = address(weights.url, path.name)
+    log(f"Fetching {path.name} ({format_bytes(weights.bytes)}) from {source} into {path.parent}.")
     try:
-        download(Download(url, path, "sha256", path.stem.rpartition("-")[2], 2 * IMAGENET_BYTES), between, say)
+        spec = Download(source.url, path, "sha256", weights.sha256, 2 * weights.bytes, source.authorization)
+        download(spec, on_progress, log)
     except DownloadFailed as failed:
         raise WeightsError(
-            f"{path.name} could not be fetched from {url}: {failed}.",
-            f"Try again, put {imagenet_url()} into {path.parent} by hand, or write `pretrained: false`.",
+            f"{path.name} could not be fetched from {source}: {failed}.",
+            f"Try again, put {weights.url} into {path.parent} by hand, or start from scratch with "
+            "`model.pretrained=false`.",
         ) from None
 
 
-def load_imagenet() -> Weights:
-    """torchvision's ResNet-18 weights. Raises WeightsError that names file and folder."""
-    path = imagenet_file()
-    if not path.is_file():
+def load_published(weights: WeightsSpec) -> tuple[Weights, str]:
+    """The tensors of the file, and its SHA-256. Raises WeightsError that names file and folder.
+
+    A file that is not the published one is refused: a damaged one may load, and would train to other numbers.
+    """
+    path = weights.path
+    if not (there := path_status(path)).is_file:
         raise WeightsError(
-            f"Pretrained weights need {path.name} in {path.parent}, found no such file.",
-            f"Put {imagenet_url()} there, set TORCH_HOME, or write `pretrained: auto`.",
+            f"Pretrained weights need {path.name} in {path.parent}, found no such file{there.why}.",
+            f"Start from scratch with `model.pretrained=false`, put {weights.url} there, or set TORCH_HOME.",
         )
-    weights = read_pth(path)
-    if "conv1.weight" not in weights or tuple(weights["conv1.weight"].shape) != (64, 3, 7, 7):
-        raise WeightsError(f"{path} is no torchvision ResNet-18: expected conv1.weight of 64×3×7×7.", "Fetch it again.")
-    return weights
+    digest = digest_of(path)
+    if not digest.startswith(weights.sha256):
+        raise WeightsError(
+            f"{path} is damaged or another file: its SHA-256 begins with {digest[:8]}, expected {weights.sha256}.",
+            "Remove it; the next run fetches it again.",
+        )
+    return read_pth(path), digest
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of the file, 64 hex digits. Raises WeightsError."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror}.", "Make it readable.") from None
 
 
 def read_pth(path: Path) -> Weights:

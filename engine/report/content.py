@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.contract.datasets import TaskKind
-from engine.contract.protocol import ClassMetrics, Metrics
+from engine.contract.data.datasets import THRESHOLD, TaskKind
+from engine.contract.wire.protocol import ClassMetrics, Metrics
 
-THRESHOLD = 0.5  # a label counts as said above it, as in the official MedMNIST evaluator
+FIGURE_NAMES = ("curves", "confusion", "samples", "roc", "reliability")
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class RunReport:
 
     run: str
     dataset: str  # title
-    synthetic: bool  # said wherever a result is shown
-    limit: int | None  # images of each split that were used, of all when None; said wherever a result is shown
+    synthetic: bool  # shown with every result
+    limit: int | None  # images of each split that were used, of all when None; shown with every result
     model: str
     outcome: str  # "completed", "stopped"
     task: TaskKind
@@ -27,7 +27,8 @@ class RunReport:
     summary: list[tuple[str, object]]  # further rows of the Summary sheet: label, value
     configuration: list[tuple[str, object, str]]  # dotted field, value, title and unit
     environment: list[tuple[str, object]]
-    history: list[dict[str, object]]  # a row an epoch: epoch, lr, train_loss, train_acc, val_*, best
+    only_in_training_loss: list[str]  # in words: what the validation loss is without, such as MixUp
+    history: list[dict[str, object]]  # one row per epoch: epoch, lr, train_loss, train_acc, val_*, best
     validation: Metrics | None  # of the best epoch
     test: Metrics
     per_class: list[ClassMetrics]  # test
@@ -36,6 +37,7 @@ class RunReport:
     scores: np.ndarray  # test: float [N, K]
     samples: np.ndarray  # some test images: uint8 [M, H, W] or [M, H, W, 3]
     sample_rows: np.ndarray  # int64 [M], which test rows these are
+    weights: str | None = None  # what the run started from: `ImageNet`, `from scratch`, `run NAME`
 
     @property
     def predictions(self) -> np.ndarray:

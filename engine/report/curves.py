@@ -13,30 +13,30 @@ BINS = 15  # as in Guo et al., "On Calibration of Modern Neural Networks", ICML 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Confidence against what came true, in equally wide bins of [0, 1]."""
+    """Confidence against accuracy, in equally wide bins of [0, 1]."""
 
     counts: np.ndarray  # int64 [BINS]
     confidence: np.ndarray  # float [BINS], mean; NaN where a bin is empty
-    accuracy: np.ndarray  # float [BINS], share that came true; NaN where a bin is empty
+    accuracy: np.ndarray  # float [BINS], fraction that is correct; NaN where a bin is empty
     error: float  # expected calibration error: count-weighted mean of |accuracy - confidence|; NaN without counts
 
 
-def calibration(confidence: np.ndarray, right: np.ndarray) -> Calibration:
-    """confidence: float [N] in 0..1, what is not finite is left out. right: bool [N]."""
+def calibration(confidence: np.ndarray, correct: np.ndarray) -> Calibration:
+    """confidence: float [N] in 0..1, what is not finite is left out. correct: bool [N]."""
     finite = np.isfinite(confidence)
-    confidence, right = confidence[finite].astype(np.float64), right[finite]
+    confidence, correct = confidence[finite].astype(np.float64), correct[finite]
     # Right-closed bins, ((b-1)/BINS, b/BINS], as in the paper; 0 falls into the first.
     bins = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
     counts = np.bincount(bins, minlength=BINS)
     divisor = np.where(counts, counts, 1)
     mean = np.where(counts, np.bincount(bins, confidence, BINS) / divisor, np.nan)
-    share = np.where(counts, np.bincount(bins, right, BINS) / divisor, np.nan)
-    error = float(np.nansum(counts * np.abs(share - mean)) / counts.sum()) if counts.any() else float("nan")
-    return Calibration(counts, mean, share, error)
+    fraction = np.where(counts, np.bincount(bins, correct, BINS) / divisor, np.nan)
+    error = float(np.nansum(counts * np.abs(fraction - mean)) / counts.sum()) if counts.any() else float("nan")
+    return Calibration(counts, mean, fraction, error)
 
 
 def confidence_and_outcome(report: RunReport) -> tuple[np.ndarray, np.ndarray]:
-    """float [M], bool [M]: the score of the predicted class and whether it was right, an image each (M = N).
+    """float [M], bool [M]: the score of the predicted class and whether it was correct, one per image (M = N).
 
     For multi-label the score of every label and whether it is set, all labels together (M = N·K).
     """

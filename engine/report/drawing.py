@@ -1,4 +1,4 @@
-"""What every figure shares: the canvas, the palette, and text that is drawn as it is."""
+"""What every figure shares: the canvas, the palette, and text that is rendered literally."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -16,7 +15,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from engine.contract.files import written_whole
+from engine.contract.files.folders import FileOrPath, file_at
+from engine.contract.store.starting_weights import describe_origin
 from engine.report.content import RunReport
 from engine.report.text import UNPRINTABLE, shortened
 
@@ -25,7 +25,7 @@ DPI = 200
 # Okabe & Ito, "Color Universal Design" (2008), without the yellow, which is too pale on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 BLUE, VERMILION = PALETTE[:2]
-RIGHT, WRONG = BLUE, VERMILION
+CORRECT, WRONG = BLUE, VERMILION
 GREY, PALE = "#595959", "#D9D9D9"
 
 _LEFT_TO_RIGHT = "\N{LEFT-TO-RIGHT MARK}"
@@ -42,8 +42,8 @@ _STYLE: dict[Any, Any] = {
 
 
 @contextmanager
-def figure(path: Path, report: RunReport, title: str, size: tuple[float, float]) -> Iterator[Figure]:
-    """An empty figure of `size` inches, written whole to `path` as a PNG when the block ends well. Raises OSError.
+def figure(path: FileOrPath, report: RunReport, title: str, size: tuple[float, float]) -> Iterator[Figure]:
+    """An empty figure of `size` inches, written atomically to `path` as a PNG when the block ends well. Raises OSError.
 
     Drawn with matplotlib's own defaults, whatever matplotlibrc the user has; those are as before afterwards.
     """
@@ -51,24 +51,48 @@ def figure(path: Path, report: RunReport, title: str, size: tuple[float, float])
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
         layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)  # inches
-        drawn = Figure(figsize=size, dpi=DPI, layout=layout)
-        canvas = FigureCanvasAgg(drawn)
-        drawn.suptitle(f"{title}\n{_subject(report)}", fontsize=10)
-        drawn.supxlabel(f"run {drawable(report.run, 80)}", fontsize=7, color=GREY)
-        yield drawn
-        with written_whole(path) as temporary:
-            canvas.print_png(temporary)
+        fig = Figure(figsize=size, dpi=DPI, layout=layout)
+        canvas = FigureCanvasAgg(fig)
+        _add_title(fig, canvas, title, _subject(report))
+        fig.supxlabel(f"run {drawable(report.run, 80)}", fontsize=7, color=GREY)
+        yield fig
+        with file_at(path).replacing() as file:
+            canvas.print_png(file)
 
 
-def _subject(report: RunReport) -> str:
+def _add_title(fig: Figure, canvas: FigureCanvasAgg, title: str, subject: list[str]) -> None:
+    """Title and subject, on as many lines as it takes for none to be wider than the figure."""
+    heading = fig.suptitle(title, fontsize=10)
+    max_width = fig.bbox.width - 0.2 * fig.dpi  # 0.1 inches at either side
+
+    def fits(text: str) -> bool:
+        heading.set_text(text)
+        return bool(heading.get_window_extent(canvas.get_renderer()).width <= max_width)
+
+    lines = [title]
+    for part in subject:
+        longer = f"{lines[-1]} · {part}"
+        if len(lines) > 1 and fits(longer):
+            lines[-1] = longer
+        else:
+            lines.append(part)
+    size = 10.0
+    while not fits("\n".join(lines)) and size > 5:  # one part alone is too wide
+        size -= 0.5
+        heading.set_fontsize(size)
+
+
+def _subject(report: RunReport) -> list[str]:
     parts = [drawable(report.dataset, 40), drawable(report.model, 30)]
+    if report.weights is not None:
+        parts.append(drawable(describe_origin(report.weights), 60))
     if report.synthetic:
         parts.append("synthetic data")
     if report.limit is not None:
-        parts.append(f"at most {report.limit:,} images a split")
+        parts.append(f"at most {report.limit:,} images per split")
     if report.outcome != "completed":
         parts.append(drawable(report.outcome, 20))
-    return " · ".join(parts)
+    return parts
 
 
 def drawable(text: str, length: int = 24) -> str:
@@ -88,6 +112,6 @@ def _glyphs() -> frozenset[int]:
     return frozenset(font_manager.get_font(font_manager.findfont(_FONT)).get_charmap())
 
 
-def remark(axes: Axes, text: str) -> None:
+def annotate_empty(axes: Axes, text: str) -> None:
     """Words in the middle of axes that have nothing to show."""
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GREY, backgroundcolor="white")

@@ -3,44 +3,101 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+import io
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from engine.contract.files import written_whole
+from engine.contract.files.folders import FileOrPath, file_at
+from engine.contract.wire.protocol import ClassMetrics
 from engine.report.content import RunReport
 from engine.report.text import writable
 
 HISTORY = ("epoch", "lr", "train_loss", "train_acc", "val_loss", "val_auc", "val_acc", "val_f1", "best")
-PER_CLASS = ("name", "recall", "precision", "f1", "auc", "support")
+TABLE_LIMIT = 256 * 1024 * 1024  # bytes
+PER_CLASS = ("epoch", "split", "name", "recall", "precision", "f1", "auc", "support")
 
 # A spreadsheet runs a cell that begins like this as a formula, quoted or not (OWASP, "CSV Injection").
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def write_history_csv(path: Path, report: RunReport) -> None:
-    """A row an epoch. Raises OSError."""
-    _write(path, HISTORY, ([row.get(column) for column in HISTORY] for row in report.history))
+def history_table(rows: Iterable[Mapping[str, object]]) -> bytes:
+    """One row per epoch, below the header. A longer history begins with the same bytes."""
+    return _lines([HISTORY]) + b"".join(map(history_row, rows))
 
 
-def write_per_class_csv(path: Path, report: RunReport) -> None:
-    """A row a class of the test split. Raises OSError."""
-    _write(path, PER_CLASS, ([getattr(row, column) for column in PER_CLASS] for row in report.per_class))
+def history_row(row: Mapping[str, object]) -> bytes:
+    return _lines([[row.get(column) for column in HISTORY]])
 
 
-def write_confusion_csv(path: Path, report: RunReport) -> None:
+def class_table(
+    validation: Iterable[tuple[int, Sequence[ClassMetrics]]], kept: Mapping[int, bytes] | None = None
+) -> bytes:
+    """One row per class for each validated epoch, from 1, below the header. `kept`: rows of epochs that `validation`
+    does not know, as `rows_by_epoch` reads them."""
+    rows = {**(kept or {}), **{epoch: class_rows(epoch, "val", rows) for epoch, rows in validation}}
+    return _lines([PER_CLASS]) + b"".join(rows[epoch] for epoch in sorted(rows))
+
+
+def rows_by_epoch(path: FileOrPath, *, split: str | None = None) -> dict[int, bytes]:
+    """The complete rows of an existing table, unchanged, by epoch; none where it cannot be read."""
+    try:
+        lines = file_at(path).content(TABLE_LIMIT).decode().split("\n")[1:-1]  # behind the last line end is half a row
+    except (OSError, UnicodeDecodeError):
+        return {}
+    found: dict[int, bytes] = {}
+    for line in lines:
+        epoch, _, rest = line.partition(",")
+        if epoch.isascii() and epoch.isdecimal() and (split is None or rest.startswith(f"{split},")):
+            found[int(epoch[:9])] = found.get(int(epoch[:9]), b"") + line.encode() + b"\n"
+    return found
+
+
+def read_history(path: FileOrPath) -> list[dict[str, str]]:
+    """The complete rows of `history.csv` that is there, as text by column. Nothing where it cannot be read."""
+    header = ",".join(HISTORY)
+    rows = (line for line in rows_by_epoch(path).values())
+    return [row for line in rows for row in csv.DictReader([header, line.decode().rstrip("\n")])]
+
+
+def class_rows(epoch: int | None, split: str, rows: Sequence[ClassMetrics]) -> bytes:
+    """One row per class. `epoch`: of the weights, from 1; None where they are of no validated one."""
+    values = PER_CLASS[2:]
+    return _lines([epoch, split, *(getattr(row, column) for column in values)] for row in rows)
+
+
+def write_history_csv(path: FileOrPath, report: RunReport) -> None:
+    """The rows that are there stay; what is missing follows. Raises OSError."""
+    file_at(path).extend_to(history_table(report.history))
+
+
+def write_per_class_csv(
+    path: FileOrPath,
+    report: RunReport,
+    validation: Iterable[tuple[int, Sequence[ClassMetrics]]],
+    kept: Mapping[int, bytes] | None = None,
+) -> None:
+    """Validation epoch by epoch, and at the end the test split by the best weights. `kept`: as for `class_table`.
+    Raises OSError."""
+    table = class_table(validation, kept) + class_rows(report.best_epoch, "test", report.per_class)
+    file_at(path).extend_to(table)
+
+
+def write_confusion_csv(path: FileOrPath, report: RunReport) -> None:
     """Rows true, columns predicted; `label,tn,fp,fn,tp` for multi-label. Raises OSError."""
     header = ("label", "tn", "fp", "fn", "tp") if report.task == "multi_label" else ("true", *report.class_names)
     rows = zip(report.class_names, report.confusion.reshape(len(report.class_names), -1), strict=True)
     _write(path, header, ([name, *counts] for name, counts in rows))
 
 
-def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with written_whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([_field(name) for name in header])
-        writer.writerows([_field(value) for value in row] for row in rows)
+def _write(path: FileOrPath, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    file_at(path).write(_lines([header, *rows]))
+
+
+def _lines(rows: Iterable[Sequence[object]]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows([_field(value) for value in row] for row in rows)
+    return text.getvalue().encode()
 
 
 def _field(value: object) -> str:

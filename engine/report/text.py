@@ -13,7 +13,7 @@ _UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]
 
 
 def writable(text: str) -> str:
-    """The text with what UTF-8 or XML cannot hold, or a terminal would obey, replaced by U+FFFD."""
+    """The text with what UTF-8 or XML cannot hold, or a terminal would interpret, replaced by U+FFFD."""
     return _UNWRITABLE.sub(UNPRINTABLE, text)
 
 
@@ -21,7 +21,7 @@ def shortened(text: str, length: int = 24) -> str:
     """One line of at most `length` characters to draw or to head a column; accents stay on their letters.
 
     Marks beyond two on a letter are dropped, and so are invisible format characters (bidirectional overrides), which
-    would reorder what is drawn beside them.
+    would reorder the text next to them.
     """
     letters: list[str] = []
     for character in writable(text[: 40 * length]):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
-from collections.abc import Sequence
-from datetime import date, datetime
-from pathlib import Path
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import numpy as np
 from openpyxl import Workbook
@@ -16,16 +20,17 @@ from openpyxl.formatting.rule import ColorScaleRule
 from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
+from openpyxl.writer.excel import ExcelWriter
 
-from engine.contract.files import written_whole
-from engine.contract.protocol import ClassMetrics, Metrics
+from engine.contract.files.folders import File, FileOrPath, file_at
+from engine.contract.wire.protocol import ClassMetrics, Metrics
 from engine.report.content import RunReport
 from engine.report.text import shortened, writable
 
-METRIC, COUNT, SHARE = "0.0000", "#,##0", "0.0%"
+METRIC, COUNT, FRACTION = "0.0000", "#,##0", "0.0%"
 
 _TEXT_LIMIT = 32_767  # UTF-16 units, Excel's limit for a cell
-_EXACT = 10**15  # Excel keeps 15 digits; a longer whole number goes in as text
+_EXACT = 10**15  # Excel keeps 15 digits; a longer integer is written as text
 _ESCAPE_LOOKALIKE = re.compile("_(?=x[0-9A-Fa-f]{4}_)")  # OOXML reads _x000D_ as a carriage return
 _FORMULA = ("=", "+", "-", "@", "{=", "\t", "'")
 
@@ -46,10 +51,11 @@ _EPOCHS = {
     "val_f1": ("validation F1", METRIC),
     "best": ("best so far", "General"),
 }
+_EARLIEST = datetime(1980, 1, 1, tzinfo=UTC)
 _COLOURS = {"train_loss": "0072B2", "val_loss": "D55E00", "val_auc": "0072B2", "val_acc": "D55E00"}
 
 
-def write_workbook(path: Path, report: RunReport) -> None:
+def write_workbook(path: FileOrPath, report: RunReport) -> None:
     """Write the sheets Summary, Configuration, Epochs, Per class, Confusion and Environment. Raises OSError."""
     book = Workbook()
     book.remove(book.active)
@@ -58,16 +64,41 @@ def write_workbook(path: Path, report: RunReport) -> None:
     _epochs(book.create_sheet("Epochs"), report)
     _per_class(book.create_sheet("Per class"), report)
     _confusion(book.create_sheet("Confusion"), report)
-    _table(book.create_sheet("Environment"), ("What", "Value"), report.environment, (34, 80))
-    with written_whole(path) as temporary:
-        book.save(temporary)
+    _table(book.create_sheet("Environment"), ("Item", "Value"), report.environment, (34, 80))
+    target = file_at(path)
+    with target.replacing() as file, _temporary_files_next_to(target):
+        book.properties.created = book.properties.modified = max(datetime.now(UTC), _EARLIEST).replace(tzinfo=None)
+        with _Archive(file, "w", ZIP_DEFLATED, strict_timestamps=False) as archive:
+            ExcelWriter(book, archive).save()
+
+
+class _Archive(ZipFile):
+    """Works with any clock: ZIP has no dates before 1980, and a machine without a battery starts in 1970."""
+
+    def writestr(self, zinfo_or_arcname: Any, data: Any, *more: Any, **options: Any) -> None:
+        if isinstance(name := zinfo_or_arcname, str):
+            name = ZipInfo(name, max(time.localtime()[:6], _EARLIEST.timetuple()[:6]))
+            name.compress_type = self.compression
+        super().writestr(name, data, *more, **options)
+
+
+@contextlib.contextmanager
+def _temporary_files_next_to(file: File) -> Iterator[None]:
+    """openpyxl writes each sheet to a temporary file first: a full temporary folder must not end a run."""
+    before = tempfile.tempdir
+    with file.parent.temporary_folder() as folder:
+        tempfile.tempdir = folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
 
 
 def put(cell: Cell, value: object, number_format: str = "General", *, reason: str = "") -> None:
     """Put any value into a cell so that it is read back as what it is.
 
     Text stays text, whatever it begins with; what XML cannot hold is replaced; it is cut to Excel's limit. What is not
-    a number stands as a word with the `reason`. None is "none".
+    a number is written as a word with the `reason`. None is "none".
     """
     if isinstance(value, np.generic):
         value = value.item()
@@ -78,8 +109,8 @@ def put(cell: Cell, value: object, number_format: str = "General", *, reason: st
         value = "yes" if value else "no"
     elif value is None:
         value = "none"
-    whole = isinstance(value, int) and abs(value) < _EXACT
-    if whole or (isinstance(value, float | date) and not (isinstance(value, datetime) and value.tzinfo)):
+    exact = isinstance(value, int) and abs(value) < _EXACT
+    if exact or (isinstance(value, float | date) and not (isinstance(value, datetime) and value.tzinfo)):
         cell.value = value
         if not isinstance(value, date):
             cell.number_format = number_format
@@ -126,19 +157,21 @@ def _summary(sheet: Worksheet, report: RunReport) -> None:
     rows.append(("Data set", report.dataset, "General", ""))
     notices = _notices(report)
     rows += [(*notice, "General", "") for notice in notices]
-    rows += [("Model", report.model, "General", ""), ("Outcome", report.outcome, "General", "")]
+    rows += [("Model", report.model, "General", ""), ("Started from", report.weights or "unknown", "General", "")]
+    rows.append(("Outcome", report.outcome, "General", ""))
     rows += _metric_rows("Test", report.test)
+    rows += _ci95_rows("Test", report.test)
     if report.validation:
         rows += _metric_rows("Validation (best epoch)", report.validation)
     else:
         rows.append(("Validation (best epoch)", None, "General", ""))
     rows += [(label, value, METRIC if isinstance(value, float) else "General", "") for label, value in report.summary]
-    _table(sheet, ("What", "Value", "Remark"), [], (34, 44, 60))
-    for row, (label, value, number_format, remark) in enumerate(rows, start=2):
+    _table(sheet, ("Item", "Value", "Note"), [], (34, 44, 60))
+    for row, (label, value, number_format, note) in enumerate(rows, start=2):
         put(sheet.cell(row, 1), label)
         put(sheet.cell(row, 2), value, number_format)
         sheet.cell(row, 2).alignment = Alignment(horizontal="left", vertical="top", wrap_text=True)
-        put(sheet.cell(row, 3), remark)
+        put(sheet.cell(row, 3), note)
     for row in range(4, 4 + len(notices)):
         for column in (1, 2):
             sheet.cell(row, column).fill, sheet.cell(row, column).font = _NOTICE, _BOLD
@@ -148,10 +181,10 @@ def _notices(report: RunReport) -> list[tuple[str, str]]:
     """What a reader must know before any number: label and words."""
     notices = []
     if report.synthetic:
-        notices.append(("Data", "synthetic data: drawn by a program, no medical meaning"))
+        notices.append(("Data", "synthetic data: computer-generated, no medical meaning"))
     if report.limit is not None:
-        words = f"at most {report.limit:,} images of each split: not to be compared with published results"
-        notices.append(("Rehearsal", words))
+        words = f"at most {report.limit:,} images of each split: not comparable with published results"
+        notices.append(("Subset run", words))
     return notices
 
 
@@ -162,6 +195,20 @@ def _metric_rows(split: str, metrics: Metrics) -> list[tuple[str, object, str, s
         (f"{split} {shown[name]}", value, METRIC, metrics.reasons.get(name, ""))
         for name, value in values.items()
         if value is not None
+    ]
+
+
+def _ci95_rows(split: str, metrics: Metrics) -> list[tuple[str, object, str, str]]:
+    """Both ends of each 95 % interval, as numbers."""
+    shown = {
+        "AUC": (metrics.auc_ci95, "95 % interval: score test, its variance from DeLong's placement values"),
+        "accuracy": (metrics.acc_ci95, "95 % interval: Wilson"),
+    }
+    return [
+        (f"{split} {name}, 95 % {end}", value, METRIC, note)
+        for name, (ci95, note) in shown.items()
+        if ci95 is not None
+        for end, value in zip(("lower", "upper"), ci95, strict=True)
     ]
 
 
@@ -177,9 +224,9 @@ def _epochs(sheet: Worksheet, report: RunReport) -> None:
             put(sheet.cell(row, column), entry.get(name), number_format)
     if not report.history:
         return
-    beside = get_column_letter(len(_EPOCHS) + 2)
-    sheet.add_chart(_line_chart(sheet, report, "Loss", ("train_loss", "val_loss")), f"{beside}2")
-    sheet.add_chart(_line_chart(sheet, report, "Validation", ("val_auc", "val_acc")), f"{beside}20")
+    right_of_table = get_column_letter(len(_EPOCHS) + 2)
+    sheet.add_chart(_line_chart(sheet, report, "Loss", ("train_loss", "val_loss")), f"{right_of_table}2")
+    sheet.add_chart(_line_chart(sheet, report, "Validation", ("val_auc", "val_acc")), f"{right_of_table}20")
 
 
 def _line_chart(sheet: Worksheet, report: RunReport, title: str, names: Sequence[str]) -> LineChart:
@@ -205,7 +252,7 @@ def _line_chart(sheet: Worksheet, report: RunReport, title: str, names: Sequence
 
 
 def _chart_column(sheet: Worksheet, report: RunReport, name: str) -> int:
-    """The column a chart reads. Where a value is a word, a hidden copy with a gap: Excel draws words as 0."""
+    """The column a chart reads. Where a value is a word, a hidden copy with a gap: Excel plots words as 0."""
     column = list(_EPOCHS).index(name) + 1
     values = [entry.get(name) for entry in report.history]
     defined = [isinstance(value, int | float) and math.isfinite(value) for value in values]
@@ -225,13 +272,13 @@ def _chart_column(sheet: Worksheet, report: RunReport, name: str) -> int:
 
 def _per_class(sheet: Worksheet, report: RunReport) -> None:
     images = "labels set" if report.task == "multi_label" else "images"
-    _header(sheet, 1, ("Class", f"Test {images}", "Share", "Recall", "Precision", "F1", "AUC"))
+    _header(sheet, 1, ("Class", f"Test {images}", "Fraction", "Recall", "Precision", "F1", "AUC"))
     sheet.freeze_panes = "B2"
     _widths(sheet, (40, 16, 12, 18, 18, 18, 18))
     for row, entry in enumerate(report.per_class, start=2):
         put(sheet.cell(row, 1), entry.name)
         put(sheet.cell(row, 2), entry.support, COUNT)
-        put(sheet.cell(row, 3), entry.support / len(report.labels) if len(report.labels) else math.nan, SHARE)
+        put(sheet.cell(row, 3), entry.support / len(report.labels) if len(report.labels) else math.nan, FRACTION)
         for column, name in enumerate(("recall", "precision", "f1", "auc"), start=4):
             put(sheet.cell(row, column), getattr(entry, name), METRIC, reason=_why_undefined(entry, name, report))
 
@@ -242,7 +289,7 @@ def _why_undefined(entry: ClassMetrics, name: str, report: RunReport) -> str:
     if entry.support == 0:
         return "absent" if name != "f1" else "absent and never predicted"
     if name == "auc":
-        return "every image has it" if entry.support == len(report.labels) else "a score is not finite"
+        return "present in every image" if entry.support == len(report.labels) else "a score is not finite"
     return ""
 
 
@@ -256,11 +303,11 @@ def _confusion(sheet: Worksheet, report: RunReport) -> None:
     for row, total in enumerate(totals, start=2):
         _shade(sheet, row, classes, int(total))
         put(sheet.cell(row, classes + 2), total, COUNT)
-    _header_cell(sheet.cell(1, classes + 2), "all")
+    _header_cell(sheet.cell(1, classes + 2), "total")
     with np.errstate(invalid="ignore"):
-        shares = report.confusion / totals[:, None].astype(float)
+        fractions = report.confusion / totals[:, None].astype(float)
     below = classes + 4
-    _matrix(sheet, below, "Share of the true class: true ↓, predicted →", report, shares, SHARE)
+    _matrix(sheet, below, "Fraction of the true class: true ↓, predicted →", report, fractions, FRACTION)
     for row in range(below + 1, below + 1 + classes):
         _shade(sheet, row, classes, 1)
     sheet.freeze_panes = "B2"
@@ -279,7 +326,7 @@ def _matrix(sheet: Worksheet, top: int, title: str, report: RunReport, values: n
 
 
 def _label_tables(sheet: Worksheet, report: RunReport) -> None:
-    """A row a label: its 2×2 table, shaded by the share of the label's true state, and recall and specificity."""
+    """One row per label: its 2×2 table, shaded by fraction of the label's true state, and recall and specificity."""
     cells = ("true negative", "false positive", "false negative", "true positive")
     _header(sheet, 1, ("Label (true / predicted)", *cells, "recall", "specificity"))
     sheet.freeze_panes = "B2"
@@ -292,8 +339,8 @@ def _label_tables(sheet: Worksheet, report: RunReport) -> None:
         _shade(sheet, row, 2, without)
         _shade(sheet, row, 2, having, first=4)
         recall, specificity = (table[k, k] / total if total else math.nan for k, total in ((1, having), (0, without)))
-        put(sheet.cell(row, 6), recall, SHARE, reason="absent")
-        put(sheet.cell(row, 7), specificity, SHARE, reason="every image has it")
+        put(sheet.cell(row, 6), recall, FRACTION, reason="absent")
+        put(sheet.cell(row, 7), specificity, FRACTION, reason="present in every image")
 
 
 def _header_cell(cell: Cell, name: str) -> None:
@@ -302,7 +349,7 @@ def _header_cell(cell: Cell, name: str) -> None:
 
 
 def _shade(sheet: Worksheet, row: int, columns: int, total: int, *, first: int = 2) -> None:
-    """Shade a row by the share of `total`: white for none of it, blue for all."""
+    """Shade a row by the fraction of `total`: white for none of it, blue for all."""
     if total:
         scale = ColorScaleRule(
             start_type="num", start_value=0, start_color=_LIGHT, end_type="num", end_value=total, end_color=_DARK

@@ -3,100 +3,157 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
+from pkgutil import resolve_name
 
-from engine.contract.data_files import fetch_folder, find_file, offline
-from engine.contract.datasets import datasets
-from engine.contract.errors import DataError, UsageError
-from engine.contract.protocol import Progress
-from engine.data.archive import Wanted, by_hand, check_structure, find_archive, verify_archive
-from engine.data.cache import md5_memory
+from engine.contract.data.archives import data_folders, fetch_folder, find_file, offline
+from engine.contract.data.sums import checksum_file
+from engine.contract.recipe.sources import DataSource, SearchPaths, official_source
+from engine.contract.wire.errors import DataError
+from engine.contract.wire.jobs import Fetch, Verify
+from engine.contract.wire.protocol import Progress
+from engine.data.access import Access
+from engine.data.archive import ArchiveSpec, check_structure, expect_md5, find_archive, manual_download, verify_archive
+from engine.data.archive_file import ArchiveFile
+from engine.data.archive_source import fetch as fetch_into
+from engine.data.cache import CacheEntry, Decoded, cache_key
+from engine.data.cache_entry import Damaged, Unrecorded
+from engine.data.filling import remove_folder
 from engine.events import now
 from engine.run.job import Job, JobResult
 
 SNAPSHOT = 0.2  # seconds between two
 
 
-def fetch(job: Job) -> JobResult:
-    """Raises UsageError for a data set that is none, DataError for what cannot be had or must not be replaced."""
-    wanted = _wanted(job)
-    there = find_file(wanted.facts.archives[wanted.size], job.data_folders())
+def fetch(job: Job, command: Fetch) -> JobResult:
+    """Raises UsageError for a data set that is none, DataError for what is unavailable or must not be replaced."""
+    with job.control.interruptible():
+        return _fetched(job, _archive_spec(command), overwrite=command.replace)
+
+
+def _fetched(job: Job, spec: ArchiveSpec, *, overwrite: bool) -> JobResult:
+    there = find_file(spec.facts.archives[spec.size], usual_folders(job))
     if there is not None:
         try:
-            verify_archive(there, wanted, md5_memory(), _reading(job, there))
+            verify_archive(there, spec, checksum_file(), ReadProgress(job))
         except DataError:
-            if not job.start.replace:
+            if not overwrite:
                 raise
         else:
-            job.stream.log(f"{there} is there already, MD5 ok.")
+            job.stream.log(f"{there} already exists, MD5 ok.")
             return JobResult()
     folder = fetch_folder(job.start.data) if there is None else there.parent
     if not may_fetch(job):
-        raise DataError("MEDTUI_OFFLINE is set: nothing is fetched.", f"Put {by_hand(wanted)} into {folder}.")
-    _fetch(job, wanted, folder)
+        raise DataError("MEDTUI_OFFLINE is set: nothing is fetched.", f"Put {manual_download(spec)} into {folder}.")
+    fetch_into(spec, folder, access_of(job))
     return JobResult()
 
 
-def verify(job: Job) -> JobResult:
-    """MD5, read anew, and structure. Raises UsageError, or DataError for a file that is missing or damaged."""
-    wanted = _wanted(job)
-    path = find_archive(wanted, job.data_folders())
-    verify_archive(path, wanted, md5_memory(), _reading(job, path), anew=True)
-    check_structure(path, wanted)
-    job.stream.log(f"{path}: MD5 and structure ok.")
+def verify(job: Job, command: Verify) -> JobResult:
+    """MD5, read again, structure, and what was decoded from it. Raises UsageError, or DataError for what is missing or
+    damaged."""
+    with job.control.interruptible():
+        return _verified(job, _archive_spec(command))
+
+
+def _verified(job: Job, spec: ArchiveSpec) -> JobResult:
+    path = find_archive(spec, usual_folders(job))
+    with ArchiveFile(path, checksum_file(), ReadProgress(job)) as archive:
+        md5 = expect_md5(archive.md5(reread=True), path, spec)
+        check_structure(path, spec, archive.content())
+    decoded = verify_decoded(job, spec, md5)
+    job.stream.log(f"{path}: MD5 and structure ok{decoded}.")
     return JobResult()
+
+
+def verify_decoded(job: Job, spec: ArchiveSpec, md5: str) -> str:
+    """Hash the decoded arrays, where there are some; what to say of them. Damaged ones go. Raises DataError."""
+    entry = CacheEntry(cache_key(spec, md5), md5, ReadProgress(job))
+    try:
+        entry.digests(reread=True)
+    except Unrecorded:
+        return ""
+    except Damaged as damage:
+        try:
+            remove_folder(entry.folder)
+        except OSError as error:
+            raise DataError(
+                f"The decoded copy in {entry.folder} is damaged ({damage}) and cannot be removed: {error.strerror}.",
+                "Remove it by hand.",
+            ) from None
+        raise DataError(
+            f"The decoded copy in {entry.folder} was damaged ({damage}).",
+            "It was removed; the archive is intact, and the next start decodes it again. Check the disk.",
+        ) from None
+    return ", decoded copy ok"
 
 
 def may_fetch(job: Job) -> bool:
     return not (job.start.offline or offline())
 
 
-def fetch_if_missing(job: Job, wanted: Wanted) -> None:
-    """The official file that a job needs. Where it must not be fetched, decoding says what is missing."""
-    if not wanted.official or wanted.facts.synthetic or not may_fetch(job):
-        return
-    if find_file(wanted.facts.archives[wanted.size], job.data_folders()) is None:
-        _fetch(job, wanted, fetch_folder(job.start.data))
+def usual_folders(job: Job) -> list[Path]:
+    """Where data set files are searched for, first to last, wherever an earlier run found its data."""
+    return list(dict.fromkeys(data_folders(job.start.data, job.workspace.root)))
 
 
-def _wanted(job: Job) -> Wanted:
-    name, size = job.start.dataset or "", job.start.size
-    facts = datasets().get(name)
-    if facts is None or facts.synthetic:
-        names = ", ".join(facts.name for facts in datasets().values() if not facts.synthetic)
-        raise UsageError(f"Expected a data set of MedMNIST, found {name[:60]!r}.", f"There are {names}.")
-    if size not in facts.archives:
-        sizes = ", ".join(map(str, facts.archives))
-        raise UsageError(f"{facts.title} comes in {sizes} px, found {size}.", "Give one of these as --size.")
-    return Wanted(facts, size)
+def decoded_data(job: Job, source: DataSource) -> Decoded:
+    """The arrays of a source, fetched and decoded where they are missing. Raises DataError and Aborted."""
+    found: Decoded = resolve_name(source.decoder)(source, access_of(job))
+    return found
 
 
-def _fetch(job: Job, wanted: Wanted, folder: Path) -> None:
-    from engine.data.fetch import fetch_archive  # with what speaks http, which most starts do not need
+def access_of(job: Job) -> Access:
+    """What decoding may use of a job: its folders, its log, and whatever ends it."""
+    usual = usual_folders(job)
+    folders = list(dict.fromkeys([*usual, *job.last_folders]))
+    return Access(
+        search_paths=SearchPaths(job.workspace.root, folders, job.here),
+        usual=usual,
+        given=job.start.data,
+        may_fetch=may_fetch(job),
+        log=job.stream.log,
+        warn=partial(job.stream.log, level="warning"),
+        on_read=ReadProgress(job),
+        on_fetch=partial(FetchProgress, job),
+    )
 
-    tell = Telling(job, f"fetching {wanted.facts.archives[wanted.size].file_name}")
-    fetch_archive(wanted, folder, tell, job.stream.log)
+
+def _archive_spec(command: Fetch | Verify) -> ArchiveSpec:
+    source = official_source(command.dataset, command.size)
+    return ArchiveSpec(source.facts, source.size)
 
 
-def _reading(job: Job, path: Path) -> Telling:
-    tell = Telling(job, f"verifying {path.name}")
-    tell.total = path.stat().st_size
-    return tell
+class ReadProgress:
+    """Shows the progress of a long read now and then, and ends the job when it was aborted."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self._shown = time.monotonic()  # a short read need not be shown
+
+    def __call__(self, activity: str, done: int, total: int) -> None:
+        self.job.control.raise_if_aborted()
+        if time.monotonic() - self._shown >= SNAPSHOT:
+            self._shown = time.monotonic()
+            phase = self.job.stream.phase
+            snapshot = Progress(time=now(), phase=phase, activity=activity, done=done, total=total, unit="bytes")
+            self.job.stream.snapshot(snapshot)
 
 
-class Telling:
-    """Told of bytes, tells watchers; ends the job when it was aborted."""
+class FetchProgress:
+    """Shows the progress of a download; ends the job when it was aborted."""
 
     def __init__(self, job: Job, activity: str) -> None:
         self.job, self.activity = job, activity
         self.total = 0  # bytes; 0 is not known yet
-        self._told = 0.0
+        self._shown = 0.0
 
     def __call__(self, done: int, total: int | None = None) -> None:
         self.job.control.raise_if_aborted()
         self.total = total or self.total
-        if time.monotonic() - self._told >= SNAPSHOT or done == self.total:
-            self._told = time.monotonic()
+        if time.monotonic() - self._shown >= SNAPSHOT or done == self.total:
+            self._shown = time.monotonic()
             phase, activity = self.job.stream.phase, self.activity
             snapshot = Progress(time=now(), phase=phase, activity=activity, done=done, total=self.total, unit="bytes")
             self.job.stream.snapshot(snapshot)

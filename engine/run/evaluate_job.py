@@ -10,38 +10,37 @@ from typing import Any
 
 import torch
 
-from engine.contract.checkpoint_file import weights_digest
-from engine.contract.errors import OutputError, UsageError
-from engine.contract.files import write_text
-from engine.contract.protocol import Message
-from engine.contract.recipe import Recipe
-from engine.contract.recipe_file import build_recipe
-from engine.contract.resumable import texts_of
-from engine.contract.run_directory import RunDirectory, attempts_of, read_object
-from engine.contract.yaml_reader import read_yaml_file
+from engine.contract.files.folders import File
+from engine.contract.recipe.reader import read_recipe
+from engine.contract.recipe.recipe import Recipe
+from engine.contract.store.checkpoint_file import weights_digest
+from engine.contract.store.resumable import data_folders_of
+from engine.contract.store.run_directory import RunDirectory, read_object, refuse_untrusted_entries
+from engine.contract.wire.errors import OutputError, UsageError
+from engine.contract.wire.jobs import Evaluate
+from engine.contract.wire.message import Message
 from engine.evaluate.metrics import Evaluated
 from engine.evaluate.predict import views_for
 from engine.evaluate.score_file import ScoreFileName, write_scores
 from engine.events import now
+from engine.run.disk import check_disk_space
 from engine.run.job import Job, JobResult
-from engine.run.prepare import Prepared, prepare
+from engine.run.prepare import LoadedData, WithModel, load_data, model_for, set_up, untrained_model
 from engine.run.train_job import split_results
 from engine.train.checkpoint import load_weights
 
 
-def evaluate_again(job: Job) -> JobResult:
+def evaluate_again(job: Job, command: Evaluate) -> JobResult:
     """Raises UsageError without weights, DataError, CheckpointError; OutputError where nothing can be written."""
-    run = _run_of(job)
-    recipe = _recipe_of(run)
-    weights = load_weights(run.best)
-    # the starting weights do not matter, and may not be there any more
-    section = {"model": {**recipe.model.model_dump(), "pretrained": False}}
-    section["training"] = {**recipe.training.model_dump(), "init_from": None}
-    start = job.start.model_copy(update={"recipe": recipe.model_dump() | section})
-    prepared = prepare(replace(job, start=start, last_folders=_data_folders_of(run)))
-    prepared.model.load_state_dict(weights)
+    with job.control.interruptible():
+        run = run_of(command.run, "evaluated")
+        require_weights(run)
+        recipe = read_recipe(run.recipe)
+        prepared = prepared_test(job, run, recipe)
+        check_disk_space(run.root, bytes_for(prepared), "An evaluation")
+        prepared.model.load_state_dict(load_weights(run.best))
     job.enter("evaluating")
-    tta = recipe.evaluation.tta if job.start.tta is None else job.start.tta
+    tta = recipe.evaluation.tta if command.tta is None else command.tta
     views = views_for(prepared.facts.symmetry, tta)
     result, scores = split_results(job, prepared, prepared.model, "test", views)
     job.enter("reporting")
@@ -50,49 +49,53 @@ def evaluate_again(job: Job) -> JobResult:
     file = name.write(result.metrics.auc, result.metrics.acc, run.name)
     write_scores(folder / (f"limited_{file}" if prepared.limited else file), scores)
     values = _values(run, prepared, result, [view.name for view in views])
-    write_text(folder / "evaluation.json", json.dumps(values, indent=2) + "\n")
+    (folder / "evaluation.json").write(json.dumps(values, indent=2) + "\n")
     return JobResult(metrics={"validation": None, "test": result.metrics})
 
 
-def _run_of(job: Job) -> RunDirectory:
-    if job.start.run is None:
-        raise UsageError("The evaluate job needs `run`.", "Name a run directory.")
-    run = RunDirectory(Path(job.start.run))
-    if not run.best.is_file():
-        raise UsageError(f"{run.name} has no best weights at {run.best}.", "A run has them after its first validation.")
+def run_of(folder: str, what: str) -> RunDirectory:
+    """The run of the command, held; it is to be `what`: evaluated, reported. Raises UsageError."""
+    run = RunDirectory(Path(folder))
+    run.folder.hold()
+    refuse_untrusted_entries(run, what)
     return run
 
 
-def _recipe_of(run: RunDirectory) -> Recipe:
-    text = read_yaml_file(run.recipe)
-    return build_recipe(text.values, source=text.source, lines=text.lines)
+def require_weights(run: RunDirectory) -> None:
+    if not run.best.is_regular:
+        raise UsageError(f"{run.name} has no best weights at {run.best}.", "A run has them after its first validation.")
 
 
-def _data_folders_of(run: RunDirectory) -> tuple[Path, ...]:
-    """Where the run was told to look for its data, and where it found them."""
-    manifest = read_object(run.manifest) or {}
-    told = [folder for attempt in attempts_of(manifest) for folder in texts_of(attempt.get("data_folders"))]
-    data = manifest.get("data")
-    source = data.get("source") if isinstance(data, dict) else None
-    found = [Path(source).parent] if isinstance(source, str) else []
-    return tuple(folder for folder in (*map(Path, told), *found) if folder.is_absolute())
+def prepared_test(job: Job, run: RunDirectory, recipe: Recipe) -> WithModel:
+    """The test split of a run, and its model without weights: those it started from may not be there any more."""
+    job = replace(job, last_folders=data_folders_of(read_object(run.manifest) or {}))
+    loaded = load_data(job, set_up(job, recipe), ("test",))
+    return model_for(loaded, untrained_model(loaded))
 
 
-def _next_folder(run: RunDirectory) -> Path:
+def bytes_for(prepared: LoadedData) -> int:
+    """Bytes that the scores of the test split may take as text, and the metrics next to them."""
+    return (len(prepared.splits["test"]) * (8 + 26 * prepared.facts.classes)) + 1_000_000
+
+
+def _next_folder(run: RunDirectory) -> File:
     """`evaluations/1`, `evaluations/2` …, by exclusive mkdir."""
     for number in count(1):
         folder = run.evaluations / str(number)
         try:
-            folder.mkdir(parents=True)
+            run.evaluations.make_folder(exist_ok=True)
+            folder.make_folder()
         except FileExistsError:
             continue
         except OSError as error:
-            raise OutputError(f"Cannot make {folder}: {error.strerror}.", "Make the run directory writable.") from None
+            raise OutputError(
+                f"Cannot create {folder}: {error.strerror}.", "Make the run directory writable."
+            ) from None
         return folder
     raise AssertionError("there is always a next number")
 
 
-def _values(run: RunDirectory, prepared: Prepared, result: Evaluated, views: list[str]) -> dict[str, Any]:
+def _values(run: RunDirectory, prepared: LoadedData, result: Evaluated, views: list[str]) -> dict[str, Any]:
     """What was found and from what; numbers as in the protocol."""
 
     def plain(message: Message) -> Any:
@@ -106,7 +109,7 @@ def _values(run: RunDirectory, prepared: Prepared, result: Evaluated, views: lis
         "metrics": plain(result.metrics),
         "per_class": [plain(row) for row in result.per_class],
         "confusion": result.confusion.tolist(),
-        "weights": {"path": run.within(run.best), "digest": weights_digest(run.best)},
+        "weights": {"path": run.best.name_below, "digest": weights_digest(run.best)},
         "data_md5": prepared.data.md5,
         "torch": torch.__version__,
     }

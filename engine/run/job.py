@@ -1,4 +1,4 @@
-"""What a job is given, and what it gives back."""
+"""What a job is given, and what it returns."""
 
 from __future__ import annotations
 
@@ -6,34 +6,35 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.contract.data_files import data_folders
-from engine.contract.errors import COMPLETED
-from engine.contract.lock import WorkspaceLock
-from engine.contract.protocol import ErrorInfo, Metrics, Outcome, Phase, PhaseChanged, Start
-from engine.contract.run_directory import RunDirectory
-from engine.contract.workspace import Workspace
+from engine.contract.store.lock import WorkspaceLock
+from engine.contract.store.run_directory import RunDirectory
+from engine.contract.store.workspace import Workspace
+from engine.contract.wire.errors import COMPLETED
+from engine.contract.wire.jobs import Start
+from engine.contract.wire.protocol import ErrorInfo, Metrics, Outcome, Phase, PhaseChanged
 from engine.control import Control
 from engine.events import EventStream, now
 
 
 @dataclass
 class Job:
-    start: Start
+    start: Start  # what every job is given; its own fields come to it as an argument
     workspace: Workspace
     stream: EventStream
     control: Control
-    lock: WorkspaceLock | None  # held by a job that trains
+    lock: WorkspaceLock | None  # held by a job that needs the workspace for itself
     on_run_directory: Callable[[RunDirectory], None]
+    find_run: Callable[[str], RunDirectory]  # a run of the workspace by name, hash, path or `last`; raises UsageError
     run: RunDirectory | None = None
-    last_folders: tuple[Path, ...] = ()  # where an earlier run found its data, if that is none of the usual places
+    last_folders: tuple[Path, ...] = ()  # where an earlier run found its data, if that is none of the usual folders
 
     def enter(self, phase: Phase) -> None:
         self.stream.emit(PhaseChanged(time=now(), phase=phase))
 
-    def data_folders(self) -> list[Path]:
-        """Where data set files are looked for, first to last."""
-        found = data_folders(self.start.data, self.workspace.root)
-        return list(dict.fromkeys([*found, *self.last_folders]))
+    @property
+    def here(self) -> Path:
+        """What relative paths are below."""
+        return Path(self.start.folder or "")
 
 
 @dataclass(frozen=True)

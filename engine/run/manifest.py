@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import importlib.metadata
 import json
 import os
 import platform
@@ -13,55 +12,68 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
-from engine.contract.files import write_text
-from engine.contract.protocol import Start
-from engine.contract.recipe import Recipe
-from engine.contract.recipe_file import recipe_yaml
-from engine.contract.resumable import texts_of
-from engine.contract.run_directory import RunDirectory, attempts_of
-from engine.contract.run_identity import identity_values, recipe_hash
-from engine.contract.scheduler import scheduler_job
-from engine.contract.workspace import Workspace
+from engine.contract.files.paths import absolute, expanded, is_there
+from engine.contract.machine.limits import cores, memory
+from engine.contract.machine.packages import NUMERIC, installed_version
+from engine.contract.machine.scheduler import scheduler_job
+from engine.contract.recipe.identity import identity_values, recipe_hash, resolved_hash
+from engine.contract.recipe.reader import recipe_yaml
+from engine.contract.recipe.recipe import Recipe
+from engine.contract.recipe.sources import with_paths
+from engine.contract.store.resumable import texts_of
+from engine.contract.store.run_directory import RunDirectory, attempts_of, next_in_order
+from engine.contract.store.workspace import Workspace
+from engine.contract.wire.jobs import Start
+from engine.kernels import cpu_kernels
+from engine.run.drift import UNCOMPARED
 from engine.run.job import Job
 from engine.run.prepare import Prepared
 from engine.train.state import TrainingState
 
-PACKAGES = ("medtui", "torch", "torchvision", "numpy", "scikit-learn", "safetensors", "pydantic")
-
 
 def write_recipe(run: RunDirectory, recipe: Recipe, job: Job) -> None:
-    """What ran, every field written out; paths as anchors, so that the folder can move. Loads back to the same hash."""
-    archive = recipe.dataset.archive
-    if archive is not None:
-        dataset = recipe.dataset.model_copy(update={"archive": _anchored(archive, job.workspace, job.start)})
-        recipe = recipe.model_copy(update={"dataset": dataset})
-    write_text(run.recipe, recipe_yaml(recipe, f"The recipe of {run.name}, every field written out."))
+    """What ran, every field written out; paths as anchors, so that the folder can move. Loads back to the same hash.
+
+    Nothing in it distinguishes runs of the same recipe: equal recipes give equal files.
+    """
+    dataset = with_paths(recipe.dataset, lambda path: _anchored(path, job.workspace, job.start))
+    recipe = recipe.model_copy(update={"dataset": dataset})
+    run.recipe.write(recipe_yaml(recipe, "The recipe of this run, every field written out."))
 
 
 def _anchored(path: str, workspace: Workspace, start: Start) -> str:
-    whole = Path(path).expanduser()
+    if path.startswith("${"):
+        return path
+    resolved = Path(start.folder or "") / expanded(path)
     anchors = [("${workspace}", workspace.root), *(("${data}", Path(folder)) for folder in start.data)]
     for anchor, folder in anchors:
-        if whole.is_absolute() and whole.is_relative_to(folder.resolve()):
-            return f"{anchor}/{whole.relative_to(folder.resolve()).as_posix()}"
+        if resolved.is_absolute() and resolved.is_relative_to(absolute(folder)):
+            return f"{anchor}/{resolved.relative_to(absolute(folder)).as_posix()}"
     return path
 
 
 def write_manifest(run: RunDirectory, prepared: Prepared, job: Job) -> dict[str, Any]:
     """What was found out at the start of a new run. Raises OSError."""
+    attempt = _attempt(1, prepared, job, None, [], [])
+    return _written(run, {**_found_out(run, prepared, job), "drift": [], "attempts": [attempt]})
+
+
+def _found_out(run: RunDirectory, prepared: Prepared, job: Job) -> dict[str, Any]:
     mean, std = prepared.statistics
     scheduled = scheduler_job()
-    manifest = {
+    return {
         "run": run.name,
         "started": _utc(),
         "recipe_hash": recipe_hash(prepared.recipe),
         "command_line": job.start.command_line,
         "by": _user(),
         "seed": prepared.recipe.training.seed,
+        "resolved": prepared.resolved.model_dump(mode="json"),
+        "resolved_hash": resolved_hash(prepared.recipe, prepared.resolved),
         "decisions": prepared.decisions,
+        "init_from": prepared.source.values() if prepared.source else None,
         "threads": prepared.threads,
         "data": {
             "source": prepared.data.source,
@@ -93,44 +105,65 @@ def write_manifest(run: RunDirectory, prepared: Prepared, job: Job) -> dict[str,
                 "IN_DOCKER",
             )
         },
-        "drift": [],
-        "attempts": [_attempt(1, prepared, job, None, [])],
     }
-    return _written(run, manifest)
 
 
 def add_attempt(
-    run: RunDirectory, manifest: dict[str, Any], prepared: Prepared, job: Job, state: TrainingState, drift: list[str]
+    run: RunDirectory,
+    manifest: dict[str, Any],
+    prepared: Prepared,
+    job: Job,
+    state: TrainingState,
+    drift: list[str],
+    noted: list[str],
 ) -> dict[str, Any]:
-    """The manifest of a run that goes on from where the state stands. Raises OSError."""
+    """The manifest of a run that is resumed from the state's position. Raises OSError.
+
+    `drift` marks the results; `noted` is what differs and is allowed to in a run that is not strict. What of the
+    earlier one is missing or of another kind is as it is found now: the user allowed that.
+    """
+    now = _found_out(run, prepared, job)
+    kept = {name: value for name, value in manifest.items() if name not in now or type(value) is type(now[name])}
+    manifest = {**now, **kept}
     attempts = attempts_of(manifest)
     position = {"epoch": state.epoch, "step": state.step}
-    attempts.append(_attempt(len(attempts) + 1, prepared, job, position, drift))
+    attempts.append(_attempt(len(attempts) + 1, prepared, job, position, drift, noted))
     known = texts_of(manifest.get("drift"))
     drift = known + [change for change in drift if change not in known]
-    return _written(run, {**manifest, "drift": drift, "attempts": attempts})
+    known_hash = {} if not drift else {"resolved_hash": None}  # part of it was another experiment
+    return _written(run, {**manifest, **known_hash, "drift": drift, "attempts": attempts})
 
 
-def must_match(prepared: Prepared) -> dict[str, str]:
-    """What must be equal in every attempt for a run to end bit for bit as if it had never been interrupted."""
+def must_match(prepared: Prepared) -> dict[str, Any]:
+    """What must be equal in every attempt for a run to end bit for bit as if it had never been interrupted, by name.
+
+    JSON values, as the manifest has them; `engine.run.drift` says what a difference of each means.
+    """
+    resolved = prepared.resolved.model_dump(mode="json", exclude={"storage"})
     return {
         **identity_values(prepared.recipe),
-        "data": prepared.data.md5 or prepared.data.source,
-        "threads": str(prepared.threads),
-        **{name: prepared.decisions[name] for name in ("device", "amp", "weights")},
+        **resolved,
+        **(cpu_kernels() if prepared.device.type == "cpu" else {}),
         "python": platform.python_version(),
-        **versions(),
+        **{name: version for name, version in versions().items() if name not in UNCOMPARED},
     }
 
 
 def _attempt(
-    number: int, prepared: Prepared, job: Job, resumed_from: dict[str, int] | None, drift: list[str]
+    number: int,
+    prepared: Prepared,
+    job: Job,
+    resumed_from: dict[str, int] | None,
+    drift: list[str],
+    noted: list[str],
 ) -> dict[str, Any]:
     return {
         "attempt": number,
         "started": _utc(),
+        "order": next_in_order(job.workspace.outputs),
         "resumed_from": resumed_from,
         "drift": drift,
+        "noted": noted,
         "command_line": job.start.command_line,
         "by": _user(),
         "data_folders": job.start.data,
@@ -141,7 +174,7 @@ def _attempt(
 
 
 def _written(run: RunDirectory, manifest: dict[str, Any]) -> dict[str, Any]:
-    write_text(run.manifest, json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    run.manifest.write(json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     return manifest
 
 
@@ -149,23 +182,19 @@ def _utc() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def versions(names: tuple[str, ...] = PACKAGES) -> dict[str, str]:
-    """Installed versions, without importing the packages."""
-    found = {}
-    for name in names:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+def versions() -> dict[str, str]:
+    """Of what decides a run's numbers, as installed."""
+    found = {name: installed_version(name) for name in ("medtui", *NUMERIC)}
+    return {name: version for name, version in found.items() if version is not None}
 
 
 def hardware(device: torch.device) -> dict[str, Any]:
     return {
         "cpu": _cpu_model(),
-        "cores": os.cpu_count(),
-        "memory": psutil.virtual_memory().total,
+        "cores": cores(),
+        "memory": memory().total,
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        "kernels": cpu_kernels(),
     }
 
 
@@ -178,7 +207,7 @@ def _cpu_model() -> str:
 
 
 def _git_commit(root: Path) -> str | None:
-    if not (root / ".git").exists():
+    if not is_there(root / ".git"):
         return None
     try:
         found = subprocess.run(

@@ -1,158 +1,198 @@
-"""Everything that can refuse a run, in memory, before its directory is made."""
+"""Everything that can refuse a job, in memory, before anything is written, in stages: a job runs those that it needs.
+
+`set_up` → `load_data` → a model → `plan_training`; each returns what the one before did, and more.
+"""
 
 from __future__ import annotations
 
-import shutil
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from engine.contract.datasets import SPLITS, DatasetFacts, datasets
-from engine.contract.errors import CheckpointError, DataError, MedtuiError, OutputError, WeightsError
-from engine.contract.recipe import Recipe
-from engine.contract.recipe_conflicts import batch_size_conflicts
-from engine.contract.recipe_file import build_recipe, recipe_error
-from engine.contract.run_directory import find_run
-from engine.data.archive import Wanted
-from engine.data.augment import Augmentation, Normalisation
-from engine.data.batches import Split, make_split, place_for
-from engine.data.cache import Decoded, decode
+from engine.contract.data.datasets import SPLITS, DatasetFacts
+from engine.contract.data.views import view_names
+from engine.contract.machine.hardware import refuse_impossible
+from engine.contract.models.catalogue import models
+from engine.contract.recipe.conflicts import facts_conflicts
+from engine.contract.recipe.reader import recipe_error
+from engine.contract.recipe.recipe import Recipe
+from engine.contract.recipe.sources import data_source, facts_of
+from engine.contract.wire.recorded import fingerprint
+from engine.contract.wire.resolved import Resolved, StartingWeights, describe_decisions
+from engine.data.augment import Augmentation
+from engine.data.batches import Split, load_splits
+from engine.data.cache import Decoded
 from engine.device import (
     choose_device,
     choose_precision,
-    device_words,
     free_memory,
     free_on_device,
+    resolved_machine,
     set_determinism,
     set_threads,
 )
-from engine.model.build import build_model, load_matching
-from engine.model.weights import fetch_imagenet
-from engine.randomness import generator, seed_everything
-from engine.run.data_jobs import Telling, fetch_if_missing, may_fetch
-from engine.run.earlier import Earlier
+from engine.model.build import Built, Statistics, build, load_matching, start_from_published
+from engine.model.normalisation import Normalisation
+from engine.model.plan import ModelPlan
+from engine.model.weights import fetch_published
+from engine.randomness import seed_everything
+from engine.run.data_jobs import FetchProgress, decoded_data, may_fetch
+from engine.run.disk import check_disk
+from engine.run.init_from import Source, find_source, load_source, source_of
 from engine.run.job import Job
-from engine.train.checkpoint import load_weights
+from engine.run.resumed import ResumedRun
 from engine.train.loss import balanced_class_weights
 from engine.train.step import Precision
 
-REPORT_BYTES = 8_000_000  # journal, tables, workbook, figures
-
 
 @dataclass(frozen=True)
-class Prepared:
-    """What a run is made of, every `auto` decided."""
+class Setup:
+    """What is known before any data are read: the recipe, and what the machine provides for it."""
 
     recipe: Recipe
     facts: DatasetFacts
-    data: Decoded
-    splits: dict[str, Split]
-    labels: dict[str, np.ndarray]  # int64 [N] or [N, K], on the CPU
-    statistics: tuple[list[float], list[float]]  # mean and deviation a channel, shares of 255
-    normalise: Normalisation
-    augmentation: Augmentation
-    class_weights: torch.Tensor | None
     device: torch.device
     precision: Precision
     threads: int
-    model: nn.Module
-    decisions: dict[str, str]  # what `auto` became, in words
+
+
+@dataclass(frozen=True)
+class LoadedData(Setup):
+    """The splits that a job needs, where they stay while it works."""
+
+    data: Decoded
+    splits: dict[str, Split]
+    labels: dict[str, np.ndarray]  # int64 [N] or [N, K], on the CPU
+    statistics: Statistics  # of the training images
 
     @property
     def limited(self) -> bool:
-        return self.recipe.dataset.limit is not None
+        """Has a split fewer images than the data set, by `dataset.limit`?"""
+        return any(len(held) < self.data.length(split) for split, held in self.splits.items())
 
 
-def check_disk(job: Job, recipe: Recipe, model: nn.Module, earlier: Earlier | None) -> None:
-    """Is there room for what the run will write: two whole checkpoints and one being written, two of weights.
+@dataclass(frozen=True)
+class WithModel(LoadedData):
+    """All that scores need, once the model's weights are loaded."""
 
-    What an earlier attempt has written is there already. Raises OutputError.
+    built: Built
+
+    @property
+    def model(self) -> nn.Module:
+        return self.built.module
+
+    @property
+    def normalise(self) -> Normalisation:
+        return self.built.normalisation
+
+
+@dataclass(frozen=True)
+class Prepared(WithModel):
+    """What a training run is made of, every `auto` decided."""
+
+    augmentation: Augmentation
+    class_weights: torch.Tensor | None
+    resolved: Resolved
+    source: Source | None  # the run whose best weights it started from
+
+    @property
+    def decisions(self) -> dict[str, str]:
+        """What `auto` became, in words."""
+        return describe_decisions(self.resolved, mixed=self.recipe.training.amp is not False)
+
+
+@dataclass(frozen=True)
+class Start:
+    """A model with the weights that training starts from."""
+
+    built: Built
+    weights: StartingWeights | None  # None: unknown, of a resumed run whose manifest lacks them
+    source: Source | None
+
+
+def prepare(job: Job, recipe: Recipe, resumed: ResumedRun | None = None) -> Prepared:
+    """All stages, for a job that trains.
+
+    Raises RecipeError, DeviceError, DataError, WeightsError or OutputError; on disk it leaves the cache, and what was
+    fetched. A resumed run has the weights of its checkpoint.
     """
-    weights = sum(tensor.nbytes for tensor in model.state_dict().values())
-    copies = 2 + (recipe.training.optimizer == "adamw") + (recipe.training.ema_decay is not None)
-    need = 3 * copies * weights + 2 * weights + REPORT_BYTES - (earlier.checkpoint_bytes if earlier else 0)
-    outputs = job.workspace.make_outputs()
-    free = shutil.disk_usage(outputs).free
-    if need > free:
-        raise OutputError(
-            f"A run of this recipe needs about {need // 10**6:,} MB in {outputs}, found {free // 10**6:,} MB free.",
-            "Free some, or give a --workspace on another disk.",
-        )
+    if resumed:
+        job = replace(job, last_folders=resumed.data_folders)
+    setup = set_up(job, recipe, resumed.threads if resumed else None)
+    loaded = load_data(job, setup, SPLITS)
+    start = starting_model(job, loaded, resumed)
+    return plan_training(job, loaded, start, resumed)
 
 
-def prepare(job: Job, earlier: Earlier | None = None) -> Prepared:
-    """Raises RecipeError, DeviceError, DataError or WeightsError; on disk it leaves the cache, and what was fetched.
-
-    A run that goes on has its own recipe, unless the command brings one, and the weights of its checkpoint.
-    """
-    recipe = earlier.recipe() if earlier and not job.start.recipe else build_recipe(job.start.recipe)
-    facts = datasets()[recipe.dataset.name]
+def set_up(job: Job, recipe: Recipe, threads: int | None = None) -> Setup:
+    """Device, precision and threads of a recipe; `threads`: where it names none. Raises DeviceError."""
+    refuse_impossible(recipe)
     set_determinism(recipe.runtime.reproducible)
-    threads = set_threads(recipe.runtime.threads)
+    threads = set_threads(recipe.runtime.threads or threads)
     device = choose_device(recipe.runtime.device)
-    dtype, amp = choose_precision(recipe.training.amp, device)
+    precision = Precision(device.type, choose_precision(recipe.training.amp, device))
     job.control.raise_if_aborted()
+    return Setup(recipe, facts_of(recipe.dataset), device, precision, threads)
 
-    wanted = wanted_archive(recipe, facts, job)
-    fetch_if_missing(job, wanted)
-    data = decode(wanted, job.data_folders(), job.stream.log)
+
+def load_data(job: Job, setup: Setup, splits: Sequence[str]) -> LoadedData:
+    """Fetched and decoded where they are missing. Raises DataError, or RecipeError for too large a batch."""
+    recipe, device = setup.recipe, setup.device
+    data = decoded_data(job, data_source(recipe.dataset))
     job.control.raise_if_aborted()
-    labels, splits = _splits(recipe, data, device)
-    if conflicts := batch_size_conflicts(recipe.training.batch_size, len(splits["train"])):
-        raise recipe_error("recipe", conflicts)
-    mean, std = data.statistics()
+    lengths = {split: data.length(split) for split in splits}
+    statistics = data.statistics()
+    loaded, labels = load_splits(data, splits, recipe.dataset, device, lambda: (free_memory(), free_on_device(device)))
+    if "train" in splits and (found := facts_conflicts(recipe, replace(setup.facts, splits=lengths))):
+        raise recipe_error("recipe", found)
+    job.control.raise_if_aborted()
+    return LoadedData(**vars(setup), data=data, splits=loaded, labels=labels, statistics=statistics)
+
+
+def model_for(loaded: LoadedData, built: Built) -> WithModel:
+    """The model on the device, in the layout that is fastest there."""
+    built.module.to(loaded.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    built.normalisation.to(loaded.device)
+    return WithModel(**vars(loaded), built=built)
+
+
+def plan_training(job: Job, loaded: LoadedData, start: Start, resumed: ResumedRun | None) -> Prepared:
+    """What only training needs, and whether there is space for what it writes. Raises OutputError."""
+    recipe, facts = loaded.recipe, loaded.facts
     weights = None
     if recipe.training.class_weights == "balanced":
-        weights = torch.from_numpy(balanced_class_weights(labels["train"], facts.classes)).to(device)
+        weights = torch.from_numpy(balanced_class_weights(loaded.labels["train"], facts.classes)).to(loaded.device)
     job.control.raise_if_aborted()
-
-    model, start = _model(recipe, facts, job, earlier)
-    check_disk(job, recipe, model, earlier)
+    check_disk(job, recipe, start.built.module, resumed)
     augmentation = augmentation_of(recipe, facts)
     return Prepared(
-        recipe=recipe,
-        facts=facts,
-        data=data,
-        splits=splits,
-        labels=labels,
-        statistics=(mean, std),
-        normalise=Normalisation.of(mean, std, device),
+        **vars(model_for(loaded, start.built)),
         augmentation=augmentation,
         class_weights=weights,
-        device=device,
-        precision=Precision(device.type, dtype),
-        threads=threads,
-        model=model.to(device, memory_format=torch.channels_last),  # type: ignore[call-overload]
-        decisions={
-            "device": device_words(device),
-            "amp": amp,
-            "weights": start,
-            "cache": splits["train"].place,
-            "hflip": f"{augmentation.hflip:g}",
-            "threads": str(threads),
-        },
+        resolved=resolved_values(loaded, augmentation, start.weights, resumed),
+        source=start.source,
     )
 
 
-def wanted_archive(recipe: Recipe, facts: DatasetFacts, job: Job) -> Wanted:
-    """The archive of the recipe; its anchors ${workspace} and ${data} are made whole."""
-    written = recipe.dataset.archive
-    if written is None:
-        return Wanted(facts, recipe.dataset.size)
-    folders = job.data_folders() if "${data}" in written else [Path()]
-    try:
-        candidates = [
-            Path(written.replace("${data}", str(folder)).replace("${workspace}", str(job.workspace.root))).expanduser()
-            for folder in folders
-        ]
-        path = next((candidate for candidate in candidates if candidate.is_file()), candidates[0])
-    except (OSError, RuntimeError) as error:  # too long for a path, nobody's home
-        raise DataError(f"dataset.archive cannot be a file: {error}.", "Mend the path.") from None
-    return Wanted(facts, recipe.dataset.size, path, recipe.dataset.md5)
+def resolved_values(
+    loaded: LoadedData, augmentation: Augmentation, weights: StartingWeights | None, resumed: ResumedRun | None
+) -> Resolved:
+    """What every `auto` of a training run became. A resumed run chooses its best epoch as it began to."""
+    machine = resolved_machine(loaded.device, loaded.precision.dtype, loaded.threads)
+    return machine.model_copy(
+        update={
+            "data": fingerprint(loaded.data.md5, loaded.data.source),
+            "weights": weights,
+            "hflip": augmentation.hflip,
+            "views": view_names(loaded.facts.symmetry, loaded.recipe.evaluation.tta),
+            "best_by": resumed.resolved.best_by if resumed and resumed.has_checkpoint else "auc_then_loss",
+            "storage": loaded.splits["train"].storage,
+        }
+    )
 
 
 def augmentation_of(recipe: Recipe, facts: DatasetFacts) -> Augmentation:
@@ -164,52 +204,32 @@ def augmentation_of(recipe: Recipe, facts: DatasetFacts) -> Augmentation:
     return Augmentation(**values)
 
 
-def _splits(recipe: Recipe, data: Decoded, device: torch.device) -> tuple[dict[str, np.ndarray], dict[str, Split]]:
-    labels = {split: data.labels(split) for split in SPLITS}
-    held: dict[str, Split] = {}
-    for split in SPLITS:
-        images = data.images(split, mapped=True)
-        rows = limited_rows(len(images), recipe.dataset.limit)
-        if rows is not None:
-            images, labels[split] = images[rows], labels[split][rows]
-        place = place_for(recipe.dataset.cache, images.nbytes, free_memory(), free_on_device(device))
-        if place == "ram" and rows is None:
-            images = data.images(split, mapped=False)
-        held[split] = make_split(images, labels[split], place, device)
-    return labels, held
+def untrained_model(loaded: LoadedData) -> Built:
+    """With newly initialised weights, for those that come from elsewhere."""
+    model = loaded.recipe.model
+    plan = ModelPlan(loaded.facts.classes, loaded.recipe.dataset.size, model.dropout)
+    return build(models()[model.name], plan, loaded.statistics)
 
 
-def limited_rows(images: int, limit: int | None) -> np.ndarray | None:
-    """Which images of a split a rehearsal uses, in order; None is all. The same for every seed."""
-    if limit is None or limit >= images:
-        return None
-    rows: np.ndarray = np.sort(generator(0, "limit").permutation(images)[:limit])
-    return rows
-
-
-def _model(recipe: Recipe, facts: DatasetFacts, job: Job, earlier: Earlier | None) -> tuple[nn.Module, str]:
-    """The model with its starting weights, and in words what they are."""
+def starting_model(job: Job, loaded: LoadedData, resumed: ResumedRun | None = None) -> Start:
+    """The model with the weights that training starts from. Raises WeightsError."""
+    recipe = loaded.recipe
     seed_everything(recipe.training.seed)
-    if earlier and earlier.has_checkpoint:  # its weights come from there
-        built = build_model(recipe.model.name, facts.classes, recipe.model.dropout, pretrained=False)
-        return built.model, earlier.starting_weights
-    word = recipe.training.init_from
-    pretrained = recipe.model.pretrained if word is None else False
+    built = untrained_model(loaded)
+    recorded = source_of(resumed.manifest) if resumed else None
+    if resumed and resumed.has_checkpoint:  # its weights come from there
+        return Start(built, resumed.resolved.weights, recorded)
+    word, published = recipe.training.init_from, built.spec.weights
+    if word is not None:
+        run = find_source(word, job.find_run, resumed, recorded)
+        weights, source = load_source(run, job.control.raise_if_aborted)
+        left = load_matching(built, weights, str(run.best))
+        return Start(built, StartingWeights(kind="run", id=run.name, digest=source.digest, left=tuple(left)), source)
     fetch = None
-    if may_fetch(job):
-        fetch = partial(fetch_imagenet, Telling(job, "fetching ImageNet weights"), job.stream.log)
-    built = build_model(recipe.model.name, facts.classes, recipe.model.dropout, pretrained, fetch)
-    if word is None:
-        if recipe.model.pretrained == "auto" and not built.pretrained and recipe.model.name != "mini_cnn":
-            job.stream.log(f"Training starts {built.start}.", "warning")
-        return built.model, built.start
-    try:
-        source = find_run(job.workspace.outputs, word)
-    except MedtuiError as error:
-        raise WeightsError(f"training.init_from: {error.message}", error.hint) from None
-    try:
-        weights = load_weights(source.best)
-    except CheckpointError as error:
-        raise WeightsError(f"training.init_from: {error.message}", error.hint) from None
-    left = load_matching(built.model, weights, str(source.best))
-    return built.model, f"weights of {source.name}" + (f", but for {', '.join(left)}" if left else "")
+    if published is not None and may_fetch(job):
+        progress = FetchProgress(job, f"fetching {published.trained_on} weights")
+        fetch = partial(fetch_published, published, progress, job.stream.log)
+    start = start_from_published(built, recipe.model.pretrained, fetch)
+    if recipe.model.pretrained == "auto" and start.kind == "scratch" and published is not None:
+        job.stream.log(f"Training starts {start.description}.", "warning")
+    return Start(built, start, None)

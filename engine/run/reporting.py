@@ -1,85 +1,161 @@
-"""From a run's results to its files: tables, score file, workbook, figures; each told when it is written."""
+"""From a run's results to its files: tables, score file, workbook, figures; each announced when it is written."""
 
 from __future__ import annotations
 
+import contextlib
+import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from engine.contract.protocol import ArtifactWritten, Metrics, Progress
-from engine.contract.recipe_schema import fields
-from engine.contract.run_directory import RunDirectory
+from engine.contract.files.folders import File
+from engine.contract.recipe.recorded import resolved_hash_of, resolved_of
+from engine.contract.recipe.schema import fields
+from engine.contract.recipe.training_loss import only_in_training
+from engine.contract.store.resumable import texts_of
+from engine.contract.store.run_directory import RunDirectory, attempts_of
+from engine.contract.store.starting_weights import describe_start
+from engine.contract.wire.protocol import ArtifactWritten, Metrics, Progress
+from engine.contract.wire.resolved import Resolved, describe_decisions
+from engine.control import Aborted
 from engine.evaluate.metrics import Evaluated
 from engine.evaluate.score_file import ScoreFileName, write_scores
 from engine.events import now
-from engine.report.content import RunReport
+from engine.failure import reason_of
+from engine.report.content import FIGURE_NAMES, RunReport
 from engine.report.samples import write_samples_json
 from engine.report.tables import write_confusion_csv, write_history_csv, write_per_class_csv
+from engine.run.history import class_history_of, lost_class_rows
 from engine.run.job import Job
-from engine.run.prepare import Prepared
-from engine.train.state import TrainingState
+from engine.run.prepare import LoadedData
+from engine.train.state import EpochRecord
 
 SAMPLES = 20  # test images shown
 
-Write = Callable[[Path, RunReport], None]
+Write = Callable[[File, RunReport], None]
+Artifact = tuple[str, File, Write]
+
+# Without these a run has no results: one of them that cannot be written fails it. The rest is made of them again.
+RESULTS = ("history", "scores")
 
 
-def write_artifacts(job: Job, run: RunDirectory, report: RunReport, score_file: Path) -> None:
-    """Every file of the report; an abort is obeyed between files."""
-    from engine.report.figures import FIGURES  # matplotlib and openpyxl: slow imports, wanted only here
-    from engine.report.workbook import write_workbook
+def write_artifacts(job: Job, run: RunDirectory, report: RunReport, score_file: File) -> None:
+    """Every file of the report, independently: one that cannot be written is reported, and the others are written.
 
+    An abort is handled between files. Raises what kept one of `RESULTS` from being written, when all have been tried.
+    """
     job.enter("reporting")
-    files: list[tuple[str, Path, Write]] = [
+    with contextlib.suppress(OSError):  # tables are made of it; they report a full disk
+        job.stream.sync_journal()
+    failed = write_each(job, run, report, artifacts_of(run, score_file))
+    remove_other_scores(score_file)
+    if run.best.is_there:
+        announce(job, run, "best", run.best)
+        announce(job, run, "model", run.model_bundle)
+    for name in RESULTS:
+        if name in failed:
+            raise failed[name]
+
+
+def artifacts_of(run: RunDirectory, score_file: File) -> list[Artifact]:
+    """Every file of the report: its name, where it lies, what writes it."""
+    return [
         ("history", run.metrics / "history.csv", write_history_csv),
-        ("per_class", run.metrics / "per_class.csv", write_per_class_csv),
+        ("per_class", run.metrics / "per_class.csv", _per_class(run)),
         ("confusion", run.metrics / "confusion.csv", write_confusion_csv),
         ("scores", score_file, lambda path, report: write_scores(path, report.scores)),
         ("samples", run.metrics / "samples.json", write_samples_json),
-        ("report", run.reports / "report.xlsx", write_workbook),
-        *((f"figure_{name}", run.figures / f"{name}.png", draw) for name, draw in FIGURES.items()),
+        ("report", run.reports / "report.xlsx", _write_workbook),
+        *((f"figure_{name}", run.figures / f"{name}.png", _figure(name)) for name in FIGURE_NAMES),
     ]
-    for number, (name, path, write) in enumerate(files):
+
+
+def write_each(job: Job, run: RunDirectory, report: RunReport, artifacts: list[Artifact]) -> dict[str, Exception]:
+    """Write them, and announce those that were written; what was raised by each of the others. Raises Aborted."""
+    failed: dict[str, Exception] = {}
+    for number, (name, path, write) in enumerate(artifacts):
         job.control.raise_if_aborted()
         activity = f"writing {path.name}"
-        job.stream.snapshot(Progress(time=now(), phase="reporting", activity=activity, done=number, total=len(files)))
-        write(path, report)
-        announce(job, run, name, path)
-    remove_other_scores(score_file)
-    if run.best.exists():
-        announce(job, run, "best", run.best)
+        total = len(artifacts)
+        job.stream.snapshot(Progress(time=now(), phase="reporting", activity=activity, done=number, total=total))
+        try:
+            write(path, report)
+        except Aborted:
+            raise
+        except Exception as error:
+            failed[name] = error
+            _report_failure(job, run, name, path, error)
+        else:
+            announce(job, run, name, path)
+    return failed
 
 
-def announce(job: Job, run: RunDirectory, name: str, path: Path) -> None:
-    job.stream.emit(ArtifactWritten(time=now(), name=name, path=run.within(path), bytes=path.stat().st_size))
+def _report_failure(job: Job, run: RunDirectory, name: str, path: File, error: Exception) -> None:
+    """Say which artifact is missing and why. An older one in its place would be taken for this run's."""
+    with contextlib.suppress(OSError):
+        traceback.print_exception(error, file=sys.stderr)
+    with contextlib.suppress(OSError):
+        path.delete()
+    if name not in RESULTS:  # those end the run, with their own alarm
+        hint = f"When that is fixed, `medtui report {run.name}` writes it."
+        job.stream.alarm("artifact", f"{path.name_below} was not written: {reason_of(error)}", hint)
 
 
-def score_file_path(run: RunDirectory, prepared: Prepared, test: Metrics) -> Path:
-    """An official name, unless the test split was limited: then no evaluator could take it for the whole."""
+def _per_class(run: RunDirectory) -> Write:
+    def write(path: File, report: RunReport) -> None:
+        kept = lost_class_rows(run, len(report.history))
+        write_per_class_csv(path, report, class_history_of(run), kept)
+
+    return write
+
+
+def _write_workbook(path: File, report: RunReport) -> None:
+    from engine.report.workbook import write_workbook  # a slow import, wanted only here
+
+    write_workbook(path, report)
+
+
+def _figure(name: str) -> Write:
+    def plot(path: File, report: RunReport) -> None:
+        from engine.report.figures import FIGURES  # matplotlib: a slow import, wanted only here
+
+        FIGURES[name](path, report)
+
+    return plot
+
+
+def announce(job: Job, run: RunDirectory, name: str, file: File) -> None:
+    job.stream.emit(ArtifactWritten(time=now(), name=name, path=file.name_below, bytes=file.size))
+
+
+def score_file_path(run: RunDirectory, prepared: LoadedData, test: Metrics) -> File:
+    """An official name, unless the test split was limited: then no evaluator could take it for the complete one."""
     name = ScoreFileName(prepared.facts.name, prepared.recipe.dataset.size, "test").write(test.auc, test.acc, run.name)
     return run.metrics / (f"limited_{name}" if prepared.limited else name)
 
 
-def remove_other_scores(score_file: Path) -> None:
+def remove_other_scores(score_file: File) -> None:
     """The score files of an earlier attempt: their names hold its results. The other artifacts were replaced."""
-    for path in score_file.parent.glob("*_test_*.csv"):
-        if path.name != score_file.name:
-            path.unlink()
+    folder = score_file.parent
+    for name in folder.names():
+        if "_test_" in name and name.endswith(".csv") and name != score_file.name:
+            (folder / name).delete()
 
 
 def report_of(
     run: RunDirectory,
-    prepared: Prepared,
-    state: TrainingState,
+    prepared: LoadedData,
+    history: list[EpochRecord],
     manifest: dict[str, Any],
     outcome: str,
     validation: Metrics | None,
     test: Evaluated,
     scores: np.ndarray,
 ) -> RunReport:
+    resolved = resolved_of(manifest, prepared.recipe)
     rows = np.arange(min(SAMPLES, len(scores)))
     images = np.asarray(prepared.data.images("test", mapped=True)) if not prepared.limited else None
     shown = _sample_images(prepared, rows) if images is None else np.array(images[rows])
@@ -92,10 +168,11 @@ def report_of(
         outcome=outcome,
         task=prepared.facts.task,
         class_names=prepared.facts.class_names,
-        summary=_summary(prepared, state, manifest),
+        summary=_summary(prepared, history, manifest, resolved),
         configuration=_configuration(prepared),
         environment=_flat(manifest),
-        history=[asdict(record) for record in state.history],
+        only_in_training_loss=only_in_training(prepared.recipe.training),
+        history=[asdict(record) for record in history],
         validation=validation,
         test=test.metrics,
         per_class=test.per_class,
@@ -104,38 +181,44 @@ def report_of(
         scores=scores,
         samples=shown,
         sample_rows=rows,
+        weights=describe_start(resolved.weights) if resolved.weights is not None else None,
     )
 
 
-def _sample_images(prepared: Prepared, rows: np.ndarray) -> np.ndarray:
+def _sample_images(prepared: LoadedData, rows: np.ndarray) -> np.ndarray:
     """uint8 [M, H, W] or [M, H, W, 3] of a limited split."""
     images = prepared.splits["test"].gather(rows).permute(0, 2, 3, 1).cpu().numpy()
     return images[..., 0] if images.shape[-1] == 1 else images
 
 
-def _summary(prepared: Prepared, state: TrainingState, manifest: dict[str, Any]) -> list[tuple[str, object]]:
-    images = manifest["data"]["images"]
+def _summary(
+    prepared: LoadedData, history: list[EpochRecord], manifest: dict[str, Any], resolved: Resolved
+) -> list[tuple[str, object]]:
+    data = manifest.get("data")
+    images = data.get("images", {}) if isinstance(data, dict) else {}
+    decisions = describe_decisions(resolved, mixed=prepared.recipe.training.amp is not False)
     return [
-        ("Epochs trained", state.epoch),
+        ("Epochs trained", history[-1].epoch if history else 0),
         ("Epochs planned", prepared.recipe.training.epochs),
-        ("Best epoch", state.best_epoch),
-        ("Training images", images["train"]),
-        ("Validation images", images["val"]),
-        ("Test images", images["test"]),
-        ("Weights", prepared.decisions["weights"]),
-        ("Mixed precision", prepared.decisions["amp"]),
-        ("Device", prepared.decisions["device"]),
+        ("Best epoch", next((record.epoch for record in reversed(history) if record.best), None)),
+        ("Training images", images.get("train")),
+        ("Validation images", images.get("val")),
+        ("Test images", images.get("test")),
+        ("Weights", decisions.get("weights")),
+        ("Mixed precision", decisions.get("amp")),
+        ("Device", decisions.get("device")),
         ("Seed", prepared.recipe.training.seed),
         ("Data", prepared.data.source),
         ("Data licence", prepared.facts.licence),
-        ("Recipe hash", manifest["recipe_hash"]),
-        ("Started (UTC)", manifest["started"]),
-        ("Attempts", len(manifest["attempts"])),
-        *(("Drift between attempts", change) for change in manifest["drift"]),
+        ("Recipe hash", manifest.get("recipe_hash")),
+        ("Resolved hash", resolved_hash_of(manifest, prepared.recipe)),
+        ("Started (UTC)", manifest.get("started")),
+        ("Attempts", len(attempts_of(manifest))),
+        *(("Drift between attempts", change) for change in texts_of(manifest.get("drift"))),
     ]
 
 
-def _configuration(prepared: Prepared) -> list[tuple[str, object, str]]:
+def _configuration(prepared: LoadedData) -> list[tuple[str, object, str]]:
     return [
         (
             spec.path,
@@ -147,7 +230,7 @@ def _configuration(prepared: Prepared) -> list[tuple[str, object, str]]:
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, object]]:
-    """Nested values as dotted rows; what must match stands elsewhere in them, or in the configuration."""
+    """Nested values as dotted rows; what must match is elsewhere in them, or in the configuration."""
     rows: list[tuple[str, object]] = []
     for name, value in values.items():
         if name == "must_match":

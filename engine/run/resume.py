@@ -1,73 +1,81 @@
-"""Going on with an earlier run: what has changed since, which checkpoint is whole, which best weights belong to it."""
+"""Resuming a run: what has changed since, which checkpoint is complete, which best weights belong to it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from engine.contract.errors import CheckpointError, DriftError
-from engine.contract.files import put_aside, sweep
-from engine.contract.run_directory import RunDirectory, make_parts
-from engine.run.earlier import Earlier
+from engine.contract.files.folders import File
+from engine.contract.store.run_directory import RunDirectory, make_parts
+from engine.contract.wire.errors import CheckpointError, DriftError
+from engine.run.drift import changes
 from engine.run.job import Job
 from engine.run.manifest import add_attempt, must_match
 from engine.run.prepare import Prepared
+from engine.run.resumed import ResumedRun
 from engine.train.restore import holds_best, restore
 from engine.train.state import TrainingState
 
 
 def reopen_run(
-    job: Job, prepared: Prepared, earlier: Earlier, state: TrainingState
+    job: Job, prepared: Prepared, resumed: ResumedRun, state: TrainingState
 ) -> tuple[RunDirectory, dict[str, Any]]:
-    """The state as the newest whole checkpoint has it, and the run's directory, journal and manifest going on.
+    """The state of the newest complete checkpoint, and the run's directory, journal and manifest continued.
 
     What refuses comes first and changes no file. Raises DriftError or CheckpointError.
     """
-    run = earlier.run
-    drift = drift_of(earlier.recorded, must_match(prepared))
-    if drift and not job.start.allow_drift:
+    run = resumed.run
+    changed = changes(resumed.recorded, must_match(prepared))
+    if not resumed.manifest and not resumed.allow_drift:
         raise DriftError(
-            f"{run.name} would not go on as it began: {'; '.join(drift)}.",
-            "Make them what they were, or give --allow-drift, which marks the results.",
+            f"{run.name} cannot continue as it began: its manifest.json, which says what must match, cannot be read.",
+            "Restore the file, or pass --allow-drift, which marks the results.",
         )
-    restored = restore_newest(job, run, state)
+    strict = prepared.recipe.runtime.reproducible
+    drift = [change.description for change in changed if strict or not change.is_hardware]
+    noted = [change.description for change in changed if change.is_hardware and not strict]
+    if drift and not resumed.allow_drift:
+        raise DriftError(
+            f"{run.name} would not continue as it began: {'; '.join(drift)}.",
+            "Restore these, or pass --allow-drift, which marks the results.",
+        )
+    with job.control.interruptible():
+        restored = restore_newest(job, run, state)
     job.control.raise_if_aborted()
+    run.folder.hold()  # from here on the run is this folder, wherever the workspace is moved
     job.run = run
     make_parts(run)
-    for folder in (run.root, run.last.parent, run.metrics, run.reports, run.figures):
-        sweep(folder)
-    for path in (run.last, run.previous, run.best, run.previous_best):
-        if path.is_dir():
-            put_aside(path)
+    for folder in (run.folder.itself, run.checkpoints, run.metrics, run.reports, run.figures):
+        folder.sweep()
+    for file in (run.last, run.previous, run.best, run.previous_best, run.model_bundle):
+        if file.is_folder:
+            file.put_aside()
     if restored == run.previous:
-        restored.replace(run.last)  # one step: at every moment a whole checkpoint is there
+        run.previous.move(run.last)  # one step: at every moment a complete checkpoint is there
     job.on_run_directory(run)
     if job.lock:
         job.lock.describe(run.name)
     if drift:
-        job.stream.log(f"The run goes on although this changed: {'; '.join(drift)}. Its results are marked.", "warning")
-    return run, add_attempt(run, earlier.manifest, prepared, job, state, drift)
+        job.stream.log(
+            f"The run continues although this changed: {'; '.join(drift)}. Its results are marked.", "warning"
+        )
+    if noted:
+        job.stream.log(
+            f"The hardware differs from the last attempt: {'; '.join(noted)}. The run continues, as it is not strict; "
+            "the last bits of its results may differ.",
+            "warning",
+        )
+    return run, add_attempt(run, resumed.manifest, prepared, job, state, drift, noted)
 
 
-def drift_of(recorded: dict[str, Any], found: dict[str, str]) -> list[str]:
-    """What differs, in words: `threads 1 → 2`. Pure."""
-    names = [*found, *(name for name in recorded if name not in found)]
-    return [
-        f"{name[:60]} {str(recorded.get(name, 'unknown'))[:80]} → {found.get(name, 'none')[:80]}"
-        for name in names
-        if recorded.get(name) != found.get(name)
-    ]
-
-
-def restore_newest(job: Job, run: RunDirectory, state: TrainingState) -> Path | None:
+def restore_newest(job: Job, run: RunDirectory, state: TrainingState) -> File | None:
     """Restore `last`; where it is damaged, loudly, or missing, `previous`. Which one it was.
 
-    Without either the run begins anew: it ended before its first checkpoint. Raises CheckpointError.
+    Without either the run starts over: it ended before its first checkpoint. Raises CheckpointError.
     """
     trouble: CheckpointError | None = None
     for path in (run.last, run.previous):
-        if not path.exists():
+        if not path.is_there:
             continue
         try:
             restore(path, state)
@@ -76,7 +84,7 @@ def restore_newest(job: Job, run: RunDirectory, state: TrainingState) -> Path | 
             continue
         if trouble:
             where = f"epoch {state.epoch + 1}, step {state.step}"
-            job.stream.alarm("checkpoint", f"{trouble.message} The one before is used: {where}.", "Check the disk.")
+            job.stream.alarm("checkpoint", f"{trouble.message} Using the previous one: {where}.", "Check the disk.")
         return path
     if trouble:
         raise trouble
@@ -90,17 +98,17 @@ def recover_best(run: RunDirectory, state: TrainingState, save: Callable[[Traini
     the best may be the one before. Raises CheckpointError when the weights are lost.
     """
     if state.best_epoch is None:  # what there is comes from beyond the position
-        run.best.unlink(missing_ok=True)
-        run.previous_best.unlink(missing_ok=True)
+        run.best.delete()
+        run.previous_best.delete()
     elif holds_best(run.best, state):
         return
     elif holds_best(run.previous_best, state):
-        run.previous_best.replace(run.best)
+        run.previous_best.move(run.best)
     elif (state.epoch, state.step) == (state.best_epoch, 0):
         save(state)
     else:
         raise CheckpointError(
             f"{run.best} does not hold the weights of epoch {state.best_epoch}, the best so far, "
             "and no other checkpoint does.",
-            "Put it back, or start a new run.",
+            "Restore it, or start a new run.",
         )

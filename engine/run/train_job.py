@@ -4,31 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from engine.contract.errors import COMPLETED, STOPPED
-from engine.contract.protocol import EvaluationFinished, Metrics, Progress, RunStarted
-from engine.contract.recipe_conflicts import SMALL_IMAGE_LIMIT
-from engine.contract.run_directory import RunDirectory, make_run_directory
-from engine.contract.run_identity import recipe_hash, run_name
-from engine.data.augment import augment, draw, unit_range
-from engine.data.batches import Batches, in_order, steps_per_epoch
-from engine.evaluate.metrics import Evaluated, evaluate
+from engine.contract.recipe.identity import recipe_hash, run_name
+from engine.contract.recipe.steps import steps_per_epoch
+from engine.contract.recipe.training_loss import only_in_training
+from engine.contract.store.run_directory import RunDirectory, make_run_directory
+from engine.contract.wire.errors import COMPLETED, STOPPED
+from engine.contract.wire.jobs import Train
+from engine.contract.wire.protocol import EvaluationFinished, Metrics, Progress, RunStarted
+from engine.data.augment import augment, sample, unit_range
+from engine.data.batches import Batches, in_order
+from engine.evaluate.metrics import Evaluated, evaluate, evaluate_with_ci95
 from engine.evaluate.predict import IDENTITY, View, predict_scores, views_for
 from engine.events import now
 from engine.model.build import count_parameters
 from engine.randomness import epoch_order, generator
-from engine.run.earlier import earlier_run
+from engine.run.bundle import describe_best
+from engine.run.callbacks import TrainingCallbacks
 from engine.run.job import Job, JobResult
 from engine.run.manifest import write_manifest, write_recipe
-from engine.run.prepare import Prepared, prepare
+from engine.run.needs import Needs, check_compiler
+from engine.run.prepare import Prepared, WithModel, prepare
 from engine.run.reporting import report_of, score_file_path, write_artifacts
 from engine.run.resume import recover_best, reopen_run
-from engine.run.watcher import TrainingWatcher
+from engine.run.resumed import recipe_of, resumed_run
+from engine.run.retention import drop_previous_checkpoints
 from engine.train.checkpoint import load_weights
 from engine.train.ema import MovingAverage
 from engine.train.loop import Fetch, Loop, LoopPlan, Validation
@@ -39,20 +45,28 @@ from engine.train.schedule import Plateau, Schedule
 from engine.train.state import TrainingState
 from engine.train.step import TrainingStep
 
+SMALL_IMAGES = 64  # pixels per side
 
-def train(job: Job) -> JobResult:
-    earlier = earlier_run(job)
-    prepared = prepare(job, earlier)
-    state = new_state(prepared)
-    run, manifest = reopen_run(job, prepared, earlier, state) if earlier else open_run(job, prepared)
+
+def train(job: Job, command: Train) -> JobResult:
+    needs = Needs()
+    with job.control.interruptible():
+        resumed = resumed_run(job, command)
+        prepared = prepare(job, recipe_of(command, resumed), resumed)
+        state = new_state(prepared)
+        if prepared.recipe.training.compile:
+            check_compiler(prepared.device)
+        needs.check(job.control.raise_if_aborted)
+    run, manifest = reopen_run(job, prepared, resumed, state) if resumed else open_run(job, prepared)
     announce_run(job, run, prepared, manifest)
-    finished = fit(job, run, prepared, state)
-    job.enter("evaluating")
+    finished = fit(job, run, prepared, state, manifest["resolved_hash"])
     validation = best_weights(job, run, prepared, state)
     test, scores = test_results(job, prepared, state.evaluated)
     outcome, exit_code = ("completed", COMPLETED) if finished else ("stopped", STOPPED)
-    report = report_of(run, prepared, state, manifest, outcome, validation, test, scores)
+    report = report_of(run, prepared, state.history, manifest, outcome, validation, test, scores)
     write_artifacts(job, run, report, score_file_path(run, prepared, test.metrics))
+    if finished:
+        drop_previous_checkpoints(job, run, state)
     metrics = {"validation": validation, "test": test.metrics}
     return JobResult(outcome="completed" if finished else "stopped", exit_code=exit_code, metrics=metrics)
 
@@ -61,6 +75,7 @@ def open_run(job: Job, prepared: Prepared) -> tuple[RunDirectory, dict[str, Any]
     """Nothing refuses any more: the run directory is made and the journal opened. With it, the manifest."""
     job.control.raise_if_aborted()
     run = make_run_directory(job.workspace.make_outputs(), run_name(prepared.recipe, datetime.now().date()))
+    run.folder.hold()  # from here on the run is this folder, wherever the workspace is moved
     job.run = run
     write_recipe(run, prepared.recipe, job)
     job.on_run_directory(run)
@@ -95,6 +110,9 @@ def announce_run(job: Job, run: RunDirectory, prepared: Prepared, manifest: dict
             patience=training.patience,
             device=prepared.decisions["device"],
             decisions=prepared.decisions,
+            resolved=prepared.resolved,
+            resolved_hash=manifest["resolved_hash"],
+            only_in_training_loss=only_in_training(training),
             drift=manifest["drift"],
         )
     )
@@ -106,23 +124,26 @@ def new_state(prepared: Prepared) -> TrainingState:
     optimizer = OptimizerPlan(training.optimizer, training.momentum, training.nesterov, training.weight_decay)
     return TrainingState(
         model=model,
-        optimizer=build_optimizer(model, optimizer),
+        optimizer=build_optimizer(model, optimizer, prepared.built.groups),
         losses=torch.zeros(steps, dtype=torch.float32, device=prepared.device),
-        right=torch.zeros(steps, dtype=torch.float64, device=prepared.device),
+        n_correct=torch.zeros(steps, dtype=torch.float64, device=prepared.device),
         average=MovingAverage(model, training.ema_decay) if training.ema_decay else None,
         scaler=torch.amp.GradScaler("cuda") if prepared.precision.dtype == torch.float16 else None,
         plateau=Plateau(training.plateau_patience, training.plateau_factor) if training.schedule == "plateau" else None,
     )
 
 
-def fit(job: Job, run: RunDirectory, prepared: Prepared, state: TrainingState) -> bool:
-    """Train to the end, or to a command; False when it ended early by one."""
+def fit(job: Job, run: RunDirectory, prepared: Prepared, state: TrainingState, resolved_hash: str | None) -> bool:
+    """Train to the end, or to a command, and enter `evaluating`; False when it ended early by one."""
     training = prepared.recipe.training
     runtime = prepared.recipe.runtime
     budget, every = (minutes and minutes * 60 for minutes in (runtime.max_minutes, runtime.checkpoint_minutes))
     saved_at = (state.epoch, state.step) if state.global_step else None
-    watcher = TrainingWatcher(job, run, training.epochs, budget, every, saved_at)
-    recover_best(run, state, watcher.save_best)
+    describe = partial(describe_best, run, prepared, resolved_hash)
+    callbacks = TrainingCallbacks(job, run, training.epochs, budget, every, saved_at, describe)
+    recover_best(run, state, callbacks.save_best)
+    describe()
+    callbacks.tables.begin(state.history)
     plan = loop_plan(prepared, len(state.losses))
     forward = torch.compile(state.model) if training.compile else state.model
     step = TrainingStep(
@@ -135,15 +156,20 @@ def fit(job: Job, run: RunDirectory, prepared: Prepared, state: TrainingState) -
     def validate(model: nn.Module) -> Validation:
         total = len(prepared.splits["val"])
         scores = split_scores(
-            prepared, model, "val", [IDENTITY], lambda done: watcher.between_validation_batches(state, done, total)
+            prepared, model, "val", [IDENTITY], lambda done: callbacks.on_validation_batch(state, done, total)
         )
         result = evaluate(prepared.labels["val"], scores, prepared.facts.task, prepared.facts.class_names)
         return Validation(result.metrics, result.per_class)
 
-    loop = Loop(plan, state, step, training_batches(prepared), validate, watcher)
-    if not loop.over:  # a run that was interrupted later goes on later
+    loop = Loop(plan, state, step, training_batches(prepared), validate, callbacks)
+    if not loop.over:  # a run that was interrupted after training
         job.enter("training")
-    return loop.run()
+    finished = loop.run()
+    if finished and state.epoch < training.epochs:
+        waited = f"{training.patience} epochs without a higher validation AUC"
+        job.stream.log(f"Stopped early after epoch {state.epoch}: {waited}; the best is epoch {state.best_epoch}.")
+    callbacks.training_over(state)
+    return finished
 
 
 def loop_plan(prepared: Prepared, steps: int) -> LoopPlan:
@@ -159,11 +185,12 @@ def loop_plan(prepared: Prepared, steps: int) -> LoopPlan:
             training.schedule, training.lr, training.min_lr, training.epochs * steps, training.warmup_epochs * steps
         ),
         mixup=MixUp(training.mixup_alpha, training.mixup_until),
+        loss_decides=prepared.resolved.best_by == "auc_then_loss",
     )
 
 
 def training_batches(prepared: Prepared) -> Fetch:
-    """Batches by (epoch, step): ordered, augmented and normalised, every draw from its own key."""
+    """Batches by (epoch, step): ordered, augmented and normalised, every random number from its own key."""
     batches = Batches(prepared.splits["train"], prepared.recipe.training.batch_size)
     seed = prepared.recipe.training.seed
     orders: dict[int, np.ndarray] = {}
@@ -173,8 +200,8 @@ def training_batches(prepared: Prepared) -> Fetch:
             orders.clear()
             orders[epoch] = epoch_order(seed, epoch, len(batches.split))
         images, labels = batches.fetch(orders[epoch], step)
-        draws = draw(prepared.augmentation, len(images), generator(seed, "augment", epoch, step))
-        changed = augment(unit_range(images), prepared.augmentation, draws)
+        sampled = sample(prepared.augmentation, len(images), generator(seed, "augment", epoch, step))
+        changed = augment(unit_range(images), prepared.augmentation, sampled)
         return prepared.normalise(changed).contiguous(memory_format=torch.channels_last), labels
 
     return fetch
@@ -200,18 +227,18 @@ def test_results(job: Job, prepared: Prepared, model: nn.Module) -> tuple[Evalua
 
 
 def split_results(
-    job: Job, prepared: Prepared, model: nn.Module, split: str, views: list[View]
+    job: Job, prepared: WithModel, model: nn.Module, split: str, views: list[View]
 ) -> tuple[Evaluated, np.ndarray]:
-    """Evaluate a split once, and tell it. Scores: float32 [N, K]."""
+    """Evaluate a split once, and emit the result. Scores: float32 [N, K]."""
     total = len(prepared.splits[split])
 
-    def between(done: int) -> None:
+    def on_progress(done: int) -> None:
         job.control.raise_if_aborted()
         activity = f"evaluating the {split} split"
         job.stream.snapshot(Progress(time=now(), phase="evaluating", activity=activity, done=done, total=total))
 
-    scores = split_scores(prepared, model, split, views, between)
-    result = evaluate(prepared.labels[split], scores, prepared.facts.task, prepared.facts.class_names)
+    scores = split_scores(prepared, model, split, views, on_progress)
+    result = evaluate_with_ci95(prepared.labels[split], scores, prepared.facts.task, prepared.facts.class_names)
     job.stream.emit(
         EvaluationFinished(
             time=now(),
@@ -227,12 +254,12 @@ def split_results(
 
 
 def evaluation_batch(size: int) -> int:
-    """Images a forward pass; apart from training's, so that the same weights always give the same scores."""
-    return 128 if size <= SMALL_IMAGE_LIMIT else 32
+    """Images per forward pass; apart from training's, so that the same weights always give the same scores."""
+    return 128 if size <= SMALL_IMAGES else 32
 
 
 def split_scores(
-    prepared: Prepared, model: nn.Module, split: str, views: list[View], between: Callable[[int], None]
+    prepared: WithModel, model: nn.Module, split: str, views: list[View], on_progress: Callable[[int], None]
 ) -> np.ndarray:
     return predict_scores(
         model,
@@ -241,5 +268,5 @@ def split_scores(
         prepared.facts.task,
         views,
         prepared.precision.context,
-        between,
+        on_progress,
     )

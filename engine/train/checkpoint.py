@@ -1,6 +1,6 @@
 """Checkpoints: safetensors with JSON metadata; no pickle is read or written.
 
-`last` holds the whole TrainingState and is written first; then, when this epoch is the best so far, `best`. A kill
+`last` holds the complete TrainingState and is written first; then, when this epoch is the best so far, `best`. A kill
 between the two is harmless: `last` says which epoch is best, and when it is its own newest one, it holds the weights.
 Of each the generation before stays: a `last` that is damaged gives way to `previous`, for which the best may be the
 one before `best`. `engine/train/restore.py` reads them.
@@ -8,19 +8,16 @@ one before `best`. `engine/train/restore.py` reads them.
 
 from __future__ import annotations
 
-import os
-import re
+import json
 from collections.abc import Mapping
-from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from pydantic import NonNegativeInt, PositiveInt
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
-from engine.contract.checkpoint_file import DIGEST, ContentDigest, verified_digest
-from engine.contract.files import written_whole
-from engine.contract.protocol import Message
+from engine.contract.files.folders import FileOrPath, file_at
+from engine.contract.store.checkpoint_file import DIGEST, ContentDigest, Header, opened_checkpoint
+from engine.contract.wire.message import Message
 from engine.train.schedule import Plateau
 from engine.train.state import EpochRecord, TrainingState
 
@@ -38,16 +35,16 @@ _DTYPES = {
 Tensors = dict[str, torch.Tensor]
 
 
-def save_last(path: Path, previous: Path, state: TrainingState) -> str:
-    """Write the whole state; what stood there becomes `previous`. Returns the digest."""
+def save_last(path: FileOrPath, previous: FileOrPath, state: TrainingState) -> str:
+    """Write the complete state; the file that was there becomes `previous`. Returns the digest."""
     tensors = state_tensors(state)
     metadata = {"format": FORMAT, "state": saved_values(state).model_dump_json()}
     return _save(path, tensors, metadata, previous=previous)
 
 
-def save_best(path: Path, previous: Path, state: TrainingState) -> str:
-    """Write the evaluated weights, plainly: a state dict of the model and nothing else; what stood there becomes
-    `previous`. Returns the digest."""
+def save_best(path: FileOrPath, previous: FileOrPath, state: TrainingState) -> str:
+    """Write the evaluated weights, plainly: a state dict of the model and nothing else; the file that was there
+    becomes `previous`. Returns the digest."""
     return _save(path, dict(state.evaluated.state_dict()), best_metadata(state), previous=previous)
 
 
@@ -63,7 +60,7 @@ def state_tensors(state: TrainingState) -> Tensors:
     for index, slots in state.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{index}/{slot}": value for slot, value in slots.items() if torch.is_tensor(value)}
     tensors["epoch/losses"] = state.losses[: state.step]
-    tensors["epoch/right"] = state.right[: state.step]
+    tensors["epoch/right"] = state.n_correct[: state.step]
     return tensors
 
 
@@ -95,36 +92,68 @@ def saved_values(state: TrainingState) -> SavedValues:
     )
 
 
-def _save(path: Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str], previous: Path) -> str:
-    # safetensors refuses channels-last tensors
+def _save(path: FileOrPath, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str], previous: FileOrPath) -> str:
     plain = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
     digest = _content_digest(plain, metadata)
-    with written_whole(path) as temporary:
-        try:
-            save_file(plain, temporary, {**metadata, DIGEST: digest})
-        except SafetensorError as error:
-            raise _as_os_error(error) from None
-        if path.exists():
-            path.replace(previous)
+    target = file_at(path)
+    with target.replacing() as file:
+        _write_safetensors(file, plain, {**metadata, DIGEST: digest})
+        file.flush()
+        if target.is_there:
+            target.move(file_at(previous))
     return digest
 
 
-def _as_os_error(error: SafetensorError) -> Exception:
-    """What the system said, which the library tells as text: `… No space left on device (os error 28)`."""
-    number = re.search(r"os error (\d+)", str(error))
-    return OSError(int(number[1]), os.strerror(int(number[1]))) if number else error
+def _write_safetensors(file: BinaryIO, tensors: Tensors, metadata: dict[str, str]) -> None:
+    """The format of the safetensors library, which itself writes to a path only: through whatever lies there.
+
+    Equal contents give equal bytes: the metadata are sorted, and so are the tensors, the widest types first, so that
+    each is aligned.
+    """
+    names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
+    header: dict[str, object] = {"__metadata__": dict(sorted(metadata.items()))}
+    at = 0
+    for name in names:
+        tensor = tensors[name]
+        end = at + tensor.nbytes
+        header[name] = {"dtype": _DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [at, end]}
+        at = end
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    file.write(len(text).to_bytes(8, "little") + text)
+    for name in names:
+        file.write(_bytes_of(tensors[name]))
+
+
+def read_tensors(file: BinaryIO, header: Header) -> Tensors:
+    """Every tensor of an open checkpoint, by name. Raises OSError or EOFError."""
+    dtypes = {word: dtype for dtype, word in _DTYPES.items()}
+    tensors = {}
+    for entry in header.entries:
+        tensor = torch.empty(entry.shape, dtype=dtypes[entry.dtype])
+        if tensor.numel():
+            file.seek(entry.start)
+            if file.readinto(_bytes_of(tensor)) != tensor.nbytes:  # type: ignore[attr-defined]
+                raise EOFError(f"{entry.name} breaks off")
+        tensors[entry.name] = tensor
+    return tensors
+
+
+def _bytes_of(tensor: torch.Tensor) -> memoryview:
+    """The memory of a contiguous tensor."""
+    return tensor.reshape(-1).view(torch.uint8).numpy().data
 
 
 def _content_digest(tensors: Tensors, metadata: dict[str, str]) -> str:
     digest = ContentDigest()
     for name, tensor in tensors.items():
         digest.tensor(name, _DTYPES[tensor.dtype], tensor.shape)
-        digest.data(tensor.reshape(-1).view(torch.uint8).numpy())
+        digest.data(_bytes_of(tensor))
     digest.metadata(metadata)
     return digest.hex()
 
 
-def load_weights(path: Path) -> Tensors:
+def load_weights(path: FileOrPath) -> Tensors:
     """The weights of a `best.safetensors`. Raises CheckpointError when it is damaged or missing."""
-    verified_digest(path)
-    return load_file(path)
+    with opened_checkpoint(path) as (file, header):
+        return read_tensors(file, header)

@@ -1,4 +1,4 @@
-"""Training from wherever the state stands to the last epoch. Reads top to bottom: epochs, steps, validation, best."""
+"""Training from the state's position to the last epoch. Reads top to bottom: epochs, steps, validation, best."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from engine.contract.errors import RunFailed
-from engine.contract.protocol import ClassMetrics, Metrics
+from engine.contract.wire.errors import RunFailed
+from engine.contract.wire.protocol import ClassMetrics, Metrics
 from engine.randomness import seed_step
 from engine.train.mixup import MixUp, mix_for
 from engine.train.schedule import Schedule
@@ -28,13 +28,14 @@ Fetch = Callable[[int, int], tuple[torch.Tensor, torch.Tensor]]  # (epoch, step)
 @dataclass(frozen=True)
 class LoopPlan:
     epochs: int
-    steps: int  # an epoch
-    images: int  # an epoch, less a dropped last one
+    steps: int  # per epoch
+    images: int  # per epoch, less a dropped last one
     batch_size: int
     seed: int
     patience: int | None  # epochs
     schedule: Schedule
     mixup: MixUp
+    loss_decides: bool = True  # among epochs of equal AUC, which of them is the best
 
     def batch_images(self, step: int) -> int:
         """Images in batch `step`, from 0; only the last one may be smaller."""
@@ -56,8 +57,8 @@ class FinishedEpoch:
     curve: list[tuple[int, float]]  # (step of the run, mean loss)
 
 
-class Watcher(Protocol):
-    """Who looks on: commands are obeyed and snapshots taken between batches."""
+class Callbacks(Protocol):
+    """Called by the loop: commands are handled and snapshots taken between batches."""
 
     def boundary(self, state: TrainingState) -> bool:
         """Called before every step. False ends training; it may hold, and it may raise to abort."""
@@ -79,10 +80,10 @@ class Loop:
         step: TrainingStep,
         fetch: Fetch,
         validate: Callable[[nn.Module], Validation],
-        watcher: Watcher,
+        callbacks: Callbacks,
     ) -> None:
         self.plan, self.state, self.step = plan, state, step
-        self.fetch, self.validate, self.watcher = fetch, validate, watcher
+        self.fetch, self.validate, self.callbacks = fetch, validate, callbacks
         self._checked = state.step  # losses of the running epoch up to here are known to be finite
 
     @property
@@ -106,7 +107,7 @@ class Loop:
         state, plan = self.state, self.plan
         seconds, images, last_snapshot = 0.0, 0, 0.0
         state.model.train()
-        while state.step < plan.steps and self.watcher.boundary(state):
+        while state.step < plan.steps and self.callbacks.boundary(state):
             began = time.perf_counter()
             lr = self._one_step()
             images += plan.batch_images(state.step)
@@ -118,7 +119,7 @@ class Loop:
             seconds += time.perf_counter() - began
             if on_time:
                 last_snapshot = now
-                self.watcher.snapshot(state, loss, lr, images / seconds)
+                self.callbacks.snapshot(state, loss, lr, images / seconds)
         self._read_loss()
         return seconds, images
 
@@ -128,9 +129,9 @@ class Loop:
         lr = self._lr(state.global_step)
         mix = mix_for(plan.mixup, plan.seed, state.epoch, state.step, len(images))
         seed_step(plan.seed, state.epoch, state.step)
-        loss, right = self.step(state, images, labels, lr, mix)
+        loss, n_correct = self.step(state, images, labels, lr, mix)
         state.losses[state.step] = loss
-        state.right[state.step] = right
+        state.n_correct[state.step] = n_correct
         return lr
 
     def _lr(self, step: int) -> float:
@@ -138,7 +139,7 @@ class Loop:
         return self.plan.schedule(step, self.state.plateau.scale if self.state.plateau else 1.0)
 
     def _read_loss(self) -> float:
-        """The newest loss, after a look at all since the last time. Raises NonFiniteLoss.
+        """The newest loss, after a check of all since the last call. Raises NonFiniteLoss.
 
         The only place that waits for the device inside an epoch.
         """
@@ -158,21 +159,23 @@ class Loop:
         validation = self.validate(state.evaluated)
         auc = validation.metrics.auc
         lr = self._lr(state.global_step - 1)  # the optimizer of a process that resumed here has not seen it
-        best = auc > state.best_auc
+        loss = validation.metrics.loss if validation.metrics.loss is not None else math.nan
+        higher = auc > state.best_auc
+        # On few images the AUC soon is as high as it gets: among equals the lower loss is the better model
+        best = higher or (plan.loss_decides and auc == state.best_auc and loss < state.best_loss)
+        state.without_improvement = 0 if higher else state.without_improvement + 1
         if best:
-            state.best_epoch, state.best_auc, state.without_improvement = state.epoch + 1, auc, 0
-        else:
-            state.without_improvement += 1
+            state.best_epoch, state.best_auc = state.epoch + 1, auc
         if state.plateau:
-            state.plateau.see(auc)
-        losses, right = state.losses.tolist(), state.right.tolist()
+            state.plateau.update(auc)
+        losses, n_correct = state.losses.tolist(), state.n_correct.tolist()
         weights = [plan.batch_images(step) for step in range(plan.steps)]
         record = EpochRecord(
             epoch=state.epoch + 1,
             lr=lr,
             train_loss=math.fsum(x * n for x, n in zip(losses, weights, strict=True)) / plan.images,
-            train_acc=math.fsum(right) / plan.images,
-            val_loss=validation.metrics.loss if validation.metrics.loss is not None else math.nan,
+            train_acc=math.fsum(n_correct) / plan.images,
+            val_loss=loss,
             val_auc=auc,
             val_acc=validation.metrics.acc,
             val_f1=validation.metrics.f1,
@@ -184,7 +187,7 @@ class Loop:
         state.step = 0
         self._checked = 0
         rate = images / seconds if seconds else math.nan
-        self.watcher.epoch_finished(state, FinishedEpoch(record, validation, seconds, rate, curve))
+        self.callbacks.epoch_finished(state, FinishedEpoch(record, validation, seconds, rate, curve))
 
 
 def bucketed(losses: list[float], first_step: int, points: int = CURVE_POINTS) -> list[tuple[int, float]]:

@@ -1,4 +1,4 @@
-"""Losses, and what counts as right, by task kind."""
+"""Losses, and what counts as correct, by task kind."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from engine.contract.datasets import TaskKind
+from engine.contract.data.datasets import TaskKind
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,15 @@ class Criterion:
             return F.binary_cross_entropy_with_logits(logits, targets, pos_weight=self.class_weights)
         return F.cross_entropy(logits, labels, weight=self.class_weights, label_smoothing=self.label_smoothing)
 
-    def right(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """How many of the batch are right, a float64 scalar; for multi-label the mean over the labels."""
+    def n_correct(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """How many of the batch are correct, a float64 scalar; for multi-label the mean over the labels."""
         if self.task == "multi_label":
             return ((logits > 0) == (labels > 0.5)).double().mean(dim=1).sum()
         return (logits.argmax(dim=1) == labels).double().sum()
 
 
 def balanced_class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
-    """n / (K · n_k) a class, as scikit-learn's "balanced"; negatives / positives a label for multi-label.
+    """n / (K · n_k) per class, as scikit-learn's "balanced"; negatives / positives per label for multi-label.
 
     labels: int64 [N] or [N, K]. Returns float32 [K]; a class without images weighs 1, which nothing multiplies.
     """

@@ -1,4 +1,4 @@
-"""MixUp (Zhang et al. 2018): one λ ~ Beta(α, α) a batch, the batch mixed with a permutation of itself."""
+"""MixUp (Zhang et al. 2018): one λ ~ Beta(α, α) per batch, the batch mixed with a permutation of itself."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Mix:
     partners: np.ndarray  # int64 [B], a permutation
 
 
-def draw_mix(alpha: float, batch: int, draws: np.random.Generator) -> Mix:
+def sample_mix(alpha: float, batch: int, rng: np.random.Generator) -> Mix:
     """λ by NumPy: torch's Beta is wrong at α = 0.002."""
-    return Mix(float(draws.beta(alpha, alpha)), draws.permutation(batch))
+    return Mix(float(rng.beta(alpha, alpha)), rng.permutation(batch))
 
 
 def mix_for(mixup: MixUp, seed: int, epoch: int, step: int, batch: int) -> Mix | None:
     """The mixture of a step; None where MixUp is off."""
-    return draw_mix(mixup.alpha, batch, generator(seed, "mixup", epoch, step)) if mixup.is_on(epoch) else None
+    return sample_mix(mixup.alpha, batch, generator(seed, "mixup", epoch, step)) if mixup.is_on(epoch) else None
 
 
 def mix_images(images: torch.Tensor, mix: Mix) -> torch.Tensor:

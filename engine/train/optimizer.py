@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import nn
+
+RATE = "rate"  # key of a parameter group: its multiplier of the schedule's learning rate
 
 
 @dataclass(frozen=True)
@@ -18,19 +21,51 @@ class OptimizerPlan:
     weight_decay: float
 
 
-def build_optimizer(model: nn.Module, plan: OptimizerPlan) -> torch.optim.Optimizer:
-    """The rate is set at every step by the schedule."""
+class Group(Protocol):
+    """Parameters that are trained alike."""
+
+    @property
+    def names(self) -> Sequence[str]: ...
+
+    @property
+    def rate(self) -> float:
+        """What the schedule's learning rate is multiplied by."""
+
+    @property
+    def decays(self) -> bool:
+        """Whether the plan's weight decay holds for them."""
+
+
+def build_optimizer(
+    model: nn.Module, plan: OptimizerPlan, groups: Sequence[Group] | None = None
+) -> torch.optim.Optimizer:
+    """`groups`: every parameter in one of them; None is all in one. The rate is set at every step: `set_rate`."""
+    named = dict(model.named_parameters())
+    alike = [(group.names, group.rate, group.decays) for group in groups or ()] or [(list(named), 1.0, True)]
+    parameters = [
+        {
+            "params": [named[name] for name in names],
+            "weight_decay": plan.weight_decay if decays else 0.0,
+            RATE: rate,
+        }
+        for names, rate, decays in alike
+    ]
     if plan.kind == "adamw":
-        return _plain(torch.optim.AdamW)(
-            model.parameters(), lr=0.0, betas=(plan.momentum, 0.999), weight_decay=plan.weight_decay
-        )
+        betas = (plan.momentum, 0.999)
+        return _plain(torch.optim.AdamW)(parameters, lr=0.0, betas=betas, weight_decay=plan.weight_decay)
     return _plain(torch.optim.SGD)(
-        model.parameters(),
+        parameters,
         lr=0.0,
         momentum=plan.momentum,
         nesterov=plan.nesterov,
         weight_decay=plan.weight_decay,
     )
+
+
+def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """The schedule's learning rate for the next step, each group's by its own multiplier."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group[RATE]
 
 
 def _plain(kind: Any) -> Any:

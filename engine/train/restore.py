@@ -1,63 +1,105 @@
-"""Reading checkpoints back: the whole state of `last`, and which weights a `best` holds."""
+"""Reading checkpoints back: the complete state of `last`, and which weights a `best` holds."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import math
+import re
 from typing import Any
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
-from engine.contract.checkpoint_file import DIGEST, read_header, verified_digest
-from engine.contract.errors import CheckpointError
-from engine.train.checkpoint import FORMAT, SavedValues, Tensors, best_metadata
+from engine.contract.files.folders import FileOrPath
+from engine.contract.store.checkpoint_file import DIGEST, opened_checkpoint
+from engine.contract.wire.errors import CheckpointError
+from engine.train.checkpoint import FORMAT, SavedValues, Tensors, best_metadata, read_tensors
+from engine.train.schedule import Plateau
 from engine.train.state import TrainingState
 
 
-def restore(path: Path, state: TrainingState) -> None:
+def restore(path: FileOrPath, state: TrainingState) -> None:
     """Put what a `last` or `previous` holds into a state that was made by the same recipe.
 
     Raises CheckpointError when the file is damaged, no such checkpoint, or of another model; the state is then of no
     use until another one is restored into it.
     """
-    verified_digest(path)
-    metadata = read_header(path).metadata
+    with opened_checkpoint(path) as (file, header):
+        metadata, tensors = header.metadata, read_tensors(file, header)
     if metadata.get("format") != FORMAT:
         raise _unfit(path, f"the format {metadata.get('format', 'none')[:40]!r} where {FORMAT!r} is expected")
     try:
         values = SavedValues.model_validate_json(metadata["state"])
-        tensors = load_file(path)
         _restore_values(state, values)
         _restore_tensors(state, tensors)
-    except (ValidationError, SafetensorError, ValueError, KeyError, RuntimeError) as error:
+    except (
+        ValidationError,
+        ValueError,
+        LookupError,
+        TypeError,
+        ArithmeticError,
+        AttributeError,
+        RuntimeError,
+    ) as error:
         raise _unfit(path, " ".join(str(error).split())[:200]) from None
 
 
-def holds_best(path: Path, state: TrainingState) -> bool:
-    """Is this a whole file with the weights of the state's best epoch?"""
+def holds_best(path: FileOrPath, state: TrainingState) -> bool:
+    """Is this a complete file with the weights of the state's best epoch?"""
     try:
-        verified_digest(path)
-        metadata = read_header(path).metadata
+        with opened_checkpoint(path) as (_, header):
+            metadata = header.metadata
     except CheckpointError:
         return False
     return {key: value for key, value in metadata.items() if key != DIGEST} == best_metadata(state)
 
 
 def _restore_values(state: TrainingState, values: SavedValues) -> None:
-    if values.step > len(state.losses) or values.epoch != len(values.history):
-        raise ValueError(f"epoch {values.epoch}, step {values.step} of {len(values.history)} epochs")
+    _check_position(state, values)
     state.epoch, state.step, state.history = values.epoch, values.step, list(values.history)
     state.best_epoch, state.best_auc = values.best_epoch, values.best_auc
     state.without_improvement = values.without_improvement
     if state.plateau is not None and values.plateau is not None:
+        _check_plateau(values.plateau, values.epoch)
         state.plateau = values.plateau
     if state.average is not None and values.average_updates is not None:
+        if values.average_updates > values.epoch * len(state.losses) + values.step:
+            raise ValueError(f"more updates of the average than steps: {values.average_updates}")
         state.average.updates = values.average_updates
     if state.scaler is not None and values.scaler is not None:
+        _check_scaler(values.scaler, state.scaler.state_dict())
         state.scaler.load_state_dict(values.scaler)
+
+
+def _check_position(state: TrainingState, values: SavedValues) -> None:
+    """Raises ValueError for what no training can have come to."""
+    epochs = len(values.history)
+    if values.step > len(state.losses) or values.epoch != epochs:
+        raise ValueError(f"epoch {values.epoch}, step {values.step} of {epochs} epochs of {len(state.losses)} steps")
+    if [record.epoch for record in values.history] != list(range(1, epochs + 1)):
+        raise ValueError("a history whose epochs are not 1, 2, 3 …")
+    if not all(0 <= record.lr < math.inf for record in values.history):
+        raise ValueError("a history with an invalid learning rate")
+    if values.without_improvement > epochs:
+        raise ValueError(f"{values.without_improvement} epochs without improvement of {epochs}")
+    if values.best_epoch is None:
+        if values.best_auc != -math.inf:
+            raise ValueError(f"a best AUC of {values.best_auc} of no epoch")
+    elif values.best_epoch > epochs or not 0 <= values.best_auc <= 1:
+        raise ValueError(f"a best AUC of {values.best_auc} of epoch {values.best_epoch} of {epochs}")
+
+
+def _check_plateau(plateau: Plateau, epochs: int) -> None:
+    """Raises ValueError."""
+    in_range = 0 <= plateau.scale <= 1 and 0 <= plateau.waited <= epochs and 0 < plateau.factor < 1
+    if not in_range or plateau.patience < 1 or not (plateau.best == -math.inf or 0 <= plateau.best <= 1):
+        raise ValueError(f"a plateau of scale {plateau.scale:g} after {plateau.waited} epochs, best {plateau.best:g}")
+
+
+def _check_scaler(found: dict[str, int | float], own: dict[str, Any]) -> None:
+    """Raises ValueError."""
+    if set(found) != set(own) or not all(0 <= value < 2.0**127 for value in found.values()):
+        raise ValueError(f"a gradient scaler of {', '.join(map(str, found))[:80]} out of range")
 
 
 def _restore_tensors(state: TrainingState, tensors: Tensors) -> None:
@@ -65,7 +107,7 @@ def _restore_tensors(state: TrainingState, tensors: Tensors) -> None:
     if state.average is not None:
         _load(state.average.model, _part(tensors, "average/"))
     _restore_optimizer(state.optimizer, _part(tensors, "optimizer/"))
-    for name, target in (("epoch/losses", state.losses), ("epoch/right", state.right)):
+    for name, target in (("epoch/losses", state.losses), ("epoch/right", state.n_correct)):
         if tensors[name].shape != (state.step,):
             raise ValueError(f"{tuple(tensors[name].shape)} {name} at step {state.step}")
         target[: state.step] = tensors[name]
@@ -77,7 +119,11 @@ def _part(tensors: Tensors, prefix: str) -> Tensors:
 
 @torch.no_grad()
 def _load(model: nn.Module, weights: Tensors) -> None:
-    """In place, so that memory layout and whoever shares the tensors stay as they are."""
+    """In place, so that memory layout and shared tensors are preserved."""
+    own = model.state_dict()
+    for name, tensor in weights.items():
+        if name in own and own[name].dtype != tensor.dtype:
+            raise ValueError(f"{name} as {tensor.dtype}, expected {own[name].dtype}")
     model.load_state_dict(weights, strict=True)
 
 
@@ -87,14 +133,39 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors) -> No
     slots: dict[int, dict[str, Any]] = {}
     for name, tensor in tensors.items():
         number, _, slot = name.partition("/")
-        parameter = parameters[int(number)]
-        if tensor.shape == parameter.shape and tensor.dim() > 0:
-            tensor = torch.empty_like(parameter, dtype=tensor.dtype, requires_grad=False).copy_(tensor)
-        elif tensor.dim() > 0:
-            raise ValueError(f"{name} of shape {tuple(tensor.shape)} for a parameter of {tuple(parameter.shape)}")
-        slots.setdefault(int(number), {})[slot] = tensor
+        if not _INDEX.fullmatch(number) or int(number) >= len(parameters):
+            raise ValueError(f"the optimizer's {name[:60]!r} of {len(parameters)} parameters")
+        slots.setdefault(int(number), {})[slot] = _as_slot(name, tensor, parameters[int(number)])
+    expected = _slots_of(optimizer)
+    mismatched = next((number for number, found in slots.items() if set(found) != expected), None)
+    if mismatched is not None or (slots and len(slots) != len(parameters)):
+        raise ValueError(f"an optimizer's state of {len(slots)} of {len(parameters)} parameters, or of another kind")
     optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def _unfit(path: Path, found: str) -> CheckpointError:
+_INDEX = re.compile(r"0|[1-9][0-9]{0,5}", re.ASCII)
+
+
+def _as_slot(name: str, tensor: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
+    """One slot as the optimizer expects it. Raises ValueError."""
+    of_steps = name.endswith("/step")
+    shape, dtype = (torch.Size(), torch.float32) if of_steps else (parameter.shape, parameter.dtype)
+    if tensor.shape != shape or tensor.dtype != dtype:
+        found = f"{tensor.dtype} of shape {tuple(tensor.shape)}"
+        raise ValueError(f"{name[:60]} as {found}, expected {dtype} of shape {tuple(shape)}")
+    if of_steps:
+        if not 0 <= float(tensor) < 2**53:  # NaN too
+            raise ValueError(f"{name[:60]} of {float(tensor)}")
+        return tensor
+    return torch.empty_like(parameter, requires_grad=False).copy_(tensor)
+
+
+def _slots_of(optimizer: torch.optim.Optimizer) -> set[str]:
+    """What the optimizer keeps for each parameter once it has made a step."""
+    if "betas" in optimizer.defaults:
+        return {"step", "exp_avg", "exp_avg_sq"}
+    return {"momentum_buffer"} if optimizer.defaults["momentum"] else set()
+
+
+def _unfit(path: FileOrPath, found: str) -> CheckpointError:
     return CheckpointError(f"{path} does not fit this run: found {found}.", "Use an earlier one.")

@@ -12,11 +12,11 @@ class Schedule:
     kind: Literal["cosine", "one_cycle", "plateau", "constant"]
     lr: float  # the highest
     min_lr: float
-    steps: int  # planned, of the whole run
+    steps: int  # planned, of the run
     warmup_steps: int = 0
 
     # Smith & Topin 2019, with the proportions of torch's OneCycleLR
-    RISE = 0.3  # share of the steps
+    RISE = 0.3  # fraction of the steps
     FIRST = 1 / 25  # of the highest rate
     LAST = 1 / 25e4  # of the highest rate
 
@@ -30,8 +30,8 @@ class Schedule:
             return max(self.min_lr, self.lr * plateau_scale)
         if self.kind == "constant":
             return self.lr
-        share = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
-        return _cosine(self.lr, self.min_lr, share)
+        fraction = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
+        return _cosine(self.lr, self.min_lr, fraction)
 
     def _one_cycle(self, step: int) -> float:
         peak = self.RISE * self.steps - 1
@@ -40,9 +40,9 @@ class Schedule:
         return _cosine(self.lr, self.lr * self.LAST, (step - peak) / max(1e-9, self.steps - 1 - peak))
 
 
-def _cosine(start: float, end: float, share: float) -> float:
-    """From start to end, as `end + (start − end)(1 + cos π share) / 2`."""
-    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+def _cosine(start: float, end: float, fraction: float) -> float:
+    """From start to end, as `end + (start − end)(1 + cos π fraction) / 2`."""
+    return end + (start - end) * (1 + math.cos(math.pi * fraction)) / 2
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Plateau:
     best: float = -math.inf
     waited: int = 0  # epochs
 
-    def see(self, auc: float) -> None:
+    def update(self, auc: float) -> None:
         if auc > self.best:
             self.best, self.waited = auc, 0
             return

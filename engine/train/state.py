@@ -1,4 +1,4 @@
-"""Everything that decides how training goes on. A checkpoint holds all of it."""
+"""Everything that decides how training continues. A checkpoint holds all of it."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ class TrainingState:
     model: nn.Module
     optimizer: torch.optim.Optimizer
     losses: torch.Tensor  # float32 [steps per epoch], of the running epoch, on the device
-    right: torch.Tensor  # float64 [steps per epoch], images that were right
+    n_correct: torch.Tensor  # float64 [steps per epoch], images that were correct
     average: MovingAverage | None = None
     scaler: torch.amp.GradScaler | None = None
     plateau: Plateau | None = None
-    epoch: int = 0  # whole epochs that are done
+    epoch: int = 0  # completed epochs
     step: int = 0  # steps of the next one that are done
     best_epoch: int | None = None  # from 1
     best_auc: float = -math.inf
-    without_improvement: int = 0  # epochs
+    without_improvement: int = 0  # epochs without a higher AUC
     history: list[EpochRecord] = field(default_factory=list)
 
     @property
@@ -49,8 +49,13 @@ class TrainingState:
         return self.average.model if self.average else self.model
 
     @property
+    def best_loss(self) -> float:
+        """The validation loss of the best epoch; NaN where there is none."""
+        return next((record.val_loss for record in reversed(self.history) if record.epoch == self.best_epoch), math.nan)
+
+    @property
     def is_finite(self) -> bool:
-        """Are all losses of the running epoch? On a device the loop may not have looked yet."""
+        """Are all losses of the running epoch? On a device the loop may not have checked yet."""
         return bool(torch.isfinite(self.losses[: self.step]).all())
 
     @property

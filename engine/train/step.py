@@ -9,6 +9,7 @@ import torch
 
 from engine.train.loss import Criterion
 from engine.train.mixup import Mix, mix_images
+from engine.train.optimizer import set_rate
 from engine.train.state import TrainingState
 
 
@@ -33,7 +34,7 @@ class TrainingStep:
     def __call__(
         self, state: TrainingState, images: torch.Tensor, labels: torch.Tensor, lr: float, mix: Mix | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Change the weights by one batch; the mean loss and the images that were right, on the device.
+        """Change the weights by one batch; the mean loss and the number of correct images, on the device.
 
         images: float [B, 3, H, W], normalised; labels: int64 [B], or float [B, K] for multi-label.
         """
@@ -45,8 +46,8 @@ class TrainingStep:
         loss = self._mixed(self.criterion.loss, logits, labels, mix)
         self._update(state, loss, lr)
         with torch.no_grad():
-            right = self._mixed(self.criterion.right, logits, labels, mix)
-        return loss.detach(), right
+            n_correct = self._mixed(self.criterion.n_correct, logits, labels, mix)
+        return loss.detach(), n_correct
 
     def _mixed(
         self,
@@ -63,8 +64,7 @@ class TrainingStep:
 
     def _update(self, state: TrainingState, loss: torch.Tensor, lr: float) -> None:
         optimizer, scaler = state.optimizer, state.scaler
-        for group in optimizer.param_groups:
-            group["lr"] = lr
+        set_rate(optimizer, lr)
         optimizer.zero_grad(set_to_none=True)
         if scaler is None:
             loss.backward()

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import sys
+
+COMPLETING = "_MEDTUI_COMPLETE"  # set by a shell that asks what may follow; the question itself is in other variables
 
 
 def main() -> None:
     """The console script `medtui`."""
-    from medtui.cli.errors import ended, mended_streams
+    from medtui.isolation import isolate
 
-    mended_streams()
-    sys.exit(ended(_console if len(sys.argv) == 1 else _command_line))
+    isolate()
+    from medtui.cli.errors import ended
+    from medtui.output import prepare_streams
+
+    prepare_streams()
+    alone = len(sys.argv) == 1 and COMPLETING not in os.environ
+    sys.exit(ended(_console if alone else _command_line))
 
 
 def _console() -> int:
@@ -23,4 +31,4 @@ def _console() -> int:
 def _command_line() -> object:
     from medtui.cli.app import app
 
-    return app(standalone_mode=False)
+    return app(prog_name="medtui", standalone_mode=False)

@@ -1,17 +1,21 @@
-"""The recipe that a command line asks for, from `--set` > what the recipe writes > flags > defaults."""
+"""The recipe that a command line asks for: `--set` > flags > what the recipe writes > defaults.
+
+With `--config FILE` the file overrides flags, as in the program whose flags these are.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from engine.contract.errors import RecipeError
-from engine.contract.recipe import Recipe, same_name
-from engine.contract.recipe_conflicts import Problem
-from engine.contract.recipe_file import build_recipe, find_recipe, layered, recipe_error, set_value
-from engine.contract.yaml_reader import KeyPath, YamlText, read_yaml_file, written
+from engine.contract.models.catalogue import models
+from engine.contract.recipe.reader import build_recipe, find_recipe, layered, recipe_error, set_value
+from engine.contract.recipe.recipe import Recipe
+from engine.contract.recipe.sections import normalised_name
+from engine.contract.recipe.yaml_reader import KeyPath, YamlText, read_yaml_file, shortened, written
+from engine.contract.wire.errors import Problem, RecipeError
 
 Flags = dict[str, Any]  # what was given on the command line, by dotted recipe field
 FLAG_OF = {  # dotted recipe field → the flag that gives it
@@ -35,43 +39,75 @@ FLAG_OF = {  # dotted recipe field → the flag that gives it
 }
 
 
-def compose(name: str | None, flags: Flags, assignments: list[str]) -> tuple[Recipe, list[str]]:
-    """The recipe, and a warning for each flag that lost.
+@dataclass(frozen=True)
+class Layer:
+    """The values of one source, by section and field."""
 
-    Without a recipe the shipped `bloodmnist` is the base that flags change. Raises RecipeError.
+    source: Callable[[KeyPath], str]  # what gives a field, as a message names it: `--epochs`, `my.yaml`
+    values: Mapping[str, Any]
+    why: str = ""  # said where it wins over another source, if that is not plain
+
+
+def compose(
+    name: str | None, flags: Flags, assignments: list[str], *, file_wins: bool = False
+) -> tuple[Recipe, list[str]]:
+    """The recipe, and a warning for each value that lost to another one given for its field.
+
+    Without a recipe the shipped `bloodmnist` is the base. `file_wins`: over flags, as with `--config`. What a flag
+    changes in a recipe is what it is for, and no warning. Raises RecipeError.
     """
     text = read_yaml_file(find_recipe(name or "bloodmnist"))
-    flag_layer = _sections({tuple(path.split(".")): value for path, value in flags.items()})
-    set_layer = layered(*(_sections(dict([set_value(assignment)])) for assignment in assignments))
+    flag_layer = Layer(lambda path: FLAG_OF[".".join(path)], _sections(_fields_of(flags)))
+    set_layers = [_assigned(one) for one in assignments]
     environment = {"runtime": {"reproducible": True}} if _docker_strict() else {}
-    below, above = (text.values, flag_layer) if name is None else (flag_layer, text.values)
+    docker = Layer(lambda path: "DOCKER_REPRODUCIBILITY_MODE", environment)
+    file = Layer(lambda path: text.source, text.values, "With --config the file overrides flags.")
+    below, above = (flag_layer, file) if file_wins else (file, flag_layer)
+    layers = [below, above, *set_layers, docker]
+    layers += _from_scratch(layers, file)
     try:
-        recipe = build_recipe(layered(below, above, set_layer, environment), source=text.source, lines=text.lines)
+        recipe = build_recipe(layered(*(one.values for one in layers)), source=text.source, lines=text.lines)
     except RecipeError as error:
-        given = {path: FLAG_OF[".".join(path)] for path in _paths(flag_layer)}
-        if name is not None:
-            given = {path: flag for path, flag in given.items() if path not in _paths(text.values)}
-        raise _blamed(error, text, given | dict.fromkeys(_paths(set_layer), "--set")) from None
-    return recipe, _lost_flags(name, flags, recipe) if name else []
+        typed = {path: one.source(path) for one in layers for path in _paths(one.values)}
+        given = {path: source for path, source in typed.items() if source != text.source}
+        raise _blamed(error, text, given) from None
+    return recipe, [*_overridden(layers, file, recipe)]
+
+
+def _from_scratch(layers: list[Layer], file: Layer) -> list[Layer]:
+    """A model without published weights on the command line overrides the recipe's `pretrained: true`."""
+    winner = {path: layer for layer in layers for path in _paths(layer.values)}
+    name, pretrained = ("model", "name"), ("model", "pretrained")
+    if winner.get(name, file) is file or winner.get(pretrained) is not file:
+        return []
+    spec = models().get(normalised_name(winner[name].values["model"]["name"]))
+    if spec is None or spec.weights is not None or file.values["model"]["pretrained"] is not True:
+        return []
+    return [Layer(winner[name].source, {"model": {"pretrained": False}})]
+
+
+def _assigned(assignment: str) -> Layer:
+    """`section.field=value`, with `--set` before it or not: it is named as it was typed. Raises RecipeError."""
+    return Layer(lambda path: shortened(assignment, 80), _sections(dict([set_value(assignment)])))
 
 
 def _blamed(error: RecipeError, text: YamlText, given: Mapping[KeyPath, str]) -> RecipeError:
-    """Each problem told of where it comes from: a flag, `--set`, or the recipe, whose line is named then.
+    """Each problem attributed to its source: a flag, `--set`, or the recipe, then with its line.
 
-    A recipe that is good by itself is blamed for nothing: what does not agree with it was given beside it.
+    A recipe that is valid by itself is never blamed: the conflicting value was given on the command line.
     """
     try:
         build_recipe(text.values, source=text.source, lines=text.lines)
         of_recipe = set()
     except RecipeError as own:
         of_recipe = {problem.path for problem in own.problems}
-    beside = ", ".join(dict.fromkeys(given.values())) or text.source
-    told: dict[str, list[Problem]] = {}
+    flags = ", ".join(dict.fromkeys(given.values())) or text.source
+    by_source: dict[str, list[Problem]] = {}
     for problem in error.problems:
-        source = given.get(problem.path) or (text.source if problem.path in of_recipe else beside)
+        source = given.get(problem.path) or (text.source if problem.path in of_recipe else flags)
         kept = problem if source == text.source else replace(problem, line=None)
-        told.setdefault(source, []).append(kept)
-    errors = [recipe_error(source, problems) for source, problems in told.items()]
+        by_source.setdefault(source, []).append(kept)
+    errors = [recipe_error(source, problems) for source, problems in by_source.items()]
     if not errors:
         return error
     return RecipeError(" ".join(one.message for one in errors), errors[0].hint, error.problems)
@@ -92,16 +128,25 @@ def _sections(values: dict[tuple[str, ...], Any]) -> dict[str, dict[str, Any]]:
     return sections
 
 
-def _lost_flags(name: str, flags: Flags, recipe: Recipe) -> list[str]:
-    """The recipe wins over flags; each that lost to a different value is named."""
-    warnings = []
-    for path, value in flags.items():
-        section, field = path.split(".")
-        won = getattr(getattr(recipe, section), field)
-        if won != value and not _same_model(path, value, won):
-            warnings.append(f"{path} is {written(won)}, as {name} says, not {written(value)}, as the flag says.")
-    return warnings
+def _fields_of(flags: Flags) -> dict[KeyPath, Any]:
+    return {tuple(path.split(".")): value for path, value in flags.items()}
 
 
-def _same_model(path: str, flag: Any, won: Any) -> bool:
-    return path == "model.name" and same_name(flag) == won
+def _overridden(layers: list[Layer], file: Layer, recipe: Recipe) -> Iterator[str]:
+    """Values given for a field that another source overrode, each with both sources."""
+    winner = {path: layer for layer in layers for path in _paths(layer.values)}
+    for layer in layers:
+        if layer is file:
+            continue
+        for path in sorted(_paths(layer.values)):
+            section, field = path
+            lost, won = layer.values[section][field], getattr(getattr(recipe, section), field)
+            if winner[path] is layer or won == lost or _same_model(path, lost, won):
+                continue
+            by, instead = winner[path].source(path), layer.source(path)
+            warning = f"{section}.{field} is {written(won)} (from {by}), not {written(lost)} (from {instead})."
+            yield f"{warning} {winner[path].why}".strip()
+
+
+def _same_model(path: KeyPath, lost: Any, won: Any) -> bool:
+    return path == ("model", "name") and normalised_name(lost) == won

@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 import gc
-import sys
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from engine.contract.run_directory import RunDirectory
-
-
-def on_a_terminal() -> bool:
-    """Can the console be shown and typed to? It is drawn on standard error."""
-    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+    from engine.contract.store.run_directory import RunDirectory
 
 
 def open_console(
     workspace: Path | None, data: Path | None, *, readonly: bool, attach: RunDirectory | None = None
 ) -> int:
     """Open it and stay until the user leaves; `attach` names a run to watch. Raises UsageError without a terminal."""
-    from engine.contract.errors import UsageError
-    from engine.contract.workspace import find_workspace
+    from engine.contract.data.archives import given_folder
+    from engine.contract.store.workspace import find_workspace
+    from engine.contract.wire.errors import UsageError
+    from medtui import terminal
+    from medtui.output import on_a_terminal
     from medtui.settings import read_settings
 
     if not on_a_terminal():
         raise UsageError("The console needs a terminal.", "`medtui run RECIPE` trains without one.")
-    place = find_workspace(workspace)
-    if data is not None and not data.is_dir():
-        raise UsageError(f"Expected a folder for --data, found none at {data}.", "Name the folder of the .npz files.")
+    if (remedy := terminal.remedy()) is not None:
+        hint = f"{remedy} `medtui run RECIPE` trains without a console."
+        raise UsageError(f"The console cannot run in this terminal: {terminal.describe_terminal()}.", hint)
+    ws = find_workspace(workspace)
+    data = given_folder(data) if data is not None else None
+    _drop_invalid_colour_system()
     gc.disable()  # until the first picture: nothing that an import makes is garbage
     from medtui.console.app import app_for
-    from medtui.console.leaving import run_and_restore
+    from medtui.console.terminal_restore import run_and_restore
 
-    return run_and_restore(app_for(place, data, read_settings(), readonly=readonly, attach=attach))
+    return run_and_restore(app_for(ws, data, read_settings(), readonly=readonly, attach=attach))
+
+
+def _drop_invalid_colour_system() -> None:
+    """Textual ends with a KeyError when this variable, which others may have set, names no colour system it knows."""
+    if os.environ.get("TEXTUAL_COLOR_SYSTEM", "auto") not in ("auto", "standard", "256", "truecolor", "windows"):
+        del os.environ["TEXTUAL_COLOR_SYSTEM"]

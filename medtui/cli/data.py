@@ -1,4 +1,4 @@
-"""`medtui data`: which data sets are here, fetch one, verify what is here."""
+"""`medtui data`: list data sets, fetch one, verify the files on disk."""
 
 from __future__ import annotations
 
@@ -6,132 +6,151 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from medtui.cli.completion import official_data_sets
+from medtui.cli.job_progress import JobProgress
 from medtui.cli.options import DataOption, JsonOption, WorkspaceOption
-from medtui.cli.shown import Shown
+from medtui.cli.unknown import Commands
 
 if TYPE_CHECKING:
+    from engine.contract.store.workspace import Workspace
     from medtui.client.data_sets import DataFile
 
-app = typer.Typer(help="Data sets: list, fetch, verify.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Data sets: list, fetch, verify.", no_args_is_help=True, cls=Commands, rich_markup_mode=None)
 MARKS = {"missing": "", "unverified": "?", "official": "✓", "damaged": "✗"}
-SizeOption = Annotated[int, typer.Option("--size", help="Pixels a side: 28, 64, 128 or 224.")]
+SizeOption = Annotated[int, typer.Option("--size", help="Image size in pixels: 28, 64, 128 or 224.")]
 
 
 @app.command("list")
 def list_(workspace: WorkspaceOption = None, data: DataOption = None, json: JsonOption = False) -> None:
-    """Every data set, and which of its files are here."""
-    from engine.contract.workspace import find_workspace
+    """List every data set and which of its files are on disk."""
+    from engine.contract.store.workspace import find_workspace
     from medtui.cli.run import data_folders
     from medtui.client.data_sets import inventory
-    from medtui.text import json_text
+    from medtui.output import print_json
 
-    files = inventory(find_workspace(workspace), data_folders(data))
+    ws, folders = find_workspace(workspace), data_folders(data)
+    _report_skipped_folders(ws, folders)
+    files = inventory(ws, folders)
     if json:
-        typer.echo(json_text(_values(files)))
+        print_json(_values(files))
     else:
         _print_table(files)
 
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="A data set of MedMNIST, as `medtui data list` names it.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="A MedMNIST data set, as named by `medtui data list`.", autocompletion=official_data_sets),
+    ],
     size: SizeOption = 28,
     replace: Annotated[
         bool,
-        typer.Option("--replace", help="Put it in the place of a file of its name that is not the official one."),
+        typer.Option("--replace", help="Overwrite an existing file of that name that is not the official one."),
     ] = False,
     workspace: WorkspaceOption = None,
     data: DataOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Fetch an official file into --data, $MEDTUI_DATA or ~/.medmnist, and verify its MD5."""
-    from engine.contract.workspace import find_workspace
+    """Download an official file and verify its MD5. The file goes to --data, else $MEDTUI_DATA, else ~/.medmnist."""
+    from engine.contract.store.workspace import find_workspace
     from medtui.cli.run import data_folders
     from medtui.client.data_sets import fetch_data_set, inventory
-    from medtui.text import json_text
+    from medtui.output import print_json
 
-    place, folders = find_workspace(workspace), data_folders(data)
-    with Shown(quiet=json) as shown:
-        fetch_data_set(name, size, place, folders, by="medtui data fetch", replace=replace, tell=shown)
+    _known(name)
+    ws, folders = find_workspace(workspace), data_folders(data)
+    with JobProgress(quiet=json) as progress:
+        fetch_data_set(name, size, ws, folders, by="medtui data fetch", replace=replace, on_event=progress)
     if json:
-        (file,) = [file for file in inventory(place, folders) if (file.facts.name, file.size) == (name, size)]
-        typer.echo(json_text(_file_values(file)))
+        (file,) = [file for file in inventory(ws, folders) if (file.facts.name, file.size) == (name, size)]
+        print_json(_file_values(file))
 
 
 @app.command()
 def verify(
-    name: Annotated[str | None, typer.Argument(help="A data set; without it, every file that is here.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A data set. [default: every file on disk]", autocompletion=official_data_sets),
+    ] = None,
     workspace: WorkspaceOption = None,
     data: DataOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Read files anew: MD5 and structure. Exit code 4 when one is damaged."""
-    from engine.contract.errors import DataError, MedtuiError
-    from engine.contract.workspace import find_workspace
+    """Verify MD5 and structure of files on disk. Exit code 4 if one is damaged."""
+    from engine.contract.store.workspace import find_workspace
+    from engine.contract.wire.errors import DataError, MedtuiError
     from medtui.cli.run import data_folders
     from medtui.client.data_sets import inventory, verify_data_set
-    from medtui.text import clean, json_text
+    from medtui.output import print_error, print_json
 
-    place, folders = find_workspace(workspace), data_folders(data)
+    ws, folders = find_workspace(workspace), data_folders(data)
     _known(name)
-    files = [file for file in inventory(place, folders) if file.path and name in (None, file.facts.name)]
+    _report_skipped_folders(ws, folders)
+    files = [file for file in inventory(ws, folders) if file.path and name in (None, file.facts.name)]
     if not files:
-        raise DataError(f"No file of {name or 'any data set'} is here.", "`medtui data list` shows what there is.")
+        raise DataError(f"No file of {name or 'any data set'} was found.", "`medtui data list` shows what is on disk.")
     damaged: dict[str, str] = {}
-    with Shown(quiet=json) as shown:
+    with JobProgress(quiet=json) as progress:
         for file in files:
             try:
-                verify_data_set(file, place, folders, by="medtui data verify", tell=shown)
+                verify_data_set(file, ws, folders, by="medtui data verify", on_event=progress)
             except MedtuiError as error:
                 if error.exit_code != DataError.exit_code:
                     raise
                 damaged[file.label] = str(error)
-                typer.echo(f"medtui: {clean(str(error), 4000)}", err=True)
+                print_error(f"medtui: {error}")
     if json:
-        checked = [file for file in inventory(place, folders) if file.label in {file.label for file in files}]
-        typer.echo(json_text([_file_values(file) | {"error": damaged.get(file.label)} for file in checked]))
+        checked = [file for file in inventory(ws, folders) if file.label in {file.label for file in files}]
+        print_json([_file_values(file) | {"error": damaged.get(file.label)} for file in checked])
     return DataError.exit_code if damaged else 0
+
+
+def _report_skipped_folders(workspace: Workspace, data: list[str]) -> None:
+    from engine.contract.data.archives import data_folders, unreadable_folders
+    from medtui.output import print_error
+
+    for folder, reason in unreadable_folders(data_folders(data, workspace.root)).items():
+        print_error(f"medtui: {folder} is skipped: {reason}.")
 
 
 def _known(name: str | None) -> None:
     """Raises UsageError for what is no data set of MedMNIST."""
-    from engine.contract.datasets import datasets
-    from engine.contract.errors import UsageError
+    from engine.contract.recipe.sources import official_source
 
-    names = [facts.name for facts in datasets().values() if not facts.synthetic]
-    if name is not None and name not in names:
-        raise UsageError(f"Expected a data set of MedMNIST, found {name!r}.", f"There are {', '.join(names)}.")
+    if name is not None:
+        official_source(name, 28, "{name} --size {size}")
 
 
 def _print_table(files: list[DataFile]) -> None:
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
-    from engine.contract.data_files import bytes_words
-    from engine.contract.datasets import SIZES, datasets
-    from medtui.text import clean
+    from engine.contract.data.archives import format_bytes
+    from engine.contract.data.datasets import SIZES
+    from engine.contract.recipe.sources import known_sets
+    from medtui.rich_output import stdout_console
 
     table = Table(box=None, pad_edge=False)
     for title in ("data set", *(f"{size} px" for size in SIZES)):
         table.add_column(title, no_wrap=True)
-    for facts in datasets().values():
-        if facts.synthetic:
-            table.add_row(facts.name, "drawn")
+    for facts in known_sets():
+        if not facts.archives:
+            table.add_row(facts.name, "generated")
             continue
         own = [file for file in files if file.facts is facts]
-        cells = [MARKS[file.state] or f"≤ {bytes_words(facts.largest(file.size))}" for file in own]
+        cells = [MARKS[file.state] or f"≤ {format_bytes(facts.largest(file.size))}" for file in own]
         table.add_row(facts.name, *cells)
-    console = Console(highlight=False, emoji=False)
+    console = stdout_console()
     console.print(table)
-    console.print("\n✓ MD5 ok   ? here, not verified yet   ✗ not the official file   ≤ size when fetched")
+    console.print()
+    console.print("✓ MD5 ok   ? not verified yet   ✗ not the official file   ≤ size when fetched")
     for file in files:
         if file.path is not None:
-            console.print(Text(f"{MARKS[file.state]} {clean(str(file.path))}"), soft_wrap=True)
+            console.print(f"{MARKS[file.state]} {file.path}", soft_wrap=True)
 
 
 def _values(files: list[DataFile]) -> list[dict[str, Any]]:
-    from engine.contract.datasets import datasets
+    from engine.contract.recipe.sources import known_sets
 
     return [
         {
@@ -144,7 +163,7 @@ def _values(files: list[DataFile]) -> list[dict[str, Any]]:
             "licence": facts.licence,
             "files": [_file_values(file) for file in files if file.facts is facts],
         }
-        for facts in datasets().values()
+        for facts in known_sets()
     ]
 
 

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options shared by several commands."""
 
 from __future__ import annotations
 
@@ -7,17 +7,26 @@ from typing import Annotated
 
 import typer
 
+from medtui.cli.completion import runs
+
 WorkspaceOption = Annotated[
     Path | None,
-    typer.Option("--workspace", help="Folder that holds outputs/; else the nearest one upward with .git or README.md."),
+    typer.Option(
+        "--workspace",
+        readable=False,  # not checked by the parser: our message says why, and who owns it
+        help="Folder that holds outputs/. [default: nearest enclosing folder with .git or README.md]",
+    ),
 ]
-DataOption = Annotated[Path | None, typer.Option("--data", help="Folder to look in first for data set files.")]
+DataOption = Annotated[
+    Path | None, typer.Option("--data", readable=False, help="Folder to search first for data set files.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-OfflineOption = Annotated[bool, typer.Option("--offline", help="Fetch nothing, as with MEDTUI_OFFLINE=1.")]
+OfflineOption = Annotated[bool, typer.Option("--offline", help="Download nothing, as with MEDTUI_OFFLINE=1.")]
 RunArgument = Annotated[
     str,
     typer.Argument(
-        help="A run directory, its name, a unique part of it, or `last`: the run that holds the workspace, else the "
-        "one that was last started or resumed."
+        help="A run directory, a run name or a unique part of it, a prefix of its recipe_hash or "
+        "resolved_hash, or `last`: the run that holds the workspace, else the one most recently started or resumed.",
+        autocompletion=runs,
     ),
 ]

@@ -7,60 +7,67 @@ from typing import Annotated
 
 import typer
 
+from medtui.cli.completion import recipes
 from medtui.cli.options import JsonOption
+from medtui.cli.unknown import Commands
 
 app = typer.Typer(
-    help="Recipes: write one, check one, print their schema.", no_args_is_help=True, rich_markup_mode=None
+    help="Recipes: write, validate, print the schema.", no_args_is_help=True, cls=Commands, rich_markup_mode=None
 )
 
 
 @app.command()
 def init(
-    path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("recipe.yaml"),
-    base: Annotated[str, typer.Option("--from", help="A shipped recipe to start from.")] = "quickstart",
+    path: Annotated[Path, typer.Argument(readable=False, help="The file to write.")] = Path("recipe.yaml"),
+    base: Annotated[
+        str, typer.Option("--from", help="A shipped recipe to start from.", autocompletion=recipes)
+    ] = "quickstart",
 ) -> None:
-    """Write a recipe to edit; nothing is overwritten."""
-    from engine.contract.errors import OutputError, UsageError
-    from engine.contract.recipe_file import find_recipe
+    """Write a recipe file to edit; never overwrites a file."""
+    from engine.contract.files.paths import expanded
+    from engine.contract.recipe.reader import find_recipe
+    from engine.contract.wire.errors import OutputError, UsageError
+    from medtui.output import print_line
 
+    path = expanded(path)
     text = find_recipe(base).read_text(encoding="utf-8")
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise UsageError(f"{path} exists already.", "Name another file.") from None
+        raise UsageError(f"{path} already exists.", "Choose another file name.") from None
     except OSError as error:
-        raise OutputError(f"Cannot write {path}: {error.strerror}.", "Name a place that can be written.") from None
-    typer.echo(f"Wrote {path}. Edit it, then: medtui run {path}")
+        raise OutputError(f"Cannot write {path}: {error.strerror}.", "Choose a writable location.") from None
+    print_line(f"Wrote {path}. Edit it, then: medtui run {path}")
 
 
 @app.command()
 def validate(
-    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.")],
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped one.", autocompletion=recipes)],
     json: JsonOption = False,
 ) -> None:
-    """Check a recipe; print its identity."""
-    from engine.contract.recipe_file import build_recipe, find_recipe
-    from engine.contract.run_identity import recipe_hash, short_hash
-    from engine.contract.yaml_reader import read_yaml_file
-    from medtui.text import json_text
+    """Validate a recipe and print its hash."""
+    from engine.contract.recipe.identity import recipe_hash, short_hash
+    from engine.contract.recipe.reader import build_recipe, find_recipe
+    from engine.contract.recipe.sources import facts_of
+    from engine.contract.recipe.yaml_reader import read_yaml_file
+    from medtui.output import print_json, print_line
 
     text = read_yaml_file(find_recipe(recipe))
     checked = build_recipe(text.values, source=text.source, lines=text.lines)
     if json:
         values = {"recipe": text.source, "valid": True, "recipe_hash": recipe_hash(checked)}
-        typer.echo(json_text(values | {"run_hash": short_hash(checked)}))  # what names of its runs end with
+        print_json(values | {"run_hash": short_hash(checked)})  # the suffix of its run names
     else:
-        what = (
-            f"{checked.dataset.name} {checked.dataset.size} px, {checked.model.name}, {checked.training.epochs} epochs"
-        )
-        typer.echo(f"{text.source} is a good recipe: {what}; runs of it are named …_{short_hash(checked)}.")
+        name = facts_of(checked.dataset).name
+        what = f"{name} {checked.dataset.size} px, {checked.model.name}, {checked.training.epochs} epochs"
+        print_line(f"{text.source} is valid: {what}; its runs are named …_{short_hash(checked)}.")
 
 
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of recipes."""
-    from engine.contract.recipe import Recipe
-    from medtui.text import json_text
+    from engine.contract.recipe.recipe import Recipe
+    from medtui.output import print_json
 
-    typer.echo(json_text(Recipe.model_json_schema()))
+    print_json(Recipe.model_json_schema())

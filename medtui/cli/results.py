@@ -3,109 +3,122 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
+from medtui.cli.global_options import pass_to_subcommand
 from medtui.cli.options import JsonOption, RunArgument, WorkspaceOption
+from medtui.cli.unknown import Commands
 
-if TYPE_CHECKING:
-    from engine.contract.run_directory import RunDirectory
-
-
-app = typer.Typer(help="Runs: listed; tag, note, archive, unarchive, delete.", rich_markup_mode=None)
+app = typer.Typer(help="Runs: list, tag, note, archive, unarchive, delete, prune.", cls=Commands, rich_markup_mode=None)
+ArchivedOption = Annotated[bool, typer.Option("--archived", help="List the runs in outputs/archive instead.")]
 
 
 @app.callback(invoke_without_command=True)
 def runs(
     context: typer.Context,
     workspace: WorkspaceOption = None,
-    archived: Annotated[bool, typer.Option("--archived", help="Those in outputs/archive instead.")] = False,
+    archived: ArchivedOption = False,
     json: JsonOption = False,
 ) -> None:
-    """List the runs of a workspace, the one last started or resumed at the end."""
+    """List the runs of a workspace, or manage one."""
     if context.invoked_subcommand is not None:
+        pass_to_subcommand(context, {"workspace": workspace, "archived": archived, "json": json})
         return
-    from engine.contract.workspace import find_workspace
-    from medtui.client.keeping import archive_of
-    from medtui.client.runs import heads
+    list_(workspace, archived, json)
 
-    place = find_workspace(workspace)
-    found = heads(archive_of(place) if archived else place.outputs)
+
+def list_(workspace: WorkspaceOption = None, archived: ArchivedOption = False, json: JsonOption = False) -> None:
+    """List the runs of a workspace, newest last."""
+    from engine.contract.store.run_directory import refuse_unlisted
+    from engine.contract.store.workspace import find_workspace
+    from medtui.client.run_management import archive_of
+    from medtui.client.runs import RunRow, run_rows
+    from medtui.client.timeout import run_with_timeout
+    from medtui.output import print_json, print_line
+
+    def read(alive: Callable[[], None]) -> list[RunRow]:
+        ws = find_workspace(workspace)
+        refuse_unlisted(ws.outputs)
+        return run_rows(archive_of(ws) if archived else ws.outputs)
+
+    found = run_with_timeout(read, workspace or "the workspace")
     if json:
-        _print_json([head.values() for head in found])
+        print_json([run_row.values() for run_row in found])
         return
     if not found:
-        none = (
-            "No run is archived here." if archived else "There is no run here yet; `medtui run quickstart` makes one."
-        )
-        typer.echo(none)
+        none = "No archived runs." if archived else "No runs yet; `medtui run quickstart` starts one."
+        print_line(none)
         return
-    from rich.console import Console
     from rich.table import Table
 
-    from medtui.text import clean, data_marks, number
+    from medtui.rich_output import stdout_console
+    from medtui.text import UNDEFINED, clean, data_marks, number
 
     table = Table()
-    for column in ("run", "state", "epochs", "val AUC", "test AUC", "test ACC", "remarks"):
-        words = column in ("run", "state", "remarks")
-        table.add_column(column, justify="left" if words else "right", no_wrap=column == "run")
-    for head in found:
-        values = (head.validation_auc, head.test_auc, head.test_acc)
-        remarks = ", ".join([*data_marks(head.synthetic, head.limit), *head.labels.tags])
-        cells = [clean(head.run), clean(head.state), head.epochs, *map(number, values), clean(remarks, 200)]
-        table.add_row(*(cell.replace("[", r"\[") for cell in cells))
-    # a name that is folded cannot be copied; without a terminal there is room for all of it
-    console = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=160)
+    for column in ("run", "state", "weights", "epochs", "val AUC", "test AUC", "test ACC", "remarks"):
+        is_text = column in ("run", "state", "weights", "remarks")
+        table.add_column(column, justify="left" if is_text else "right", no_wrap=column == "run")
+    for run_row in found:
+        values = (run_row.validation_auc, run_row.test_auc, run_row.test_acc)
+        damage = [f"! {what}" for what in run_row.damage]
+        remarks = ", ".join([*damage, *data_marks(run_row.synthetic, run_row.limit), *run_row.labels.tags])
+        weights = clean(run_row.weights or UNDEFINED, 80)
+        table.add_row(run_row.run, run_row.state, weights, run_row.epochs, *map(number, values), clean(remarks, 200))
+    # a wrapped name cannot be copied; without a terminal the width is free
+    console = stdout_console() if sys.stdout.isatty() else stdout_console(width=160)
     console.print(table)
 
 
 def show(run: RunArgument = "last", workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
-    """Show one run: outcome, results, per-class values, paths."""
-    from engine.contract.run_directory import find_run
-    from engine.contract.workspace import find_workspace
+    """Show a run: outcome, results, per-class metrics, paths."""
+    from engine.contract.store.find_run import find_run
+    from engine.contract.store.workspace import find_workspace
     from medtui.client.runs import summary
+    from medtui.client.timeout import run_with_timeout
+    from medtui.output import print_json
 
-    found = find_run(find_workspace(workspace).outputs, run)
-    shown = summary(found)
+    shown = run_with_timeout(lambda alive: summary(find_run(find_workspace(workspace).outputs, run)), f"run {run}")
     if json:
-        _print_json(shown)
+        print_json(shown)
         return
-    _print_summary(found, shown)
+    _print_summary(shown)
 
 
-def _print_summary(run: RunDirectory, shown: dict[str, Any]) -> None:
-    from rich.console import Console
-
-    from engine.contract.protocol import ClassMetrics, Metrics
-    from engine.contract.status import RunSummary
-    from medtui.progress import metrics_table, per_class_table
+def _print_summary(shown: dict[str, Any]) -> None:
+    from engine.contract.store.starting_weights import describe_origin
+    from engine.contract.wire.protocol import ClassMetrics, Metrics
+    from medtui.plain.progress import metrics_table, per_class_table
+    from medtui.rich_output import stdout_console
     from medtui.text import clean, data_marks, duration
 
-    console = Console(highlight=False, emoji=False)
+    console = stdout_console()
     marks = "".join(f", {mark}" for mark in data_marks(shown["synthetic"], shown["limit"]))
-    console.print(f"{clean(shown['run'])}: {clean(shown['state'])}", markup=False, style="bold")
-    what = f"{clean(str(shown['dataset']))}{marks}, {clean(str(shown['model']))}"
-    epochs = f"{shown['epochs_done']} of {shown['epochs_planned']} epochs, best {shown['best_epoch'] or 'none yet'}"
+    console.print(f"{shown['run']}: {shown['state']}", style="bold")
+    dataset, model, planned = (shown[name] or "?" for name in ("dataset", "model", "epochs_planned"))
+    weights = clean(describe_origin(shown["weights"]), 200)
+    what = f"{clean(str(dataset), 200)}{marks}, {clean(str(model), 200)} {weights}"
+    epochs = f"{shown['epochs_done']} of {planned} epochs, best {shown['best_epoch'] or 'none yet'}"
     took = f", {duration(shown['worked'])}" if shown["worked"] is not None else ""
-    console.print(f"{what}, {epochs}{took}", markup=False, soft_wrap=True)
+    console.print(f"{what}, {epochs}{took}", soft_wrap=True)
+    if shown["recipe_hash"]:
+        console.print(f"recipe hash {clean(shown['recipe_hash'], 64)}")
+    if shown["resolved_hash"]:
+        console.print(f"resolved hash {clean(shown['resolved_hash'], 64)}")
     if shown["tags"]:
-        console.print(f"tags: {clean(' '.join(shown['tags']))}", markup=False)
+        console.print(f"tags: {' '.join(shown['tags'])}")
     if shown["note"]:
-        console.print(f"note: {clean(shown['note'])}", markup=False)
+        console.print(f"note: {shown['note']}")
     validation, test = (Metrics(**shown[name]) if shown[name] else None for name in ("validation", "test"))
     if validation or test:
-        console.print(metrics_table(RunSummary.model_validate(shown), validation, test, "results"))
+        console.print(metrics_table(validation, test, "results"))
         title = "test, worst first" if test else "validation, worst first"
         console.print(per_class_table([ClassMetrics(**row) for row in shown["per_class"]], title))
+    for what in shown["damage"]:
+        console.print(f"! {clean(what, 300)}", soft_wrap=True)
     for change in shown["drift"]:
-        console.print(f"drift between attempts: {clean(change, 200)}", markup=False)
+        console.print(f"drift between attempts: {clean(change, 200)}")
     for name, path in shown["artifacts"].items():
-        console.print(f"{clean(name):<20} {clean(path)}", markup=False, soft_wrap=True)
-
-
-def _print_json(value: Any) -> None:
-    """Non-finite numbers as in the protocol."""
-    from medtui.text import json_text
-
-    typer.echo(json_text(value))
+        console.print(f"{clean(name, 200):<20} {path}", soft_wrap=True)

@@ -6,25 +6,27 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from medtui.cli.completion import data_sets, recipes, runs
 from medtui.cli.options import DataOption, OfflineOption, WorkspaceOption
 
 if TYPE_CHECKING:
-    from engine.contract.protocol import Start
-    from engine.contract.recipe import Recipe
-    from engine.contract.workspace import Workspace
+    from engine.contract.recipe.recipe import Recipe
+    from engine.contract.store.workspace import Workspace
+    from engine.contract.wire.jobs import Train
     from medtui.cli.compose import Flags
-    from medtui.headless import Show
+    from medtui.plain.headless import Display
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the command line asks for, whatever the job."""
+class RunOptions:
+    """The options of the command line, for every kind of job."""
 
     recipe: str | None
+    file_wins: bool  # overrides flags, as --config does
     flags: Flags
     assignments: list[str]
     workspace: Path | None
@@ -37,44 +39,85 @@ class Asked:
 
 
 def run(
-    recipe: Annotated[str | None, typer.Argument(help="A recipe file, or the name of a shipped one.")] = None,
-    config: Annotated[str | None, typer.Option(help="The same as RECIPE.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="Data set. [default: bloodmnist]")] = None,
-    epochs: Annotated[int | None, typer.Option(help="[default: 60]")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="[default: 128]")] = None,
-    lr: Annotated[float | None, typer.Option(help="Highest learning rate. [default: 0.008]")] = None,
-    seed: Annotated[int | None, typer.Option(help="[default: 42]")] = None,
-    mixup_alpha: Annotated[float | None, typer.Option(help="0 is off. [default: 0.002]")] = None,
-    patience: Annotated[int | None, typer.Option(help="Epochs. [default: 15]")] = None,
-    momentum: Annotated[float | None, typer.Option(help="[default: 0.9]")] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="[default: 0.0005]")] = None,
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RECIPE SECTION.FIELD=VALUE",
+            help="A recipe file or the name of a shipped recipe; then fields to set, as with --set.",
+            show_default=False,
+            autocompletion=recipes,
+        ),
+    ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            autocompletion=recipes,
+            help="Recipe that overrides the flags below; each overridden flag is reported.",
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Data set to train on. [default: bloodmnist]", autocompletion=data_sets)
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Number of passes over the training images. [default: 60]")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per training step. [default: 128]")] = None,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate. [default: 0.008]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed of the run. [default: 42]")] = None,
+    mixup_alpha: Annotated[float | None, typer.Option(help="MixUp strength; 0 turns it off. [default: 0.002]")] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Stop after this many epochs without a higher validation AUC. [default: 15]")
+    ] = None,
+    momentum: Annotated[float | None, typer.Option(help="SGD momentum, or first beta of AdamW. [default: 0.9]")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Penalty on large weights. [default: 0.0005]")] = None,
     no_tta: Annotated[bool, typer.Option("--no-tta", help="Test without test-time augmentation.")] = False,
-    hflip: Annotated[float | None, typer.Option(help="Chance. [default: by data set, 0.5 or 0]")] = None,
-    rotation_angle: Annotated[float | None, typer.Option(help="Degrees either way. [default: 10]")] = None,
-    jitter_val: Annotated[float | None, typer.Option(help="Brightness and contrast. [default: 0.2]")] = None,
-    model_name: Annotated[str | None, typer.Option(help='[default: "ResNet-18 Adapted"]')] = None,
-    reproducible: Annotated[bool, typer.Option("--reproducible", help="Bit for bit.")] = False,
+    hflip: Annotated[
+        float | None, typer.Option(help="Probability of a horizontal flip. [default: 0.5 or 0, by data set]")
+    ] = None,
+    rotation_angle: Annotated[
+        float | None, typer.Option(help="Maximum rotation in degrees, either way. [default: 10]")
+    ] = None,
+    jitter_val: Annotated[
+        float | None, typer.Option(help="Maximum relative change of brightness and contrast. [default: 0.2]")
+    ] = None,
+    model_name: Annotated[str | None, typer.Option(help='Model to train. [default: "ResNet-18 Adapted"]')] = None,
+    reproducible: Annotated[
+        bool, typer.Option("--reproducible", help="Bit-identical weights for repeated runs on one machine; slower.")
+    ] = False,
     allow_process_kill: Annotated[
-        str | None, typer.Option(metavar="BOOL", help="May leftover engines be ended. [default: true]")
+        str | None,
+        typer.Option(metavar="BOOL", help="Whether orphaned engines may be ended. [default: true]"),
     ] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="SECTION.FIELD=VALUE", help="Wins over all.")
+        list[str] | None,
+        typer.Option("--set", metavar="SECTION.FIELD=VALUE", help="Set any recipe field; overrides everything else."),
     ] = None,
     resume: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Go on with an interrupted run: a folder, a name, or `last`.")
+        str | None,
+        typer.Option(
+            metavar="RUN", autocompletion=runs, help="Continue an interrupted run: its folder, name, or `last`."
+        ),
     ] = None,
     allow_drift: Annotated[
-        bool, typer.Option("--allow-drift", help="Resume although versions, threads or the recipe changed; marked.")
+        bool,
+        typer.Option(
+            "--allow-drift", help="Resume even if versions, threads or the recipe changed; marks the results."
+        ),
     ] = False,
     workspace: WorkspaceOption = None,
     data: DataOption = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until nobody holds the workspace.")] = False,
-    detach: Annotated[bool, typer.Option("--detach", help="Return when it trains; the run goes on.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until no other run holds the workspace.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return once training starts; the run continues in the background.")
+    ] = False,
     offline: OfflineOption = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the protocol's events, and nothing else.")] = False,
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="The per-class table at each epoch's end.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print protocol events as JSON lines, and nothing else.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Show the per-class table after each epoch.")
+    ] = False,
 ) -> int:
-    """Train a model from a recipe. The recipe wins over flags; --set wins over the recipe."""
+    """Train a model; command-line values override the recipe."""
     flags: Flags = {
         "dataset.name": dataset,
         "training.epochs": epochs,
@@ -95,8 +138,34 @@ def run(
         "runtime.allow_process_kill": _boolean(allow_process_kill),
     }
     given = {path: value for path, value in flags.items() if value is not None}
-    asked = Asked(recipe or config, given, set_ or [], workspace, data, json, verbose, wait, detach, offline)
-    return _run(asked) if resume is None else _resume(asked, resume, allow_drift=allow_drift)
+    recipe, assignments = _split_arguments(arguments or [], config)
+    assignments += set_ or []
+    file_wins = config is not None
+    run_options = RunOptions(
+        recipe, file_wins, given, assignments, workspace, data, json, verbose, wait, detach, offline
+    )
+    return _run(run_options) if resume is None else _resume(run_options, resume, allow_drift=allow_drift)
+
+
+def _split_arguments(arguments: list[str], config: str | None) -> tuple[str | None, list[str]]:
+    """The recipe and the assignments among plain arguments. Raises UsageError for two recipes and for an empty name."""
+    from engine.contract.files.paths import is_there
+    from engine.contract.recipe.reader import ASSIGNMENT
+    from engine.contract.wire.errors import UsageError
+    from medtui.output import print_error
+
+    assignments = [word for word in arguments if ASSIGNMENT.match(word) and not is_there(word)]
+    recipes = [word for word in arguments if word not in assignments]
+    for name in recipes:
+        if ASSIGNMENT.match(name):
+            print_error(f"medtui: {name} is an existing file, read as the recipe; --set {name} would set the field.")
+    if config is not None:
+        recipes.append(config)
+    if "" in recipes:
+        raise UsageError("Expected a recipe, found an empty name.", "Check that the shell variable is set.")
+    if len(recipes) > 1:
+        raise UsageError(f"Expected one recipe, found {len(recipes)}: {', '.join(recipes)}.", "Name one of them.")
+    return (recipes[0] if recipes else None), assignments
 
 
 def _boolean(text: str | None) -> Any:
@@ -104,58 +173,57 @@ def _boolean(text: str | None) -> Any:
     return {"true": True, "false": False}.get(text.lower(), text) if text is not None else None
 
 
-def _run(asked: Asked) -> int:
-    from engine.contract.protocol import Start
-    from engine.contract.workspace import find_workspace
+def _run(run_options: RunOptions) -> int:
+    from engine.contract.store.workspace import find_workspace
+    from engine.contract.wire.jobs import Train
 
-    recipe = _composed(asked.recipe, asked)
-    place = find_workspace(asked.workspace)
-    start = Start(
+    recipe = _composed(run_options.recipe, run_options)
+    ws = find_workspace(run_options.workspace)
+    start = Train(
         id="start",
         by="medtui run",
-        job="train",
         recipe=recipe.model_dump(mode="json"),
-        data=data_folders(asked.data),
-        on_disconnect=on_disconnect(recipe, detach=asked.detach),
+        data=data_folders(run_options.data),
+        on_disconnect=on_disconnect(recipe, detach=run_options.detach),
         command_line=_command_line(),
     )
-    return _done(start, place, recipe, asked)
+    return _run_job(start, ws, recipe, run_options)
 
 
-def _resume(asked: Asked, word: str, *, allow_drift: bool) -> int:
-    """Go on with a run, by its own recipe unless one is named. What is set besides must not change its identity."""
-    from engine.contract.run_directory import find_run
-    from engine.contract.workspace import find_workspace
+def _resume(run_options: RunOptions, word: str, *, allow_drift: bool) -> int:
+    """Resume a run with its own recipe unless one is named. Other settings must not change its identity."""
+    from engine.contract.store.find_run import find_run
+    from engine.contract.store.workspace import find_workspace
     from medtui.client.resume import resume_command, workspace_of
 
-    place = find_workspace(asked.workspace)
-    run = find_run(place.outputs, word)
-    if asked.workspace is None:
-        place = workspace_of(run, place)
-    recipe = _composed(asked.recipe or str(run.recipe), asked)
+    ws = find_workspace(run_options.workspace)
+    run = find_run(ws.outputs, word)
+    if run_options.workspace is None:
+        ws = workspace_of(run, ws)
+    recipe = _composed(run_options.recipe or str(run.recipe), run_options)
     start = resume_command(
         run,
-        place,
+        ws,
         by="medtui run",
-        data=data_folders(asked.data),
+        data=data_folders(run_options.data),
         recipe=recipe.model_dump(mode="json"),
-        on_disconnect=on_disconnect(recipe, detach=asked.detach),
+        on_disconnect=on_disconnect(recipe, detach=run_options.detach),
         allow_drift=allow_drift,
         command_line=_command_line(),
     )
-    return _done(start, place, recipe, asked)
+    return _run_job(start, ws, recipe, run_options)
 
 
-def _composed(name: str | None, asked: Asked) -> Recipe:
-    """The recipe of `compose`, possible on this machine; what it warns of is said."""
-    from engine.contract.hardware import refuse_impossible
+def _composed(name: str | None, run_options: RunOptions) -> Recipe:
+    """The recipe of `compose`, checked against this machine; warnings are printed."""
+    from engine.contract.machine.hardware import refuse_impossible
     from medtui.cli.compose import compose
-    from medtui.text import clean
+    from medtui.output import print_error
 
-    recipe, warnings = compose(name, asked.flags, asked.assignments)
+    recipe, warnings = compose(name, run_options.flags, run_options.assignments, file_wins=run_options.file_wins)
     refuse_impossible(recipe)
     for warning in warnings:
-        print(f"medtui: {clean(warning)}", file=sys.stderr)
+        print_error(f"medtui: {warning}")
     return recipe
 
 
@@ -165,49 +233,44 @@ def _command_line() -> list[str]:
 
 def on_disconnect(recipe: Recipe, *, detach: bool) -> Literal["continue", "stop"]:
     """What a headless run does when its terminal goes away. Raises UsageError."""
-    from engine.contract.errors import UsageError
+    from engine.contract.wire.errors import UsageError
 
-    wanted = recipe.runtime.on_disconnect
-    if detach and wanted == "stop":
+    policy = recipe.runtime.on_disconnect
+    if detach and policy == "stop":
         raise UsageError(
-            "--detach leaves the run alone, and runtime.on_disconnect says that it stops then.",
-            "Write `auto` or `continue` there, or leave --detach out.",
+            "--detach conflicts with runtime.on_disconnect: stop.",
+            "Set it to `auto` or `continue`, or drop --detach.",
         )
-    return "continue" if detach or wanted == "continue" else "stop"
+    return "continue" if detach or policy == "continue" else "stop"
 
 
-def _done(start: Start, place: Workspace, recipe: Recipe, asked: Asked) -> int:
-    """Leftovers ended where the recipe allows it, then the job, shown as was asked. Its exit code."""
-    from medtui.headless import JsonLines, end_ghosts, run_headless
+def _run_job(start: Train, ws: Workspace, recipe: Recipe, run_options: RunOptions) -> int:
+    """End orphaned engines where the recipe allows it, then run and display the job. Its exit code."""
+    from medtui.plain.headless import JsonLines, end_orphans, run_headless
 
-    show = JsonLines() if asked.as_json else show_of(asked.verbose, bars=not asked.detach)
+    display = JsonLines() if run_options.as_json else display_for(run_options.verbose, bars=not run_options.detach)
     if recipe.runtime.allow_process_kill:
-        end_ghosts(place, show)
-    start = start.model_copy(update={"offline": asked.offline})
-    return run_headless(start, place, show, wait=asked.wait, detach=asked.detach)
+        end_orphans(ws, display)
+    start = start.model_copy(update={"offline": run_options.offline})
+    return run_headless(start, ws, display, wait=run_options.wait, detach=run_options.detach)
 
 
-def show_of(verbose: bool, *, bars: bool = True, lasting: bool = True) -> Show:
-    from rich.console import Console
+def display_for(verbose: bool, *, bars: bool = True, never_fails: bool = True) -> Display:
+    from medtui.plain.progress import LiveBars, PlainLines
+    from medtui.rich_output import stdout_console
 
-    from medtui.output import LastingOutput
-    from medtui.progress import LiveBars, PlainLines
-
-    output = cast(TextIO, LastingOutput(sys.stdout)) if lasting else sys.stdout
-    console = Console(file=output, highlight=False, emoji=False)
+    console = stdout_console(never_fails=never_fails)
     if console.is_terminal and bars:
         return LiveBars(console, verbose=verbose)
-    return PlainLines(Console(file=output, highlight=False, emoji=False, soft_wrap=True), verbose=verbose)
+    return PlainLines(stdout_console(never_fails=never_fails, soft_wrap=True), verbose=verbose)
 
 
 def data_folders(data: Path | None) -> list[str]:
     """`--data` as an engine takes it. Raises UsageError."""
-    from engine.contract.errors import UsageError
-    from engine.contract.workspace import readable_path
+    from engine.contract.data.archives import given_folder
+    from engine.contract.store.workspace import readable_path
 
     if data is None:
         return []
     readable_path(data)
-    if not data.is_dir():
-        raise UsageError(f"Expected a folder for --data, found none at {data}.", "Name the folder of the .npz files.")
-    return [str(data.resolve())]
+    return [str(given_folder(data))]

@@ -11,35 +11,42 @@ from medtui.cli.options import DataOption, JsonOption, OfflineOption, WorkspaceO
 
 
 def score(
-    file: Annotated[Path, typer.Argument(help="For example breastmnist_test_[AUC]0.913_[ACC]0.846@run.csv.")],
+    file: Annotated[
+        Path,
+        typer.Argument(readable=False, help="Result file, such as breastmnist_test_[AUC]0.913_[ACC]0.846@run.csv."),
+    ],
     workspace: WorkspaceOption = None,
     data: DataOption = None,
     offline: OfflineOption = False,
     json: JsonOption = False,
 ) -> int:
-    """AUC and ACC of a result file, as the official evaluator computes them."""
-    from engine.contract.errors import UsageError
-    from engine.contract.protocol import EvaluationFinished, Start
-    from engine.contract.workspace import find_workspace
+    """Compute AUC and ACC of a result file as the official evaluator does."""
+    from engine.contract.files.paths import absolute, expanded, path_status
+    from engine.contract.store.workspace import find_workspace
+    from engine.contract.wire.errors import UsageError
+    from engine.contract.wire.jobs import Score
+    from engine.contract.wire.protocol import EvaluationFinished
+    from medtui.cli.job_progress import JobProgress
     from medtui.cli.run import data_folders
-    from medtui.cli.shown import Shown
-    from medtui.client.job import TIDYING, do_job
-    from medtui.text import json_text, number
+    from medtui.client.job import CLEANUP, do_job
+    from medtui.output import print_json, print_line
+    from medtui.text import number
 
-    if not file.is_file():
-        raise UsageError(f"Expected a result file, found none at {file}.", "Check its name.")
-    path, folders = str(file.resolve()), data_folders(data)
-    start = Start(id="start", by="medtui score", job="score", file=path, data=folders, offline=offline)
-    with Shown(quiet=json, beside=True) as shown:
-        state = do_job(start, find_workspace(workspace), tell=shown, grace=TIDYING)
+    file = expanded(file)
+    if not (there := path_status(file)).is_file:
+        raise UsageError(f"Expected a result file, found none at {file}{there.why}.", "Check the path.")
+    path, folders = str(absolute(file)), data_folders(data)
+    start = Score(id="start", by="medtui score", file=path, data=folders, offline=offline)
+    with JobProgress(quiet=json, on_stderr=True) as progress:
+        state = do_job(start, find_workspace(workspace), on_event=progress, grace=CLEANUP)
     result: EvaluationFinished = state.evaluations[-1]
     metrics = result.metrics
     if json:
         values = {"dataset": result.dataset, "split": result.split, "n": result.n}
-        typer.echo(json_text({**values, "auc": metrics.auc, "acc": metrics.acc}))
+        print_json({**values, "auc": metrics.auc, "acc": metrics.acc})
     else:
         numbers = f"AUC {number(metrics.auc)}, ACC {number(metrics.acc)}"
-        typer.echo(f"{result.dataset} {result.split}, {result.n} images: {numbers}")
+        print_line(f"{result.dataset} {result.split}, {result.n} images: {numbers}")
         for name, reason in metrics.reasons.items():
-            typer.echo(f"{name}: {reason}")
+            print_line(f"{name}: {reason}")
     return 0

@@ -1,4 +1,4 @@
-"""`medtui smoke`: a micro-run of the whole chain."""
+"""`medtui smoke`: a tiny run of the full pipeline."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import time
 
 
 def smoke() -> None:
-    """Train, evaluate, report and read back a run of seconds, in a folder that is thrown away."""
-    import typer
-
+    """Train, evaluate, report and read back a tiny run in a temporary folder."""
     from medtui.client import smoke as chain
+    from medtui.output import print_line
 
     began = time.monotonic()
-    chain.smoke(tell=lambda step: typer.echo(f"✓ {step.what:<40} {step.seconds:5.1f} s"))
-    typer.echo(f"Everything works on this machine: {time.monotonic() - began:.1f} s.")
+    chain.smoke(on_step=lambda step: print_line(f"✓ {step.what:<40} {step.seconds:5.1f} s"))
+    print_line(f"Everything works on this machine: {time.monotonic() - began:.1f} s.")

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import secrets
-import stat
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from engine.contract.errors import UsageError
-from engine.contract.lock import is_locked, read_holder
-from engine.contract.protocol import (
+from engine.contract.files.folders import File
+from engine.contract.files.inspection import describe_owner
+from engine.contract.store.find_run import find_run
+from engine.contract.store.lock import Holder, LockState
+from engine.contract.store.run_directory import RunDirectory
+from engine.contract.store.run_record import RunRecord, read_run
+from engine.contract.store.status import Status
+from engine.contract.store.workspace import Workspace
+from engine.contract.wire.errors import UsageError
+from engine.contract.wire.protocol import (
     CONTROL_LIMIT,
     Abort,
     AnyCommand,
@@ -26,13 +32,11 @@ from engine.contract.protocol import (
     SaveCheckpoint,
     Shutdown,
     Stop,
-    parse_event,
 )
-from engine.contract.run_directory import RunDirectory, find_run
-from engine.contract.status import Status, read_status
-from engine.contract.workspace import Workspace
+from medtui.client.feed import RunFeed
 from medtui.client.liveness import is_alive
-from medtui.client.tail import JournalTail
+from medtui.client.sources import RunFiles
+from medtui.client.view import Request, RunView
 from medtui.text import duration
 
 COMMANDS: dict[str, type[Any]] = {
@@ -44,101 +48,114 @@ COMMANDS: dict[str, type[Any]] = {
     "diagnose": Diagnose,
     "shutdown": Shutdown,
 }
-ANSWER_HERE = 10.0  # seconds; an engine looks twice a second
+ANSWER_HERE = 10.0  # seconds; an engine polls twice a second
 ANSWER_ELSEWHERE = 75.0  # seconds; a shared file system may show a change only after a minute
 WRITER_PATIENCE = 2.0  # seconds; a command is written in an instant
-POLL = 0.1  # seconds between looks at the journal
+POLL = 0.1  # seconds between polls for the answer
 
 
 class NothingToCommand(UsageError):
-    """A run that no engine listens for, or that this user may not command."""
+    """A run without a listening engine, or one that this user may not command."""
 
     kind = "not_commanded"
 
 
 @dataclass(frozen=True)
-class Answered:
-    """What came of a command. All None: nothing within the time."""
+class CommandResult:
+    """The result of a command. All None: no answer in time."""
 
     id: str
     answer: CommandAccepted | CommandRejected | None = None
-    ended: RunFinished | None = None  # the run ended before it heard
+    ended: RunFinished | None = None  # the run ended before it read the command
 
 
-def run_meant(workspace: Workspace, word: str) -> RunDirectory:
+def resolve_run(workspace: Workspace, word: str) -> RunDirectory:
     """The run to watch or to command. Raises UsageError, also for `last` while the workspace is held for no run yet."""
-    if word == "last" and is_locked(workspace.lock_file):
-        holder = read_holder(workspace.lock_file)
-        if holder is not None and holder.run is None:
-            raise UsageError(f"The newest run has no directory yet: {holder}.", "Try again in a moment, or name a run.")
+    if word == "last" and (holder := preparing(workspace)) is not None:
+        raise UsageError(f"The newest run has no directory yet: {holder}.", "Try again in a moment, or name a run.")
     return find_run(workspace.outputs, word)
 
 
-def commanded(run: RunDirectory) -> Status:
-    """The status of a run that can be commanded. Raises NothingToCommand."""
-    status = read_status(run)
-    if status is None:
-        raise NothingToCommand(f"Run {run.name} does not say which engine it has.", f"Look at {run.status}.")
-    if status.outcome is not None:
-        raise NothingToCommand(f"Run {run.name} is over: {status.outcome}.", f"See `medtui show {run.name}`.")
-    if is_alive(status) is False:
+def preparing(workspace: Workspace) -> Holder | None:
+    """The engine that holds the workspace and has no run directory yet."""
+    holder = LockState.read(workspace.lock_file).holder
+    return holder if holder is not None and holder.run is None else None
+
+
+def commandable_record(run: RunDirectory) -> RunRecord:
+    """The record of a run that can be commanded, with its engine's id. Raises NothingToCommand."""
+    record = read_run(run)
+    if record.summary.outcome is not None:
+        raise NothingToCommand(f"Run {run.name} is over: {record.outcome}.", f"See `medtui show {run.name}`.")
+    if record.engine is None or record.engine_id is None:
+        raise NothingToCommand(f"Run {run.name} does not name its engine.", f"Check {run.status}.")
+    if record.alive is False:
         raise NothingToCommand(
-            f"The engine of run {run.name} is gone; nobody hears a command.", f"`medtui run --resume {run.name}`."
+            f"The engine of run {run.name} is gone and accepts no commands.",
+            f"`medtui run --resume {run.name}` resumes it.",
         )
-    return status
+    return record
 
 
-def elsewhere(status: Status) -> str | None:
-    """What to know of an engine that signals cannot reach from here; None of one that they can."""
+def describe_remote_engine(status: Status) -> str | None:
+    """A note on an engine that signals cannot reach from here; None for one that they can."""
     if is_alive(status) is not None:
         return None
-    words = f"The engine is on {status.host}, not on this machine: commands go through control.jsonl, signals do not."
+    words = f"The engine runs on {status.host}, not on this machine: it can be commanded, but not signalled."
     cancel = status.scheduler.cancel if status.scheduler else None
-    return words + (f" The scheduler's own command for its job is: {cancel}" if cancel else "")
+    return words + (f" To cancel its job: {cancel}" if cancel else "")
 
 
-def ask(run: RunDirectory, name: str, by: str, patience: float | None = None) -> Answered:
-    """Send a command and wait for the engine's answer in the journal. Raises NothingToCommand."""
-    status = commanded(run)
+def send_and_wait(
+    run: RunDirectory,
+    name: str,
+    by: str,
+    patience: float | None = None,
+    on_poll: Callable[[], None] = lambda: None,
+) -> CommandResult:
+    """Send a command and wait for the engine's answer in the journal. Raises NothingToCommand.
+
+    `on_poll`: called after each poll of the files: the disk answers.
+    """
+    feed = RunFeed(RunFiles(run, from_end=True), RunView(own=False, run=run.name, asked_to_start=True))
+    record = commandable_record(run)
     if patience is None:
-        patience = ANSWER_HERE if is_alive(status) else ANSWER_ELSEWHERE
-    journal = JournalTail(run.journal, from_end=True)
-    id_ = secrets.token_hex(8)
-    append_command(run, COMMANDS[name](id=id_, by=by, engine=status.engine))
+        patience = ANSWER_HERE if record.alive else ANSWER_ELSEWHERE
+    request = Request(secrets.token_hex(8), name, time.time())
+    append_command(run.control, COMMANDS[name](id=request.id, by=by, engine=record.engine_id))
     deadline = time.monotonic() + patience
     while True:
-        over = time.monotonic() > deadline or is_alive(status) is False  # before the last look, not after it
-        for line in journal.fresh()[1]:
-            event = parse_event(line)
-            if isinstance(event, CommandAccepted | CommandRejected) and event.id == id_:
-                return Answered(id_, answer=event)
-            if isinstance(event, RunFinished):
-                return Answered(id_, ended=event)
+        over = time.monotonic() > deadline or feed.over  # before the last poll, not after it
+        feed.refresh(POLL)
+        if (answer := feed.view.answer(request)) is not None:
+            return CommandResult(request.id, answer=answer)
+        if (finished := feed.view.state.finished) is not None:
+            return CommandResult(request.id, ended=finished)
         if over:
-            return Answered(id_)
-        time.sleep(POLL)
+            return CommandResult(request.id)
+        on_poll()
 
 
-def append_command(run: RunDirectory, command: AnyCommand) -> None:
-    """One whole line in `control.jsonl`, under its lock. Raises NothingToCommand."""
+def append_command(control: File, command: AnyCommand) -> None:
+    """Append one complete line to a `control.jsonl`, under its lock. Raises NothingToCommand."""
     line = command.line()
     if len(line) > CONTROL_LIMIT:
-        raise NothingToCommand(f"A command may have {CONTROL_LIMIT} bytes, found {len(line)}.", "Shorten it.")
+        raise NothingToCommand(
+            f"Expected a command of at most {CONTROL_LIMIT} bytes, found {len(line)}.", "Shorten it."
+        )
     try:
-        descriptor = os.open(run.control, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = control.descriptor(os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
     except OSError as error:
-        raise _unwritable(run, error) from None
+        raise _unwritable(control, error) from None
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
         _lock(descriptor)
         size = os.fstat(descriptor).st_size
-        if size and os.pread(descriptor, 1, size - 1) != b"\n":  # half a line of one who died
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":  # half a line of a writer that died
             line = b"\n" + line
         if os.write(descriptor, line) != len(line):
-            raise NothingToCommand(f"The command could not be written whole to {run.control}.", "Free some space.")
+            raise NothingToCommand(f"The command could not be fully written to {control}.", "Free some space.")
     except OSError as error:
-        raise _unwritable(run, error) from None
+        raise _unwritable(control, error) from None
     finally:
         os.close(descriptor)
 
@@ -155,23 +172,23 @@ def _lock(descriptor: int) -> None:
             time.sleep(0.02)
 
 
-def _unwritable(run: RunDirectory, error: OSError) -> NothingToCommand:
+def _unwritable(control: File, error: OSError) -> NothingToCommand:
     return NothingToCommand(
-        f"Cannot write to {run.control}: {error.strerror}.", "Only the user whose engine it is may command a run."
+        f"Cannot write to {control}{describe_owner(control)}: {error.strerror}.",
+        "Only the owner of the engine may command a run.",
     )
 
 
-def answer_words(run: RunDirectory, name: str, answered: Answered) -> str:
-    """What came of a command, as a sentence."""
-    answer, ended = answered.answer, answered.ended
+def describe_result(run: RunDirectory, name: str, result: CommandResult) -> str:
+    """The result of a command, as a sentence."""
+    answer, ended = result.answer, result.ended
     if isinstance(answer, CommandAccepted):
-        soon = f" It shows effect in about {duration(answer.expected)}." if answer.expected >= 1 else ""
+        soon = f" It takes effect in about {duration(answer.expected)}." if answer.expected >= 1 else ""
         return f"{name} accepted by run {run.name}: {answer.note or 'done at the next batch'}.{soon}"
     if isinstance(answer, CommandRejected):
         return f"{name} rejected by run {run.name}: {answer.reason}."
     if ended is not None:
-        return f"Run {run.name} had ended already: {ended.outcome}."
-    status = read_status(run)
-    if status is not None and is_alive(status) is False:
-        return f"The engine of run {run.name} went away before it answered."
-    return f"Run {run.name} did not answer. `medtui kill {run.name}` ends it for certain."
+        return f"Run {run.name} had already ended: {ended.outcome}."
+    if read_run(run).alive is False:
+        return f"The engine of run {run.name} ended without answering."
+    return f"Run {run.name} did not answer. `medtui kill {run.name}` forces it to end."

@@ -1,7 +1,8 @@
-"""One engine as a child process: started, spoken to, listened to, ended."""
+"""One engine as a child process: start it, send commands, receive events, end it."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
@@ -9,13 +10,22 @@ import subprocess
 import sys
 import tempfile
 import threading
-from pathlib import Path
+import time
+from typing import BinaryIO, cast
 
-from engine.contract.errors import ProtocolError
-from engine.contract.lines import lines_of
-from engine.contract.process_identity import ProcessIdentity, start_of, this_process
-from engine.contract.protocol import LINE_LIMIT, AnyCommand, AnyEvent, parse_event
-from engine.contract.workspace import Workspace
+from engine.contract.files.folders import File
+from engine.contract.files.paths import caller_folder, path_status
+from engine.contract.machine.limits import oom_kills
+from engine.contract.machine.process_identity import process_here, this_process
+from engine.contract.store.run_directory import RunDirectory
+from engine.contract.store.run_log import library_output
+from engine.contract.store.workspace import Workspace
+from engine.contract.wire.errors import OutputError, ProtocolError
+from engine.contract.wire.jobs import Start
+from engine.contract.wire.lines import lines_of
+from engine.contract.wire.protocol import LINE_LIMIT, AnyCommand, AnyEvent, parse_event
+from medtui.client.engine_death import Death, describe_death
+from medtui.isolation import engine_environment
 
 # What must be set before the interpreter, CUDA or OpenMP start; the user's own values win.
 ENVIRONMENT = {
@@ -26,6 +36,8 @@ ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",
     "GOMP_SPINCOUNT": "1000",  # of GNU's OpenMP: they first spin for microseconds, as operators follow each other fast
 }
+LOG_END = 64 * 1024  # bytes at the end of run.log that are searched for its last output, between the lines of its story
+READ_OUT, QUIET = 30.0, 1.0  # seconds for what an engine that is gone has written; and without a line of it
 Line = tuple[bytes, AnyEvent | None]  # as it came, and what it means to this version
 
 
@@ -33,30 +45,27 @@ class EngineProcess:
     """An engine in its own session, so that a terminal's Ctrl-C and hang-up do not reach it."""
 
     def __init__(self, workspace: Workspace, *, warm: bool = False) -> None:
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the engine
+        self._stderr = _unnamed_file()
+        self._kills = oom_kills()
         me = this_process()
         command = [sys.executable, "-P", "-m", "engine", "--workspace", str(workspace.root)]
-        command += ["--console", f"{me.pid}:{me.started}"]  # whoever looks for ghosts reads it there
-        self._process = subprocess.Popen(
-            command + (["--warm"] if warm else []),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            start_new_session=True,
-            env={**ENVIRONMENT, **os.environ},
-        )
+        command += ["--console", f"{me.pid}:{me.started}"]  # read by the search for orphans
+        self._process = _started(command + (["--warm"] if warm else []), self._stderr, workspace)
+        self._gone_at: float | None = None
         self.pid = self._process.pid
-        self.identity = ProcessIdentity(self.pid, start_of(self.pid), me.host, me.boot)
-        # no SimpleQueue: a signal in the last microseconds of its timeout makes it wait for ever (CPython 3.11)
+        self.identity = process_here(self.pid)
+        # no SimpleQueue: a signal in the last microseconds of its timeout makes it wait forever (CPython 3.11)
         self._lines: queue.Queue[Line | None] = queue.Queue()
         threading.Thread(target=self._read, name="engine-events", daemon=True).start()
 
     def send(self, command: AnyCommand) -> bool:
-        """False when the engine does not listen any more. Raises ProtocolError for a command that cannot be sent."""
+        """False when the engine no longer listens. Raises ProtocolError for a command that cannot be sent."""
         assert self._process.stdin is not None
+        if isinstance(command, Start) and command.folder is None:
+            command = command.model_copy(update={"folder": caller_folder()})
         line = command.line()
         if len(line) > LINE_LIMIT:
-            raise ProtocolError(f"A command may have 1 MiB, found {len(line):,} bytes.", "Shorten it.")
+            raise ProtocolError(f"Expected a command of at most 1 MiB, found {len(line):,} bytes.", "Shorten it.")
         try:
             self._process.stdin.write(line)
             self._process.stdin.flush()
@@ -65,8 +74,24 @@ class EngineProcess:
         return True
 
     def receive(self, timeout: float) -> Line | None:
-        """The next line. Raises queue.Empty after `timeout` seconds; None when the engine has said its last."""
-        return self._lines.get(timeout=timeout)
+        """The next line. Raises queue.Empty after `timeout` seconds; None at the end of its output.
+
+        A child of an engine that is gone may keep its pipe, and even write to it: what the engine wrote itself is
+        here within a moment.
+        """
+        if self._gone_at is None and self._process.poll() is not None:
+            self._gone_at = time.monotonic()
+        if self._gone_at is not None:
+            left = self._gone_at + READ_OUT - time.monotonic()
+            timeout = min(timeout, QUIET)
+            if left <= 0:
+                return None
+        try:
+            return self._lines.get(timeout=timeout)
+        except queue.Empty:
+            if self._gone_at is None:
+                raise
+            return None
 
     def kill(self) -> None:
         """SIGKILL to its process group. Until it is waited for, its number is nobody else's."""
@@ -74,19 +99,26 @@ class EngineProcess:
             os.killpg(self.pid, signal.SIGKILL)
 
     def wait(self, timeout: float) -> int | None:
-        """The return code, or None when it still lives."""
+        """The return code, or None while it still runs."""
         try:
             return self._process.wait(timeout)
         except subprocess.TimeoutExpired:
             return None
 
-    def last_words(self, run_log: Path | None, limit: int = 2000) -> str:
-        """The end of what it wrote to standard error; run.log once that took over."""
+    def death(self, run: RunDirectory | None, patience: float) -> Death:
+        """How it ended that reported nothing; it is waited for `patience` seconds. `run`: that it made."""
+        returned = self.wait(patience)
+        return describe_death(returned, self.last_output(run.log if run is not None else None), self._kills)
+
+    def last_output(self, run_log: File | None, limit: int = 2000) -> str:
+        """The end of what it wrote to standard error: of run.log, less the run's story, once that took over."""
         try:
-            if run_log is not None and run_log.exists():
-                return run_log.read_bytes()[-limit:].decode(errors="replace").strip()
-            self._stderr.seek(0)
-            return self._stderr.read()[-limit:].decode(errors="replace").strip()
+            if run_log is not None and run_log.is_there:
+                end = run_log.read_end(LOG_END)
+                if len(end) == LOG_END:  # its first line may be half one
+                    end = end.partition(b"\n")[2] or end
+                return library_output(end.decode(errors="replace"))[-limit:]
+            return _end_of(self._stderr, limit)
         except OSError:
             return ""
 
@@ -95,3 +127,43 @@ class EngineProcess:
         for line in lines_of(self._process.stdout.fileno()):
             self._lines.put((line, parse_event(line)))
         self._lines.put(None)
+
+
+def _started(command: list[str], stderr: BinaryIO, workspace: Workspace) -> subprocess.Popen[bytes]:
+    """In the workspace: the caller's folder may be gone, or hold files that libraries read. Raises OutputError."""
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            start_new_session=True,
+            env={**ENVIRONMENT, **engine_environment()},
+            cwd=workspace.root,
+        )
+    except OSError as error:
+        why = path_status(workspace.outputs).why or f": {error.strerror}"
+        hint = "Choose another --workspace."
+        raise OutputError(f"Cannot start an engine in {workspace.root}{why}.", hint) from None
+
+
+def _unnamed_file() -> BinaryIO:
+    """Where an engine's standard error goes at first: memory, so that a full temporary folder is no obstacle.
+
+    Raises OutputError where there is neither.
+    """
+    if hasattr(os, "memfd_create"):
+        with contextlib.suppress(OSError):
+            return os.fdopen(os.memfd_create("medtui-stderr", os.MFD_CLOEXEC), "rb+")
+    try:
+        return cast(BinaryIO, tempfile.TemporaryFile())
+    except OSError as error:
+        raise OutputError(
+            f"Expected a writable temporary folder, found none: {error.strerror}.", "Set TMPDIR to one."
+        ) from None
+
+
+def _end_of(file: BinaryIO, limit: int) -> str:
+    """The last `limit` bytes as text. Raises OSError."""
+    size = os.fstat(file.fileno()).st_size
+    return os.pread(file.fileno(), limit, max(0, size - limit)).decode(errors="replace").strip()

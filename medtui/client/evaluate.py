@@ -1,4 +1,4 @@
-"""Evaluate a run again, from its saved weights, in an engine of its own."""
+"""Evaluate a run again, from its saved weights, in a separate engine."""
 
 from __future__ import annotations
 
@@ -8,21 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.contract.protocol import AnyEvent, EvaluationFinished, Metrics, Start
-from engine.contract.run_directory import RunDirectory, read_object
-from engine.contract.workspace import Workspace
-from medtui.client.job import TIDYING, do_job
+from engine.contract.files.paths import absolute
+from engine.contract.store.run_directory import RunDirectory, read_object, refuse_untrusted_entries
+from engine.contract.store.workspace import Workspace
+from engine.contract.wire.jobs import Evaluate
+from engine.contract.wire.protocol import AnyEvent, Ci95, EvaluationFinished, Metrics
+from medtui.client.job import CLEANUP, do_job
 
 
 @dataclass(frozen=True)
-class Later:
-    """A later evaluation, as its folder tells of it."""
+class LaterEvaluation:
+    """A later evaluation, as recorded in its folder."""
 
     number: int
     folder: Path
     views: tuple[str, ...]
     auc: float
     acc: float
+    auc_ci95: Ci95 | None  # None of those that were made before it was computed
+    acc_ci95: Ci95 | None
 
 
 def evaluate_run(
@@ -33,19 +37,20 @@ def evaluate_run(
     tta: bool | None,
     by: str,
     offline: bool = False,
-    given_up: Callable[[], bool] = lambda: False,
-    tell: Callable[[AnyEvent], None] = lambda event: None,
+    cancelled: Callable[[], bool] = lambda: False,
+    on_event: Callable[[AnyEvent], None] = lambda event: None,
 ) -> EvaluationFinished:
-    """The test split once more. `tell`: called with every event. Raises the error that the job ended with."""
-    root = str(run.root.resolve())
-    start = Start(id="start", by=by, job="evaluate", run=root, tta=tta, data=data, offline=offline)
-    return do_job(start, workspace, given_up, tell, TIDYING).evaluations[-1]
+    """Evaluate the test split again. `tell`: called with every event. Raises the error that the job ended with."""
+    refuse_untrusted_entries(run, "evaluated")  # the engine checks again; this check needs no engine
+    root = str(absolute(run.root))
+    start = Evaluate(id="start", by=by, run=root, tta=tta, data=data, offline=offline)
+    return do_job(start, workspace, cancelled, on_event, CLEANUP).evaluations[-1]
 
 
-def later_evaluations(run: RunDirectory) -> list[Later]:
-    """Those of `evaluations/`, oldest first; what cannot be read is passed over."""
+def later_evaluations(run: RunDirectory) -> list[LaterEvaluation]:
+    """Those of `evaluations/`, oldest first; what cannot be read is skipped."""
     try:
-        numbers = sorted(int(folder.name) for folder in run.evaluations.iterdir() if folder.name.isdecimal())
+        numbers = sorted(int(name) for name in run.evaluations.names() if name.isdecimal() and len(name) < 10)
     except OSError:
         return []
     found = []
@@ -53,14 +58,15 @@ def later_evaluations(run: RunDirectory) -> list[Later]:
         folder = run.evaluations / str(number)
         values = read_object(folder / "evaluation.json")
         if values is not None:
-            metrics, views = values.get("metrics"), values.get("views")
+            metrics, views = _metrics(values.get("metrics")), values.get("views")
             names = tuple(str(view) for view in views) if isinstance(views, list) else ()
-            found.append(Later(number, folder, names, _number(metrics, "auc"), _number(metrics, "acc")))
+            intervals = metrics.auc_ci95, metrics.acc_ci95
+            found.append(LaterEvaluation(number, folder.path, names, metrics.auc, metrics.acc, *intervals))
     return found
 
 
-def _number(metrics: Any, name: str) -> float:
+def _metrics(values: Any) -> Metrics:
     try:
-        return float(getattr(Metrics.model_validate(metrics), name))
+        return Metrics.model_validate(values)
     except ValueError:
-        return math.nan
+        return Metrics(auc=math.nan, acc=math.nan, f1=math.nan)

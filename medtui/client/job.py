@@ -1,60 +1,58 @@
-"""A short job of the engine, done and waited for."""
+"""Run a short engine job and wait for it."""
 
 from __future__ import annotations
 
-import contextlib
-import queue
 from collections.abc import Callable
 
-from engine.contract.errors import ABORTED, MedtuiError, RunFailed
-from engine.contract.protocol import Abort, AnyEvent, ErrorInfo, Start
-from engine.contract.workspace import Workspace
-from medtui.client.engine_process import EngineProcess, Line
-from medtui.client.state import RunState, fold
+from engine.contract.store.workspace import Workspace
+from engine.contract.wire.errors import ABORTED, MedtuiError, RunFailed
+from engine.contract.wire.jobs import Start
+from engine.contract.wire.protocol import Abort, AnyEvent, ErrorInfo
+from medtui.client.engine_process import EngineProcess
+from medtui.client.feed import RunFeed
+from medtui.client.sources import EnginePipe
+from medtui.client.state import RunState
 
-TIDYING = 5.0  # seconds for an engine to put away what it fetches
+POLL = 1.0  # seconds between checks whether the caller has cancelled
+CLEANUP = 5.0  # seconds for an engine to clean up a download
 
 
 def do_job(
     start: Start,
     workspace: Workspace,
-    given_up: Callable[[], bool] = lambda: False,
-    tell: Callable[[AnyEvent], None] = lambda event: None,
+    cancelled: Callable[[], bool] = lambda: False,
+    on_event: Callable[[AnyEvent], None] = lambda event: None,
     grace: float = 0.0,
 ) -> RunState:
-    """Do one job in an engine of its own. Raises the error that it ended with; RunFailed when the caller gave up.
+    """Do one job in a separate engine. Raises the error that it ended with; RunFailed when the caller cancelled.
 
-    `tell`: called with every event; `grace`: seconds that a job which is given up has to tidy.
+    `on_event`: called with every event; `grace`: seconds that a cancelled job has to clean up.
     """
     engine = EngineProcess(workspace)
-    state = RunState()
+    feed = RunFeed(EnginePipe(engine))
     try:
         engine.send(start)
-        while (line := _next(engine, given_up)) is not None:
-            if line[1] is not None:
-                state = fold(state, line[1])
-                tell(line[1])
+        while not feed.over:
+            if cancelled():
+                raise RunFailed("The job was cancelled.", "Start it again.")
+            for _, event in feed.poll(POLL):
+                if event is not None:
+                    on_event(event)
     except BaseException:
         if grace:
             engine.send(Abort(id="give-up", by=start.by))
             engine.wait(grace)
         engine.kill()
         raise
-    if state.finished is None:
-        raise RunFailed("The engine died.", engine.last_words(None)[-500:])
+    state = feed.view.state
+    if (death := feed.death) is not None:
+        raise RunFailed(death.how, f"{death.remedy} {death.output[-500:]}".strip())
+    assert state.finished is not None
     if state.finished.error is not None:
         raise _as_raised(state.finished.error, state.finished.exit_code)
     if state.finished.outcome == "aborted":
-        raise _as_raised(ErrorInfo(kind="aborted", message="The job was aborted.", hint="Ask for it again."), ABORTED)
+        raise _as_raised(ErrorInfo(kind="aborted", message="The job was aborted.", hint="Start it again."), ABORTED)
     return state
-
-
-def _next(engine: EngineProcess, given_up: Callable[[], bool]) -> Line | None:
-    while True:
-        if given_up():
-            raise RunFailed("The job was given up.", "Ask for it again.")
-        with contextlib.suppress(queue.Empty):
-            return engine.receive(1.0)
 
 
 def _as_raised(info: ErrorInfo, exit_code: int) -> MedtuiError:

@@ -1,4 +1,4 @@
-"""The state that a run's journal makes."""
+"""The state of a run, from its journal."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import contextlib
 from functools import reduce
 from pathlib import Path
 
-from engine.contract.journal import read_journal
-from engine.contract.protocol import AnyEvent, RunStarted
-from engine.contract.run_directory import RunDirectory
+from engine.contract.files.folders import FileOrPath
+from engine.contract.store.journal import read_journal
+from engine.contract.store.run_directory import RunDirectory
+from engine.contract.wire.protocol import AnyEvent, RunStarted
 from medtui.client.state import RunState, fold
 
 
-def replay(path: Path) -> RunState:
-    """The state that a whole journal makes."""
+def replay(path: FileOrPath) -> RunState:
+    """The state after all events of a journal."""
     return reduce(fold, read_journal(path), RunState())
 
 

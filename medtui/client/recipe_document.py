@@ -1,4 +1,4 @@
-"""A recipe as a text that a person edits: what it says, what is wrong with it, and one value replaced in place.
+"""A recipe as text that a person edits: its values, its problems, and replacing one value in place.
 
 A value is changed by replacing the text of its scalar (PyYAML's marks), so comments and layout survive. Form and text
 editor are two views of one document.
@@ -12,12 +12,11 @@ from typing import Any
 
 import yaml
 
-from engine.contract.errors import RecipeError
-from engine.contract.recipe import Recipe
-from engine.contract.recipe_conflicts import Problem
-from engine.contract.recipe_file import build_recipe
-from engine.contract.recipe_schema import FieldSpec, fields
-from engine.contract.yaml_reader import KeyPath, read_yaml, scalar, written
+from engine.contract.recipe.reader import build_recipe
+from engine.contract.recipe.recipe import Recipe
+from engine.contract.recipe.schema import FieldSpec, fields
+from engine.contract.recipe.yaml_reader import KeyPath, read_yaml, scalar, written
+from engine.contract.wire.errors import Problem, RecipeError
 
 _LINE = re.compile(r"line (\d+): ")
 
@@ -66,12 +65,12 @@ def check(text: str, source: str = "recipe", model: type[Recipe] = Recipe) -> Ch
 
 
 def _texts(text: str) -> dict[KeyPath, str]:
-    """Nothing where the parser that knows places refuses what the reader understands: a tab before a comment."""
+    """Nothing where the parser that knows positions refuses what the reader understands: a tab before a comment."""
     try:
-        places = _places(text)
+        spans = _spans(text)
     except RecipeError:
         return {}
-    return {path: text[place.start : place.end] for path, place in places.items() if len(path) == 2}
+    return {path: text[span.start : span.end] for path, span in spans.items() if len(path) == 2}
 
 
 def _text_problem(error: RecipeError, source: str) -> Problem:
@@ -111,7 +110,7 @@ def typed(text: str, spec: FieldSpec) -> str:
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Span:
     """Where something stands in the text, in characters."""
 
     start: int
@@ -129,12 +128,12 @@ def with_value(text: str, section: str, name: str, value: str) -> str:
     """
     before = _values(text)
     changed = _with_value(text, section, name, value)
-    wanted = {**before, section: {**(before.get(section) or {}), name: read_yaml(f"x: {value}\n").values["x"]}}
+    expected = {**before, section: {**(before.get(section) or {}), name: read_yaml(f"x: {value}\n").values["x"]}}
     try:
-        reads_as_wanted = _values(changed) == wanted
+        reads_as_expected = _values(changed) == expected
     except RecipeError:
-        reads_as_wanted = False
-    if not reads_as_wanted:
+        reads_as_expected = False
+    if not reads_as_expected:
         raise RecipeError(f"{section}.{name} cannot be changed in this layout.", "Change it in the text.")
     return changed
 
@@ -143,18 +142,18 @@ def _values(text: str) -> dict[str, Any]:
     """What a text says, {} for one that says nothing. Raises RecipeError, for sections that are none too."""
     values = read_yaml(text).values if _compose(text) is not None else {}
     if not all(section is None or isinstance(section, dict) for section in values.values()):
-        raise RecipeError("Expected sections of fields, found something else.", "Mend the text first.")
+        raise RecipeError("Expected sections with fields, found something else.", "Correct the text first.")
     return values
 
 
 def _with_value(text: str, section: str, name: str, value: str) -> str:
-    places = _places(text)
-    place = places.get((section, name))
-    if place is not None:
-        return _replaced(text, place, value)
-    inside = places.get((section,))
+    spans = _spans(text)
+    span = spans.get((section, name))
+    if span is not None:
+        return _replaced(text, span, value)
+    inside = spans.get((section,))
     if inside is None:
-        return _with_section(text, places.get(()), f"{name}: {value}", section)
+        return _with_section(text, spans.get(()), f"{name}: {value}", section)
     if inside.flow:
         return _in_flow(text, inside, f"{name}: {value}")
     if inside.empty:  # `training:` with nothing below it
@@ -162,23 +161,23 @@ def _with_value(text: str, section: str, name: str, value: str) -> str:
     return _insert_line(text, inside.end, f"{' ' * inside.indent}{name}: {value}")
 
 
-def _replaced(text: str, place: _Place, value: str) -> str:
-    before, after = text[: place.start], text[place.end :]
+def _replaced(text: str, span: _Span, value: str) -> str:
+    before, after = text[: span.start], text[span.end :]
     if before.endswith(":"):
         value = f" {value}"
         blank = len(after) - len(after.lstrip(" "))
         if after[blank : blank + 1] in ("", "\n"):  # where a value was deleted
             after = after[blank:]
-    if place.block_scalar and not after.startswith("\n"):
+    if span.block_scalar and not after.startswith("\n"):
         value += "\n"
     if after[:1] == "#":
         value += "  "
     return before + value + after
 
 
-def _in_flow(text: str, place: _Place, entry: str) -> str:
-    brace = place.end - 1  # the closing one
-    inner = text[place.start + 1 : brace].strip()
+def _in_flow(text: str, span: _Span, entry: str) -> str:
+    brace = span.end - 1  # the closing one
+    inner = text[span.start + 1 : brace].strip()
     joined = entry if not inner else (f" {entry}" if inner.endswith(",") else f", {entry}")
     return text[:brace].rstrip(" ") + joined + text[brace:]
 
@@ -191,30 +190,30 @@ def _insert_line(text: str, at: int, line: str) -> str:
     return f"{text[: end + 1]}{line}\n{text[end + 1 :]}"
 
 
-def _with_section(text: str, root: _Place | None, entry: str, section: str) -> str:
+def _with_section(text: str, root: _Span | None, entry: str, section: str) -> str:
     if root is not None and root.flow:
         return _in_flow(text, root, f"{section}: {{{entry}}}")
     gap = "" if not text or text.endswith("\n") else "\n"
     return f"{text}{gap}\n{section}:\n  {entry}\n"
 
 
-def _places(text: str) -> dict[KeyPath, _Place]:
+def _spans(text: str) -> dict[KeyPath, _Span]:
     """Where the recipe, its sections and the scalars of its fields stand."""
     node = _compose(text)
-    places: dict[KeyPath, _Place] = {}
+    spans: dict[KeyPath, _Span] = {}
     if not isinstance(node, yaml.MappingNode):
-        return places
-    places[()] = _mapping_place(node)
+        return spans
+    spans[()] = _mapping_span(node)
     for key, value in node.value:
         section = str(key.value)
         if isinstance(value, yaml.MappingNode):
-            places[section,] = _mapping_place(value)
+            spans[section,] = _mapping_span(value)
             for name, scalar_node in value.value:
                 if isinstance(scalar_node, yaml.ScalarNode):
-                    places[section, str(name.value)] = _scalar_place(scalar_node)
+                    spans[section, str(name.value)] = _scalar_span(scalar_node)
         elif isinstance(value, yaml.ScalarNode) and not value.value:
-            places[section,] = _Place(key.end_mark.index, key.end_mark.index, empty=True)
-    return places
+            spans[section,] = _Span(key.end_mark.index, key.end_mark.index, empty=True)
+    return spans
 
 
 def _compose(text: str) -> yaml.Node | None:
@@ -223,24 +222,24 @@ def _compose(text: str) -> yaml.Node | None:
         node: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         first = (str(error).splitlines() or ["it cannot be read"])[0]
-        raise RecipeError(f"Not read as YAML: {first}.", "Mend the text first.") from None
+        raise RecipeError(f"Not valid YAML: {first}.", "Correct the text first.") from None
     return node
 
 
-def _mapping_place(node: yaml.MappingNode) -> _Place:
+def _mapping_span(node: yaml.MappingNode) -> _Span:
     if node.flow_style or not node.value:
-        return _Place(node.start_mark.index, node.end_mark.index, flow=True)
+        return _Span(node.start_mark.index, node.end_mark.index, flow=True)
     last = node.value[-1][1]
     end = last.end_mark.index
     if isinstance(last, yaml.ScalarNode) and last.style in ("|", ">"):
         end -= 1
     elif isinstance(last, yaml.MappingNode) and not last.flow_style and last.value:
-        end = _mapping_place(last).end
-    return _Place(node.start_mark.index, end, indent=node.value[0][0].start_mark.column)
+        end = _mapping_span(last).end
+    return _Span(node.start_mark.index, end, indent=node.value[0][0].start_mark.column)
 
 
-def _scalar_place(node: yaml.ScalarNode) -> _Place:
-    return _Place(
+def _scalar_span(node: yaml.ScalarNode) -> _Span:
+    return _Span(
         node.start_mark.index,
         node.end_mark.index,
         block_scalar=node.style in ("|", ">"),

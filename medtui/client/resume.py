@@ -1,4 +1,4 @@
-"""Going on with an earlier run, as the command line and the console ask for it."""
+"""Resuming a run, from the command line and from the console."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import secrets
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from engine.contract.protocol import Start
-from engine.contract.resumable import check_resumable, texts_of
-from engine.contract.run_directory import RunDirectory, attempts_of
-from engine.contract.workspace import Workspace
+from engine.contract.store.resumable import check_resumable, texts_of
+from engine.contract.store.run_directory import RunDirectory, attempts_of
+from engine.contract.store.workspace import Workspace
+from engine.contract.wire.jobs import Train
 
 
 def resume_command(
@@ -22,17 +22,16 @@ def resume_command(
     on_disconnect: Literal["continue", "stop"] = "continue",
     allow_drift: bool = False,
     command_line: Sequence[str] = (),
-) -> Start:
-    """The `start` command that goes on with a run. Raises UsageError for one that cannot go on.
+) -> Train:
+    """The `start` command that resumes a run. Raises UsageError for one that cannot be resumed.
 
     Without `recipe` the run's own; without `data` the folders that its newest attempt was given.
     """
     attempts = attempts_of(check_resumable(run, workspace))
     given = texts_of(attempts[-1].get("data_folders")) if attempts else []
-    return Start(
+    return Train(
         id=secrets.token_hex(4),
         by=by,
-        job="train",
         recipe=recipe or {},
         data=list(data) or given,
         on_disconnect=on_disconnect,

@@ -1,22 +1,22 @@
-"""Runs as every front end lists and shows them."""
+"""Runs, as every front end lists and shows them."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.contract.run_directory import RunDirectory, list_runs, read_object
-from engine.contract.status import RunSummary, Status, read_status
-from medtui.client.intervals import Interval, intervals_of
-from medtui.client.journal import replay
-from medtui.client.keeping import Labels, read_labels
-from medtui.client.liveness import is_alive, state_word
+from engine.contract.files.folders import File, Folder
+from engine.contract.store.journal import damaged_lines
+from engine.contract.store.run_directory import RunDirectory, list_runs_and_manifests
+from engine.contract.store.run_record import RunRecord, read_run, resolved_of_run
+from engine.contract.wire.protocol import Ci95
+from engine.contract.wire.resolved import Resolved
+from medtui.client.run_management import Labels, read_labels
 
 
 @dataclass(frozen=True)
-class Head:
+class RunRow:
     """A run in one line. None is unknown."""
 
     run: str
@@ -24,23 +24,28 @@ class Head:
     started: str | None  # UTC, ISO 8601
     state: str
     dataset: str | None
-    size: int | None  # pixels a side
+    size: int | None  # pixels per side
     synthetic: bool
     limit: int | None  # images of each split that were used, of all when None
     model: str | None
+    weights: str | None  # what it started from: `ImageNet`, `from scratch`, `run NAME`
     epochs_done: int | None
     epochs_planned: int | None
     validation_auc: float | None
     test_auc: float | None
     test_acc: float | None
-    test_auc_between: Interval | None  # 95 %
-    test_acc_between: Interval | None
+    test_auc_ci95: Ci95 | None
+    test_acc_ci95: Ci95 | None
     seconds: float | None  # that it worked: neither pauses nor the time between attempts count
     labels: Labels
+    recipe_hash: str | None = None
+    resolved_hash: str | None = None
+    resolved: Resolved | None = None  # what every `auto` became
+    damage: tuple[str, ...] = ()  # what of it cannot be read or trusted
 
     @property
     def comparable(self) -> bool:
-        """Is it of the whole, real data set, as published results are?"""
+        """Is it on the complete, real data set, as published results are?"""
         return not self.synthetic and self.limit is None
 
     @property
@@ -63,47 +68,61 @@ class Head:
             "synthetic": self.synthetic,
             "limit": self.limit,
             "model": self.model,
+            "weights": self.weights,
+            "recipe_hash": self.recipe_hash,
+            "resolved_hash": self.resolved_hash,
+            "resolved": self.resolved.model_dump(mode="json") if self.resolved else None,
             "epochs": self.epochs,
             "validation_auc": self.validation_auc,
             "test_auc": self.test_auc,
             "test_acc": self.test_acc,
+            "test_auc_ci95": self.test_auc_ci95,
+            "test_acc_ci95": self.test_acc_ci95,
+            "damage": list(self.damage),
             **asdict(self.labels),
         }
 
 
-def head(run: RunDirectory) -> Head:
-    """From manifest and status; what is damaged is None."""
-    status, found = _status_and_summary(run)
-    manifest = read_object(run.manifest) or {}
+def read_run_row(run: RunDirectory, manifest: dict[str, Any] | None = None) -> RunRow:
+    """From whatever of its files can be read; what cannot be read is None, and listed in `damage`.
+
+    `manifest`: where it was read just now.
+    """
+    record = read_run(run, "links", manifest)
+    found, manifest = record.summary, record.manifest or {}
     started = manifest.get("started")
-    started = started if isinstance(started, str) else None
     validation, test = found.validation, found.test
-    auc_between, acc_between = intervals_of(found)
-    return Head(
+    resolved, resolved_hash = resolved_of_run(record)
+    return RunRow(
         run=run.name,
         run_dir=run.root,
-        started=started,
-        state=state_word(status),
+        started=started if isinstance(started, str) else None,
+        state=record.state,
         dataset=found.dataset,
         size=found.size,
         synthetic=found.synthetic,
         limit=found.limit,
         model=found.model,
+        weights=record.weights,
         epochs_done=found.epochs_done if found.run else None,
         epochs_planned=found.epochs_planned,
         validation_auc=validation.auc if validation else None,
         test_auc=test.auc if test else None,
         test_acc=test.acc if test else None,
-        test_auc_between=auc_between,
-        test_acc_between=acc_between,
+        test_auc_ci95=test.auc_ci95 if test else None,
+        test_acc_ci95=test.acc_ci95 if test else None,
         seconds=found.worked,
         labels=read_labels(run),
+        recipe_hash=found.recipe_hash,
+        resolved_hash=resolved_hash,
+        resolved=resolved,
+        damage=record.damage,
     )
 
 
-def heads(outputs: Path) -> list[Head]:
+def run_rows(outputs: Path) -> list[RunRow]:
     """Every run of a workspace, oldest first."""
-    return [head(run) for run in list_runs(outputs)]
+    return [read_run_row(run, manifest) for run, manifest in list_runs_and_manifests(outputs)]
 
 
 Stamps = dict[str, tuple[int, int]]  # by folder: mtimes of heartbeat and labels, in ns
@@ -112,44 +131,36 @@ Stamps = dict[str, tuple[int, int]]  # by folder: mtimes of heartbeat and labels
 def stamps(outputs: Path) -> Stamps:
     """What changes when a run begins, goes on, ends, or is tagged. Cheap: for looking again and again."""
     try:
-        folders = [entry.path for entry in os.scandir(outputs) if entry.is_dir()]
+        names = Folder(outputs).itself.names()
     except OSError:
         return {}
-    runs = map(RunDirectory, map(Path, folders))
+    runs = (RunDirectory(outputs / name) for name in names if name[0] != ".")
     return {run.name: (_mtime(run.status), _mtime(run.labels)) for run in runs}
 
 
-def _mtime(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0
+def _mtime(file: File) -> int:
+    found = file.info()
+    return found.st_mtime_ns if found is not None else 0
 
 
 def summary(run: RunDirectory) -> dict[str, Any]:
-    """The object that `show --json` prints; paths made whole, for the place where the run lies now."""
-    status, found = _status_and_summary(run)
-    state = state_word(status) if status else (found.outcome or "unreadable")
+    """The object that `show --json` prints; paths absolute, for the place where the run lies now."""
+    record = read_run(run, "untrusted")
+    found, damage = record.summary, [*record.damage, *_damage_of_journal(record)]
     shown = found.model_dump()
-    shown |= {"run": run.name, "run_dir": str(run.root), "state": state, **asdict(read_labels(run))}
-    if state == "crashed":
-        shown["outcome"] = "crashed"
+    shown |= {"run": run.name, "run_dir": str(run.root), "state": record.state, **asdict(read_labels(run))}
+    resolved, resolved_hash = resolved_of_run(record)
+    shown |= {"resolved": resolved.model_dump(mode="json") if resolved else None, "resolved_hash": resolved_hash}
+    shown |= {"outcome": record.outcome, "weights": record.weights, "damage": damage}
     shown["artifacts"] = {name: str(run.root / path) for name, path in found.artifacts.items()}
     return shown
 
 
-def _status_and_summary(run: RunDirectory) -> tuple[Status | None, RunSummary]:
-    """The heartbeat, and the summary: the heartbeat's own when the run has ended or lives, else the journal's.
-
-    An engine that was killed may have journaled more than its last heartbeat told, or worked on after its last event.
-    """
-    status = read_status(run)
-    if status is not None and (status.outcome is not None or is_alive(status)):
-        return status, RunSummary(**{name: getattr(status, name) for name in RunSummary.model_fields})
+def _damage_of_journal(record: RunRecord) -> list[str]:
+    """Of a run whose engine may be writing the last line just now: nothing."""
+    journal = record.run.journal
     try:
-        found = replay(run.journal).summary
-    except OSError:
-        return status, RunSummary()
-    both = (found.worked, status.worked if status is not None else None)
-    worked = [seconds for seconds in both if seconds is not None]
-    return status, found.model_copy(update={"worked": max(worked, default=None)})
+        damaged = damaged_lines(journal) if not record.alive else 0
+    except OSError:  # reported by the record
+        return []
+    return [f"{journal.name} has {damaged} damaged line{'s' * (damaged != 1)}"] if damaged else []

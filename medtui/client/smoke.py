@@ -1,4 +1,4 @@
-"""A micro-run of the whole chain, in a workspace that is thrown away: does everything work on this machine?"""
+"""A tiny run of the full pipeline in a temporary workspace: does everything work on this machine?"""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.contract.checkpoint_file import verified_digest
-from engine.contract.errors import RunFailed
-from engine.contract.protocol import Start
-from engine.contract.run_directory import RunDirectory
-from engine.contract.workspace import Workspace
+from engine.contract.store.checkpoint_file import verified_digest
+from engine.contract.store.run_directory import RunDirectory
+from engine.contract.store.workspace import Workspace
+from engine.contract.wire.errors import OutputError, RunFailed
+from engine.contract.wire.jobs import Train
 from medtui.client.evaluate import evaluate_run
 from medtui.client.job import do_job
 from medtui.client.state import RunState
@@ -27,33 +27,44 @@ RECIPE: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Step:
-    """One part of the chain that worked."""
+    """One part of the pipeline that worked."""
 
     what: str
     seconds: float
 
 
-def smoke(given_up: Callable[[], bool] = lambda: False, tell: Callable[[Step], None] = lambda step: None) -> list[Step]:
+def smoke(
+    cancelled: Callable[[], bool] = lambda: False, on_step: Callable[[Step], None] = lambda step: None
+) -> list[Step]:
     """Train, evaluate, report, read the weights back and evaluate again. Raises the error of what does not work."""
     steps: list[Step] = []
 
     def done(what: str, seconds: float) -> None:
         steps.append(Step(what, seconds))
-        tell(steps[-1])
+        on_step(steps[-1])
 
-    with tempfile.TemporaryDirectory(prefix="medtui-smoke-") as folder:
+    with _temporary_folder() as folder:
         workspace = Workspace(Path(folder))
         began = time.time()
-        state = do_job(Start(id="start", by="smoke", recipe=RECIPE), workspace, given_up)
+        state = do_job(Train(id="start", by="smoke", recipe=RECIPE), workspace, cancelled)
         for what, seconds in _parts(state, began):
             done(what, seconds)
         run = _checked(state)
         began = time.time()
-        again = evaluate_run(run, workspace, [], tta=None, by="smoke", given_up=given_up)
+        again = evaluate_run(run, workspace, [], tta=None, by="smoke", cancelled=cancelled)
         if again.metrics != state.evaluations[-1].metrics:
-            raise RunFailed("The saved weights, evaluated again, give other numbers.", "Check memory and disk.")
-        done("weights read back, the same numbers", time.time() - began)
+            raise RunFailed("The saved weights give different results when evaluated again.", "Check memory and disk.")
+        done("weights read back, identical results", time.time() - began)
     return steps
+
+
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory(prefix="medtui-smoke-")
+    except OSError as error:
+        raise OutputError(
+            f"Expected a writable temporary folder, found none: {error.strerror}.", "Set TMPDIR to one."
+        ) from None
 
 
 def _parts(state: RunState, began: float) -> list[tuple[str, float]]:
@@ -70,15 +81,15 @@ def _parts(state: RunState, began: float) -> list[tuple[str, float]]:
 
 
 def _checked(state: RunState) -> RunDirectory:
-    """Its run, with every artifact there and the weights whole. Raises RunFailed or CheckpointError."""
+    """Its run, with every artifact present and the weights verified. Raises RunFailed or CheckpointError."""
     assert state.finished is not None
     if state.finished.outcome != "completed" or state.finished.run_dir is None:
-        raise RunFailed(f"Expected a completed run, found {state.finished.outcome}.", "`medtui doctor` may say why.")
+        raise RunFailed(f"Expected a completed run, found {state.finished.outcome}.", "`medtui doctor` may show why.")
     run = RunDirectory(Path(state.finished.run_dir))
     for artifact in state.artifacts:
-        if not (run.root / artifact.path).is_file():
+        if not run.folder.file(artifact.path).is_regular:
             raise RunFailed(
-                f"{artifact.path} was announced and is not there.", "Check the disk of the temporary folder."
+                f"{artifact.path} was announced but does not exist.", "Check the disk of the temporary folder."
             )
     verified_digest(run.best)
     return run

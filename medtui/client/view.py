@@ -1,11 +1,11 @@
-"""What a front end shows of a run: the fold, the newest snapshots beside it, and what was seen of its process."""
+"""What a front end shows of a run: the fold, the newest snapshots, and what was seen of its process."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal
 
-from engine.contract.protocol import CommandAccepted, CommandRejected, Phase, Progress, Resources
+from engine.contract.wire.protocol import CommandAccepted, CommandRejected, Phase, Progress, Resources
 from medtui.client.state import RunState
 
 KEPT_POINTS = 4000  # of the running epoch; older ones are thinned out
@@ -21,8 +21,8 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Aftermath:
-    """What was seen after the engine's last word. Unix seconds; None is not seen yet."""
+class ShutdownChecks:
+    """What was seen after the engine's final event. Unix seconds; None is not seen yet."""
 
     process_gone: float | None = None
     lock_free: float | None = None
@@ -35,6 +35,7 @@ class Aftermath:
 class RunView:
     """Everything at one moment. A new value replaces the old one; nothing in it changes."""
 
+    catching_up: bool = False  # what it tells of was before we came, and more of it is being read
     own: bool = True  # started from here, and commanded through its standard input
     run: str | None = None
     state: RunState = field(default_factory=RunState)
@@ -45,9 +46,9 @@ class RunView:
     requests: tuple[Request, ...] = ()
     diagnosis: dict[str, str] | None = None
     noise: int = 0  # lines that were no events
-    died: str | None = None  # how, in words, when it ended without a last word
+    died: str | None = None  # how, as text, when it ended without a final event
     unseen: str | None = None  # "not seen since …", where liveness cannot be known
-    after: Aftermath = field(default_factory=Aftermath)
+    after: ShutdownChecks = field(default_factory=ShutdownChecks)
     asked_to_start: bool = False
     stops_when_left: bool = False  # the recipe's `on_disconnect`
 
@@ -58,13 +59,15 @@ class RunView:
     @property
     def outcome(self) -> str | None:
         """`completed` … as the engine said, `crashed` for one that could not; None while it runs."""
+        if self.catching_up:  # an earlier attempt's is no outcome
+            return None
         if self.state.finished is not None:
             return self.state.finished.outcome
         return "crashed" if self.died is not None and self.asked_to_start else None
 
     @property
     def epoch(self) -> int:
-        """The epoch that is worked on, from 1; once the run has ended, how many are done."""
+        """The current epoch, from 1; once the run has ended, how many are done."""
         done = self.state.epochs[-1].epoch if self.state.epochs else 0
         if not self.active or self.progress is None or self.progress.epoch is None or self.state.started is None:
             return done
@@ -72,12 +75,12 @@ class RunView:
 
     @property
     def active(self) -> bool:
-        """Is a job going on?"""
+        """Is a job in progress?"""
         return self.asked_to_start and self.outcome is None
 
     @property
-    def word(self) -> str:
-        """One word for a person: the phase, or how it ended."""
+    def status_label(self) -> str:
+        """The phase, or how the run ended, for display."""
         if self.outcome is not None:
             return self.outcome
         if self.unseen is not None:

@@ -1,10 +1,10 @@
-"""The console's app: what all screens share. The engine, the lock, the keys; each screen does the rest itself."""
+"""The console's app: what all screens share. The engine, the lock, the keys; each screen does the rest."""
 
 from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import cached_property
@@ -15,38 +15,43 @@ from rich.text import Text
 from textual import work
 from textual.binding import BindingType
 from textual.command import CommandPalette
+from textual.filter import LineFilter
 from textual.screen import Screen
 
-from engine.contract.errors import MedtuiError
-from engine.contract.workspace import Workspace
+from engine.contract.files.paths import absolute
+from engine.contract.store.workspace import Workspace
+from engine.contract.wire.errors import MedtuiError
 from medtui.actions import EVERYWHERE, Action, with_keys
-from medtui.console import keymap
-from medtui.console.keyboard import Keyboard
-from medtui.console.keys_in_order import KeysInOrder
-from medtui.console.palette import KeymapCommands
-from medtui.console.screens.all import SCREENS
-from medtui.console.screens.dialogs import Help, Question
-from medtui.console.screens.opening import Opening
-from medtui.console.screens.room import Room
-from medtui.console.status_text import UNKNOWN, Around, known
-from medtui.console.theme import THEMES
-from medtui.console.tidings import Link, News, Pace
+from medtui.console.screens import SCREENS
+from medtui.console.shell import keymap
+from medtui.console.shell.base import BaseScreen
+from medtui.console.shell.dialogs import Help, Question
+from medtui.console.shell.keyboard import Keyboard
+from medtui.console.shell.keys_in_order import KeysInOrder
+from medtui.console.shell.notifications import Link, Notifications, Pace
+from medtui.console.shell.opening import Opening
+from medtui.console.shell.palette import KeymapCommands
+from medtui.console.shell.plain import VisibleText
+from medtui.console.shell.status_text import AppStatus, known
+from medtui.console.shell.theme import THEMES
+from medtui.rich_output import stderr_console
 from medtui.settings import Settings
 from medtui.text import clean
 
 if TYPE_CHECKING:
-    from engine.contract.recipe import Recipe
-    from engine.contract.run_directory import RunDirectory
-    from medtui.client.climb import Climb
+    from engine.contract.recipe.recipe import Recipe
+    from engine.contract.store.run_directory import RunDirectory
+    from medtui.client.escalation import Escalator
+    from medtui.client.own_engine import OwnEngine
+    from medtui.client.run_handle import RunHandle
     from medtui.client.view import RunView
-    from medtui.client.watch import OwnEngine, Watched
-    from medtui.console.engines import Engines
-    from medtui.console.messages import LookedAround
-    from medtui.console.screens.recipes import Recipes
+    from medtui.console.recipes.screen import Recipes
+    from medtui.console.shell.engines import Engines
+    from medtui.console.shell.messages import StatusPolled
 
 
-TICK = 0.1  # seconds between looks at the view
-LOOK = 2.0  # seconds between looks at the lock
+TICK = 0.1  # seconds between checks of the view
+POLL_STATUS_EVERY = 2.0  # seconds between polls of the lock
 
 
 class ConsoleApp(KeysInOrder, inherit_bindings=False):
@@ -73,19 +78,21 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         warm: bool = True,
         attach: RunDirectory | None = None,
     ) -> None:
-        """`attach`: a run to open with; `model` and `make_engine` are those of tests."""
+        """`attach`: a run to open with; `model` and `make_engine` are for tests."""
         super().__init__(driver_class=Keyboard)
+        self.error_console = stderr_console()  # for messages when it ends
+        self._visible = VisibleText()
         self.workspace = workspace
         self.data = data or []
         self.settings = settings or Settings()
         self.readonly = readonly
         self._model, self._make_engine, self._keep_warm = model, make_engine, warm and not readonly
-        self.today = date.today  # tests have a day of their own
-        self.around = Around(lock=UNKNOWN, readonly=readonly)
-        self._news, self._pace, self._link = News(), Pace(), Link(TICK)
+        self.today = date.today  # tests set another
+        self.status = AppStatus(readonly=readonly)
+        self._run_notifications, self._pace, self._link = Notifications(), Pace(), Link(TICK)
         self._shown: RunView | None = None
-        self._could: tuple[object, ...] = ()  # what the line of keys was made of
-        self._said: tuple[Any, Around | None, str] = (None, None, "")  # by the top line
+        self._key_states: tuple[object, ...] = ()  # that the key line was made of
+        self._shown_status: tuple[Any, AppStatus | None, str] = (None, None, "")  # in the top line
         self._holder_run: str | None = None
         self._attach_first = attach
         self.actions = with_keys(self.settings.keys)
@@ -98,22 +105,22 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         self.theme = THEMES[self.settings.theme].name
         if self.settings.keys:
             self.set_keymap(self.settings.keys)
-        self.push_screen(Opening())  # imports nothing that takes its time
-        # of the app's own pump: that of the screen which is left could not wait for its end
+        self.push_screen(Opening())  # imports nothing slow
+        # on the app's own pump: the one of the screen that is replaced could not wait for its end
         self.call_after_refresh(self.call_later, self._after_first_paint)
 
     async def _after_first_paint(self) -> None:
         first = "recipes" if self._attach_first is None else self._open_attached(self._attach_first)
         if isinstance(self.screen, Opening):
             await self.switch_screen(first)
-        gc.freeze()  # what is there now stays
+        gc.freeze()  # these objects stay
         gc.enable()
         self.set_interval(TICK, self._tick)
-        self._look_around()
-        self.set_interval(LOOK, self._look_around)
+        self._poll_status()
+        self.set_interval(POLL_STATUS_EVERY, self._poll_status)
         self.set_timer(0.3, self.engines.warm_up)
         for warning in self.settings.warnings:
-            self.say(warning, severity="warning")
+            self.show_toast(warning, severity="warning")
 
     def get_default_screen(self) -> Screen[Any]:
         return Screen(id="_default")
@@ -132,20 +139,20 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
 
     @cached_property
     def recipe_model(self) -> type[Recipe]:
-        from engine.contract.recipe import Recipe
+        from engine.contract.recipe.recipe import Recipe
 
         return self._model or Recipe
 
     @cached_property
     def engines(self) -> Engines:
-        from medtui.client.watch import OwnEngine
-        from medtui.console.engines import Engines
+        from medtui.client.own_engine import OwnEngine
+        from medtui.console.shell.engines import Engines
 
         return Engines(self.workspace, self._make_engine or OwnEngine, keep_warm=self._keep_warm)
 
     @property
-    def watched(self) -> Watched | None:
-        return self.engines.watched
+    def handle(self) -> RunHandle | None:
+        return self.engines.handle
 
     @property
     def view(self) -> RunView | None:
@@ -156,20 +163,20 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         return self.engines.busy
 
     def start_run(self, recipe: dict[str, Any]) -> str | None:
-        """Train. None when it was asked for; else why not."""
+        """Train. None when it was requested; else why not."""
         return self._start(lambda: self.engines.train(recipe, self.data))
 
     def resume_run(self, run: RunDirectory) -> str | None:
-        """Go on with a run. None when it was asked for; else why not."""
+        """Resume a run. None when it was requested; else why not."""
         return self._start(lambda: self.engines.resume(run, self.data))
 
     def _start(self, ask: Callable[[], None]) -> str | None:
         if self.readonly:
-            return "This console is read only."
+            return "This console is read-only."
         if self.engines.trains_here:
-            return "This console trains already; stop that run first."
-        if (holder := self.engines.held_by_another()) is not None:  # what is watched stays watched
-            return f"The workspace is held by {holder}. {self.actions['run.attach'].key} watches its run."
+            return "This console is already training; stop that run first."
+        if (holder := self.engines.held_by_another()) is not None:  # what is shown stays shown
+            return f"The workspace is held by {holder}. {self.actions['run.attach'].key} attaches to its run."
         try:
             ask()
         except MedtuiError as error:
@@ -179,84 +186,89 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         return None
 
     def _begin(self) -> None:
-        """Another run is watched: nothing of it is told yet."""
-        self._news, self._pace = News(), Pace()
+        """Another run is shown: nothing about it is reported yet."""
+        self._run_notifications, self._pace = Notifications(), Pace()
         self._shown = None
 
     def command(self, name: str) -> None:
         """Send a command to the engine; its answer is an event."""
         if self.readonly:
-            self.say("Read only: nothing can be changed.", severity="warning")
-        elif self.watched is None or not self.busy:
-            self.say("Nothing is training.", severity="warning")
+            self.show_toast("This console is read-only.", severity="warning")
+        elif self.handle is None or not self.busy:
+            self.show_toast("Nothing is training.", severity="warning")
         else:
-            self._send(self.watched, name)
+            self._send(self.handle, name)
         self._tick()
 
-    def _send(self, watched: Watched, name: str) -> None:
-        from medtui.console.engines import who
+    def _send(self, handle: RunHandle, name: str) -> None:
+        from medtui.console.shell.engines import who
 
         try:
-            if watched.command(name, who()) is None:
-                self.say("The engine does not listen any more.", severity="warning")
+            if handle.command(name, who()) is None:
+                self.show_toast("The engine no longer accepts commands.", severity="warning")
         except MedtuiError as error:
-            self.say(str(error), severity="error")
+            self.show_toast(str(error), severity="error")
 
     @property
-    def climb(self) -> Climb | None:
-        return self.engines.climb
+    def escalator(self) -> Escalator | None:
+        return self.engines.escalator
 
     def end_run(self) -> None:
-        """Climb the ladder; where no signal reaches the engine, ask it to abort and say who else can end it."""
+        """Escalate; where no signal reaches the engine, ask it to abort and report who else can end it."""
         if self.readonly:
-            self.say("Read only: nothing can be changed.", severity="warning")
+            self.show_toast("This console is read-only.", severity="warning")
             return
         from medtui.client.attached import AttachedRun
-        from medtui.client.control import NothingToCommand, elsewhere
+        from medtui.client.control import NothingToCommand, describe_remote_engine
 
         try:
             self.engines.end_run()
         except NothingToCommand:
             self.command("abort")
-            status = self.watched.status if isinstance(self.watched, AttachedRun) else None
-            self.say((elsewhere(status) if status else None) or "Its engine is not known.", severity="warning")
+            status = self.handle.status if isinstance(self.handle, AttachedRun) else None
+            self.show_toast(
+                (describe_remote_engine(status) if status else None) or "Its engine is unknown.", severity="warning"
+            )
 
-    # ---- being told ------------------------------------------------------------------------------------------------
+    # ---- notifications ----------------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
         link = self._link.ticked(time.monotonic())
-        if link != self.around.link:
-            self.around = replace(self.around, link=link)
+        if link != self.status.link:
+            self.status = replace(self.status, link=link)
         view = self.view
         if view is not self._shown:
             self._shown = view
-            self._tell(view)
-            if self.room is not None:
-                self.room.show(view)
+            self._notify_changes(view)
+            if self.base_screen is not None:
+                self.base_screen.show(view)
             if view is not None:
                 left = self._pace.left(view)
-                self.around = replace(self.around, eta=left if left is None else round(left))
-        if self._said != (known(view), self.around, self.room_name):
-            self._say_top(view)
+                self.status = replace(self.status, eta=left if left is None else round(left))
+        if self._shown_status != (known(view), self.status, self.screen_name):
+            self._show_status(view)
 
-    def _say_top(self, view: RunView | None) -> None:
-        room = self.room
-        if room is None or not room.alive:
+    def _show_status(self, view: RunView | None) -> None:
+        base_screen = self.base_screen
+        if base_screen is None or not base_screen.alive:
             return
-        self._said = (known(view), self.around, self.room_name)
-        room.say(view, self.around)
-        could = (view.phase if view else None, *(self.can(action) for action in self.actions.values() if action.footer))
-        if could != self._could:
-            self._could = could
-            room.refresh_keys()
+        self._shown_status = (known(view), self.status, self.screen_name)
+        base_screen.show_status(view, self.status)
+        key_states = (
+            view.phase if view else None,
+            *(self.can(action) for action in self.actions.values() if action.footer),
+        )
+        if key_states != self._key_states:
+            self._key_states = key_states
+            base_screen.refresh_keys()
 
-    def _tell(self, view: RunView | None) -> None:
-        """What is new, by the bell, a desktop notification, and a note where the screen does not say it itself."""
+    def _notify_changes(self, view: RunView | None) -> None:
+        """What is new: by the bell, a desktop notification, and a toast where the screen does not show it itself."""
         if view is None:
             return
-        for words, severity in self._news.of(view):
-            if self.room is None or not self.room.tells(view):
-                self.say(words, severity=severity)
+        for words, severity in self._run_notifications.of(view):
+            if self.base_screen is None or not self.base_screen.reports(view):
+                self.show_toast(words, severity=severity)
             if self.settings.bell:
                 self.bell()
             if self.settings.notify and self._driver is not None and not self.is_headless:
@@ -264,38 +276,46 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         if view.outcome is not None and view.own:
             self.engines.warm_up()
 
-    def say(self, text: str, *, severity: Any = "information") -> None:
-        """A short note; never markup."""
-        self.notify(clean(text, 600), severity=severity, markup=False, timeout=8 if severity == "error" else 4)
+    def show_toast(self, text: str, *, severity: Any = "information") -> None:
+        """A short notification."""
+        self.notify(text, severity=severity, timeout=8 if severity == "error" else 4)
 
-    @work(thread=True, exclusive=True, exit_on_error=False, group="around")
-    def _look_around(self) -> None:
-        from medtui.console.messages import look_around
+    def notify(self, message: str, *, title: str = "", **options: Any) -> None:
+        """Never markup."""
+        super().notify(clean(message, 600), title=clean(title, 100), **(options | {"markup": False}))
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Filters that every line of every widget passes before it is drawn."""
+        return [*super().get_line_filters(), self._visible]
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="status")
+    def _poll_status(self) -> None:
+        from medtui.console.shell.messages import poll_status
 
         run = self.view.run if self.view is not None else None
-        self.post_message(look_around(self.workspace, self.engines.own_pid, run))
+        self.post_message(poll_status(self.workspace, self.engines.is_own, run))
 
-    def on_looked_around(self, message: LookedAround) -> None:
-        self.around = replace(self.around, lock=message.lock, gpu=message.gpu)
+    def on_status_polled(self, message: StatusPolled) -> None:
+        self.status = replace(self.status, lock=message.lock, gpu=message.gpu)
         self._holder_run = message.holder_run
-        if message.holder_run is not None and self.watched is None:
+        if message.holder_run is not None and self.handle is None:
             self.attach_to(message.holder_run)
 
-    # ---- rooms and keys --------------------------------------------------------------------------------------------
+    # ---- screens and keys ------------------------------------------------------------------------------------------
 
     @property
-    def room(self) -> Room | None:
-        """The room that is shown, below any dialog."""
-        return next((screen for screen in reversed(self.screen_stack) if isinstance(screen, Room)), None)
+    def base_screen(self) -> BaseScreen | None:
+        """The base screen that is shown, below any dialog."""
+        return next((screen for screen in reversed(self.screen_stack) if isinstance(screen, BaseScreen)), None)
 
     @property
-    def room_name(self) -> str:
-        return self.room.ROOM if self.room is not None else ""
+    def screen_name(self) -> str:
+        return self.base_screen.SCREEN_NAME if self.base_screen is not None else ""
 
-    def get_room(self, name: str) -> Room:
-        room = self.get_screen(name)
-        assert isinstance(room, Room)
-        return room
+    def get_base_screen(self, name: str) -> BaseScreen:
+        base_screen = self.get_screen(name)
+        assert isinstance(base_screen, BaseScreen)
+        return base_screen
 
     @property
     def _recipes(self) -> Recipes:
@@ -308,14 +328,14 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         return checked.recipe if checked is not None else None
 
     def run_chosen(self) -> None:
-        """Train what Recipes shows; what keeps it from that is mended there."""
+        """Train the recipe that Recipes shows; whatever prevents that is fixed there."""
         if self.chosen_recipe is None:
             self.go_to("recipes")
         self._recipes.action_run()
 
-    def go_to(self, room: str) -> None:
-        """Show a room, once what is being done now is done."""
-        self.call_later(self.action_room, room)
+    def go_to(self, screen: str) -> None:
+        """Show a screen, once the current action is done."""
+        self.call_later(self.action_show_screen, screen)
 
     def open_recipe(self, path: Path) -> None:
         """Show a recipe in Recipes."""
@@ -328,22 +348,22 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         )
 
     async def do(self, action: Action) -> None:
-        """An action of a widget is done by the one that has the focus, or holds it."""
+        """An action of a widget is run by the one that has the focus, or contains it."""
         inside = self.focused.ancestors_with_self if self.focused is not None else ()
         widget = next((node for node in inside if action.scope in keymap.scopes_of(node.BINDINGS)), self.screen)
         await self.run_action(action.action, self if action.scope == EVERYWHERE else widget)
 
-    async def action_room(self, name: str) -> None:
+    async def action_show_screen(self, name: str) -> None:
         if len(self.screen_stack) > 2:  # a dialog is open
             return
-        if self.room_name != name:
-            self.get_room(name).say(self.view, self.around)  # before it is seen: what it said last is old
+        if self.screen_name != name:
+            self.get_base_screen(name).show_status(self.view, self.status)  # before it is seen: what it shows is old
             await self.switch_screen(name)
-        room = self.room
-        if room is not None:
-            self._could = ()
-            room.show(self.view)
-            self._say_top(self.view)
+        base_screen = self.base_screen
+        if base_screen is not None:
+            self._key_states = ()
+            base_screen.show(self.view)
+            self._show_status(self.view)
 
     def action_pause(self) -> None:
         view = self.view
@@ -352,80 +372,80 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
     def action_checkpoint(self) -> None:
         self.command("checkpoint")
 
-    def action_ladder(self, command: str) -> None:
-        from medtui.console.screens.ladder import Ladder
+    def action_kill_switch(self, command: str) -> None:
+        from medtui.console.kill_switch.screen import KillSwitch
 
-        if isinstance(self.screen, Ladder):
+        if isinstance(self.screen, KillSwitch):
             return
-        self.push_screen(Ladder(command))
+        self.push_screen(KillSwitch(command))
 
     def action_attach(self) -> None:
-        from engine.contract.run_directory import list_runs
+        from engine.contract.store.run_directory import list_runs
 
         runs = list_runs(self.workspace.outputs)
         word = self._holder_run or (runs[-1].name if runs else None)
         if word is None:
-            self.say("There is no run to attach to yet.", severity="warning")
+            self.show_toast("No runs to attach to yet.", severity="warning")
         elif self.attach_to(word):
             self.go_to("live")
 
     def attach_to(self, name: str) -> bool:
-        """Watch a run of this workspace. False when that cannot be."""
+        """Attach to a run of this workspace. False when that is impossible."""
         if self.busy and self.view is not None and self.view.run == name:
             return True
         if self.engines.trains_here:
-            self.say("This console watches its own run; stop it or open another console.", severity="warning")
+            self.show_toast("This console is training; stop its run or open another console.", severity="warning")
             return False
-        from engine.contract.run_directory import RunDirectory
+        from engine.contract.store.run_directory import RunDirectory
 
         run = RunDirectory(self.workspace.outputs / name)
-        if not run.journal.exists():
-            self.say(f"Expected a run at {run.root}, found none.", severity="warning")
+        if not run.journal.is_there:
+            self.show_toast(f"No run found at {run.root}.", severity="warning")
             return False
         self.engines.attach(run)
         self._begin()
-        self.say(f"Watching {name}.")
+        self.show_toast(f"Attached to {name}.")
         return True
 
     def _open_attached(self, run: RunDirectory) -> str:
-        """Watch a run; the room that shows it: a living one in Live, a finished one in Results."""
-        from engine.contract.status import read_status
+        """Attach to a run; the name of the screen that shows it: Live for an active one, Results for a finished one."""
+        from engine.contract.store.status import read_status
 
         self.attach_to(run.name)
         status = read_status(run)
         if status is None or status.outcome is None:
             return "live"
-        from medtui.console.screens.results import Results
+        from medtui.console.results.screen import Results
 
-        results = self.get_room("results")
+        results = self.get_base_screen("results")
         assert isinstance(results, Results)
         results.choose(run.name)
         return "results"
 
     def action_command_palette(self) -> None:
-        if not any(isinstance(screen, CommandPalette) for screen in self.screen_stack):  # below the kill-switch, too
+        if not any(isinstance(screen, CommandPalette) for screen in self.screen_stack):  # below the kill switch, too
             super().action_command_palette()
 
     def action_help(self) -> None:
-        self.push_screen(Help(self.room_name, self.actions))
+        self.push_screen(Help(self.screen_name, self.actions))
 
     def action_theme(self) -> None:
         self.theme = THEMES["light" if self.theme == THEMES["dark"].name else "dark"].name
 
     @work
     async def action_leave(self) -> None:
-        """Leave; ask first where something would be lost or goes on."""
+        """Quit; ask first where something would be lost or continues."""
         if isinstance(self.screen, Question):
             return
-        from medtui.console.screens.leave import left_words, may_leave
+        from medtui.console.quit_questions import describe_left_run, may_leave
 
-        if await may_leave(self, self._recipes.desk):
-            left = left_words(self.view)
+        if await may_leave(self, self._recipes.open_recipes):
+            left = describe_left_run(self.view)
             self.exit(0, message=Text(left) if left else None)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Keys of what cannot be done now do nothing."""
-        shared = {"ladder": "run.stop", "pause": "run.pause", "checkpoint": "run.checkpoint"}
+        """Keys of unavailable actions do nothing."""
+        shared = {"kill_switch": "run.stop", "pause": "run.pause", "checkpoint": "run.checkpoint"}
         return action not in shared or self.can(self.actions[shared[action]])
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[Any]:
@@ -440,5 +460,5 @@ def app_for(
     readonly: bool,
     attach: RunDirectory | None = None,
 ) -> ConsoleApp:
-    folders = [str(data.resolve())] if data is not None else []
+    folders = [str(absolute(data))] if data is not None else []
     return ConsoleApp(workspace, data=folders, settings=settings, readonly=readonly, attach=attach)

@@ -1,1 +1,1 @@
-"""What can be known of the machine without torch: hardware, ghosts, checks."""
+"""What is known about the machine without torch: hardware, orphans, checks."""

@@ -1,4 +1,4 @@
-"""NVIDIA GPUs, where nvidia-ml-py is installed; nothing where it is not."""
+"""NVIDIA GPUs, where nvidia-ml-py is installed; none where it is not."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ def _gpu(nvml: Any, handle: Any) -> Gpu:
     )
 
 
-def gpu_words() -> str:
+def format_gpus() -> str:
     """`gpu0 87% 6.1G` for the top line; empty without a GPU."""
-    words = []
+    parts = []
     for index, gpu in enumerate(gpus()):
         load = f" {gpu.load}%" if gpu.load is not None else ""
         memory = f" {gpu.memory_used / 1e9:.1f}G" if gpu.memory_used is not None else ""
-        words.append(f"gpu{index}{load}{memory}")
-    return " ".join(words)
+        parts.append(f"gpu{index}{load}{memory}")
+    return " ".join(parts)

@@ -1,4 +1,4 @@
-"""The console in a terminal of the test's size, with a clock, a day and a machine of its own."""
+"""The console in a terminal of the test's size, with an isolated clock, date and machine."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from types import SimpleNamespace
 import pytest
 from stand_ins import Scripted, scripted_engine
 
-from engine.contract.workspace import Workspace
+from engine.contract.store.workspace import Workspace
 from medtui.client import preflight
 from medtui.console.app import ConsoleApp
-from medtui.console.capability import marks
+from medtui.console.shell.capability import marks
 from medtui.settings import Settings
 
 
 @pytest.fixture(autouse=True)
-def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Settings and drafts of the test's own, UTC, braille, 24 GB of free memory."""
+def isolated_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Isolated settings and drafts, UTC, braille, 24 GB of free memory."""
     path = tmp_path / "config" / "settings.yaml"
     monkeypatch.setenv("MEDTUI_SETTINGS", str(path))
     monkeypatch.setenv("MEDTUI_MARKS", "braille")
@@ -28,7 +28,7 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setattr(
-        preflight.psutil, "virtual_memory", lambda: SimpleNamespace(available=24_000_000_000, total=32_000_000_000)
+        preflight, "memory", lambda: SimpleNamespace(available=24_000_000_000, total=32_000_000_000, limit=None)
     )
     time.tzset()
     marks.cache_clear()

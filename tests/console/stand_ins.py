@@ -1,4 +1,4 @@
-"""Stand-ins for the console's tests: an engine that says what a test tells it to, and runs written by hand."""
+"""Fakes for the console's tests: a scripted engine, and runs written by hand."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from engine.contract.process_identity import ProcessIdentity
-from engine.contract.protocol import (
+from engine.contract.machine.process_identity import ProcessIdentity
+from engine.contract.recipe.reader import build_recipe, recipe_yaml
+from engine.contract.store.run_directory import FOLDERS, RunDirectory
+from engine.contract.store.status import RunSummary, Status, fold_summary
+from engine.contract.store.workspace import Workspace
+from engine.contract.wire.protocol import (
     Alarm,
     AnyCommand,
     AnyEvent,
@@ -29,18 +33,16 @@ from engine.contract.protocol import (
     RunStarted,
     parse_event,
 )
-from engine.contract.recipe_file import build_recipe, recipe_yaml
-from engine.contract.run_directory import FOLDERS, RunDirectory
-from engine.contract.status import RunSummary, Status, fold_summary
-from engine.contract.workspace import Workspace
-from medtui.client.watch import OwnEngine
+from medtui.client.engine_death import Death, describe_death
+from medtui.client.own_engine import OwnEngine
 
 START = 1_795_300_000.0  # Unix seconds; 2026-11-21 22:26:40 UTC
 CLASSES = ("benign", "malignant")
+TESTED = Metrics(auc=0.9014, acc=0.8654, f1=0.82, auc_ci95=(0.835, 0.968), acc_ci95=(0.803, 0.910))
 
 
 class Scripted:
-    """In the place of an EngineProcess: lines come from the test, commands are kept for it."""
+    """Replaces an EngineProcess: lines come from the test, commands are recorded for it."""
 
     pid = 4242
     identity = ProcessIdentity(4242, START, "here", "b")
@@ -51,7 +53,7 @@ class Scripted:
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._gone = threading.Event()
 
-    def say(self, *events: AnyEvent) -> None:
+    def emit(self, *events: AnyEvent) -> None:
         for event in events:
             self._lines.put(event.line().rstrip(b"\n"))
 
@@ -82,8 +84,8 @@ class Scripted:
             self._gone.wait(timeout)
         return self.returned
 
-    def last_words(self, run_log: Path | None, limit: int = 2000) -> str:
-        return "Segmentation fault"
+    def death(self, run: RunDirectory | None, patience: float) -> Death:
+        return describe_death(self.wait(patience), "Segmentation fault")
 
     def kill(self) -> None:
         self.die()
@@ -106,6 +108,7 @@ class Story:
         self.seq = 0
         self.time = START
         self.facts: dict[str, Any] = {}  # other than those of `started`
+        self.test = TESTED
 
     def _next(self) -> dict[str, Any]:
         self.seq += 1
@@ -207,12 +210,12 @@ class Story:
             split="test",
             n=156,
             views=["identity"],
-            metrics=Metrics(auc=0.9014, acc=0.8654, f1=0.82),
+            metrics=self.test,
             per_class=class_rows(9),
         )
 
     def finished(self, outcome: Any = "completed", exit_code: int = 0, error: ErrorInfo | None = None) -> RunFinished:
-        test = Metrics(auc=0.9014, acc=0.8654, f1=0.82) if outcome in ("completed", "stopped") else None
+        test = self.test if outcome in ("completed", "stopped") else None
         validation = Metrics(loss=0.47, auc=0.92, acc=0.85, f1=0.8)
         return RunFinished(
             **self._next(),
@@ -228,7 +231,7 @@ class Story:
         return CommandAccepted(**self._next(), **values)
 
     def running(self, epochs: int) -> list[AnyEvent]:
-        """Up to the middle of the epoch after `epochs` whole ones, if there is one."""
+        """Up to the middle of the epoch after `epochs` complete ones, if there is one."""
         events: list[AnyEvent] = [self.hello(), self.phase("preparing"), self.started(), self.phase("training")]
         for number in range(1, epochs + 1):
             events += [self.epoch(number), self.checkpoint(number)]
@@ -259,6 +262,7 @@ def make_run(
     epochs: int = 8,
     started: str = "2026-11-21T20:26:40+00:00",
     recipe: dict[str, Any] | None = None,
+    test: Metrics = TESTED,
     **facts: Any,
 ) -> RunDirectory:
     """A run directory as an engine leaves it; `outcome` None is one that died. `facts`: of its `run.started`."""
@@ -266,12 +270,12 @@ def make_run(
     for folder in FOLDERS:
         (run.root / folder).mkdir(parents=True)
     story = Story(run.root)
-    story.facts = facts
+    story.facts, story.test = facts, test
     events = [event for event in story.running(epochs) if event.seq is not None]
     if outcome is not None:
         error = ErrorInfo(kind="failed", message="The loss is NaN.", hint="Lower lr.") if outcome == "failed" else None
         events += story.ended(outcome, 0, error)
-    run.journal.write_bytes(b"".join(event.line() for event in events))
+    run.journal.path.write_bytes(b"".join(event.line() for event in events))
     summary = RunSummary()
     for event in events:
         summary = fold_summary(summary, event)
@@ -280,16 +284,16 @@ def make_run(
         worked=93_660.0,  # 26 h 01 min
         engine="e" * 16,
         host=__import__("socket").gethostname(),
-        boot=__import__("engine.contract.process_identity", fromlist=["x"]).boot_id(),
+        boot=__import__("engine.contract.machine.process_identity", fromlist=["x"]).boot_id(),
         pid=999_999_999,
         started=START,
         updated=START + 95,
         phase="finished" if outcome else "training",
         seq=events[-1].seq or 0,
     )
-    run.status.write_text(status.model_dump_json())
-    run.manifest.write_text(json.dumps({"run": name, "started": started, "host": "here", "seed": 42}))
+    run.status.path.write_text(status.model_dump_json())
+    run.manifest.path.write_text(json.dumps({"run": name, "started": started, "host": "here", "seed": 42}))
     values = recipe or {"dataset": {"name": "breastmnist"}}
-    run.recipe.write_text(recipe_yaml(build_recipe(values), f"The recipe of {name}."))
-    (run.metrics / "confusion.csv").write_text("true,benign,malignant\nbenign,104,10\nmalignant,11,31\n")
+    run.recipe.path.write_text(recipe_yaml(build_recipe(values), f"The recipe of {name}."))
+    (run.metrics.path / "confusion.csv").write_text("true,benign,malignant\nbenign,104,10\nmalignant,11,31\n")
     return run

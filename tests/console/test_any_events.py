@@ -1,4 +1,4 @@
-"""Whatever events come, in whatever order and with whatever numbers, the texts and curves of a run are drawn."""
+"""Whatever events arrive, in any order and with any numbers, the texts and curves of a run are shown."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from engine.contract.protocol import parse_event
+from engine.contract.wire.protocol import parse_event
+from medtui.client.feed import absorb
 from medtui.client.view import RunView
-from medtui.client.watch import absorb
-from medtui.console.live_plots import auc_drawing, loss_drawing
-from medtui.console.live_text import class_rows, classes_text, log_text, progress_text
-from medtui.console.status_text import Around, status_line
-from medtui.console.tidings import News, Pace
-from medtui.console.widgets.plot import drawn
-from medtui.progress import print_results
+from medtui.console.live.text import log_text, progress_text
+from medtui.console.shell.notifications import Notifications, Pace
+from medtui.console.shell.status_text import AppStatus, status_line
+from medtui.console.widgets.classes import class_rows, classes_text
+from medtui.console.widgets.curves import auc_plot, loss_plot
+from medtui.console.widgets.plot import plot_text
+from medtui.plain.progress import print_results
 
 
 @settings(max_examples=100, **CALM)
 @given(story=STORIES, log=st.booleans(), axis=st.sampled_from(["step", "epoch", "time"]))
 def test_any_events_are_shown_by_every_text_and_curve(story: list[Any], log: bool, axis: Any) -> None:
-    view, news, pace = RunView(asked_to_start=True), News(), Pace()
+    view, news, pace = RunView(asked_to_start=True), Notifications(), Pace()
     for event in story:
         heard = parse_event(event.line().rstrip(b"\n"))
         assert heard is not None, "an event that can be said can be heard"
@@ -34,14 +35,14 @@ def test_any_events_are_shown_by_every_text_and_curve(story: list[Any], log: boo
     assert progress_text(view, None, 50).plain
     log_text(view, "", 10)
     classes_text(class_rows(view)[1], 80)
-    for drawing in (loss_drawing(view, axis, log=log, smooth=True), auc_drawing(view, axis)):
-        assert drawn(drawing, 60, 12, dark=True).plain
-    assert status_line(view, Around(), 120).plain
+    for spec in (loss_plot(view, axis, log=log, smooth=True), auc_plot(view, axis)):
+        assert plot_text(spec, 60, 12, dark=True).plain
+    assert status_line(view, AppStatus(), 120).plain
     if view.state.finished is not None:
         print_results(Console(file=io.StringIO(), width=80), view.state.finished, view.state)
 
 
-def test_numbers_that_no_run_can_have_are_no_event() -> None:
+def test_impossible_numbers_are_not_an_event() -> None:
     """A hostile journal: a step that no float holds, a time that no calendar has."""
     whole = (
         b'{"event":"checkpoint.saved","time":%s,"kind":"last","path":"x","position":{"epoch":%s,"step":0},"digest":"d",'

@@ -17,22 +17,23 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from looking import screen_text, shows, wait_for
+from screen_helpers import screen_text, shows, wait_for
 from stand_ins import Story, make_run
-from test_pty import LEFT, PATIENCE, opened, own  # noqa: F401 - `own` is a fixture
+from test_pty import LEFT, PATIENCE, isolated, opened  # noqa: F401 - `isolated` is a fixture
 
-from engine.contract.errors import RecipeError
-from engine.contract.lock import WorkspaceLock
-from engine.contract.process_identity import ProcessIdentity, start_of, this_process
-from engine.contract.workspace import Workspace
-from engine.contract.yaml_reader import read_yaml
+from engine.contract.machine.process_identity import ProcessIdentity, start_of, this_process
+from engine.contract.recipe.yaml_reader import read_yaml
+from engine.contract.store.lock import WorkspaceLock
+from engine.contract.store.workspace import Workspace
+from engine.contract.wire.errors import RecipeError
 from medtui.client.recipe_document import check, with_value
 from medtui.client.view import RunView
-from medtui.console.drafts import Drafts
-from medtui.console.recipe_store import Document, Entry, save
-from medtui.console.screens.leave import left_words
-from medtui.console.screens.recipes import Recipes
-from medtui.console.widgets.yaml_area import YamlArea
+from medtui.console.quit_questions import describe_left_run
+from medtui.console.recipes.document import Document, Entry
+from medtui.console.recipes.drafts import Drafts
+from medtui.console.recipes.screen import Recipes
+from medtui.console.recipes.store import save
+from medtui.console.recipes.yaml_area import YamlArea
 
 SIZE = (120, 40)
 MINE = "# mine\ndataset:\n  name: breastmnist   # my note\ntraining:\n  lr: 1e-3            # slow\n"
@@ -41,11 +42,11 @@ MINE = "# mine\ndataset:\n  name: breastmnist   # my note\ntraining:\n  lr: 1e-3
 # ---- the keyboard ----------------------------------------------------------------------------------------------------
 
 
-def test_bytes_that_are_no_text_and_sequences_that_name_no_character_end_nothing(
+def test_invalid_bytes_and_unknown_escape_sequences_do_not_end_the_console(
     workspace: Workspace,
-    own: dict[str, str],  # noqa: F811
+    isolated: dict[str, str],  # noqa: F811
 ) -> None:
-    with opened(workspace, own) as terminal:
+    with opened(workspace, isolated) as terminal:
         for odd in (b"\xff", b"\xe4 ", b"\x1b[1114112u", b"\x1b[99999999999999999999u", b"\x1b[48;30000;30000;0;0t"):
             terminal.write(odd)
             time.sleep(0.2)  # a read of its own
@@ -55,8 +56,8 @@ def test_bytes_that_are_no_text_and_sequences_that_name_no_character_end_nothing
         assert terminal.process.poll() is None
 
 
-def test_other_signals_that_end_it_leave_the_terminal_as_it_was(workspace: Workspace, own: dict[str, str]) -> None:  # noqa: F811
-    with opened(workspace, own) as terminal:
+def test_other_signals_that_end_it_leave_the_terminal_as_it_was(workspace: Workspace, isolated: dict[str, str]) -> None:  # noqa: F811
+    with opened(workspace, isolated) as terminal:
         mark = len(terminal.received)
         terminal.process.send_signal(signal.SIGUSR1)
         assert terminal.process.wait(PATIENCE) == 128 + signal.SIGUSR1
@@ -71,15 +72,15 @@ def test_other_signals_that_end_it_leave_the_terminal_as_it_was(workspace: Works
 async def test_the_palette_opens_once_even_below_the_kill_switch(console, workspace, scripts) -> None:
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        await wait_for(pilot, lambda: getattr(app.room, "checked", None) and app.room.checked.recipe)
+        await wait_for(pilot, lambda: getattr(app.base_screen, "checked", None) and app.base_screen.checked.recipe)
         await pilot.press("r")
         await wait_for(pilot, lambda: scripts and scripts[-1].sent)
-        scripts[-1].say(*Story(workspace.outputs / "20261122_breastmnist_resnet18-adapted_1a2b3c").running(2))
+        scripts[-1].emit(*Story(workspace.outputs / "20261122_breastmnist_resnet18-adapted_1a2b3c").running(2))
         await wait_for(pilot, lambda: app.view.phase == "training")
         await pilot.press("ctrl+p", "f9", "ctrl+p", "f9")
         await pilot.pause(0.3)
         names = [type(screen).__name__ for screen in app.screen_stack]
-        assert (names.count("CommandPalette"), names.count("Ladder")) == (1, 1)
+        assert (names.count("CommandPalette"), names.count("KillSwitch")) == (1, 1)
 
 
 # ---- texts -----------------------------------------------------------------------------------------------------------
@@ -87,7 +88,7 @@ async def test_the_palette_opens_once_even_below_the_kill_switch(console, worksp
 
 @settings(max_examples=300, deadline=None)
 @given(st.text(st.sampled_from("dataset:\n training{}[]&*!|>-'\"#\t\r\ud800~.,?%@` lr01é"), max_size=60))
-def test_no_text_at_all_makes_a_check_fail(text: str) -> None:
+def test_no_text_makes_a_check_raise(text: str) -> None:
     checked = check(text, "any.yaml")
     assert checked.recipe is not None or checked.problems
 
@@ -156,7 +157,7 @@ def test_a_console_that_changed_nothing_leaves_the_drafts_of_another_alone(tmp_p
     assert len(list((tmp_path / "drafts").iterdir())) == 1, "taken over"
 
 
-def test_a_draft_of_a_living_console_is_not_taken_from_it(tmp_path: Path) -> None:
+def test_a_draft_of_a_live_console_is_not_taken_from_it(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(MINE)
     sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
@@ -173,7 +174,7 @@ def test_a_draft_of_a_living_console_is_not_taken_from_it(tmp_path: Path) -> Non
     assert Drafts(tmp_path / "drafts").restore(found) and found.text.endswith("# theirs\n"), "it lives no more"
 
 
-def test_a_recipe_whose_name_is_no_utf_8_has_a_draft_too(tmp_path: Path) -> None:
+def test_a_recipe_whose_name_is_not_utf_8_has_a_draft_too(tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/a\xff.yaml"))
     path.write_text(MINE)
     Drafts(tmp_path / "drafts").keep(document(path, MINE + "# odd\n"))
@@ -182,7 +183,7 @@ def test_a_recipe_whose_name_is_no_utf_8_has_a_draft_too(tmp_path: Path) -> None
 
 
 @pytest.mark.asyncio
-async def test_unsaved_edits_of_a_recipe_whose_file_is_gone_are_in_the_list(console, workspace) -> None:
+async def test_unsaved_edits_of_a_recipe_whose_file_was_deleted_are_in_the_list(console, workspace) -> None:
     path = workspace.root / "mine.yaml"
     path.write_text(MINE)
     drafts = Drafts(Path(os.environ["MEDTUI_SETTINGS"]).parent / "drafts")
@@ -192,21 +193,21 @@ async def test_unsaved_edits_of_a_recipe_whose_file_is_gone_are_in_the_list(cons
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await shows(pilot, "mine.yaml")
         await pilot.press("slash", *"mine", "enter")
-        await shows(pilot, "# precious", "The file is gone; ^s writes it anew.")
+        await shows(pilot, "# precious", "The file is gone; saving creates it again.")
         await pilot.press("ctrl+s")
         await wait_for(pilot, lambda: path.exists() and path.read_text() == MINE + "# precious\n")
 
 
 @pytest.mark.asyncio
-async def test_edits_that_cannot_be_kept_keep_the_console_open(console, workspace, own_settings: Path) -> None:
+async def test_edits_that_cannot_be_kept_keep_the_console_open(console, workspace, isolated_settings: Path) -> None:
     (workspace.root / "mine.yaml").write_text(MINE)
-    own_settings.parent.mkdir(parents=True)
-    (own_settings.parent / "drafts").write_text("a file in the place of the folder")
+    isolated_settings.parent.mkdir(parents=True)
+    (isolated_settings.parent / "drafts").write_text("a file in the place of the folder")
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await edited(pilot, app)
         await pilot.press("q", "right", "enter")
-        await shows(pilot, "cannot be kept as a draft, so this stays open")
+        await shows(pilot, "could not be saved as drafts")
         assert app.is_running
         await pilot.press("ctrl+s")  # and what can be saved is saved, and said to be
         await shows(pilot, "Saved mine.yaml.")
@@ -214,46 +215,46 @@ async def test_edits_that_cannot_be_kept_keep_the_console_open(console, workspac
 
 
 async def edited(pilot, app) -> Recipes:
-    room = app.get_room("recipes")
-    await wait_for(pilot, lambda: room.entries and room.current)
+    screen = app.get_base_screen("recipes")
+    await wait_for(pilot, lambda: screen.entries and screen.current)
     await pilot.press("slash", *"mine", "enter")
-    await wait_for(pilot, lambda: room.current.entry.name == "mine.yaml" and room.checked.text == MINE)
+    await wait_for(pilot, lambda: screen.current.entry.name == "mine.yaml" and screen.checked.text == MINE)
     await pilot.press("y")
-    room.query_one(YamlArea).move_cursor((5, 0))
+    screen.query_one(YamlArea).move_cursor((5, 0))
     await pilot.press(*"# MY EDIT")
-    await wait_for(pilot, lambda: room.current.dirty)
+    await wait_for(pilot, lambda: screen.current.dirty)
     await pilot.press("escape")
-    return room
+    return screen
 
 
 @pytest.mark.asyncio
-async def test_discard_and_then_stay_throws_nothing_away(console, workspace, scripts) -> None:
+async def test_discard_and_then_stay_discards_nothing(console, workspace, scripts) -> None:
     (workspace.root / "mine.yaml").write_text(MINE)
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        room = await edited(pilot, app)
+        screen = await edited(pilot, app)
         await pilot.press("r")
         await wait_for(pilot, lambda: scripts and scripts[-1].sent)
-        scripts[-1].say(*Story(workspace.outputs / "20261122_breastmnist_resnet18-adapted_1a2b3c").running(2))
+        scripts[-1].emit(*Story(workspace.outputs / "20261122_breastmnist_resnet18-adapted_1a2b3c").running(2))
         await wait_for(pilot, lambda: app.view.phase == "training")
         await pilot.press("q", "right", "right", "enter")
         await shows(pilot, "A run is training.")
         await pilot.press("escape")
         await pilot.pause(0.2)
         assert app.is_running
-        assert room.current.text == room.query_one(YamlArea).text == MINE + "# MY EDIT"
+        assert screen.current.text == screen.query_one(YamlArea).text == MINE + "# MY EDIT"
 
 
 @pytest.mark.asyncio
-async def test_a_run_that_began_while_the_question_stood_there_is_asked_about_anew(console, workspace, scripts) -> None:
+async def test_a_run_that_began_while_the_dialog_was_open_is_asked_about_again(console, workspace, scripts) -> None:
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        await wait_for(pilot, lambda: getattr(app.room, "checked", None) and app.room.checked.recipe)
+        await wait_for(pilot, lambda: getattr(app.base_screen, "checked", None) and app.base_screen.checked.recipe)
         await pilot.press("r")
         await wait_for(pilot, lambda: scripts and scripts[-1].sent)
         await pilot.press("q")
-        await shows(pilot, "leave, it ends")
-        scripts[-1].say(*Story(workspace.outputs / "20261122_breastmnist_resnet18-adapted_1a2b3c").running(2))
+        await shows(pilot, "quit, end it")
+        scripts[-1].emit(*Story(workspace.outputs / "20261122_breastmnist_resnet18-adapted_1a2b3c").running(2))
         await wait_for(pilot, lambda: app.view.state.epochs)
         await pilot.press("right", "enter")
         await shows(pilot, "A run is training.", "leave it running", "stop it")
@@ -296,7 +297,7 @@ def test_saving_keeps_links_and_modes_and_refuses_what_is_write_protected(tmp_pa
     ],
     ids=["late", "early", "shape", "score", "counts", "rows", "pipe", "recipe"],
 )
-async def test_odd_files_of_a_run_neither_end_nor_hold_up_results(console, workspace, file: str, content) -> None:
+async def test_odd_files_of_a_run_neither_end_nor_block_results(console, workspace, file: str, content) -> None:
     name = "20261121_breastmnist_resnet18-adapted_1a2b3c"
     make_run(workspace, name)
     path = workspace.outputs / name / file
@@ -308,50 +309,52 @@ async def test_odd_files_of_a_run_neither_end_nor_hold_up_results(console, works
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await pilot.press("4")
-        await wait_for(pilot, lambda: app.room_name == "results" and app.room.ready and app.room.heads)
+        await wait_for(
+            pilot, lambda: app.screen_name == "results" and app.base_screen.ready and app.base_screen.run_rows
+        )
         began = time.monotonic()
-        await wait_for(pilot, lambda: app.room.detail or app._notifications)
+        await wait_for(pilot, lambda: app.base_screen.detail or app._notifications)
         await pilot.press("o")
         await pilot.pause(0.3)
         await pilot.press("1", "4")
-        await wait_for(pilot, lambda: app.room_name == "results")
+        await wait_for(pilot, lambda: app.screen_name == "results")
         assert time.monotonic() - began < 10
 
 
 @pytest.mark.asyncio
-async def test_a_look_that_fails_is_said_and_ends_nothing(console, workspace, monkeypatch) -> None:
+async def test_a_failed_status_poll_is_reported_and_ends_nothing(console, workspace, monkeypatch) -> None:
     def odd(outputs: Path) -> None:
         raise OverflowError("a number nobody thought of")
 
-    monkeypatch.setattr("medtui.console.screens.results.heads", odd)
+    monkeypatch.setattr("medtui.console.results.screen.run_rows", odd)
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        await wait_for(pilot, lambda: app.room and app.room.ready)
+        await wait_for(pilot, lambda: app.base_screen and app.base_screen.ready)
         await pilot.press("4")
         await shows(pilot, "OverflowError: a number nobody thought of")
         await pilot.press("1")
-        await wait_for(pilot, lambda: app.room_name == "recipes")
+        await wait_for(pilot, lambda: app.screen_name == "recipes")
 
 
 @pytest.mark.asyncio
-async def test_a_recipe_that_becomes_a_pipe_holds_nothing_up(console, workspace) -> None:
+async def test_a_recipe_that_becomes_a_pipe_blocks_nothing(console, workspace) -> None:
     path = workspace.root / "mine.yaml"
     path.write_text(MINE)
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        room = await edited(pilot, app)
+        screen = await edited(pilot, app)
         path.unlink()
         os.mkfifo(path)
         (workspace.outputs).mkdir(exist_ok=True)
         os.mkfifo(workspace.lock_file)
-        room._look_at_disk()
+        screen._poll_disk()
         await asyncio.wait_for(asyncio.to_thread(app.engines.held_by_another), 10)
         await pilot.press("2")
-        await wait_for(pilot, lambda: app.room_name == "machine")
+        await wait_for(pilot, lambda: app.screen_name == "machine")
 
 
 @pytest.mark.asyncio
-async def test_questions_and_their_fields_show_no_raw_control(console, workspace) -> None:
+async def test_dialogs_and_their_fields_show_no_raw_control_characters(console, workspace) -> None:
     name = "20261121_breastmnist_resnet18-adapted_1a2b3c"
     make_run(workspace, name)
     hostile = "\x1b]0;EVIL\x07"
@@ -360,10 +363,10 @@ async def test_questions_and_their_fields_show_no_raw_control(console, workspace
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await pilot.press("4")
-        await wait_for(pilot, lambda: app.room_name == "results" and app.room.ready and app.room.detail)
+        await wait_for(pilot, lambda: app.screen_name == "results" and app.base_screen.ready and app.base_screen.detail)
         for key in "nt":
             await pilot.press(key)
-            await shows(pilot, "enter takes it", "·]0;EVIL·")
+            await shows(pilot, "enter accepts", "·]0;EVIL·")
             assert "\x1b" not in screen_text(app)
             await pilot.press("enter")
             await pilot.pause(0.2)
@@ -379,7 +382,7 @@ async def test_r_while_another_engine_holds_the_workspace_starts_nothing_and_lea
 ) -> None:
     run = make_run(workspace, "20261121_breastmnist_resnet18-adapted_1a2b3c")
     holder = (
-        "import sys, pathlib; from engine.contract.lock import WorkspaceLock\n"
+        "import sys, pathlib; from engine.contract.store.lock import WorkspaceLock\n"
         "lock = WorkspaceLock(pathlib.Path(sys.argv[1])); lock.acquire(); lock.describe(sys.argv[2])\n"
         "print('held', flush=True); input()"
     )
@@ -393,21 +396,21 @@ async def test_r_while_another_engine_holds_the_workspace_starts_nothing_and_lea
         assert other.stdout is not None and other.stdout.readline() == "held\n"
         app = console()
         async with app.run_test(size=SIZE, notifications=True) as pilot:
-            await wait_for(pilot, lambda: app.watched is not None and app.room.checked)
-            watched = app.watched
+            await wait_for(pilot, lambda: app.handle is not None and app.base_screen.checked)
+            handle = app.handle
             await pilot.press("r")
-            await shows(pilot, f"held by engine {other.pid}", "a watches its run")
-            assert app.watched is watched and not scripts
+            await shows(pilot, f"held by engine {other.pid}", "a attaches to its run")
+            assert app.handle is handle and not scripts
             await pilot.press("a")
-            await wait_for(pilot, lambda: app.room_name == "live")
+            await wait_for(pilot, lambda: app.screen_name == "live")
     finally:
         other.communicate("\n")
     WorkspaceLock(workspace.lock_file).acquire()
 
 
-def test_the_shell_is_told_what_goes_on() -> None:
+def test_the_shell_is_told_which_run_continues() -> None:
     view = RunView(run="20261121_x_y_1a2b3c", asked_to_start=True)
-    assert "medtui attach last" in left_words(view)
+    assert "medtui attach last" in describe_left_run(view)
     paused = replace(view, state=replace(view.state, phase="paused"))
-    assert "is paused and holds the workspace" in left_words(paused)
-    assert left_words(None) == left_words(replace(view, stops_when_left=True)) == ""
+    assert "is paused and holds the workspace" in describe_left_run(paused)
+    assert describe_left_run(None) == describe_left_run(replace(view, stops_when_left=True)) == ""

@@ -1,4 +1,4 @@
-"""An engine that misbehaves leaves a console that says what happened and can start the next run."""
+"""After an engine misbehaves, the console reports what happened and can start the next run."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from looking import shows, wait_for
+from screen_helpers import shows, wait_for
 
-from medtui.client.watch import OwnEngine
+from medtui.client.own_engine import OwnEngine
 
 SIZE = (120, 40)
 # In the place of the interpreter: a process that greets, waits for `start`, and then does something bad.
@@ -37,7 +37,7 @@ BAD = {
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("what", BAD)
-async def test_it_is_said_and_the_next_run_can_start(console, tmp_path: Path, monkeypatch, what: str) -> None:
+async def test_it_is_reported_and_the_next_run_can_start(console, tmp_path: Path, monkeypatch, what: str) -> None:
     bad, words = BAD[what]
     mark = tmp_path / "starts"
     double = tmp_path / "python"
@@ -46,7 +46,7 @@ async def test_it_is_said_and_the_next_run_can_start(console, tmp_path: Path, mo
     monkeypatch.setattr(sys, "executable", str(double))
     app = console(make_engine=OwnEngine)
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        await wait_for(pilot, lambda: getattr(app.room, "checked", None) and app.room.checked.recipe)
+        await wait_for(pilot, lambda: getattr(app.base_screen, "checked", None) and app.base_screen.checked.recipe)
         await pilot.press("r")
         await shows(pilot, "✗ crashed", "The engine died")
         assert words in (app.view.died or "")

@@ -8,21 +8,21 @@ import sys
 from pathlib import Path
 
 import pytest
-from looking import screen_text, shows, wait_for
+from screen_helpers import screen_text, shows, wait_for
 from stand_ins import make_run
 from textual.command import CommandList
 from textual.keys import _character_to_key
 
-from medtui.actions import ACTIONS, BY_ID, EVERYWHERE, FORBIDDEN, ROOMS, key_id, remapped
-from medtui.console.screens.dialogs import help_text
-from medtui.console.widgets.frame import key_line
+from medtui.actions import ACTIONS, BY_ID, EVERYWHERE, FORBIDDEN, SCREEN_NAMES, key_id, remapped
+from medtui.console.shell.dialogs import help_text
+from medtui.console.shell.frame import key_line
 from medtui.settings import Settings, read_settings
 
 
 def test_ids_are_unique_and_no_key_means_two_things_at_once() -> None:
     assert len(BY_ID) == len(ACTIONS) > 40
-    for room in ROOMS:
-        here = [a for a in ACTIONS if a.scope in (room, EVERYWHERE)]
+    for screen in SCREEN_NAMES:
+        here = [a for a in ACTIONS if a.scope in (screen, EVERYWHERE)]
         keys = [key for a in here for key in a.keys.split(",")]
         assert len(keys) == len(set(keys)), sorted(key for key in keys if keys.count(key) > 1)
 
@@ -34,28 +34,28 @@ def test_keys_that_terminals_use_are_never_bound() -> None:
 
 
 def test_dangerous_keys_are_upper_case() -> None:
-    for id_ in ("run.stop", "run.abort", "machine.end_ghost"):
+    for id_ in ("run.stop", "run.abort", "machine.end_orphan"):
         assert BY_ID[id_].keys.isupper()
 
 
-def test_help_names_every_action_of_the_room_and_of_all() -> None:
+def test_help_lists_every_action_of_the_screen_and_the_global_ones() -> None:
     text = help_text("live", BY_ID).plain
     for action in ACTIONS:
-        if action.scope in ("live", EVERYWHERE, "ladder"):
+        if action.scope in ("live", EVERYWHERE, "kill_switch"):
             assert action.help in text and action.id in text
 
 
 @pytest.mark.parametrize("busy", [False, True])
-@pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.parametrize("screen", SCREEN_NAMES)
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_the_keys_that_matter_most_fit_and_help_is_the_last_of_them(width: int, room: str, busy: bool) -> None:
-    """While a run goes on its kill keys stand there; else they leave their place to the screen's own."""
+def test_the_most_important_keys_fit_and_help_is_the_last_of_them(width: int, screen: str, busy: bool) -> None:
+    """During a run its kill keys are shown; otherwise the screen's keys take their place."""
     shown = [action for action in ACTIONS if action.footer]
     everywhere = [a for a in shown if a.scope == EVERYWHERE]
-    rooms, kill = ([a for a in everywhere if a.id.startswith(start)] for start in ("go.", "run."))
-    own = [a for a in shown if a.scope == room]
-    rest = [a for a in everywhere if a not in rooms and a not in kill]
-    line = key_line([rooms, own, kill, rest], width, lambda action: busy or action not in kill).plain.rstrip()
+    screens, kill = ([a for a in everywhere if a.id.startswith(start)] for start in ("go.", "run."))
+    own = [a for a in shown if a.scope == screen]
+    rest = [a for a in everywhere if a not in screens and a not in kill]
+    line = key_line([screens, own, kill, rest], width, lambda action: busy or action not in kill).plain.rstrip()
     assert len(line) <= width
     assert line.endswith(" ? help")
     assert " 1 " in line and " q " in line
@@ -69,12 +69,12 @@ def test_every_character_has_the_name_that_textual_gives_it() -> None:
     }
 
 
-def test_keys_that_are_none_are_refused_and_two_actions_may_change_theirs() -> None:
+def test_unknown_keys_are_refused_and_two_actions_may_swap_theirs() -> None:
     accepted, refused = remapped({"live.axis": "^", "live.cursor": "?", "go.live": "ctrl-l", "go.results": "page up"})
     assert accepted == {"live.axis": "circumflex_accent"}
     assert [words.split(";")[0] for words in refused] == [
-        "keys: ctrl-l for go.live is no key",
-        "keys: page up for go.results is no key",
+        "keys: ctrl-l for go.live is not a key",
+        "keys: page up for go.results is not a key",
         "keys: question_mark for live.cursor is taken by view.help",
     ]
     assert remapped({"live.log_scale": "s", "live.smoothing": "y"}) == (
@@ -83,25 +83,34 @@ def test_keys_that_are_none_are_refused_and_two_actions_may_change_theirs() -> N
     )
 
 
+def test_keys_of_older_settings_files_still_apply_under_the_actions_new_names() -> None:
+    assert remapped({"run.ladder": "f6", "ladder.confirm": "Y"}) == (
+        {"run.kill_switch": "f6", "kill_switch.confirm": "Y"},
+        [],
+    )
+
+
 @pytest.mark.asyncio
-async def test_a_key_of_the_settings_file_replaces_the_shipped_one(console, own_settings: Path) -> None:
-    own_settings.parent.mkdir(parents=True)
-    own_settings.write_text("bell: false\nnotify: false\nkeys:\n  go.results: f4\n  go.live: ctrl+a\n  nonsense: x\n")
+async def test_a_key_of_the_settings_file_replaces_the_shipped_one(console, isolated_settings: Path) -> None:
+    isolated_settings.parent.mkdir(parents=True)
+    isolated_settings.write_text(
+        "bell: false\nnotify: false\nkeys:\n  go.results: f4\n  go.live: ctrl+a\n  nonsense: x\n"
+    )
     app = console(settings=read_settings())
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await shows(pilot, "cannot be bound", "there is no action 'nonsense'", "F4 Results")
         await pilot.press("4")
         await pilot.pause(0.1)
-        assert app.room_name == "recipes"
+        assert app.screen_name == "recipes"
         await pilot.press("f4")
-        await wait_for(pilot, lambda: app.room_name == "results")
+        await wait_for(pilot, lambda: app.screen_name == "results")
 
 
 @pytest.mark.asyncio
-async def test_the_palette_has_what_can_be_done_now(console) -> None:
+async def test_the_palette_lists_the_actions_available_now(console) -> None:
     app = console()
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
-        await wait_for(pilot, lambda: app.room and app.room.ready)
+        await wait_for(pilot, lambda: app.base_screen and app.base_screen.ready)
         await pilot.press("ctrl+p")
         await pilot.pause(0.3)
         await pilot.press("escape", "4", "ctrl+p")
@@ -115,16 +124,16 @@ async def test_the_palette_has_what_can_be_done_now(console) -> None:
 async def test_the_palette_has_the_keys_of_the_form_while_it_has_the_focus(console) -> None:
     app = console()
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
-        await wait_for(pilot, lambda: app.room and app.room.ready and app.room.checked)
+        await wait_for(pilot, lambda: app.base_screen and app.base_screen.ready and app.base_screen.checked)
         await pilot.press("e", *"jjjj", "ctrl+p", *"larger value")
-        await shows(pilot, "The next larger value of a number.")
-        before = app.room.query_one("#form").rows
-        assert app.room.current is not None and not app.room.current.dirty, before
+        await shows(pilot, "Next larger value of a number.")
+        before = app.base_screen.query_one("#form").rows
+        assert app.base_screen.current is not None and not app.base_screen.current.dirty, before
         await pilot.press("enter")
         await wait_for(pilot, lambda: len(app.screen_stack) == 2)
         await pilot.press("escape", "ctrl+p", *"larger value")
         await pilot.pause(0.3)
-        assert "The next larger value of a number." not in screen_text(app), "the list has the focus now"
+        assert "Next larger value of a number." not in screen_text(app), "the list has the focus now"
 
 
 @pytest.mark.asyncio
@@ -144,16 +153,16 @@ async def test_the_palette_has_every_key_of_the_screen_and_of_the_widget_with_th
     make_run(workspace, "20261120_breastmnist_resnet18-adapted_aaaaaa")
     app = console()
     async with app.run_test(size=(120, 40)) as pilot:
-        await wait_for(pilot, lambda: app.room and app.room.ready and app.room.current)
+        await wait_for(pilot, lambda: app.base_screen and app.base_screen.ready and app.base_screen.current)
         for key in keys:
             await pilot.press(key)
-            await wait_for(pilot, lambda: app.room.ready)
+            await wait_for(pilot, lambda: app.base_screen.ready)
         if inside == "table":
             await wait_for(pilot, lambda: app.focused is not None)
-        room = app.room_name
+        screen = app.screen_name
         await pilot.press("ctrl+p")
         listed = app.screen.query_one(CommandList)
-        able = [action for action in ACTIONS if action.scope in (inside, room, EVERYWHERE) and app.can(action)]
+        able = [action for action in ACTIONS if action.scope in (inside, screen, EVERYWHERE) and app.can(action)]
         await wait_for(pilot, lambda: listed.option_count == len(able))
         shown = "\n".join(str(option.prompt) for option in listed.options)
         assert [action.id for action in able if action.help not in shown] == []
@@ -163,9 +172,9 @@ async def test_the_palette_has_every_key_of_the_screen_and_of_the_widget_with_th
 async def test_help_opens_and_escape_closes_it(console) -> None:
     app = console()
     async with app.run_test(size=(120, 40)) as pilot:
-        await wait_for(pilot, lambda: app.room and app.room.ready)
+        await wait_for(pilot, lambda: app.base_screen and app.base_screen.ready)
         await pilot.press("question_mark")
-        await shows(pilot, "Train what the form says.", "recipes.run")
+        await shows(pilot, "Train with this recipe.", "recipes.run")
         await pilot.press("escape")
         await wait_for(pilot, lambda: "recipes.run" not in screen_text(app))
 
@@ -174,10 +183,10 @@ async def test_help_opens_and_escape_closes_it(console) -> None:
 async def test_everything_can_be_reached_by_mouse(console) -> None:
     app = console(settings=Settings(bell=False, notify=False))
     async with app.run_test(size=(120, 40)) as pilot:
-        await wait_for(pilot, lambda: app.room and app.room.ready)
+        await wait_for(pilot, lambda: app.base_screen and app.base_screen.ready)
         at = screen_text(app).splitlines()[-1].index("Results")
         await pilot.click(offset=(at + 1, 39))
-        await wait_for(pilot, lambda: app.room_name == "results")
+        await wait_for(pilot, lambda: app.screen_name == "results")
 
 
 def test_help_and_run_import_no_textual() -> None:

@@ -1,4 +1,4 @@
-"""Live: what an engine says is shown; what it does not say is never assumed."""
+"""Live: what an engine reports is shown; what it does not report is never assumed."""
 
 from __future__ import annotations
 
@@ -7,25 +7,32 @@ import signal
 import subprocess
 from dataclasses import replace
 from functools import reduce
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from looking import screen_text, shows, wait_for
+from rich.text import Text
+from screen_helpers import screen_text, shows, wait_for
 from stand_ins import START, Scripted, Story, make_run
 
-from engine.contract.process_identity import ProcessIdentity, start_of, this_process
-from engine.contract.protocol import CommandRejected, ErrorInfo, Metrics, Position
-from engine.contract.scheduler import SchedulerJob
-from engine.contract.status import read_status
-from medtui.client.ladder import Rung, overdue, rungs
+from engine.contract.machine.process_identity import ProcessIdentity, start_of, this_process
+from engine.contract.machine.scheduler import SchedulerJob
+from engine.contract.store.status import read_status
+from engine.contract.wire.protocol import AnyEvent, CommandRejected, ErrorInfo, Metrics, Position
+from medtui.actions import with_keys
+from medtui.client.escalation_steps import EscalationStep, overdue, request_steps
+from medtui.client.feed import absorb
 from medtui.client.state import RunState, fold
 from medtui.client.view import Request, RunView
-from medtui.client.watch import absorb
 from medtui.console.app import ConsoleApp
-from medtui.console.live_text import class_rows, classes_text, log_text, progress_text
-from medtui.console.screens.ladder import fitting
-from medtui.console.status_text import Around, known, status_line
+from medtui.console.kill_switch.screen import fitting
+from medtui.console.live.text import log_text, progress_text
+from medtui.console.shell.frame import StatusLine
+from medtui.console.shell.status_text import AppStatus, known, status_line
+from medtui.console.widgets.classes import class_rows, classes_text
+from medtui.console.widgets.curves import auc_plot, loss_title
+from medtui.settings import Settings
 
 SIZE = (120, 40)
 HOSTILE = "evil\x1b]52;c;AAAA\x07\x1b[31m\x9b1m‮[/] [b [bold]x[/bold]"
@@ -33,13 +40,13 @@ HOSTILE = "evil\x1b]52;c;AAAA\x07\x1b[31m\x9b1m‮[/] [b [bold]x[/bold]"
 
 async def watching(pilot, app: ConsoleApp, scripts: list[Scripted], epochs: int = 3) -> tuple[Scripted, Story]:
     """A run that was started from the Recipes screen and is in the middle of an epoch."""
-    await wait_for(pilot, lambda: getattr(app.room, "checked", None) and app.room.checked.recipe)
+    await wait_for(pilot, lambda: getattr(app.base_screen, "checked", None) and app.base_screen.checked.recipe)
     await pilot.press("r")
     await wait_for(pilot, lambda: scripts and scripts[-1].sent)
     run_dir = app.workspace.outputs / "20261122_breastmnist_resnet18-adapted_1a2b3c"
     story = Story(run_dir)
-    scripts[-1].say(*story.running(epochs))
-    await wait_for(pilot, lambda: len(app.view.state.epochs) == epochs and app.room_name == "live")
+    scripts[-1].emit(*story.running(epochs))
+    await wait_for(pilot, lambda: len(app.view.state.epochs) == epochs and app.screen_name == "live")
     await pilot.pause(0.3)
     return scripts[-1], story
 
@@ -56,12 +63,12 @@ async def test_a_run_starts_from_the_recipe_and_its_curves_and_classes_move(cons
         text = screen_text(app)
         assert text.index("malignant") < text.index("benign"), "worst first"
         assert "+0.050" in text
-        script.say(story.epoch(4))
+        script.emit(story.epoch(4))
         await shows(pilot, "best 0.8800 @ 4", "epoch 4: best AUC 0.8800")
 
 
 @pytest.mark.asyncio
-async def test_pause_is_acknowledged_at_once_and_believed_only_when_the_engine_says_so(console, scripts) -> None:
+async def test_pause_is_acknowledged_at_once_and_shown_as_done_only_when_the_engine_confirms(console, scripts) -> None:
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         script, story = await watching(pilot, app, scripts)
@@ -69,21 +76,21 @@ async def test_pause_is_acknowledged_at_once_and_believed_only_when_the_engine_s
         await shows(pilot, "pause sent, waiting for the engine's answer", "● training")
         pause = script.sent[-1]
         assert pause.command == "pause"
-        script.say(story.accepted(pause.id, "pause"), story.phase("paused"))
-        await shows(pilot, "‖ paused", "paused; p goes on")
+        script.emit(story.accepted(pause.id, "pause"), story.phase("paused"))
+        await shows(pilot, "‖ paused", "paused; p resumes")
         await pilot.press("p")
         await wait_for(pilot, lambda: script.sent[-1].command == "resume")
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("size", [(120, 40), (80, 24), (60, 18), (40, 12)], ids=str)
-async def test_the_ladder_is_opened_by_one_key_and_confirmed_by_another(console, scripts, size) -> None:
+async def test_the_kill_switch_is_opened_by_one_key_and_confirmed_by_another(console, scripts, size) -> None:
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         script, story = await watching(pilot, app, scripts)
         await pilot.resize_terminal(*size)
         await pilot.press("S")
-        await shows(pilot, "kill-switch", "Cancel", "y stop")
+        await shows(pilot, "kill switch", "Cancel", "y stop")
         assert app.focused.id == "cancel"
         sent = len(script.sent)
         await pilot.press("S", "K", "escape")
@@ -95,7 +102,7 @@ async def test_the_ladder_is_opened_by_one_key_and_confirmed_by_another(console,
         await wait_for(pilot, lambda: script.sent[-1].command == "abort")
         await shows(pilot, "✓ abort requested", "… engine's answer")
         story.time = app.view.requests[-1].at
-        script.say(story.accepted(script.sent[-1].id, "abort"), story.checkpoint(3), *story.ended("aborted", 7))
+        script.emit(story.accepted(script.sent[-1].id, "abort"), story.checkpoint(3), *story.ended("aborted", 7))
         script.end()
         await shows(pilot, "✓ aborted", "✓ process gone", "✓ lock free")
 
@@ -105,16 +112,16 @@ async def test_f9_opens_the_kill_switch_in_every_field(console, scripts) -> None
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await watching(pilot, app, scripts)
-        for room, field in (("1", "slash"), ("4", "slash"), ("3", "slash")):
-            await pilot.press("escape", "escape", room)
+        for screen, field in (("1", "slash"), ("4", "slash"), ("3", "slash")):
+            await pilot.press("escape", "escape", screen)
             await pilot.pause(0.2)
             await pilot.press(field, "x", "f9")
-            await shows(pilot, "kill-switch")
+            await shows(pilot, "kill switch")
             await pilot.press("escape")
 
 
 @pytest.mark.asyncio
-async def test_below_60_by_18_it_says_so_and_the_kill_keys_work(console, scripts) -> None:
+async def test_below_60_by_18_a_notice_is_shown_and_the_kill_keys_work(console, scripts) -> None:
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         script, story = await watching(pilot, app, scripts)
@@ -122,12 +129,12 @@ async def test_below_60_by_18_it_says_so_and_the_kill_keys_work(console, scripts
         await shows(pilot, "40 × 12", "60 × 18", "training", "p pause", "S stop", "K abort")
         await pilot.press("p")
         await wait_for(pilot, lambda: script.sent[-1].command == "pause")
-        script.say(story.accepted(script.sent[-1].id, "pause"), story.phase("paused"))
+        script.emit(story.accepted(script.sent[-1].id, "pause"), story.phase("paused"))
         await shows(pilot, "paused")
 
 
 @pytest.mark.asyncio
-async def test_an_engine_that_dies_is_said_and_the_next_run_can_start(console, scripts) -> None:
+async def test_an_engine_that_dies_is_reported_and_the_next_run_can_start(console, scripts) -> None:
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         script, _ = await watching(pilot, app, scripts)
@@ -148,9 +155,9 @@ async def test_garbage_half_lines_and_floods_do_no_harm(console, scripts) -> Non
             b"not json", b'{"event": "epoch.fin', b"\xff\xfe\x00", b"[]", b'{"event": "brand.new", "seq": null}'
         )
         for number in range(10_000):
-            script.say(story.log(f"line {number}"))
-        script.say(story.epoch(4))
-        await shows(pilot, "4 lines of the engine were no events", "epoch 4: best AUC")
+            script.emit(story.log(f"line {number}"))
+        script.emit(story.epoch(4))
+        await shows(pilot, "4 engine lines were not events", "epoch 4: best AUC")
         await pilot.press("4", "3")
         await shows(pilot, "● training")
 
@@ -159,18 +166,18 @@ async def test_garbage_half_lines_and_floods_do_no_harm(console, scripts) -> Non
 async def test_hostile_text_reaches_no_terminal_and_breaks_no_screen(console, scripts) -> None:
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        await wait_for(pilot, lambda: getattr(app.room, "checked", None) and app.room.checked.recipe)
+        await wait_for(pilot, lambda: getattr(app.base_screen, "checked", None) and app.base_screen.checked.recipe)
         await pilot.press("r")
         await wait_for(pilot, lambda: scripts and scripts[-1].sent)
         story = Story(app.workspace.outputs / "20261122_x", name=f"run {HOSTILE}")
         rows = [row.model_copy(update={"name": f"{HOSTILE} {row.name}"}) for row in story.epoch(1).per_class]
         script = scripts[-1]
-        script.say(story.hello(), story.started(class_names=(HOSTILE, "b")), story.phase("training"))
-        script.say(story.epoch(1, per_class=rows), story.log(HOSTILE, "warning"))
+        script.emit(story.hello(), story.started(class_names=(HOSTILE, "b")), story.phase("training"))
+        script.emit(story.epoch(1, per_class=rows), story.log(HOSTILE, "warning"))
         await shows(pilot, "evil·]52;c;AAAA··[31m")
         text = screen_text(app)
         assert not set(text) & set("\x1b\x07\x9b‮")
-        script.say(*story.ended("failed", 5))
+        script.emit(*story.ended("failed", 5))
         await shows(pilot, "✗ failed")
 
 
@@ -184,18 +191,18 @@ async def test_screens_and_sizes_change_without_losing_selection_or_input(consol
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await watching(pilot, app, scripts)
         await pilot.press("4")
-        results = app.get_room("results")
+        results = app.get_base_screen("results")
         await wait_for(pilot, lambda: results.detail)
         await pilot.press("down")
-        await wait_for(pilot, lambda: results.detail.head.run.endswith("aaaaa1"))
+        await wait_for(pilot, lambda: results.detail.run_row.run.endswith("aaaaa1"))
         await pilot.press("3", "slash", *"best")
         for size in ((60, 18), (40, 12), (120, 40)):
             await pilot.resize_terminal(*size)
             await pilot.pause()
-        assert app.get_room("live").query_one("#log-filter").value == "best"
+        assert app.get_base_screen("live").query_one("#log-filter").value == "best"
         await pilot.press("escape", "4")
         await pilot.pause(0.3)
-        assert results.detail.head.run.endswith("aaaaa1")
+        assert results.detail.run_row.run.endswith("aaaaa1")
         assert results.query_one("#runs").cursor_row == 1
 
 
@@ -209,26 +216,26 @@ async def test_ten_thousand_queued_events_lose_neither_selection_nor_input(conso
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         script, story = await watching(pilot, app, scripts)
         await pilot.press("4")
-        results = app.get_room("results")
+        results = app.get_base_screen("results")
         await wait_for(pilot, lambda: results.detail)
         await pilot.press("down")
-        await wait_for(pilot, lambda: results.detail.head.run.endswith("aaaaa1"))
+        await wait_for(pilot, lambda: results.detail.run_row.run.endswith("aaaaa1"))
         await pilot.press("3", "slash")
         flood: list = []
         for number in range(4, 1003):
             flood += [story.log(f"line {number}-{part}") for part in range(8)]
             flood += [story.progress(number, 2), story.epoch(number, best=False)]
         assert len(flood) > 9_900
-        script.say(*flood, *(story.log(f"the last {count}") for count in range(10)))
+        script.emit(*flood, *(story.log(f"the last {count}") for count in range(10)))
         for key in "the last":  # while they are being taken in
             await pilot.press(key if key != " " else "space")
         await wait_for(pilot, lambda: app.view.state.messages[-1].message == "the last 9")
         await shows(pilot, "the last 8", "the last 9")
-        assert app.get_room("live").query_one("#log-filter").value == "the last"
+        assert app.get_base_screen("live").query_one("#log-filter").value == "the last"
         assert len(app.view.state.epochs) == 1002
         await pilot.press("escape", "4")
         await pilot.pause(0.3)
-        assert results.detail.head.run.endswith("aaaaa1")
+        assert results.detail.run_row.run.endswith("aaaaa1")
         assert results.query_one("#runs").cursor_row == 1
 
 
@@ -264,9 +271,9 @@ async def test_the_table_is_as_tall_as_its_classes_and_the_plots_get_the_rest(
         script, story = await watching(pilot, app, scripts)
         one = story.epoch(4).per_class[0]
         many = [one.model_copy(update={"name": f"class {n:02}", "recall": n / 100}) for n in range(classes)]
-        script.say(story.epoch(5, per_class=many))
+        script.emit(story.epoch(5, per_class=many))
         await shows(pilot, "class 00")
-        table, plot = app.room.query_one("#pane-classes"), app.room.query_one("#pane-loss")
+        table, plot = app.base_screen.query_one("#pane-classes"), app.base_screen.query_one("#pane-loss")
         low = 6 if size[1] < 30 else 8  # progress and log
         assert table.outer_size.height == rows  # a frame, a head, the classes, up to a bound
         assert plot.outer_size.height == size[1] - 2 - low - rows
@@ -278,7 +285,7 @@ async def test_the_table_is_as_tall_as_its_classes_and_the_plots_get_the_rest(
     ("position", "words"),
     [(Position(epoch=3, step=2), "epoch 4, step 2"), (Position(epoch=3, step=0), "the end of epoch 3")],
 )
-def test_the_log_says_from_where_a_run_goes_on_and_what_changed(tmp_path, position: Position, words: str) -> None:
+def test_the_log_shows_where_a_run_resumes_and_what_changed(tmp_path, position: Position, words: str) -> None:
     story = Story(tmp_path)
     story.facts = {"attempt": 2, "resumed_from": position, "drift": ["threads were 4, are 2"]}
     events = [story.hello(), story.started(), story.phase("training")]
@@ -296,9 +303,9 @@ async def test_a_narrow_terminal_shows_log_lines_below_the_progress(console, scr
     async with app.run_test(size=(60, 18), notifications=True) as pilot:
         await watching(pilot, app, scripts)
         await pilot.press(*["right_square_bracket"] * 3)
-        await shows(pilot, "████████░░░░░░░░░░░░░░░░  4/10", "early stop", "epoch 3: best AUC")
+        await shows(pilot, "████████░░░░░░░░░░░░░░░░  4/10", "epochs without improvement", "epoch 3: best AUC")
         await pilot.press("right_square_bracket")
-        await wait_for(pilot, lambda: "early stop" not in screen_text(app))
+        await wait_for(pilot, lambda: "epochs without improvement" not in screen_text(app))
         await shows(pilot, "epoch 3: best AUC", "preparing")
 
 
@@ -307,72 +314,72 @@ NAN = ErrorInfo(kind="failed", message="The loss is NaN in epoch 4.", hint="Lowe
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("size", [(120, 40), (80, 24), (60, 18)], ids=str)
-async def test_a_failure_is_said_once_where_it_can_be_read_with_the_next_key(console, scripts, size) -> None:
+async def test_a_failure_is_shown_once_where_it_can_be_read_with_the_next_key(console, scripts, size) -> None:
     app = console()
     async with app.run_test(size=size, notifications=True) as pilot:
         script, story = await watching(pilot, app, scripts)
-        script.say(story.alarm(NAN.message, NAN.hint), *story.ended("failed", 5, NAN))
-        await shows(pilot, "✗ failed", "4, then u goes on", "The loss is NaN in epoch 4. Lower")
+        script.emit(story.alarm(NAN.message, NAN.hint), *story.ended("failed", 5, NAN))
+        await shows(pilot, "✗ failed", "resume: 4, then u", "The loss is NaN in epoch 4. Lower")
         await pilot.pause(0.3)
         text = screen_text(app)
-        panel = text[text.index("4, then u goes on") :]
+        panel = text[text.index("resume: 4, then u") :]
         assert panel.index("The loss is NaN") < panel.index("3/10"), "nothing covers it"
         assert not app._notifications
 
 
 @pytest.mark.asyncio
-async def test_a_failure_is_told_once_on_any_other_screen(console, scripts) -> None:
+async def test_a_failure_is_notified_once_on_any_other_screen(console, scripts) -> None:
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         script, story = await watching(pilot, app, scripts)
         await pilot.press("2")
-        await wait_for(pilot, lambda: app.room_name == "machine")
-        script.say(story.alarm(NAN.message, NAN.hint), *story.ended("failed", 5, NAN))
+        await wait_for(pilot, lambda: app.screen_name == "machine")
+        script.emit(story.alarm(NAN.message, NAN.hint), *story.ended("failed", 5, NAN))
         await shows(pilot, "✗ failed", NAN.message)
         assert [note.message for note in app._notifications] == [f"{NAN.message} {NAN.hint}"]
 
 
 @pytest.mark.asyncio
-async def test_an_alarm_stays_on_the_live_screen_as_long_as_the_run_goes_on(console, scripts) -> None:
+async def test_an_alarm_stays_on_the_live_screen_while_the_run_continues(console, scripts) -> None:
     app = console()
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         script, story = await watching(pilot, app, scripts)
-        script.say(story.alarm("The validation AUC of epoch 4 is undefined.", ""))
+        script.emit(story.alarm("The validation AUC of epoch 4 is undefined.", ""))
         await shows(pilot, "ALARM The validation AUC of epoch 4")
         assert not app._notifications
 
 
 @pytest.mark.asyncio
-async def test_with_no_run_live_says_what_to_do(console) -> None:
+async def test_without_a_run_live_shows_what_to_do(console) -> None:
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await pilot.press("3")
-        await shows(pilot, "Nothing is training.", "r runs the selected recipe, a attaches to a run.")
+        await shows(pilot, "Nothing is training.", "r runs the selected recipe; a attaches to a run.")
         await pilot.press("S", "p")
         await pilot.pause()
-        assert app.room_name == "live" and "kill-switch" not in screen_text(app)
+        assert app.screen_name == "live" and "kill switch" not in screen_text(app)
 
 
 @pytest.mark.asyncio
 async def test_the_keys_that_live_names_without_a_run_work_there(console, scripts, workspace) -> None:
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        await wait_for(pilot, lambda: getattr(app.room, "checked", None) and app.room.checked.recipe)
+        await wait_for(pilot, lambda: getattr(app.base_screen, "checked", None) and app.base_screen.checked.recipe)
         await pilot.press("3")
         await shows(pilot, "r runs the selected recipe")
         assert "log scale" not in screen_text(app), "no key of the curves while there are none"
         await pilot.press("r")
         await wait_for(pilot, lambda: scripts and scripts[-1].sent)
         assert scripts[-1].sent[0].recipe["dataset"]["name"] == "cells"
-        assert app.room_name == "live"
+        assert app.screen_name == "live"
 
 
 @pytest.mark.asyncio
-async def test_an_earlier_run_can_be_watched(console, workspace) -> None:
+async def test_a_finished_run_can_be_replayed(console, workspace) -> None:
     make_run(workspace, "20261120_breastmnist_resnet18-adapted_aaaaaa", epochs=8)
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        await wait_for(pilot, lambda: app.room)
+        await wait_for(pilot, lambda: app.base_screen)
         await pilot.press("3", "a")
         await shows(pilot, "✓ completed", "test AUC 0.9014", "best 0.9200 @ 6")
 
@@ -385,41 +392,41 @@ def story_events(tmp_path) -> list:
     return [*story.running(4), *story.ended()]
 
 
-def test_rungs_come_from_events_and_carry_their_clocks(tmp_path) -> None:
+def test_escalation_steps_come_from_events_and_carry_their_clocks(tmp_path) -> None:
     story = Story(tmp_path / "run")
     view = RunView(asked_to_start=True)
     for event in story.running(3):
         view = absorb(view, event)
     request = Request("7", "stop", story.time + 0.5)
     view = RunView(**{**view.__dict__, "requests": (request,)})
-    titles = [(rung.title, rung.state) for rung in rungs(view, request)]
+    titles = [(entry.title, entry.state) for entry in request_steps(view, request)]
     assert titles == [("stop requested", "done"), ("engine's answer", "waiting"), *titles[2:]]
     assert all(state == "waiting" for _, state in titles[2:])
     view = absorb(view, story.accepted("7", "stop"))
     view = absorb(view, story.checkpoint(3))
-    clocks = {rung.title: rung.clock for rung in rungs(view, request)}
+    clocks = {entry.title: entry.clock for entry in request_steps(view, request)}
     assert clocks["accepted"] == pytest.approx(0.5)
     assert clocks["checkpoint saved"] == pytest.approx(1.5)
     assert clocks["best weights evaluated"] is None
 
 
 @pytest.mark.parametrize("columns", [36, 60])
-def test_the_kill_switch_fits_and_keeps_the_rung_that_is_waited_for_and_the_advice(columns: int) -> None:
-    note = "ends the batch, saves, evaluates the best weights, writes all artifacts"
+def test_the_kill_switch_fits_and_keeps_the_pending_step_and_the_advice(columns: int) -> None:
+    note = "finishes the batch, saves, evaluates the best weights, writes all artifacts"
     for done in range(9):
         states = ["done"] * done + ["waiting"] * (9 - done)
-        found = [Rung(f"rung {at}", state, 1.0, note * (at == 1)) for at, state in enumerate(states)]
+        found = [EscalationStep(f"entry {at}", state, 1.0, note * (at == 1)) for at, state in enumerate(states)]
         for rows in range(4, 16):
             text = fitting(found, "Longer than the expected 0.4 s. Try abort.", columns, rows).plain
             lines = text.splitlines()
             assert len(lines) <= rows and max(map(len, lines)) <= columns
-            assert " ".join(lines).endswith("Try abort.") and (f"rung {done}" in text or done == 9)
+            assert " ".join(lines).endswith("Try abort.") and (f"entry {done}" in text or done == 9)
             assert all(line.strip() for line in lines), "no row is wasted"
     roomy = fitting(found, None, 60, 15).plain
-    assert note in " ".join(roomy.split()) and roomy.count("rung") == 9
+    assert note in " ".join(roomy.split()) and roomy.count("entry") == 9
 
 
-def test_a_run_of_ten_epochs_is_never_in_its_eleventh_and_ended_it_counts_whole_ones(tmp_path) -> None:
+def test_a_run_of_ten_epochs_is_never_in_its_eleventh_and_when_ended_counts_complete_ones(tmp_path) -> None:
     story = Story(tmp_path / "run", epochs=10)
     view, seen = RunView(asked_to_start=True), []
     for event in [*story.running(9), story.progress(10, 1), story.epoch(10), story.progress(11, 0, "evaluating")]:
@@ -438,15 +445,15 @@ def test_a_checkpoint_from_before_the_request_does_not_count(tmp_path) -> None:
     for event in story.running(3):
         view = absorb(view, event)
     request = Request("7", "abort", story.time + 10)
-    saved = next(rung for rung in rungs(view, request) if rung.title == "checkpoint saved")
+    saved = next(entry for entry in request_steps(view, request) if entry.title == "checkpoint saved")
     assert saved.state == "waiting"
 
 
-def test_a_rejected_command_says_why_and_climbs_no_further(tmp_path) -> None:
+def test_a_rejected_command_shows_the_reason_and_escalates_no_further(tmp_path) -> None:
     request = Request("7", "pause", START)
     rejected = CommandRejected(time=START + 1, seq=1, id="7", command="pause", reason="too late", by="me", via="stdin")
     view = absorb(RunView(asked_to_start=True), rejected)
-    assert [(rung.title, rung.state) for rung in rungs(view, request)] == [
+    assert [(entry.title, entry.state) for entry in request_steps(view, request)] == [
         ("pause requested", "done"),
         ("rejected", "failed"),
     ]
@@ -489,7 +496,7 @@ def test_undefined_values_are_dashes_and_crosses_never_zeros(tmp_path) -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("size", [(120, 40), (40, 12)], ids=str)
-async def test_kill_climbs_the_whole_ladder_and_shows_rungs_and_clocks(console, scripts, size) -> None:
+async def test_kill_escalates_through_every_step_and_shows_steps_and_clocks(console, scripts, size) -> None:
     child = subprocess.Popen(  # in the place of an engine: it ignores SIGTERM
         ["bash", "-c", "trap '' TERM; echo; while :; do sleep 0.05; done"],
         stdout=subprocess.PIPE,
@@ -507,13 +514,13 @@ async def test_kill_climbs_the_whole_ladder_and_shows_rungs_and_clocks(console, 
             await shows(pilot, "▸ kill", "y kill")
             await pilot.press("y")
             await wait_for(pilot, lambda: script.sent[-1].command == "abort")
-            await shows(pilot, "✓ abort requested", "… engine's answer", "y next rung")
+            await shows(pilot, "✓ abort requested", "… engine's answer", "y next step")
             await pilot.press("y")
-            await shows(pilot, "✓ SIGTERM to its group")
+            await shows(pilot, "✓ SIGTERM to group")
             await pilot.press("escape", "f9")  # closed and opened again, it goes on
-            await shows(pilot, "… process gone", "y next rung")
+            await shows(pilot, "… process gone", "y next step")
             await pilot.press("y")
-            await shows(pilot, "✓ SIGKILL to its group", "✓ process gone", "✓ lock free")
+            await shows(pilot, "✓ SIGKILL to group", "✓ process gone", "✓ lock free")
             assert child.wait(5) == -signal.SIGKILL
             script.die()
             await shows(pilot, "✗ crashed")
@@ -527,8 +534,8 @@ async def test_a_run_of_another_host_is_asked_to_abort_and_its_scheduler_is_name
     run = make_run(workspace, "20261122_breastmnist_resnet18-adapted_1a2b3c", None, epochs=3)
     status = read_status(run)
     far = status.model_copy(update={"host": "node7", "scheduler": SchedulerJob(variable="SLURM_JOB_ID", job="4711")})
-    run.status.write_text(far.model_dump_json())
-    run.control.touch()
+    run.status.path.write_text(far.model_dump_json())
+    run.control.path.touch()
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await pilot.press("a")
@@ -536,34 +543,34 @@ async def test_a_run_of_another_host_is_asked_to_abort_and_its_scheduler_is_name
         await pilot.press("K", "j")
         await shows(pilot, "▸ kill")
         await pilot.press("y")
-        await wait_for(pilot, lambda: run.control.read_text())
-        assert '"command":"abort"' in run.control.read_text() and far.engine in run.control.read_text()
-        assert app.climb is None
+        await wait_for(pilot, lambda: run.control.path.read_text())
+        assert '"command":"abort"' in run.control.path.read_text() and far.engine in run.control.path.read_text()
+        assert app.escalator is None
         await pilot.press("escape")
-        await shows(pilot, "scancel 4711")
+        await shows(pilot, "scancel", "4711")  # a toast breaks its lines anywhere
 
 
 @pytest.mark.asyncio
-async def test_an_enlarged_plot_says_how_it_ends_and_is_not_of_the_next_run(console, scripts) -> None:
+async def test_an_enlarged_plot_shows_how_its_run_ended_and_does_not_switch_to_the_next_run(console, scripts) -> None:
     app = console()
     async with app.run_test(size=SIZE) as pilot:
         script, story = await watching(pilot, app, scripts)
         await pilot.press("enter")
-        await shows(pilot, "esc: all of them")
+        await shows(pilot, "esc: all panes")
         assert "per class" not in screen_text(app)
         await pilot.press("escape")
         await shows(pilot, "per class")
         await pilot.press("enter")
-        await shows(pilot, "esc: all of them")
-        script.say(*story.ended())
+        await shows(pilot, "esc: all panes")
+        script.emit(*story.ended())
         script.end()
         await wait_for(pilot, lambda: not app.busy)
         await pilot.press("1", "r")
-        await wait_for(pilot, lambda: len(scripts) > 1 and scripts[-1].sent and app.room_name == "live")
+        await wait_for(pilot, lambda: len(scripts) > 1 and scripts[-1].sent and app.screen_name == "live")
         following = Story(app.workspace.outputs / "20261122_cells_mini-cnn_1a2b3c")
-        scripts[-1].say(*following.running(2))
+        scripts[-1].emit(*following.running(2))
         await shows(pilot, "per class", "epoch 3/10")
-        assert "esc: all of them" not in screen_text(app)
+        assert "esc: all panes" not in screen_text(app)
 
 
 @pytest.mark.parametrize("width", [36, 56])  # inside of the panes at 80 and at 120 columns
@@ -577,29 +584,29 @@ def test_how_a_run_ended_fits_its_pane_with_scores_and_next_key(tmp_path, width)
     assert max(map(len, lines)) <= width and len(lines) <= 4, "80 × 24 has four rows"
 
 
-def test_the_top_line_shows_what_matters_most_in_what_room_there_is(tmp_path) -> None:
+def test_the_top_line_shows_what_matters_most_in_the_available_space(tmp_path) -> None:
     view = RunView(asked_to_start=True)
     for event in Story(tmp_path / "20261122_breastmnist_resnet18-adapted_1a2b3c").running(3):
         view = absorb(view, event)
-    around = Around(lock="this console", gpu="gpu0 87% 6.1G", eta=250.0)
+    app_status = AppStatus(lock="this console", gpu="gpu0 87% 6.1G", eta=250.0)
     whole = (
         " medtui  ● training  breastmnist · resnet18-adapted · 1a2b3c  epoch 4/10  eta 4 min 10 s  lock: this console"
     )
-    assert status_line(view, around, 140).plain == f"{whole}  gpu0 87% 6.1G  link ok"
-    assert status_line(view, around, 120).plain == f"{whole}  link ok", "less important, but there is room"
+    assert status_line(view, app_status, 140).plain == f"{whole}  gpu0 87% 6.1G  link ok"
+    assert status_line(view, app_status, 120).plain == f"{whole}  link ok", "less important, but there is space"
     assert (
-        status_line(view, around, 80).plain
+        status_line(view, app_status, 80).plain
         == " medtui  ● training  breastmnist  epoch 4/10  eta 4 min 10 s  lock: this console"
     )
-    assert status_line(view, around, 59).plain == " medtui  ● training  epoch 4/10  lock: this console"
+    assert status_line(view, app_status, 59).plain == " medtui  ● training  epoch 4/10  lock: this console"
 
 
-def test_no_link_is_claimed_once_the_engine_is_gone(tmp_path) -> None:
+def test_no_connection_is_claimed_once_the_engine_is_gone(tmp_path) -> None:
     view = RunView(asked_to_start=True)
     for event in Story(tmp_path / "run").running(3):
         view = absorb(view, event)
-    assert "link ok" in status_line(view, Around(), 160).plain
-    assert "link" not in status_line(replace(view, died="The engine died."), Around(), 160).plain
+    assert "link ok" in status_line(view, AppStatus(), 160).plain
+    assert "link" not in status_line(replace(view, died="The engine died."), AppStatus(), 160).plain
 
 
 @pytest.mark.parametrize("steps", [9, 94, 546, 9999])
@@ -623,3 +630,64 @@ def test_a_snapshot_of_the_same_epoch_makes_no_new_top_line(tmp_path) -> None:
     assert known(absorb(view, story.progress(5, 1))) != known(view)
     assert known(absorb(view, story.phase("paused"))) != known(view)
     assert known(replace(view, died="The engine died.")) != known(view)
+
+
+@pytest.mark.parametrize(
+    ("parts", "title"),
+    [([], "loss"), (["MixUp"], "loss · train with MixUp"), (["MixUp", "a\x1b[2J"], "loss · train with MixUp, a")],
+)
+def test_the_loss_plot_labels_what_only_one_of_the_losses_contains(parts: list[str], title: str) -> None:
+    started = Story(Path("r")).started().model_copy(update={"only_in_training_loss": parts})
+    view = absorb(RunView(), started)
+    assert loss_title(view).startswith(title) and "\x1b" not in loss_title(view)
+
+
+def test_sentences_on_live_name_the_users_keys() -> None:
+    keys = with_keys({"run.pause": "f4", "go.results": "ctrl+r", "results.resume": "U"})
+    story = Story(Path("r"))
+    paused = reduce(absorb, [story.hello(), story.started(), story.phase("paused")], RunView(asked_to_start=True))
+    assert "paused; F4 resumes" in progress_text(paused, None, 60, keys).plain
+    over = absorb(paused, story.finished("aborted", 7))
+    assert "resume: ^r, then U" in progress_text(over, None, 60, keys).plain
+
+
+def test_the_star_is_on_the_epoch_whose_weights_are_kept() -> None:
+    story = Story(Path("r"))
+    metrics = Metrics(loss=0.5, auc=1.0, acc=0.9, f1=0.9)
+    events: list[AnyEvent] = [story.hello(), story.started()]
+    events += [story.epoch(number, validation=metrics, best=number != 2) for number in (1, 2, 3)]
+    view = reduce(absorb, events, RunView())
+    (point,) = auc_plot(view, "epoch").points
+    assert point.words.endswith("@ 3")
+
+
+@pytest.mark.asyncio
+async def test_no_frame_says_idle_while_a_run_trains_whichever_screen_is_opened(console, scripts, monkeypatch) -> None:
+    """A screen is composed when it is first opened: its first frame, too, shows the run."""
+    app = console()
+    frames: list[str] = []
+    async with app.run_test(size=(120, 40)) as pilot:
+        await watching(pilot, app, scripts)
+        original = StatusLine.render
+
+        def recorded(line: StatusLine) -> Text:
+            text = original(line)
+            frames.append(text.plain)
+            return text
+
+        monkeypatch.setattr(StatusLine, "render", recorded)
+        for key in "12431":
+            await pilot.press(key)
+            await pilot.pause()
+    shown = [frame for frame in frames if frame.strip()]
+    assert len(shown) >= 3
+    assert [frame for frame in shown if "idle" in frame or "training" not in frame] == []
+
+
+@pytest.mark.asyncio
+async def test_pane_tabs_name_the_users_keys(console) -> None:
+    app = console(settings=Settings(bell=False, notify=False, keys={"view.next_pane": ">", "view.previous_pane": "<"}))
+    async with app.run_test(size=(70, 24)) as pilot:
+        await shows(pilot, "other")
+        (tabs,) = [line for line in screen_text(app).splitlines() if line.rstrip().endswith("other")]
+        assert "< > other" in tabs and "[ ]" not in tabs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -9,27 +10,30 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from looking import shows, wait_for
+from screen_helpers import shows, wait_for
 from serving import Mirror, silent_after
 from textual.pilot import Pilot
 
-from engine.contract.datasets import datasets
-from engine.contract.errors import RunFailed
-from engine.contract.lock import WorkspaceLock
-from engine.contract.process_identity import start_of
-from engine.contract.scheduler import SchedulerJob, scheduler_job
-from engine.contract.workspace import Workspace
+from engine.contract.data.datasets import datasets
+from engine.contract.machine.process_identity import start_of
+from engine.contract.machine.scheduler import SchedulerJob, scheduler_job
+from engine.contract.models.catalogue import RESNET18_IMAGENET
+from engine.contract.store.lock import LockState, WorkspaceLock
+from engine.contract.store.workspace import Workspace
+from engine.contract.wire.errors import RunFailed
+from medtui import terminal
 from medtui.client.smoke import Step
 from medtui.console.app import ConsoleApp
-from medtui.console.machine_text import WorkspaceState, checks_text, hardware_text
-from medtui.console.screens.fetch import wish
-from medtui.console.screens.machine import LookedAtWorkspace, smoke_text
+from medtui.console.machine.fetch import requested_file
+from medtui.console.machine.screen import WorkspacePolled, smoke_text
+from medtui.console.machine.text import WorkspaceState, checks_text, hardware_text
 from medtui.machine import checks
-from medtui.machine.ghosts import Ghost
-from medtui.machine.hardware import Hardware, look
+from medtui.machine.hardware import Hardware, read_hardware
+from medtui.machine.orphans import OrphanedEngine
 
 FACTS = {
     "torch": "2.14.1",
@@ -74,10 +78,10 @@ def test_a_dumb_terminal_fails_and_a_small_or_ascii_one_warns(monkeypatch: pytes
     monkeypatch.setenv("TERM", "dumb")
     failed(checks.check_terminal(os.terminal_size((120, 40))))
     monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.setattr(checks.locale, "getpreferredencoding", lambda _: "UTF-8")
+    monkeypatch.setattr(terminal.locale, "getpreferredencoding", lambda _: "UTF-8")
     assert checks.check_terminal(os.terminal_size((120, 40))).level == "pass"
     assert "60 × 18" in checks.check_terminal(os.terminal_size((40, 12))).remedy
-    monkeypatch.setattr(checks.locale, "getpreferredencoding", lambda _: "ANSI_X3.4-1968")
+    monkeypatch.setattr(terminal.locale, "getpreferredencoding", lambda _: "ANSI_X3.4-1968")
     assert "UTF-8" in checks.check_terminal(os.terminal_size((120, 40))).remedy
 
 
@@ -89,14 +93,14 @@ def test_a_workspace_that_cannot_be_written_fails(tmp_path: Path) -> None:
     assert checks.check_writing(Workspace(tmp_path)).level == "pass"
 
 
-def test_little_disk_warns_and_none_fails(tmp_path: Path) -> None:
+def test_little_disk_space_warns_and_none_fails(tmp_path: Path) -> None:
     assert checks.check_disk(Workspace(tmp_path), 50e9).level == "pass"
     assert checks.check_disk(Workspace(tmp_path), 3e9).level == "warn"
     failed(checks.check_disk(Workspace(tmp_path), 0.5e9))
     assert checks.check_memory(0.5e9).level == "warn"
 
 
-def test_the_lock_check_says_who_holds_it(workspace: Workspace) -> None:
+def test_the_lock_check_names_the_holder(workspace: Workspace) -> None:
     workspace.make_outputs()
     assert checks.check_locking(workspace).found == "free"
     lock = WorkspaceLock(workspace.lock_file)
@@ -114,7 +118,7 @@ def test_a_damaged_data_set_fails_and_none_warns(workspace: Workspace, monkeypat
     folder.mkdir()
     (folder / "breastmnist.npz").write_bytes(b"not a data set")
     check = failed(checks.check_data(workspace, []))
-    assert datasets()["breastmnist"].archives[28].md5 in check.remedy
+    assert datasets()["breastmnist"].archives[28].md5 in check.found
 
 
 def test_the_official_file_passes(workspace: Workspace, real_data: Path) -> None:
@@ -126,12 +130,16 @@ def test_missing_imagenet_weights_warn_and_name_file_and_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    check = checks.check_weights()
+    check = checks.check_weights(RESNET18_IMAGENET)
     assert check.level == "warn" and "resnet18-f37072fd.pth" in check.found and str(tmp_path) in check.found
     path = tmp_path / "hub" / "checkpoints" / "resnet18-f37072fd.pth"
     path.parent.mkdir(parents=True)
-    path.touch()
-    assert checks.check_weights().level == "pass"
+    path.write_bytes(b"no weights")
+    assert "damaged" in failed(checks.check_weights(RESNET18_IMAGENET)).found, "as a run that needs them would find"
+    digest = hashlib.sha256(b"no weights").hexdigest()[:8]
+    path.rename(path.with_name(f"resnet18-{digest}.pth"))
+    weights = replace(RESNET18_IMAGENET, file_name=f"resnet18-{digest}.pth", sha256=digest)
+    assert checks.check_weights(weights).level == "pass"
 
 
 def test_a_login_manager_that_kills_processes_warns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,9 +151,9 @@ def test_a_login_manager_that_kills_processes_warns(tmp_path: Path, monkeypatch:
     assert checks.check_session(lambda: "yes").level == "pass"
 
 
-def test_settings_that_are_not_understood_warn(own_settings: Path) -> None:
-    own_settings.parent.mkdir(parents=True)
-    own_settings.write_text("theme: purple\n")
+def test_settings_that_are_not_understood_warn(isolated_settings: Path) -> None:
+    isolated_settings.parent.mkdir(parents=True)
+    isolated_settings.write_text("theme: purple\n")
     assert "purple" in checks.check_settings().found
 
 
@@ -155,13 +163,13 @@ def test_a_cluster_is_recognised_by_its_scheduler() -> None:
     assert scheduler_job({}) is None
 
 
-def test_hardware_is_looked_at_without_torch(tmp_path: Path) -> None:
-    found = look(tmp_path)
+def test_hardware_is_detected_without_torch(tmp_path: Path) -> None:
+    found = read_hardware(tmp_path)
     assert found.memory_total > found.memory_used > 0
     assert len(found.cores) == os.cpu_count() or found.cores
 
 
-def test_doctor_prints_the_list_and_its_exit_code_tells(workspace: Workspace) -> None:
+def test_doctor_prints_the_list_and_its_exit_code_reflects_it(workspace: Workspace) -> None:
     command = [
         sys.executable,
         "-c",
@@ -189,32 +197,32 @@ def test_doctor_prints_the_list_and_its_exit_code_tells(workspace: Workspace) ->
 async def test_the_machine_screen_shows_the_same_checks(console) -> None:
     app = console()
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
-        room = app.get_room("machine")
-        room.diagnose = lambda workspace, given_up: FACTS
+        screen = app.get_base_screen("machine")
+        screen.diagnose = lambda workspace, cancelled: FACTS
         await pilot.press("2")
-        await wait_for(pilot, lambda: room.checks)
-        await shows(pilot, "✓ pass engine", "torch 2.14.1", "lock   free", "none seen")
+        await wait_for(pilot, lambda: screen.checks)
+        await shows(pilot, "✓ pass engine", "torch 2.14.1", "lock    free", "none found")
         await pilot.press("X")
-        await shows(pilot, "There is no leftover engine.")
+        await shows(pilot, "No orphaned engines.")
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("job", [None, SchedulerJob(variable="SLURM_JOB_ID", job="7")], ids=["alone", "on a cluster"])
-async def test_a_ghost_is_ended_when_asked_and_never_on_a_cluster(console, workspace, job) -> None:
+async def test_an_orphan_is_ended_when_asked_and_never_on_a_cluster(console, workspace, job) -> None:
     child = subprocess.Popen(["sleep", "600"], start_new_session=True)
-    ghost = Ghost(child.pid, start_of(child.pid), 1_000_000)
+    orphan = OrphanedEngine(child.pid, start_of(child.pid), 1_000_000)
     app = console()
     try:
         async with app.run_test(size=(120, 40), notifications=True) as pilot:
-            room = app.get_room("machine")
-            room.diagnose = lambda workspace, given_up: FACTS
-            room._look_at_workspace = lambda: None
+            screen = app.get_base_screen("machine")
+            screen.diagnose = lambda workspace, cancelled: FACTS
+            screen._poll_workspace = lambda: None
             await pilot.press("2")
-            await wait_for(pilot, lambda: room.ready)
-            room.on_looked_at_workspace(
-                LookedAtWorkspace(WorkspaceState(str(workspace.root), False, None, None, (ghost,), job))
+            await wait_for(pilot, lambda: screen.ready)
+            screen.on_workspace_polled(
+                WorkspacePolled(WorkspaceState(str(workspace.root), LockState(held=False), None, (orphan,), job))
             )
-            await shows(pilot, "1 leftover engine", str(child.pid))
+            await shows(pilot, "1 engine; X", str(child.pid))
             await pilot.press("X")
             if job is not None:
                 await shows(pilot, "Not on a cluster: Slurm")
@@ -241,25 +249,25 @@ def mirror(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]
 
 async def fetch_breastmnist(pilot: Pilot[int], app: ConsoleApp) -> None:
     """In Machine, by its key; the recipe at hand is another's."""
-    room = app.get_room("machine")
-    room.diagnose = lambda workspace, given_up: FACTS
+    screen = app.get_base_screen("machine")
+    screen.diagnose = lambda workspace, cancelled: FACTS
     await pilot.press("2")
-    await wait_for(pilot, lambda: room.checks)
+    await wait_for(pilot, lambda: screen.checks)
     await pilot.press("f")
-    await shows(pilot, "Fetch the official file")
+    await shows(pilot, "Fetch an official data set file")
     await pilot.press("ctrl+u", *"breastmnist", "enter")
 
 
 @pytest.mark.asyncio
-async def test_f_fetches_a_data_set_with_progress_and_everything_knows_of_it(
+async def test_f_fetches_a_data_set_with_progress_and_every_screen_is_updated(
     console, workspace, mirror: Mirror
 ) -> None:
     app = console()
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
-        await wait_for(pilot, lambda: getattr(app.room, "current", None))
+        await wait_for(pilot, lambda: getattr(app.base_screen, "current", None))
         (workspace.root / "mine.yaml").write_text("dataset: {name: breastmnist}\n")
         app._recipes.open_path(workspace.root / "mine.yaml")
-        await shows(pilot, "breastmnist.npz is missing: r fetches it first (at most 0.6 MB)")
+        await shows(pilot, "breastmnist.npz is missing: it will be fetched first (at most 0.6 MB)")
         await fetch_breastmnist(pilot, app)
         await shows(pilot, "breastmnist ✓", "Fetched", "MD5 ok")
         assert (Path(os.environ["HOME"]) / ".medmnist" / "breastmnist.npz").is_file()
@@ -269,21 +277,21 @@ async def test_f_fetches_a_data_set_with_progress_and_everything_knows_of_it(
 
 
 @pytest.mark.asyncio
-async def test_a_fetch_shows_how_far_it_is_and_c_cancels_it_leaving_nothing(console, mirror: Mirror) -> None:
+async def test_a_fetch_shows_its_progress_and_c_cancels_it_leaving_nothing(console, mirror: Mirror) -> None:
     mirror.serve = silent_after(400_000)
     app = console()
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await fetch_breastmnist(pilot, app)
         await shows(pilot, "0.4 MB of 0.6 MB", "c cancels")
         await pilot.press("f")
-        await shows(pilot, "is being fetched already")
+        await shows(pilot, "is already being fetched")
         await pilot.press("c")
-        await shows(pilot, "Cancelled; nothing of breastmnist 28 px was kept.")
+        await shows(pilot, "Cancelled; no part of breastmnist 28 px was kept.")
     assert list((Path(os.environ["HOME"]) / ".medmnist").iterdir()) == []
 
 
 @pytest.mark.asyncio
-async def test_a_fetch_that_fails_says_why_and_what_to_do(console, mirror: Mirror) -> None:
+async def test_a_failed_fetch_shows_the_reason_and_what_to_do(console, mirror: Mirror) -> None:
     mirror.files.clear()
     app = console()
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
@@ -295,54 +303,54 @@ async def test_a_fetch_that_fails_says_why_and_what_to_do(console, mirror: Mirro
 async def test_f_changes_nothing_in_a_read_only_console(console) -> None:
     app = console(readonly=True)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
-        room = app.get_room("machine")
-        room.diagnose = lambda workspace, given_up: FACTS
+        screen = app.get_base_screen("machine")
+        screen.diagnose = lambda workspace, cancelled: FACTS
         await pilot.press("2")
-        await wait_for(pilot, lambda: room.ready)
+        await wait_for(pilot, lambda: screen.ready)
         await pilot.press("f")
-        await shows(pilot, "Read only: nothing can be changed.")
+        await shows(pilot, "This console is read-only.")
 
 
 @pytest.mark.parametrize(
     ("name", "size", "said"),
     [
-        ("breastmist", "28", "One of pathmnist, chestmnist"),
-        ("cells", "28", "One of pathmnist"),
-        ("breastmnist", "32", "BreastMNIST comes in 28, 64, 128, 224 px"),
+        ("breastmist", "28", "Choose one of pathmnist, chestmnist"),
+        ("cells", "28", "Choose one of pathmnist"),
+        ("breastmnist", "32", "BreastMNIST is available at 28, 64, 128, 224 px"),
         ("BreastMNIST ", "28", "At most 0.6 MB"),
     ],
 )
-def test_the_window_says_what_can_be_fetched(monkeypatch: pytest.MonkeyPatch, name: str, size: str, said: str) -> None:
+def test_the_dialog_shows_what_can_be_fetched(monkeypatch: pytest.MonkeyPatch, name: str, size: str, said: str) -> None:
     monkeypatch.setenv("MEDTUI_OFFLINE", "1")
-    assert wish(name, size).file is None and "MEDTUI_OFFLINE" in wish(name, size).words
+    assert requested_file(name, size).file is None and "MEDTUI_OFFLINE" in requested_file(name, size).words
     monkeypatch.setenv("MEDTUI_OFFLINE", "")
-    assert said in wish(name, size).words
+    assert said in requested_file(name, size).words
 
 
 @pytest.mark.asyncio
 async def test_the_smoke_test_shows_each_step_and_what_went_wrong(console, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(given_up: object, tell) -> None:
-        tell(Step("trained 2 epochs", 1.5))
+    def broken(cancelled: object, on_step) -> None:
+        on_step(Step("trained 2 epochs", 1.5))
         raise RunFailed("The disk is full [/].", "Free some.")
 
-    monkeypatch.setattr("medtui.console.screens.machine.smoke", broken)
+    monkeypatch.setattr("medtui.console.machine.screen.smoke", broken)
     app = console()
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
-        room = app.get_room("machine")
-        room.diagnose = lambda workspace, given_up: None
+        screen = app.get_base_screen("machine")
+        screen.diagnose = lambda workspace, cancelled: None
         await pilot.press("2")
-        await wait_for(pilot, lambda: room.checks)
+        await wait_for(pilot, lambda: screen.checks)
         await pilot.press("s")
-        await wait_for(pilot, lambda: room.smoked and room.smoked.over)
-        found = smoke_text(room.smoked).plain
+        await wait_for(pilot, lambda: screen.smoked and screen.smoked.over)
+        found = smoke_text(screen.smoked).plain
         assert "✓ trained 2 epochs 1.5 s" in found
         assert "✗ The disk is full [/]. Free some." in found
         await pilot.press("s")
-        await wait_for(pilot, lambda: room.smoked.over)
+        await wait_for(pilot, lambda: screen.smoked.over)
 
 
 @pytest.mark.parametrize(("cores", "in_lines"), [(2, True), (64, False)])
-def test_of_many_cores_each_is_a_block_so_that_memory_and_disk_stay_in_sight(cores: int, in_lines: bool) -> None:
+def test_with_many_cores_each_is_a_block_so_that_memory_and_disk_stay_visible(cores: int, in_lines: bool) -> None:
     now = Hardware((50.0,) * (cores - 1) + (100.0,), 6 * 10**9, 25 * 10**9, 77 * 10**9, 270 * 10**9, ())
     lines = hardware_text([now], width=36, rows=8).plain.splitlines()
     assert len(lines) <= 8 and max(map(len, lines)) <= 36, "the pane at 80 × 24"
@@ -351,7 +359,7 @@ def test_of_many_cores_each_is_a_block_so_that_memory_and_disk_stay_in_sight(cor
     assert ("100 %" in blocks) if in_lines else (blocks == "▅" * 63 + "█")
 
 
-def test_what_a_check_found_goes_on_below_indented_and_nothing_is_cut() -> None:
+def test_a_long_finding_continues_indented_below_and_nothing_is_cut() -> None:
     check = checks.Check("weights", "ImageNet weights", "warn", "not at " + "x" * 60, "Put " + "y" * 60 + " there.")
     lines = checks_text([check], width=50).plain.splitlines()
     assert max(map(len, lines)) <= 50

@@ -1,4 +1,4 @@
-"""Plots: nothing in a series crashes one, nothing strange is hidden, and they are quick."""
+"""Plots: nothing in a series crashes one, non-finite values are not hidden, and they are fast."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from medtui.console.widgets.plot import Drawing, Point, Series, bucketed, drawn, round_ticks, smoothed
+from medtui.console.widgets.plot import PlotSpec, Point, Series, bucketed, plot_text, round_ticks, smoothed
 
 NAN, INF = math.nan, math.inf
 VALUES = st.floats(allow_nan=True, allow_infinity=True)
@@ -17,14 +17,14 @@ VALUES = st.floats(allow_nan=True, allow_infinity=True)
 
 def plot(ys: list[float], **more: object) -> str:
     xs = [float(x) for x in range(len(ys))]
-    return drawn(Drawing((Series("one", xs, ys, 0),), **more), 60, 12, dark=True).plain  # type: ignore[arg-type]
+    return plot_text(PlotSpec((Series("one", xs, ys, 0),), **more), 60, 12, dark=True).plain  # type: ignore[arg-type]
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(VALUES, max_size=50), st.booleans(), st.integers(10, 130), st.integers(3, 40))
 def test_no_series_crashes_a_plot(ys: list[float], log: bool, width: int, height: int) -> None:
-    drawing = Drawing((Series("one", [float(x) for x in range(len(ys))], ys, 0),), log=log)
-    lines = drawn(drawing, width, height, dark=True).plain.split("\n")
+    spec = PlotSpec((Series("one", [float(x) for x in range(len(ys))], ys, 0),), log=log)
+    lines = plot_text(spec, width, height, dark=True).plain.split("\n")
     assert len(lines) <= height
 
 
@@ -34,30 +34,30 @@ def test_no_series_crashes_a_plot(ys: list[float], log: bool, width: int, height
 def test_positions_in_any_order_crash_no_plot(values: list[tuple[float, float]], log: bool) -> None:
     xs, ys = tuple(x for x, _ in values), tuple(y for _, y in values)
     points = tuple(Point(x, y, "★", "best") for x, y in values[:1])
-    drawing = Drawing((Series("one", xs, ys, 0),), points, log=log, cursor=xs[0] if xs else None)
-    assert len(drawn(drawing, 60, 12, dark=True).plain.split("\n")) <= 12
+    spec = PlotSpec((Series("one", xs, ys, 0),), points, log=log, cursor=xs[0] if xs else None)
+    assert len(plot_text(spec, 60, 12, dark=True).plain.split("\n")) <= 12
 
 
-def test_what_is_not_finite_is_counted_and_marked() -> None:
+def test_non_finite_values_are_counted_and_marked() -> None:
     text = plot([1.0, NAN, 2.0, INF, 3.0, -INF])
-    assert "✗3 not finite" in text
+    assert "✗3 non-finite" in text
     assert text.count("x") >= 3
 
 
-def test_a_log_scale_leaves_zeros_out_and_says_so() -> None:
+def test_a_log_scale_leaves_zeros_out_and_notes_it() -> None:
     text = plot([0.0, 1.0, 10.0, -1.0, 100.0], log=True)
-    assert "✗2 not drawn" in text and "log" in text
+    assert "✗2 not shown" in text and "log" in text
 
 
 def test_a_lone_point_between_two_nans_is_drawn() -> None:
     assert "●" in plot([1.0, NAN, 2.0, NAN, 3.0])
 
 
-def test_only_nans_say_so() -> None:
+def test_a_plot_of_nans_only_is_labelled() -> None:
     assert "every value is NaN or infinite" in plot([NAN, NAN])
 
 
-def test_no_values_say_so() -> None:
+def test_a_plot_without_values_is_labelled() -> None:
     assert "no values yet" in plot([])
 
 
@@ -87,7 +87,8 @@ def test_an_axis_is_labelled_with_round_numbers(low: float, high: float, most: i
 def test_the_values_at_the_cursor_are_read_in_a_narrow_plot_too() -> None:
     series = tuple(Series(name, (1.0, 2.0), (0.25, 0.75), n) for n, name in enumerate(("train", "val")))
     assert (
-        "step 2: train 0.7500 val 0.7500" in drawn(Drawing(series, x_title="step", cursor=2.0), 40, 10, dark=True).plain
+        "step 2: train 0.7500 val 0.7500"
+        in plot_text(PlotSpec(series, x_title="step", cursor=2.0), 40, 10, dark=True).plain
     )
 
 
@@ -100,7 +101,7 @@ def test_buckets_keep_the_extremes_of_every_column() -> None:
     assert part.xs == sorted(part.xs)
 
 
-def test_smoothing_starts_without_bias_and_passes_over_nan() -> None:
+def test_smoothing_starts_without_bias_and_skips_nan() -> None:
     assert smoothed([4.0])[0] == pytest.approx(4.0)
     found = smoothed([4.0, NAN, 4.0])
     assert math.isnan(found[1]) and found[2] == pytest.approx(4.0)
@@ -109,26 +110,26 @@ def test_smoothing_starts_without_bias_and_passes_over_nan() -> None:
 def test_a_hundred_thousand_points_draw_in_under_50_ms_of_cpu() -> None:
     xs = tuple(float(x) for x in range(100_000))
     ys = tuple(math.sin(x / 500) + 2 for x in range(100_000))
-    drawing = Drawing((Series("one", xs, ys, 0),), (Point(5.0, 2.0, "★", "best"),))
-    drawn(drawing, 60, 15, dark=True)
+    spec = PlotSpec((Series("one", xs, ys, 0),), (Point(5.0, 2.0, "★", "best"),))
+    plot_text(spec, 60, 15, dark=True)
     spent = []
     for _ in range(5):
         before = time.thread_time()
-        drawn(drawing, 60, 15, dark=True)
+        plot_text(spec, 60, 15, dark=True)
         spent.append(time.thread_time() - before)
     assert min(spent) < 0.050, spent
 
 
-def test_an_axis_of_epochs_has_whole_numbers_only() -> None:
+def test_an_epoch_axis_has_integer_labels_only() -> None:
     """There is no epoch 2.2; a curve within one epoch has none of them."""
-    assert round_ticks(1, 8, 5, whole=True)[1] == ["2", "4", "6", "8"]
-    assert round_ticks(1, 3, 6, whole=True)[1] == ["1", "2", "3"]
-    assert round_ticks(0.25, 0.75, 5, whole=True) == ([], [])
+    assert round_ticks(1, 8, 5, integers=True)[1] == ["2", "4", "6", "8"]
+    assert round_ticks(1, 3, 6, integers=True)[1] == ["1", "2", "3"]
+    assert round_ticks(0.25, 0.75, 5, integers=True) == ([], [])
 
 
-def test_no_two_labels_of_the_y_axis_stand_in_one_row() -> None:
+def test_no_two_labels_of_the_y_axis_share_a_row() -> None:
     """0.85 and 0.90 are less than one of three rows apart."""
     steps = tuple(float(4 * epoch) for epoch in range(1, 9))
     one = Series("val AUC", steps, (0.82, 0.84, 0.86, 0.88, 0.90, 0.92, 0.91, 0.90), 1)
-    text = drawn(Drawing((one,), upper=1.0), 38, 7, dark=True).plain
+    text = plot_text(PlotSpec((one,), upper=1.0), 38, 7, dark=True).plain
     assert [label for label in ("0.85", "0.90") if label in text] == ["0.85"]

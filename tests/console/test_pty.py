@@ -17,7 +17,7 @@ import yaml
 from stand_ins import Story, make_run
 
 from benchmarks.terminal import CONSOLE, Terminal, console
-from engine.contract.workspace import Workspace
+from engine.contract.store.workspace import Workspace
 
 PATIENCE = 60.0  # seconds
 # ESC and OSC 52 (clipboard), CSI as C1 in UTF-8, a right-to-left override, markup of Rich and Textual
@@ -27,7 +27,7 @@ LEFT = (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1000l", b"\x1b[?1003l", b"\x1b[?20
 
 
 @pytest.fixture
-def own(tmp_path: Path, shared_cache: Path) -> dict[str, str]:
+def isolated(tmp_path: Path, shared_cache: Path) -> dict[str, str]:
     return {
         **os.environ,
         "MEDTUI_SETTINGS": str(tmp_path / "settings.yaml"),
@@ -37,8 +37,8 @@ def own(tmp_path: Path, shared_cache: Path) -> dict[str, str]:
 
 
 @contextmanager
-def opened(workspace: Workspace, own: dict[str, str], program: list[str] = CONSOLE) -> Iterator[Terminal]:
-    with console(workspace.root, own, program=program) as terminal:
+def opened(workspace: Workspace, isolated: dict[str, str], program: list[str] = CONSOLE) -> Iterator[Terminal]:
+    with console(workspace.root, isolated, program=program) as terminal:
         terminal.wait_for("before you run", "steps", patience=PATIENCE)
         yield terminal
 
@@ -51,26 +51,26 @@ def hostile_run(workspace: Workspace) -> None:
     started = story.started(class_names=(HOSTILE, "b")).model_copy(update={"dataset": HOSTILE, "model": HOSTILE})
     events = [story.hello(), started, story.phase("training"), story.epoch(1, per_class=rows)]
     events += [story.log(HOSTILE, "error"), story.phase("finished"), story.finished("failed", 5)]
-    run.journal.write_bytes(b"".join(event.line() for event in events))
-    run.manifest.write_text(json.dumps({"run": HOSTILE, "started": "2026-11-21T20:26:40+00:00", HOSTILE: HOSTILE}))
-    run.recipe.write_text(f"# {HOSTILE}\ndataset: {{name: breastmnist}}\n")
-    run.labels.write_text(json.dumps({"tags": [HOSTILE], "note": HOSTILE}))
-    (run.metrics / "confusion.csv").write_text(f"true,{HOSTILE},b\n{HOSTILE},1,2\nb,3,4\n")
-    status = json.loads(run.status.read_text())
+    run.journal.path.write_bytes(b"".join(event.line() for event in events))
+    run.manifest.path.write_text(json.dumps({"run": HOSTILE, "started": "2026-11-21T20:26:40+00:00", HOSTILE: HOSTILE}))
+    run.recipe.path.write_text(f"# {HOSTILE}\ndataset: {{name: breastmnist}}\n")
+    run.labels.path.write_text(json.dumps({"tags": [HOSTILE], "note": HOSTILE}))
+    (run.metrics.path / "confusion.csv").write_text(f"true,{HOSTILE},b\n{HOSTILE},1,2\nb,3,4\n")
+    status = json.loads(run.status.path.read_text())
     status |= {"dataset": HOSTILE, "model": HOSTILE, "run": HOSTILE}
-    run.status.write_text(json.dumps(status))
+    run.status.path.write_text(json.dumps(status))
 
 
-def test_hostile_text_reaches_the_terminal_on_no_screen(workspace: Workspace, own: dict[str, str]) -> None:
+def test_hostile_text_reaches_the_terminal_on_no_screen(workspace: Workspace, isolated: dict[str, str]) -> None:
     hostile_run(workspace)
     (workspace.root / f"{HOSTILE.replace('/', '|')}.yaml").write_text(f"# {HOSTILE}\ndataset: {{name: {HOSTILE!r}}}\n")
     (workspace.outputs / ".medtui.lock").write_text(json.dumps({"pid": 1, "host": HOSTILE, "run": HOSTILE}))
-    with opened(workspace, own) as terminal:
+    with opened(workspace, isolated) as terminal:
         terminal.type("/", *"evil", "\r", "j")  # the recipe: in the list, as text, with what is wrong with it
         terminal.wait_for("evil·]52;c;QUFB··[2J·1m·", patience=PATIENCE)
         for keys, words in (
             ("2", "diagnostics"),
-            ("4", "by when"),
+            ("4", "by date"),
             ("ddd", "provenance"),
             ("w", "exit code"),
             ("?", "everywhere"),
@@ -89,7 +89,7 @@ def test_hostile_text_reaches_the_terminal_on_no_screen(workspace: Workspace, ow
 
 
 CRASHING = """
-import medtui.console.screens.machine as machine
+import medtui.console.machine.screen as machine
 def broken(self): raise RuntimeError("a bug in a screen")
 machine.Machine.set_up = broken
 from medtui.cli import main
@@ -98,9 +98,9 @@ main()
 
 
 @pytest.mark.parametrize("how", ["q", "SIGTERM", "SIGHUP", "crash"])
-def test_the_terminal_is_as_it_was_however_the_console_ends(workspace, own: dict[str, str], how: str) -> None:
+def test_the_terminal_is_as_it_was_however_the_console_ends(workspace, isolated: dict[str, str], how: str) -> None:
     program = [sys.executable, "-P", "-c", CRASHING] if how == "crash" else CONSOLE
-    with opened(workspace, own, program) as terminal:
+    with opened(workspace, isolated, program) as terminal:
         assert terminal.state() != terminal.first_state, "it reads single keys"
         mark = len(terminal.received)
         if how.startswith("SIG"):
@@ -130,7 +130,7 @@ training:
 """
 
 
-def test_a_burst_of_keys_ends_as_it_was_typed_in_form_and_text(workspace: Workspace, own: dict[str, str]) -> None:
+def test_a_burst_of_keys_ends_as_it_was_typed_in_form_and_text(workspace: Workspace, isolated: dict[str, str]) -> None:
     """As a paste or a slow line brings them: all at once, and again what stood there before."""
     recipe = workspace.root / "mine.yaml"
     recipe.write_text(BURST)
@@ -144,7 +144,7 @@ def test_a_burst_of_keys_ends_as_it_was_typed_in_form_and_text(workspace: Worksp
             time.sleep(0.05)
         return recipe.read_text()
 
-    with opened(workspace, own) as terminal:
+    with opened(workspace, isolated) as terminal:
         terminal.write(b"/mine\rl")  # find it, and into its form; two below the data set is the limit
         terminal.wait_for("mine.yaml", patience=PATIENCE)
         assert saved(terminal, "jj\rnull\r") == BURST
@@ -160,7 +160,7 @@ def test_a_burst_of_keys_ends_as_it_was_typed_in_form_and_text(workspace: Worksp
         assert saved(terminal, "y# one\r# two\r") == "# one\n# two\n" + BURST
 
 
-def test_a_key_is_acknowledged_within_250_ms_while_training(workspace: Workspace, own: dict[str, str]) -> None:
+def test_a_key_is_acknowledged_within_250_ms_while_training(workspace: Workspace, isolated: dict[str, str]) -> None:
     recipe = {
         "dataset": {"name": "cells", "limit": 256},
         "model": {"name": "mini_cnn"},
@@ -168,7 +168,7 @@ def test_a_key_is_acknowledged_within_250_ms_while_training(workspace: Workspace
         "runtime": {"threads": 1},
     }
     (workspace.root / "tiny.yaml").write_text(json.dumps(recipe))
-    with opened(workspace, own) as terminal:
+    with opened(workspace, isolated) as terminal:
         terminal.type("/", *"tiny", "\r", "j")
         terminal.wait_for("tiny.yaml", patience=PATIENCE)
         terminal.type("r")
@@ -184,7 +184,7 @@ def test_a_key_is_acknowledged_within_250_ms_while_training(workspace: Workspace
 
 @pytest.mark.parametrize("wanted", [True, False], ids=["on", "off"])
 def test_the_end_of_a_run_rings_the_bell_and_notifies_unless_switched_off(
-    workspace: Workspace, own: dict[str, str], wanted: bool
+    workspace: Workspace, isolated: dict[str, str], wanted: bool
 ) -> None:
     recipe = {
         "dataset": {"name": "cells", "limit": 32},
@@ -194,7 +194,7 @@ def test_the_end_of_a_run_rings_the_bell_and_notifies_unless_switched_off(
     (workspace.root / "tiny.yaml").write_text(json.dumps(recipe))
     if not wanted:
         (workspace.root / "settings.yaml").write_text("bell: false\nnotify: false\n")
-    with opened(workspace, own) as terminal:
+    with opened(workspace, isolated) as terminal:
         terminal.type("/", *"tiny", "\r", "j")
         terminal.wait_for("tiny.yaml", patience=PATIENCE)
         terminal.type("r")
@@ -207,8 +207,8 @@ def test_the_end_of_a_run_rings_the_bell_and_notifies_unless_switched_off(
     assert [b"completed" in words for words in notes] == ([True] if wanted else [])
 
 
-def test_esc_and_a_key_that_come_in_one_read_are_esc_and_that_key(workspace: Workspace, own: dict[str, str]) -> None:
-    with opened(workspace, own) as terminal:
+def test_esc_and_a_key_in_one_read_are_esc_and_that_key(workspace: Workspace, isolated: dict[str, str]) -> None:
+    with opened(workspace, isolated) as terminal:
         for keys, words in (
             (b"\x1b2", "diagnostics"),
             (b"\x1b?", "everywhere"),

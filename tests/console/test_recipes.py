@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
-from looking import screen_text, shows, wait_for
 from pydantic import Field
+from screen_helpers import screen_text, shows, wait_for
 from stand_ins import make_run
 from textual.widgets import Input, OptionList
 
-from engine.contract.recipe import ModelSection, Recipe, TrainingSection, setting
+from engine.contract.recipe.recipe import Recipe
+from engine.contract.recipe.sections import ModelSection, TrainingSection
+from engine.contract.recipe.setting import setting
 from medtui.console.app import ConsoleApp
-from medtui.console.screens.recipes import Recipes
-from medtui.console.widgets.form import RecipeForm
-from medtui.console.widgets.yaml_area import YamlArea
+from medtui.console.recipes.form import RecipeForm
+from medtui.console.recipes.screen import Recipes
+from medtui.console.recipes.yaml_area import YamlArea
 
 pytestmark = pytest.mark.asyncio
 SIZE = (120, 40)
@@ -28,27 +30,27 @@ training:
 
 
 def recipes(app: ConsoleApp) -> Recipes:
-    room = app.get_room("recipes")
-    assert isinstance(room, Recipes)
-    return room
+    screen = app.get_base_screen("recipes")
+    assert isinstance(screen, Recipes)
+    return screen
 
 
 async def opened(pilot, app: ConsoleApp, name: str) -> Recipes:
     """The recipe of this name is shown and checked."""
-    room = recipes(app)
-    await wait_for(pilot, lambda: room.entries and room.current)
-    entry = next(entry for entry in room.entries if entry.name == name)
-    options = room.query_one("#recipe-list", OptionList)
+    screen = recipes(app)
+    await wait_for(pilot, lambda: screen.entries and screen.current)
+    entry = next(entry for entry in screen.entries if entry.name == name)
+    options = screen.query_one("#recipe-list", OptionList)
     options.highlighted = options.get_option_index(entry.key)
-    await wait_for(pilot, lambda: room.current.entry == entry and room.checked.text == room.current.text)
-    return room
+    await wait_for(pilot, lambda: screen.current.entry == entry and screen.checked.text == screen.current.text)
+    return screen
 
 
-async def edit(pilot, room: Recipes, field: str, keys: list[str]) -> None:
+async def edit(pilot, screen: Recipes, field: str, keys: list[str]) -> None:
     """Put the cursor on a field, open it and type."""
-    form = room.query_one(RecipeForm)
+    form = screen.query_one(RecipeForm)
     assert form.go_to(*field.split("."))
-    room.set_focus(form)
+    screen.set_focus(form)
     await pilot.press("enter", *keys)
     await pilot.pause()
 
@@ -57,10 +59,10 @@ async def test_a_value_changed_in_the_form_changes_in_the_text_and_its_comment_s
     (workspace.root / "mine.yaml").write_text(MINE)
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        room = await opened(pilot, app, "mine.yaml")
-        await edit(pilot, room, "training.lr", [*"0.02", "enter"])
-        await wait_for(pilot, lambda: "0.02" in room.query_one(YamlArea).text)
-        assert room.query_one(YamlArea).text == MINE.replace("1e-3 ", "0.02 ")
+        screen = await opened(pilot, app, "mine.yaml")
+        await edit(pilot, screen, "training.lr", [*"0.02", "enter"])
+        await wait_for(pilot, lambda: "0.02" in screen.query_one(YamlArea).text)
+        assert screen.query_one(YamlArea).text == MINE.replace("1e-3 ", "0.02 ")
         await shows(pilot, "training.lr 0.001 → 0.02", "mine.yaml ●")
 
 
@@ -68,39 +70,39 @@ async def test_a_value_changed_in_the_text_changes_in_the_form(console, workspac
     (workspace.root / "mine.yaml").write_text(MINE)
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        room = await opened(pilot, app, "mine.yaml")
-        area = room.query_one(YamlArea)
+        screen = await opened(pilot, app, "mine.yaml")
+        area = screen.query_one(YamlArea)
         await pilot.press("y")
         area.move_cursor((4, 6))
         await pilot.press("delete", "5")
         assert area.text == MINE.replace("1e-3", "5e-3")
-        form = room.query_one(RecipeForm)
+        form = screen.query_one(RecipeForm)
         row = next(row for row in form.rows if row.spec.path == "training.lr")
         await wait_for(pilot, lambda: row.value == "5e-3")
 
 
-async def test_escape_takes_back_what_was_typed_into_a_field(console, workspace) -> None:
+async def test_escape_undoes_what_was_typed_into_a_field(console, workspace) -> None:
     (workspace.root / "mine.yaml").write_text(MINE)
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        room = await opened(pilot, app, "mine.yaml")
-        await edit(pilot, room, "training.lr", [*"7"])
-        await wait_for(pilot, lambda: "lr: 7" in room.query_one(YamlArea).text)
+        screen = await opened(pilot, app, "mine.yaml")
+        await edit(pilot, screen, "training.lr", [*"7"])
+        await wait_for(pilot, lambda: "lr: 7" in screen.query_one(YamlArea).text)
         await pilot.press("escape")
-        await wait_for(pilot, lambda: room.query_one(YamlArea).text == MINE)
-        assert not room.query(RecipeForm).first().query(Input)
+        await wait_for(pilot, lambda: screen.query_one(YamlArea).text == MINE)
+        assert not screen.query(RecipeForm).first().query(Input)
 
 
 async def test_an_arrow_in_a_field_keeps_its_value_and_goes_to_the_next(console, workspace) -> None:
     (workspace.root / "mine.yaml").write_text(MINE)
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        room = await opened(pilot, app, "mine.yaml")
-        await edit(pilot, room, "training.epochs", [*"7", "down", "enter", *"9", "enter"])
-        await wait_for(pilot, lambda: "  epochs: 7\n  batch_size: 9\n" in room.query_one(YamlArea).text)
+        screen = await opened(pilot, app, "mine.yaml")
+        await edit(pilot, screen, "training.epochs", [*"7", "down", "enter", *"9", "enter"])
+        await wait_for(pilot, lambda: "  epochs: 7\n  batch_size: 9\n" in screen.query_one(YamlArea).text)
 
 
-async def test_the_chosen_field_is_in_sight_in_every_size(console, workspace) -> None:
+async def test_the_selected_field_is_visible_at_every_size(console, workspace) -> None:
     (workspace.root / "mine.yaml").write_text(MINE.replace("1e-3", "fast"))
     app = console()
     async with app.run_test(size=(60, 18), notifications=True) as pilot:
@@ -116,39 +118,39 @@ async def test_digits_typed_into_a_field_are_text_and_do_not_change_the_screen(c
     (workspace.root / "mine.yaml").write_text(MINE)
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        room = await opened(pilot, app, "mine.yaml")
-        await edit(pilot, room, "training.epochs", [*"234", "enter"])
-        await wait_for(pilot, lambda: "epochs: 234" in room.query_one(YamlArea).text)
-        assert app.room_name == "recipes"
+        screen = await opened(pilot, app, "mine.yaml")
+        await edit(pilot, screen, "training.epochs", [*"234", "enter"])
+        await wait_for(pilot, lambda: "epochs: 234" in screen.query_one(YamlArea).text)
+        assert app.screen_name == "recipes"
 
 
-async def test_an_error_stands_beside_its_field_on_its_line_and_before_the_run(console, workspace) -> None:
+async def test_an_error_is_shown_at_its_field_on_its_line_and_before_the_run(console, workspace) -> None:
     (workspace.root / "mine.yaml").write_text(MINE)
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        room = await opened(pilot, app, "mine.yaml")
-        await edit(pilot, room, "training.lr", [*"1e-7", "enter"])
+        screen = await opened(pilot, app, "mine.yaml")
+        await edit(pilot, screen, "training.lr", [*"1e-7", "enter"])
         await shows(pilot, "training.min_lr must be below lr")
-        await edit(pilot, room, "training.lr", [*"much", "enter"])
-        await shows(pilot, "expected a number above 0 and up to 10, found the text 'much'")
+        await edit(pilot, screen, "training.lr", [*"much", "enter"])
+        await shows(pilot, "must be a number above 0 and up to 10, found the text 'much'")
         lines = [line for line in screen_text(app).splitlines() if "✗" in line]
         assert any("Learning rate" in line for line in lines), screen_text(app)
         assert any("lr: much" in line for line in lines), screen_text(app)
         await pilot.press("escape", "r")
-        await shows(pilot, "Mend the recipe first")
-        assert app.watched is None
+        await shows(pilot, "Correct the recipe first")
+        assert app.handle is None
 
 
-async def test_while_the_text_is_no_yaml_the_form_claims_no_values(console, workspace) -> None:
+async def test_while_the_text_is_not_yaml_the_form_shows_no_values(console, workspace) -> None:
     (workspace.root / "mine.yaml").write_text(MINE)
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        room = await opened(pilot, app, "mine.yaml")
-        rows = {row.spec.path: row for row in room.query_one(RecipeForm).rows}
+        screen = await opened(pilot, app, "mine.yaml")
+        rows = {row.spec.path: row for row in screen.query_one(RecipeForm).rows}
         assert rows["dataset.name"].value == "breastmnist"
-        room.query_one(YamlArea).text = MINE + "nonsense: [\n"
+        screen.query_one(YamlArea).text = MINE + "nonsense: [\n"
         await wait_for(pilot, lambda: rows["dataset.name"].value == rows["training.epochs"].value == "–")
-        room.query_one(YamlArea).text = MINE
+        screen.query_one(YamlArea).text = MINE
         await wait_for(pilot, lambda: rows["dataset.name"].value == "breastmnist")
 
 
@@ -167,24 +169,24 @@ async def test_a_new_field_of_the_schema_needs_no_new_screen_code(console, works
     (workspace.root / "mine.yaml").write_text(MINE)
     app = console(model=Bigger)
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        room = await opened(pilot, app, "mine.yaml")
-        await edit(pilot, room, "training.sharpness", [*"0.3", "enter"])
+        screen = await opened(pilot, app, "mine.yaml")
+        await edit(pilot, screen, "training.sharpness", [*"0.3", "enter"])
         await shows(pilot, "Sharpness", "How far SAM looks", "radius", "from 0 to 0.5", "0.05")
-        assert "  sharpness: 0.3\n" in room.query_one(YamlArea).text
-        await edit(pilot, room, "training.sharpness", [*"0.7", "enter"])
-        await shows(pilot, "expected a number from 0 to 0.5, found 0.7")
-        await edit(pilot, room, "training.sharpness", [*"0.1", "enter"])
-        await edit(pilot, room, "training.flavour", ["j", "enter"])
-        await wait_for(pilot, lambda: "flavour: salted" in room.query_one(YamlArea).text)
-        assert room.checked.recipe.training.flavour == "salted"
+        assert "  sharpness: 0.3\n" in screen.query_one(YamlArea).text
+        await edit(pilot, screen, "training.sharpness", [*"0.7", "enter"])
+        await shows(pilot, "must be a number from 0 to 0.5, found 0.7")
+        await edit(pilot, screen, "training.sharpness", [*"0.1", "enter"])
+        await edit(pilot, screen, "training.flavour", ["j", "enter"])
+        await wait_for(pilot, lambda: "flavour: salted" in screen.query_one(YamlArea).text)
+        assert screen.checked.recipe.training.flavour == "salted"
 
 
 async def test_every_field_of_the_schema_is_in_the_form(console) -> None:
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        room = recipes(app)
-        await wait_for(pilot, lambda: room.current)
-        form = room.query_one(RecipeForm)
+        screen = recipes(app)
+        await wait_for(pilot, lambda: screen.current)
+        form = screen.query_one(RecipeForm)
         assert len(form.rows) > 40
         assert {row.spec.path for row in form.rows} >= {f"model.{name}" for name in ModelSection.model_fields}
 
@@ -193,26 +195,26 @@ async def test_unsaved_edits_survive_another_selection_and_a_crash(console, work
     (workspace.root / "mine.yaml").write_text(MINE)
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        room = await opened(pilot, app, "mine.yaml")
-        await edit(pilot, room, "training.lr", [*"0.5", "enter"])
+        screen = await opened(pilot, app, "mine.yaml")
+        await edit(pilot, screen, "training.lr", [*"0.5", "enter"])
         await opened(pilot, app, "quickstart")
         await shows(pilot, "mine.yaml ●")
         await opened(pilot, app, "mine.yaml")
-        assert "lr: 0.5" in room.query_one(YamlArea).text
+        assert "lr: 0.5" in screen.query_one(YamlArea).text
     assert (workspace.root / "mine.yaml").read_text() == MINE
     again = console()
     async with again.run_test(size=SIZE, notifications=True) as pilot:
-        room = await opened(pilot, again, "mine.yaml")
-        assert "lr: 0.5" in room.query_one(YamlArea).text
-        await shows(pilot, "Unsaved edits of mine.yaml are back.")
+        screen = await opened(pilot, again, "mine.yaml")
+        assert "lr: 0.5" in screen.query_one(YamlArea).text
+        await shows(pilot, "Unsaved edits of mine.yaml were restored.")
 
 
 async def test_a_note_takes_one_row_of_a_narrow_terminal(console, workspace) -> None:
     app = console()
     async with app.run_test(size=(60, 18), notifications=True) as pilot:
-        await wait_for(pilot, lambda: app.room and app.room.ready)
-        app.say("Unsaved edits of mine.yaml are back.")
-        await shows(pilot, "▌ Unsaved edits of mine.yaml are back.")
+        await wait_for(pilot, lambda: app.base_screen and app.base_screen.ready)
+        app.show_toast("Unsaved edits of mine.yaml were restored.")
+        await shows(pilot, "▌ Unsaved edits of mine.yaml were restored.")
         assert screen_text(app).count("▌") == 1
 
 
@@ -220,36 +222,36 @@ async def test_leaving_with_unsaved_edits_asks(console, workspace) -> None:
     (workspace.root / "mine.yaml").write_text(MINE)
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        room = await opened(pilot, app, "mine.yaml")
-        await edit(pilot, room, "training.lr", [*"0.5", "enter"])
+        screen = await opened(pilot, app, "mine.yaml")
+        await edit(pilot, screen, "training.lr", [*"0.5", "enter"])
         await pilot.press("q")
         await shows(pilot, "Unsaved edits in mine.yaml.", "stay", "discard them")
         await pilot.press("escape")
         await pilot.pause()
         assert app.is_running
-        assert "lr: 0.5" in room.query_one(YamlArea).text
+        assert "lr: 0.5" in screen.query_one(YamlArea).text
 
 
-async def test_saving_is_whole_and_a_change_on_disk_is_noticed(console, workspace) -> None:
+async def test_saving_is_atomic_and_a_change_on_disk_is_noticed(console, workspace) -> None:
     path = workspace.root / "mine.yaml"
     path.write_text(MINE)
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        room = await opened(pilot, app, "mine.yaml")
-        await edit(pilot, room, "training.lr", [*"0.5", "enter"])
+        screen = await opened(pilot, app, "mine.yaml")
+        await edit(pilot, screen, "training.lr", [*"0.5", "enter"])
         await pilot.press("ctrl+s")
         await wait_for(pilot, lambda: "lr: 0.5" in path.read_text())
         assert [other.name for other in workspace.root.iterdir()] == ["mine.yaml"]
-        await edit(pilot, room, "training.lr", [*"0.25", "enter"])
+        await edit(pilot, screen, "training.lr", [*"0.25", "enter"])
         path.write_text(MINE + "# theirs\n")
-        room._look_at_disk()
-        await shows(pilot, "The file changed on disk meanwhile")
+        screen._poll_disk()
+        await shows(pilot, "The file changed on disk.")
         await pilot.press("ctrl+s")
-        await shows(pilot, "mine.yaml was changed by somebody else.")
+        await shows(pilot, "mine.yaml has changed on disk.")
         await pilot.press("escape")
         await pilot.pause()
         assert path.read_text() == MINE + "# theirs\n"
-        assert "lr: 0.25" in room.query_one(YamlArea).text
+        assert "lr: 0.25" in screen.query_one(YamlArea).text
 
 
 async def test_a_clean_recipe_follows_its_file(console, workspace) -> None:
@@ -257,29 +259,29 @@ async def test_a_clean_recipe_follows_its_file(console, workspace) -> None:
     path.write_text(MINE)
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        room = await opened(pilot, app, "mine.yaml")
+        screen = await opened(pilot, app, "mine.yaml")
         path.write_text(MINE + "# theirs\n")
-        room._look_at_disk()
-        await wait_for(pilot, lambda: room.query_one(YamlArea).text == MINE + "# theirs\n")
+        screen._poll_disk()
+        await wait_for(pilot, lambda: screen.query_one(YamlArea).text == MINE + "# theirs\n")
 
 
 async def test_a_shipped_recipe_is_saved_as_a_file_of_the_workspace(console, workspace) -> None:
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        room = await opened(pilot, app, "strict")
-        shipped = room.current.entry.path.read_text()
-        await edit(pilot, room, "training.lr", [*"0.5", "enter"])
+        screen = await opened(pilot, app, "strict")
+        shipped = screen.current.entry.path.read_text()
+        await edit(pilot, screen, "training.lr", [*"0.5", "enter"])
         await pilot.press("ctrl+s")
         await shows(pilot, "Save your edits as")
         await pilot.press("enter")
         await wait_for(pilot, lambda: (workspace.root / "strict.yaml").exists())
         assert "lr: 0.5" in (workspace.root / "strict.yaml").read_text()
         assert Path(shipped) is not None and shipped == next(
-            entry.path.read_text() for entry in room.entries if entry.name == "strict"
+            entry.path.read_text() for entry in screen.entries if entry.name == "strict"
         )
 
 
-async def test_what_a_run_needs_is_said_before_it_starts(console, workspace) -> None:
+async def test_what_a_run_needs_is_shown_before_it_starts(console, workspace) -> None:
     make_run(workspace, "20261120_breastmnist_resnet18-adapted_aaaaaa")
     (workspace.root / "mine.yaml").write_text(MINE)
     app = console()
@@ -293,30 +295,30 @@ async def test_what_a_run_needs_is_said_before_it_starts(console, workspace) -> 
         await shows(pilot, "run 20261122_breastmnist_resnet18-adapted_", "ImageNet file missing → scratch (auto)")
 
 
-async def test_the_list_can_be_filtered_and_says_when_nothing_fits(console) -> None:
+async def test_the_list_can_be_filtered_and_shows_when_there_are_no_matches(console) -> None:
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        room = recipes(app)
-        await wait_for(pilot, lambda: room.current)
+        screen = recipes(app)
+        await wait_for(pilot, lambda: screen.current)
         await pilot.press("slash", *"blood")
         await shows(pilot, "bloodmnist")
-        options = room.query_one("#recipe-list", OptionList)
-        assert [o.id for o in options.options if o.id] == [str(e.path) for e in room.entries if "blood" in e.name]
+        options = screen.query_one("#recipe-list", OptionList)
+        assert [o.id for o in options.options if o.id] == [str(e.path) for e in screen.entries if "blood" in e.name]
         await pilot.press(*"xyz")
-        await shows(pilot, "nothing fits")
+        await shows(pilot, "no matches")
 
 
-async def test_enter_in_the_filter_opens_the_first_recipe_that_fits(console) -> None:
+async def test_enter_in_the_filter_opens_the_first_match(console) -> None:
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        room = recipes(app)
-        await wait_for(pilot, lambda: room.current)
+        screen = recipes(app)
+        await wait_for(pilot, lambda: screen.current)
         await pilot.press("slash", *"retina", "enter")
-        await wait_for(pilot, lambda: room.current.entry.name == "retinamnist")
-        assert room.focused is room.query_one("#recipe-list")
+        await wait_for(pilot, lambda: screen.current.entry.name == "retinamnist")
+        assert screen.focused is screen.query_one("#recipe-list")
 
 
-async def test_the_time_of_a_run_comes_from_one_with_like_epochs_only(console, workspace) -> None:
+async def test_the_estimated_time_comes_only_from_runs_with_similar_epochs(console, workspace) -> None:
     like = {"dataset": {"name": "breastmnist"}, "training": {"epochs": 3}}
     make_run(workspace, "20261119_breastmnist_resnet18-adapted_aaaaa1", recipe=like)  # 2 s an epoch, 5 s after the last
     for number, other in enumerate(({"limit": 200}, {"size": 64}, {"name": "retinamnist"})):
@@ -334,9 +336,9 @@ async def test_read_only_changes_nothing(console, workspace) -> None:
     (workspace.root / "mine.yaml").write_text(MINE)
     app = console(readonly=True)
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        room = await opened(pilot, app, "mine.yaml")
-        await edit(pilot, room, "training.lr", [*"0.5", "enter"])
+        screen = await opened(pilot, app, "mine.yaml")
+        await edit(pilot, screen, "training.lr", [*"0.5", "enter"])
         await pilot.press("r", "ctrl+s")
-        await shows(pilot, "read only")
-        assert app.watched is None
-        assert room.query_one(YamlArea).text == MINE == (workspace.root / "mine.yaml").read_text()
+        await shows(pilot, "read-only")
+        assert app.handle is None
+        assert screen.query_one(YamlArea).text == MINE == (workspace.root / "mine.yaml").read_text()

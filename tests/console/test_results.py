@@ -1,4 +1,4 @@
-"""Results: what is done with a run that is over is asked first, seen at once, and never done to one that lives."""
+"""Results: actions on a finished run are confirmed first, visible at once, and never applied to a live run."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from pathlib import Path
 
 import pytest
 from driving import Engine, tiny
-from looking import screen_text, shows, wait_for
-from stand_ins import Story, make_run
+from screen_helpers import screen_text, shows, wait_for
+from stand_ins import TESTED, Story, make_run
 from textual import events
 from textual.pilot import Pilot
 
-from engine.contract.process_identity import this_process
-from engine.contract.protocol import Position
-from engine.contract.run_directory import RunDirectory, list_runs
-from engine.contract.status import read_status
-from engine.contract.workspace import Workspace
-from medtui.client.keeping import read_labels, set_note, set_tags
+from engine.contract.machine.process_identity import this_process
+from engine.contract.store.run_directory import RunDirectory, list_runs
+from engine.contract.store.status import read_status
+from engine.contract.store.workspace import Workspace
+from engine.contract.wire.protocol import Position
+from medtui.client.own_engine import OwnEngine
+from medtui.client.run_management import read_labels, set_note, set_tags
 from medtui.client.state import RunState, fold
-from medtui.client.watch import OwnEngine
 from medtui.console.app import ConsoleApp
-from medtui.console.results_text import published_text
-from medtui.console.screens.keeping import where_it_goes_on
-from medtui.console.widgets.run_table import RunTable
+from medtui.console.results.run_actions import describe_resume_point
+from medtui.console.results.run_table import RunTable
+from medtui.console.results.text import published_text
 
 SIZE = (120, 40)
 NAME = "20261121_breastmnist_resnet18-adapted_1a2b3c"
@@ -34,20 +34,20 @@ NAME = "20261121_breastmnist_resnet18-adapted_1a2b3c"
 async def opened(pilot: Pilot[int], app: ConsoleApp) -> None:
     """Results, with the detail of the one run."""
     await pilot.press("4")
-    await wait_for(pilot, lambda: app.room_name == "results" and app.room.ready and app.room.detail)
+    await wait_for(pilot, lambda: app.screen_name == "results" and app.base_screen.ready and app.base_screen.detail)
 
 
 def comes_alive(run: RunDirectory) -> None:
-    """Its heartbeat names a process that lives: this one."""
+    """Its heartbeat names a live process: this one."""
     status = read_status(run)
     assert status is not None
     me = this_process()
     alive = {"outcome": None, "phase": "training", "pid": os.getpid(), "started": me.started}
-    run.status.write_text(status.model_copy(update=alive).model_dump_json())
+    run.status.path.write_text(status.model_copy(update=alive).model_dump_json())
 
 
 @pytest.mark.asyncio
-async def test_a_rehearsal_is_called_so_wherever_its_numbers_stand(console, workspace: Workspace) -> None:
+async def test_a_subset_run_is_labelled_wherever_its_numbers_appear(console, workspace: Workspace) -> None:
     """In the list in short, in the detail and the comparison in words, and not ranked among the published values."""
     make_run(workspace, NAME, limit=256)
     make_run(workspace, "20261120_cells_mini-cnn_0a0b0c", started="2026-11-20T00:00:00+00:00", dataset="cells",
@@ -55,18 +55,18 @@ async def test_a_rehearsal_is_called_so_wherever_its_numbers_stand(console, work
     app = console()
     async with app.run_test(size=(120, 60)) as pilot:
         await opened(pilot, app)
-        await shows(pilot, "breastmnist (≤ 256)", "cells (synthetic)", "breastmnist, at most 256 images a split")
+        await shows(pilot, "breastmnist (≤ 256)", "cells (synthetic)", "breastmnist, at most 256 images per split")
         assert "AutoKeras" not in screen_text(app)  # only what is of the whole data set has them beside it
-        published = published_text(app.room.detail).plain.splitlines()
+        published = published_text(app.base_screen.detail).plain.splitlines()
         ours = next(at for at, line in enumerate(published) if "this run" in line)
         assert [line for line in published[:ours] if "AUC" in line][-1].split()[0] == "auto-sklearn"  # the lowest
-        assert published[ours + 1].strip() == "not to be compared with them: at most 256 images a split"
+        assert published[ours + 1].strip() == "not comparable with these: at most 256 images per split"
         await pilot.press("space", "space", "c")
-        await shows(pilot, "at most 256 images a split", "synthetic data")
+        await shows(pilot, "at most 256 images per split", "synthetic data")
 
 
 @pytest.mark.asyncio
-async def test_a_run_that_went_on_with_other_versions_says_so(console, workspace: Workspace) -> None:
+async def test_a_run_resumed_with_other_versions_is_marked(console, workspace: Workspace) -> None:
     make_run(workspace, NAME, attempt=2, resumed_from=Position(epoch=0, step=0), drift=["torch was 2.9, is 2.14"])
     app = console()
     async with app.run_test(size=SIZE) as pilot:
@@ -75,21 +75,36 @@ async def test_a_run_that_went_on_with_other_versions_says_so(console, workspace
 
 
 @pytest.mark.asyncio
-async def test_a_run_of_the_whole_data_set_stands_among_the_published_values(console, workspace: Workspace) -> None:
+async def test_a_run_with_a_link_or_a_damaged_file_has_a_mark_and_the_detail_names_it(
+    console, workspace: Workspace
+) -> None:
+    run = make_run(workspace, NAME)
+    run.log.delete()
+    run.log.path.symlink_to("/etc/passwd")
+    run.manifest.path.write_text("{")
+    app = console()
+    async with app.run_test(size=(120, 60)) as pilot:
+        await opened(pilot, app)
+        await shows(pilot, "completed !", "! manifest.json is damaged", "run.log is a link")
+
+
+@pytest.mark.asyncio
+async def test_a_run_of_the_complete_data_set_is_listed_among_the_published_values(
+    console, workspace: Workspace
+) -> None:
     """ResNet-18 has 0.901 and Google's 0.919: a run with 0.9014 stands between them."""
     make_run(workspace, NAME)
     app = console()
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot, app)
         await shows(pilot, "AutoKeras")
-        lines = published_text(app.room.detail).plain.splitlines()
+        lines = published_text(app.base_screen.detail).plain.splitlines()
         methods = [line[2:].split("  ")[0] for line in lines if " AUC " in line]
         assert methods[:3] == ["Google AutoML Vision", "this run", "ResNet-18"]
 
 
 @pytest.mark.asyncio
-async def test_test_auc_and_acc_stand_in_the_list_with_their_intervals_at_120_columns(console, workspace) -> None:
-    """156 images, AUC 0.9014 of 57 against 21, ACC 0.8654: worked out by hand with the formulas of their papers."""
+async def test_test_auc_and_acc_are_in_the_list_with_their_intervals_at_120_columns(console, workspace) -> None:
     make_run(workspace, NAME)
     app = console()
     async with app.run_test(size=SIZE) as pilot:
@@ -98,23 +113,39 @@ async def test_test_auc_and_acc_stand_in_the_list_with_their_intervals_at_120_co
 
 
 @pytest.mark.asyncio
+async def test_a_run_without_computed_intervals_has_dashes_instead(console, workspace) -> None:
+    old = TESTED.model_copy(update={"auc_ci95": None, "acc_ci95": None})
+    for day, test in ((2, TESTED), (1, old)):
+        name = f"2026112{day}_breastmnist_resnet18-adapted_1a2b3c"
+        make_run(workspace, name, started=f"2026-11-2{day}T20:26:40Z", test=test)
+    app = console()
+    async with app.run_test(size=(120, 60)) as pilot:
+        await opened(pilot, app)
+        await shows(pilot, "0.9014 .835–.968", "0.9014 –", "0.8654 –")
+        await pilot.press("down")
+        await shows(pilot, "AUC 0.9014 [–]  ACC 0.8654 [–]")
+        await pilot.press("up", "space", "space", "c")
+        await shows(pilot, "A  0.9014 [0.835, 0.968]", "B  0.9014 [–]", "+0.0000 [–]")
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize(("columns", "missing"), [(60, {"test ACC", "val AUC"}), (80, set())])
-async def test_no_important_column_is_off_the_edge(console, workspace, columns: int, missing: set[str]) -> None:
-    """A terminal that is made narrower loses whole columns, the less important first, and keeps the selection."""
+async def test_no_important_column_is_cut_off(console, workspace, columns: int, missing: set[str]) -> None:
+    """A narrower terminal drops complete columns, the least important first, and keeps the selection."""
     for day in (1, 2):
         make_run(workspace, f"2026112{day}_breastmnist_resnet18-adapted_1a2b3c", started=f"2026-11-2{day}T20:26:40Z")
     app = console()
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot, app)
         await pilot.press("down")
-        chosen = app.room._selected
+        chosen = app.base_screen._selected
         await pilot.resize_terminal(columns, 24)
-        important = {"when", "data set", "test AUC", "outcome", "test ACC", "val AUC"} - missing
-        table = app.room.query_one(RunTable)
+        important = {"date", "data set", "test AUC", "outcome", "test ACC", "val AUC"} - missing
+        table = app.base_screen.query_one(RunTable)
         await wait_for(pilot, lambda: "took" not in screen_text(app))
         assert table.virtual_size.width <= table.size.width
         await shows(pilot, *important, "2026-11-21 20:26", "0.9014", "completed")
-        assert table.cursor_row == 1 and app.room._selected == chosen
+        assert table.cursor_row == 1 and app.base_screen._selected == chosen
 
 
 @pytest.mark.asyncio
@@ -129,14 +160,15 @@ async def test_compared_runs_have_a_letter_a_curve_and_differences_with_interval
     async with app.run_test(size=size) as pilot:
         await opened(pilot, app)
         await pilot.press("space", "space", "space", "c")
-        await shows(pilot, "3 runs compared", "esc: back", "validation AUC", "epoch", "test AUC, 95 %; difference to A")
-        auc, acc = math.hypot(0.9014 - 0.8349, 0.9679 - 0.9014), math.hypot(0.8654 - 0.8030, 0.9102 - 0.8654)
+        headings = ("validation AUC", "epoch", "test AUC, 95 %; difference from A")
+        await shows(pilot, "3 runs compared", "esc: back", *headings)
+        auc, acc = math.hypot(0.9014 - 0.835, 0.968 - 0.9014), math.hypot(0.8654 - 0.803, 0.910 - 0.8654)
         await shows(
             pilot,
             f"B  0.9014 [0.835, 0.968]  +0.0000 [-{auc:.3f}, +{auc:.3f}]",
             f"B  0.8654 [0.803, 0.910]  +0.0000 [-{acc:.3f}, +{acc:.3f}]",
-            "C  0.9014 [0.835, 0.968]  of other data than A",
-            "at most 64 images a split",
+            "C  0.9014 [0.835, 0.968]  on other data than A",
+            "at most 64 images per split",
         )
         text = screen_text(app)
         row = next(line for line in text.splitlines() if "training.lr" in line)
@@ -147,7 +179,21 @@ async def test_compared_runs_have_a_letter_a_curve_and_differences_with_interval
         drawn = plot[plot.index("┌") : plot.index("└")]
         assert [drawn.count(letter) for letter in "ABC"] == [1, 1, 1], "though the curves end together"
         await pilot.press("escape")
-        await wait_for(pilot, lambda: app.screen is app.room)
+        await wait_for(pilot, lambda: app.screen is app.base_screen)
+
+
+@pytest.mark.asyncio
+async def test_list_detail_and_comparison_show_each_runs_starting_weights(console, workspace) -> None:
+    """One recipe, `pretrained: auto`, on two machines: nothing in the recipe distinguishes them."""
+    for day, weights in ((1, "ImageNet weights, resnet18-f37072fd.pth"), (2, "from scratch (found no such file.)")):
+        name, started = f"2026112{day}_breastmnist_resnet18-adapted_1a2b3c", f"2026-11-2{day}T20:26:40Z"
+        make_run(workspace, name, started=started, decisions={"weights": weights})
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await shows(pilot, "from", "scratch", "ImageNet", "resnet18-adapted from scratch")
+        await pilot.press("space", "space", "c")
+        await shows(pilot, "2 runs compared", "from ImageNet, epochs", "from scratch, epochs")
 
 
 @pytest.mark.asyncio
@@ -160,8 +206,8 @@ async def test_keys_that_come_faster_than_the_screen_act_on_the_row_under_the_cu
         await opened(pilot, app)
         for key in ("space", "space"):  # both at once, as a terminal hands over what was typed quickly
             app.post_message(events.Key(key, " "))
-        await wait_for(pilot, lambda: app.room.query_one(RunTable).cursor_row == 2)
-        assert app.room.marked == names[:2]
+        await wait_for(pilot, lambda: app.base_screen.query_one(RunTable).cursor_row == 2)
+        assert app.base_screen.marked == names[:2]
 
 
 @pytest.mark.asyncio
@@ -172,21 +218,21 @@ async def test_without_a_run_under_the_cursor_no_key_acts_on_one(console, worksp
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await opened(pilot, app)
         await pilot.press("down")
-        await shows(pilot, "Published, not run here: Yang et al.")
+        await shows(pilot, "Published result, not a run: Yang et al.")
         for key in "Dtu":
             await pilot.press(key)
-            await shows(pilot, "Choose a run first.")
-            assert app.screen is app.room
+            await shows(pilot, "Select a run first.")
+            assert app.screen is app.base_screen
         await pilot.press("slash", *"xyz", "enter", "D")
-        await shows(pilot, "No run has that")
-        assert app.screen is app.room
+        await shows(pilot, "No matches in name")
+        assert app.screen is app.base_screen
         await pilot.press("slash", "escape", "escape")
         await pilot.press("up")
         await shows(pilot, "validation AUC 0.9200")
 
 
 @pytest.mark.asyncio
-async def test_a_header_that_is_clicked_sorts_by_its_column_and_again_turns_the_order(console, workspace) -> None:
+async def test_clicking_a_header_sorts_by_its_column_and_clicking_again_reverses_the_order(console, workspace) -> None:
     make_run(workspace, NAME)
     make_run(workspace, "20261120_breastmnist_resnet18-adapted_1a2b3c", "failed", started="2026-11-20T20:26:40Z")
     app = console()
@@ -220,7 +266,7 @@ async def test_a_run_is_tagged_and_noted_and_both_are_shown_without_markup(conso
 
 
 @pytest.mark.asyncio
-async def test_what_is_typed_into_a_prefilled_field_goes_to_its_end(console, workspace: Workspace) -> None:
+async def test_typing_into_a_prefilled_field_appends_at_its_end(console, workspace: Workspace) -> None:
     run = make_run(workspace, NAME)
     set_tags(run, ["paper"])
     app = console()
@@ -232,7 +278,7 @@ async def test_what_is_typed_into_a_prefilled_field_goes_to_its_end(console, wor
 
 
 @pytest.mark.asyncio
-async def test_tags_stand_in_the_list_and_the_filter_finds_tags_notes_and_names(console, workspace) -> None:
+async def test_tags_are_in_the_list_and_the_filter_finds_tags_notes_and_names(console, workspace) -> None:
     names = [f"2026112{day}_breastmnist_mini-cnn_1a2b3c" for day in (1, 2, 3)]
     tagged, noted, other = (make_run(workspace, name, model="mini_cnn") for name in names)
     set_tags(tagged, ["paper"])
@@ -244,40 +290,42 @@ async def test_tags_stand_in_the_list_and_the_filter_finds_tags_notes_and_names(
         assert sorted("paper" in row for row in rows) == [False, False, True]
         for words, found in (("paper", tagged), ("best of", noted), ("20261123", other)):
             await pilot.press("slash", *words, "enter")
-            await wait_for(pilot, lambda found=found: app.room.detail.head.run == found.name)
+            await wait_for(pilot, lambda found=found: app.base_screen.detail.run_row.run == found.name)
             await shows(pilot, "runs · 1 ")
             await pilot.press("slash", "escape", "escape")
             await shows(pilot, "runs · 3 ")
 
 
 @pytest.mark.asyncio
-async def test_deleting_needs_the_word_typed_and_anything_else_deletes_nothing(console, workspace: Workspace) -> None:
+async def test_deleting_requires_typing_the_word_and_anything_else_deletes_nothing(
+    console, workspace: Workspace
+) -> None:
     run = make_run(workspace, NAME)
     app = console()
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot, app)
         for answer in (("escape",), ("enter",), (*"yes", "enter")):
             await pilot.press("D")
-            await shows(pilot, "will be gone for ever")
+            await shows(pilot, "will be deleted permanently")
             await pilot.press(*answer)
-            await wait_for(pilot, lambda: app.screen is app.room)
-            assert run.manifest.exists()
+            await wait_for(pilot, lambda: app.screen is app.base_screen)
+            assert run.manifest.path.exists()
         await pilot.press("D", *"delete", "enter")
-        await shows(pilot, "There is no run here yet.")
+        await shows(pilot, "No runs here yet.")
     assert list(workspace.outputs.iterdir()) == []
 
 
 @pytest.mark.asyncio
-async def test_an_archived_run_is_moved_whole_and_no_more_listed(console, workspace: Workspace) -> None:
+async def test_an_archived_run_is_moved_completely_and_no_longer_listed(console, workspace: Workspace) -> None:
     run = make_run(workspace, NAME)
     files = sorted(path.relative_to(run.root) for path in run.root.rglob("*"))
     app = console()
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot, app)
         await pilot.press("A")
-        await shows(pilot, "outputs/archive?", "medtui runs unarchive", NAME)
+        await shows(pilot, "outputs/archive?", "unarchive", NAME)
         await pilot.press("right", "enter")
-        await shows(pilot, "There is no run here yet.")
+        await shows(pilot, "No runs here yet.")
     moved = workspace.outputs / "archive" / NAME
     assert sorted(path.relative_to(moved) for path in moved.rglob("*")) == files
     assert list_runs(workspace.outputs) == []
@@ -285,7 +333,7 @@ async def test_an_archived_run_is_moved_whole_and_no_more_listed(console, worksp
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("key", ["A", "D", "e"])
-async def test_a_run_that_lives_is_neither_moved_nor_deleted_nor_evaluated(console, workspace, key: str) -> None:
+async def test_a_live_run_is_neither_moved_nor_deleted_nor_evaluated(console, workspace, key: str) -> None:
     run = make_run(workspace, NAME, None)
     comes_alive(run)
     app = console()
@@ -293,8 +341,8 @@ async def test_a_run_that_lives_is_neither_moved_nor_deleted_nor_evaluated(conso
         await opened(pilot, app)
         await pilot.press(key)
         await wait_for(pilot, lambda: [note for note in app._notifications if "Stop it first." in note.message])
-        assert app.screen is app.room
-    assert run.manifest.exists()
+        assert app.screen is app.base_screen
+    assert run.manifest.path.exists()
 
 
 @pytest.mark.asyncio
@@ -306,8 +354,8 @@ async def test_read_only_changes_nothing(console, workspace: Workspace) -> None:
         await opened(pilot, app)
         for key in "tnADe":
             await pilot.press(key)
-            await shows(pilot, "Read only: nothing can be changed.")
-            assert app.screen is app.room, screen_text(app)
+            await shows(pilot, "This console is read-only.")
+            assert app.screen is app.base_screen, screen_text(app)
     assert _content(workspace.outputs) == before
 
 
@@ -316,26 +364,28 @@ def _content(folder: Path) -> dict[Path, bytes]:
 
 
 @pytest.mark.asyncio
-async def test_u_says_where_a_run_would_go_on_and_starts_nothing_before_the_answer(console, scripts, workspace) -> None:
-    """The checkpoint after 8 whole epochs of 10; cancel has the focus."""
+async def test_u_shows_where_a_run_would_resume_and_starts_nothing_before_confirmation(
+    console, scripts, workspace
+) -> None:
+    """The checkpoint after 8 complete epochs of 10; cancel has the focus."""
     make_run(workspace, NAME, None)
     app = console()
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot, app)
         for answer in ("escape", "enter"):
             await pilot.press("u")
-            await shows(pilot, f"Go on with {NAME}", "epoch 9 of 10, its first step?")
+            await shows(pilot, f"Resume {NAME}", "epoch 9 of 10, first step?")
             await pilot.press(answer)
-            await wait_for(pilot, lambda: app.screen is app.room)
+            await wait_for(pilot, lambda: app.screen is app.base_screen)
         assert scripts == []
         await pilot.press("u")
-        await shows(pilot, "Go on with")
+        await shows(pilot, "Resume ")
         await pilot.press("right", "enter")
         await wait_for(pilot, lambda: scripts and scripts[-1].sent)
         assert scripts[-1].sent[0].resume == str(workspace.outputs / NAME)
 
 
-def test_where_a_run_goes_on_is_its_checkpoint_in_words(tmp_path: Path) -> None:
+def test_the_resume_position_describes_the_checkpoint(tmp_path: Path) -> None:
     story = Story(tmp_path, epochs=10, steps=4)
     state = RunState()
     for event in story.running(2):
@@ -343,15 +393,15 @@ def test_where_a_run_goes_on_is_its_checkpoint_in_words(tmp_path: Path) -> None:
     paused = story.checkpoint(2).model_copy(update={"position": Position(epoch=2, step=3)})
     done = story.checkpoint(10)
     waited = [story.epoch(8, without_improvement=15), story.checkpoint(8)]
-    assert where_it_goes_on(RunState()) == "from its start: it saved no checkpoint"
-    assert where_it_goes_on(fold(state, paused)) == "from its last checkpoint: epoch 3 of 10, step 3 of 4"
-    assert where_it_goes_on(fold(state, done)) == "with its evaluation: training was done after epoch 10"
-    assert where_it_goes_on(reduce(fold, waited, state)) == "with its evaluation: training was done after epoch 8"
+    assert describe_resume_point(RunState()) == "from the start: it has no checkpoint"
+    assert describe_resume_point(fold(state, paused)) == "from its last checkpoint: epoch 3 of 10, step 3 of 4"
+    assert describe_resume_point(fold(state, done)) == "with its evaluation: training ended after epoch 10"
+    assert describe_resume_point(reduce(fold, waited, state)) == "with its evaluation: training ended after epoch 8"
 
 
 @pytest.mark.asyncio
-async def test_u_goes_on_with_an_aborted_run_in_its_own_directory(console, workspace: Workspace) -> None:
-    """A real engine, twice: aborted in its first epochs from its pipe, gone on with from Results."""
+async def test_u_resumes_an_aborted_run_in_its_directory(console, workspace: Workspace) -> None:
+    """A real engine, twice: aborted in its first epochs from its pipe, resumed from Results."""
     first = Engine(workspace.root)
     first.train(tiny(training={"epochs": 6, "batch_size": 8, "patience": None}))
     first.wait_for_event("epoch.finished")
@@ -362,9 +412,9 @@ async def test_u_goes_on_with_an_aborted_run_in_its_own_directory(console, works
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot, app)
         await pilot.press("u")
-        await shows(pilot, "Go on with")
+        await shows(pilot, "Resume ")
         await pilot.press("right", "enter")
-        await wait_for(pilot, lambda: app.room_name == "live")
+        await wait_for(pilot, lambda: app.screen_name == "live")
         await wait_for(pilot, lambda: app.view is not None and app.view.outcome == "completed", patience=60)
         assert app.view is not None
         assert app.view.state.started is not None
@@ -374,11 +424,11 @@ async def test_u_goes_on_with_an_aborted_run_in_its_own_directory(console, works
 
 
 @pytest.mark.asyncio
-async def test_a_completed_run_is_not_gone_on_with_and_the_console_says_so(console, workspace: Workspace) -> None:
+async def test_a_completed_run_is_not_resumed_and_the_console_shows_why(console, workspace: Workspace) -> None:
     make_run(workspace, NAME)
     app = console()
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot, app)
         await pilot.press("u")
         await wait_for(pilot, lambda: [one for one in app._notifications if "nothing to resume" in one.message])
-        assert app.room_name == "results"
+        assert app.screen_name == "results"

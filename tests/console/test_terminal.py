@@ -16,12 +16,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.contract.workspace import Workspace
-from medtui.client.runs import heads
+from engine.contract.store.workspace import Workspace
+from medtui.client.runs import run_rows
 
 PATIENCE = 60.0  # seconds; a loaded machine may be slow to import torch
 TRAINS = re.compile(r"● training .* epoch (?:[2-9]|\d\d+)/20000 ")  # one is over; which is shown first, nobody can say
-TINY = """# a rehearsal
+TINY = """# a subset run
 dataset:
   name: cells
   limit: 64
@@ -36,11 +36,11 @@ evaluation:
 runtime: {threads: 1}
 """
 
-pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")]
 
 
 class Terminal:
-    """A tmux server of its own with one window; what is read is what a person would see."""
+    """A separate tmux server with one window; what is read is what a person would see."""
 
     def __init__(self, folder: Path, environment: dict[str, str], size: tuple[int, int] = (120, 40)) -> None:
         self.socket = f"medtui-{uuid.uuid4().hex[:8]}"
@@ -64,10 +64,10 @@ class Terminal:
 
     def click(self, words: str, at: int | None = None) -> None:
         """Press the mouse at a character of these words, the middle one, once they stand still."""
-        place, before = self._place(words), None
+        place, before = self._position(words), None
         while place != before:
             time.sleep(0.2)
-            place, before = self._place(words), place
+            place, before = self._position(words), place
         column, line = place
         self.mouse(column + (len(words) // 2 if at is None else at), line, "<0;{}M", "<0;{}m")
 
@@ -82,14 +82,14 @@ class Terminal:
                 time.sleep(0.1)
         raise AssertionError(f"none of {signs} after clicks on {words}:\n{self.screen()}")
 
-    def _place(self, words: str) -> tuple[int, int]:
+    def _position(self, words: str) -> tuple[int, int]:
         """Column and line of the first character, counted from 0."""
         lines = self.shows(words).splitlines()
         line = next(number for number, text in enumerate(lines) if words in text)
         return lines[line].index(words), line
 
     def mouse(self, column: int, line: int, *reports: str) -> None:
-        """What the mouse does at a place, counted from 0, as xterm reports it (SGR)."""
+        """A mouse action at a position, counted from 0, as xterm reports it (SGR)."""
         for report in reports:
             keys = "\x1b[" + report.format(f"{column + 1};{line + 1}")
             self._tmux("send-keys", "-t", "t", "-H", *(f"{byte:02x}" for byte in keys.encode()))
@@ -116,7 +116,7 @@ class Terminal:
             time.sleep(0.05)
 
     def lacks(self, word: str) -> None:
-        """Wait until a word is gone."""
+        """Wait until a word has disappeared."""
         deadline = time.monotonic() + PATIENCE
         while word in self.screen():
             assert time.monotonic() < deadline, f"{word!r} stays:\n{self.screen()}"
@@ -127,7 +127,7 @@ class Terminal:
         return self._tmux("display", "-p", "-t", "t", "#{alternate_on}#{mouse_any_flag}").strip() == "00"
 
     def console(self) -> psutil.Process:
-        """The console's own process."""
+        """The console's process."""
         shell = psutil.Process(int(self._tmux("display", "-p", "-t", "t", "#{pane_pid}")))
         return next(p for p in shell.children(recursive=True) if "medtui.cli" in " ".join(p.cmdline()))
 
@@ -182,15 +182,15 @@ def test_from_recipe_to_results_by_the_keyboard_alone(terminal: Terminal, tmp_pa
     terminal.trains()
     terminal.shows("cells · mini-cnn", "neutrophil", "val AUC", "★ best", "lock: this console")
     terminal.keys("p")
-    terminal.shows("‖ paused", "paused; p goes on")
+    terminal.shows("‖ paused", "paused; p resumes")
     terminal.keys("p")
     terminal.shows("● training")
     terminal.keys("S")
-    terminal.shows("kill-switch", "y stop")
+    terminal.shows("kill switch", "y stop")
     terminal.keys("y")
     terminal.shows("✓ stop requested", "✓ accepted", "✓ stopped", "✓ lock free", "✓ checkpoint verified")
     terminal.keys("Escape")
-    terminal.lacks("kill-switch")
+    terminal.lacks("kill switch")
     terminal.keys("4")
     terminal.shows("stopped", "cells", "test       AUC")
     for _ in range(12):  # page down to the pictures
@@ -205,8 +205,8 @@ def test_from_recipe_to_results_by_the_keyboard_alone(terminal: Terminal, tmp_pa
     terminal.keys("Right", "Enter")
     terminal.shows("ended with 0")
     assert terminal.is_as_before()
-    (head,) = heads(Workspace(tmp_path / "work").outputs)
-    assert head.state == "stopped" and head.test_auc is not None
+    (run_row,) = run_rows(Workspace(tmp_path / "work").outputs)
+    assert run_row.state == "stopped" and run_row.test_auc is not None
     assert (tmp_path / "work" / "tiny.yaml").read_text() == TINY, "nothing was saved that nobody asked to save"
 
 
@@ -217,18 +217,18 @@ def test_from_recipe_to_results_by_the_mouse_alone(terminal: Terminal, tmp_path:
     terminal.click("Learning rate")
     terminal.click("− +")  # on the plus
     terminal.shows("lr: 0.02", "# my note", "training.lr 0.01 → 0.02")
-    terminal.click("r run")
+    terminal.click("r run ^s")
     terminal.trains()
     terminal.shows("★ best")
     terminal.click("p pause")
-    terminal.shows("‖ paused", "paused; p goes on")
-    terminal.click("p resume")
+    terminal.shows("‖ paused", "paused; p resumes")
+    terminal.click("p resume S")
     terminal.shows("● training")
     terminal.click("S stop")
     terminal.click_until("y stop", "✓ accepted", "✓ stopped")
     terminal.shows("✓ stopped", "✓ lock free", "✓ checkpoint verified")
     terminal.click("Close")
-    terminal.lacks("kill-switch")
+    terminal.lacks("kill switch")
     terminal.click("4 Results")
     terminal.shows("stopped", "test       AUC")
     for _ in range(20):  # down to the pictures
@@ -236,13 +236,13 @@ def test_from_recipe_to_results_by_the_mouse_alone(terminal: Terminal, tmp_path:
             break
         terminal.mouse(60, 35, *["<65;{}M"] * 3)  # its wheel
     terminal.shows("▀▀▀▀▀▀")
-    terminal.click("q leave")
+    terminal.click("q quit")
     terminal.shows("Unsaved edits in tiny.yaml.")
-    terminal.click("leave, keep them as drafts")
+    terminal.click("quit, keep drafts")
     terminal.shows("ended with 0")
     assert terminal.is_as_before()
-    (head,) = heads(Workspace(tmp_path / "work").outputs)
-    assert head.state == "stopped" and head.test_auc is not None
+    (run_row,) = run_rows(Workspace(tmp_path / "work").outputs)
+    assert run_row.state == "stopped" and run_row.test_auc is not None
 
 
 def test_leaving_a_run_running_leaves_it_running(terminal: Terminal, tmp_path: Path) -> None:
@@ -254,8 +254,8 @@ def test_leaving_a_run_running_leaves_it_running(terminal: Terminal, tmp_path: P
     terminal.keys("Right", "Enter")
     terminal.shows("ended with 0")
     assert terminal.is_as_before()
-    (head,) = heads(Workspace(tmp_path / "work").outputs)
-    assert head.state == "training"
+    (run_row,) = run_rows(Workspace(tmp_path / "work").outputs)
+    assert run_row.state == "training"
     assert len(_engines(tmp_path / "work")) == 1
 
 

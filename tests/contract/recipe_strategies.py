@@ -1,4 +1,4 @@
-"""Recipes drawn from the schema: every field by its JSON Schema, so that a new field cannot be left out.
+"""Recipes sampled from the schema: every field by its JSON Schema, so that a new field cannot be left out.
 
 A field of a kind that stands in no branch here raises: it must be given a strategy before it can be tested.
 """
@@ -9,8 +9,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from engine.contract.datasets import datasets
-from engine.contract.recipe_schema import FieldSpec, fields
+from engine.contract.data.datasets import datasets
+from engine.contract.recipe.schema import FieldSpec, fields
 
 Values = dict[str, dict[str, Any]]  # section, field
 
@@ -87,7 +87,7 @@ def variant_values(variant: dict[str, Any]) -> st.SearchStrategy[Any]:
 
 
 def field_values(spec: FieldSpec) -> st.SearchStrategy[Any]:
-    """Values that the schema allows for a field, whatever the other fields say."""
+    """Values that the schema allows for a field, whatever the other fields."""
     if spec.path == "dataset.name":
         return st.sampled_from(sorted(datasets()))  # the schema says text; a cross-field rule says which
     return st.one_of([variant_values(variant) for variant in spec.variants])
@@ -111,11 +111,13 @@ def agreeing_values(draw: st.DrawFn) -> Values:
         dataset["md5"] = None
     if dataset["size"] > 64 and values["model"]["name"] == "resnet18_adapted":
         values["model"]["name"] = "resnet18"
+    if values["model"]["name"] == "mini_cnn" and values["model"]["pretrained"] is True:
+        values["model"]["pretrained"] = "auto"
     if facts.symmetry == "none":
         augmentation["hflip"], augmentation["vflip"] = "auto", 0.0
     images = min(facts.splits["train"], dataset["limit"] or facts.splits["train"])
     training["batch_size"] = min(training["batch_size"], images)
-    if training["min_lr"] >= training["lr"]:
+    if training["schedule"] in ("cosine", "plateau") and training["min_lr"] >= training["lr"]:
         training["min_lr"] = training["lr"] / 2
     if training["mixup_until"] is not None:
         training["mixup_until"] = min(training["mixup_until"], training["epochs"])

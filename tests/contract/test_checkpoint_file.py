@@ -21,8 +21,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save
 
-from engine.contract.checkpoint_file import DIGEST, ContentDigest, read_header, verified_digest, weights_digest
-from engine.contract.errors import CheckpointError
+from engine.contract.store.checkpoint_file import DIGEST, ContentDigest, read_header, verified_digest, weights_digest
+from engine.contract.wire.errors import CheckpointError
 
 Tensors = dict[str, np.ndarray]
 TENSORS: Tensors = {
@@ -96,7 +96,7 @@ def test_a_checkpoint_that_safetensors_wrote_is_verified(tmp_path: Path) -> None
     assert len(verified_digest(path)) == 32
 
 
-def test_the_header_says_what_safetensors_reads(tmp_path: Path) -> None:
+def test_the_header_matches_what_safetensors_reads(tmp_path: Path) -> None:
     path = file_of(tmp_path, checkpoint())
     header, loaded = read_header(path), load_file(path)
     content = path.read_bytes()
@@ -125,7 +125,7 @@ def test_equal_content_has_an_equal_digest_however_it_is_laid_out(tmp_path: Path
     assert len({weights_digest(file_of(tmp_path, content)) for content in files}) == 1
 
 
-def test_equal_weights_have_an_equal_digest_whatever_the_metadata_say(tmp_path: Path) -> None:
+def test_equal_weights_have_an_equal_digest_whatever_the_metadata(tmp_path: Path) -> None:
     one = weights_digest(file_of(tmp_path, checkpoint()))
     other = weights_digest(file_of(tmp_path, checkpoint(metadata={"format": "pt"})))
     bare = weights_digest(file_of(tmp_path, save(TENSORS)))
@@ -252,13 +252,13 @@ NOT_CHECKPOINTS = {
 
 @pytest.mark.parametrize("name", NOT_CHECKPOINTS)
 @pytest.mark.parametrize("read", [verified_digest, weights_digest], ids=["verified", "weights"])
-def test_what_is_no_checkpoint_is_refused_with_a_sentence(
+def test_a_file_that_is_not_a_checkpoint_is_refused_with_a_message(
     tmp_path: Path, name: str, read: Callable[[Path], object]
 ) -> None:
     refusal(file_of(tmp_path, NOT_CHECKPOINTS[name]), read)
 
 
-def test_their_like_without_the_fault_is_read(tmp_path: Path) -> None:
+def test_the_same_files_without_the_fault_are_read(tmp_path: Path) -> None:
     """So the refusals above are for the fault and for nothing else."""
     hashed = b"\0a\0F32\0[2]\0" + EIGHT
     path = file_of(tmp_path, by_hand(entry(), EIGHT))
@@ -267,7 +267,7 @@ def test_their_like_without_the_fault_is_read(tmp_path: Path) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(content=st.binary(max_size=200))
-def test_no_bytes_do_anything_but_be_refused(folder: Path, content: bytes) -> None:
+def test_any_bytes_are_refused_and_do_nothing_else(folder: Path, content: bytes) -> None:
     refusal(file_of(folder, content))
     refusal(file_of(folder, by_hand(content, EIGHT)))
 
@@ -287,7 +287,7 @@ JSON_VALUES = st.recursive(
     offsets=st.just([0, 8]) | st.lists(NUMBERS, min_size=2, max_size=2) | JSON_VALUES,
 )
 @example(dtype="F32", shape=[float("-inf")], offsets=[0, 8])
-def test_no_header_raises_anything_else(folder: Path, dtype: Any, shape: Any, offsets: Any) -> None:
+def test_no_header_raises_any_other_error(folder: Path, dtype: Any, shape: Any, offsets: Any) -> None:
     path = file_of(folder, by_hand(entry(dtype=dtype, shape=shape, data_offsets=offsets), EIGHT))
     try:
         assert len(weights_digest(path)) == 32
@@ -303,7 +303,7 @@ def test_a_missing_file_and_a_directory_are_refused(tmp_path: Path) -> None:
 def test_a_digest_can_be_checked_without_torch(tmp_path: Path) -> None:
     path = file_of(tmp_path, WHOLE)
     program = (
-        "import sys; from pathlib import Path; from engine.contract.checkpoint_file import verified_digest\n"
+        "import sys; from pathlib import Path; from engine.contract.store.checkpoint_file import verified_digest\n"
         "print(verified_digest(Path(sys.argv[1])), 'torch' in sys.modules, 'numpy' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""What the contract says of the data sets is what their publishers say."""
+"""The contract's facts about the data sets match those of their publishers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import pytest
 from medmnist import info
 
-from engine.contract.datasets import SIZES, SPLITS, datasets
+from engine.contract.data.datasets import SIZES, SPLITS, datasets
 
 OFFICIAL = {name: entry for name, entry in info.INFO.items() if not name.endswith("3d")}
 TASKS = {
@@ -57,7 +57,7 @@ def test_the_twelve_come_in_four_sizes(name: str) -> None:
     assert datasets()[name].sizes == SIZES == (28, 64, 128, 224)
 
 
-def test_only_organ_sets_tell_left_from_right() -> None:
+def test_only_organ_sets_distinguish_left_from_right() -> None:
     no_symmetry = {name for name, facts in datasets().items() if facts.symmetry == "none"}
     assert no_symmetry == {"organamnist", "organcmnist", "organsmnist"}
     assert no_symmetry == {name for name, facts in datasets().items() if facts.orientation_matters}
@@ -79,14 +79,14 @@ def test_cells_are_synthetic_and_need_no_file() -> None:
 
 
 def test_the_default_size_is_not_named_and_others_are() -> None:
-    """MedMNIST's own convention: `BreastMNIST`, `BreastMNIST-64`."""
+    """MedMNIST's convention: `BreastMNIST`, `BreastMNIST-64`."""
     assert datasets()["breastmnist"].label(28) == "breastmnist"
     assert datasets()["breastmnist"].label(64) == "breastmnist-64"
 
 
 def test_reading_the_facts_loads_neither_medmnist_nor_torch() -> None:
     program = (
-        "import sys; from engine.contract.datasets import datasets; assert len(datasets()) == 13; "
+        "import sys; from engine.contract.data.datasets import datasets; assert len(datasets()) == 13; "
         "print(sorted({name.split('.')[0] for name in sys.modules} & {'medmnist', 'torch', 'torchvision', 'numpy'}))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -13,13 +13,16 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, assume, given, reject, settings
 from hypothesis import strategies as st
+from pydantic import Field
 from recipe_strategies import STRATEGIES, Values, agreeing_values, variant_values
 
-from engine.contract.errors import RecipeError
-from engine.contract.recipe import Recipe
-from engine.contract.recipe_file import build_recipe
-from engine.contract.recipe_schema import fields
-from engine.contract.run_identity import identity_json, recipe_hash, run_name, short_hash
+from engine.contract.recipe.identity import VERSION_1, identity_json, newer_defaults, recipe_hash, run_name, short_hash
+from engine.contract.recipe.reader import build_recipe
+from engine.contract.recipe.recipe import Recipe
+from engine.contract.recipe.schema import fields
+from engine.contract.recipe.sections import TrainingSection
+from engine.contract.recipe.setting import Section, setting
+from engine.contract.wire.errors import RecipeError
 
 IDENTITY = [path for path, spec in fields().items() if spec.identity]
 NOT_IDENTITY = [path for path, spec in fields().items() if not spec.identity]
@@ -96,8 +99,8 @@ def test_exactly_these_fields_do_not_make_another_run() -> None:
     assert set(NOT_IDENTITY) == {"dataset.archive", "dataset.cache"} | runtime
 
 
-def test_a_field_of_an_unknown_kind_is_not_passed_over() -> None:
-    """The tests below draw from the schema: a kind that they cannot draw must stop them."""
+def test_a_field_of_an_unknown_kind_is_not_skipped() -> None:
+    """The tests below sample from the schema: a kind that they cannot sample must fail them."""
     assert set(STRATEGIES) == set(fields())
     for unknown in ({"type": "array"}, {"type": "string", "format": "date"}, {"type": "integer", "multipleOf": 2}, {}):
         with pytest.raises(NotImplementedError):
@@ -106,7 +109,7 @@ def test_a_field_of_an_unknown_kind_is_not_passed_over() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(values=agreeing_values())
-def test_recipes_drawn_from_the_schema_are_valid(values: Values) -> None:
+def test_recipes_sampled_from_the_schema_are_valid(values: Values) -> None:
     """The JSON Schema promises no value that the recipe then refuses; the tests below stand on this."""
     recipe = build_recipe(values)
     assert {path: getattr(getattr(recipe, path.split(".")[0]), path.split(".")[1]) for path in fields()} == {
@@ -145,7 +148,7 @@ def test_another_value_of_any_other_field_is_the_same_hash(path: str, data: st.D
 
 @settings(max_examples=60, deadline=None)
 @given(values=agreeing_values(), generator=st.randoms(use_true_random=False))
-def test_the_order_of_keys_is_no_part_of_the_identity(values: Values, generator: random.Random) -> None:
+def test_the_order_of_keys_is_not_part_of_the_identity(values: Values, generator: random.Random) -> None:
     def shuffled(mapping: dict[str, Any]) -> dict[str, Any]:
         return dict(generator.sample(list(mapping.items()), len(mapping)))
 
@@ -172,7 +175,7 @@ def test_an_empty_recipe_is_the_recipe_of_all_defaults() -> None:
     assert recipe_hash(build_recipe({})) == recipe_hash(build_recipe(defaults))
 
 
-def test_ten_and_ten_point_nought_are_one_value() -> None:
+def test_ten_and_ten_point_zero_are_one_value() -> None:
     def turned_by(degrees: float) -> Recipe:
         return build_recipe({"augmentation": {"rotation": degrees}})
 
@@ -183,7 +186,7 @@ def test_ten_and_ten_point_nought_are_one_value() -> None:
 @pytest.mark.parametrize(
     "path", [path for path in NUMBERS if any(v.get("minimum") == 0 for v in fields()[path].variants)]
 )
-def test_whole_negative_and_plain_zero_are_one_value(path: str) -> None:
+def test_integer_negative_and_plain_zero_are_one_value(path: str) -> None:
     section, name = path.split(".")
     hashes = {recipe_hash(build_recipe({section: {name: zero}})) for zero in (0, 0.0, -0.0)}
     assert len(hashes) == 1
@@ -191,7 +194,7 @@ def test_whole_negative_and_plain_zero_are_one_value(path: str) -> None:
 
 def test_zero_and_false_are_not_mixed_up() -> None:
     """In Python 0 == False; in a recipe one is a number and the other is none."""
-    with pytest.raises(RecipeError, match=r"training\.weight_decay expected a number.*found false"):
+    with pytest.raises(RecipeError, match=r"training\.weight_decay must be a number.*found false"):
         build_recipe({"training": {"weight_decay": False}})
 
 
@@ -199,14 +202,52 @@ def test_the_hash_is_blake2b_of_the_canonical_json() -> None:
     text = json.dumps(KNOWN, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     recipe = build_recipe(KNOWN)
     assert identity_json(recipe) == text
-    assert short_hash(recipe) == blake2b(text, digest_size=3).hexdigest()
+    assert short_hash(recipe) == blake2b(text, digest_size=16).hexdigest()[:6]
     assert recipe_hash(recipe) == blake2b(text, digest_size=16).hexdigest()
     assert re.fullmatch("[0-9a-f]{6}", short_hash(recipe))
     assert re.fullmatch("[0-9a-f]{32}", recipe_hash(recipe))
 
 
-def test_the_hash_written_by_hand_covers_every_identity_field() -> None:
-    assert {f"{section}.{name}" for section, entries in KNOWN.items() for name in entries} == set(IDENTITY)
+def test_the_hash_written_by_hand_covers_the_fields_of_version_1_and_no_newer_ones() -> None:
+    assert {section: set(names) for section, names in VERSION_1.items()} == {
+        section: set(entries) for section, entries in KNOWN.items()
+    }
+    assert {f"{section}.{name}" for section, entries in KNOWN.items() for name in entries} <= set(IDENTITY)
+
+
+def test_the_hashes_of_existing_runs_do_not_change() -> None:
+    """Of the defaults, as 217e719 hashed them: the reference for every later edition."""
+    assert recipe_hash(build_recipe({})) == "d50e0572cd45bd9a51ccf770288654ae"
+
+
+class GrownTracking(Section):
+    label: str | None = setting(None, title="Label", help="Of a later edition.")
+
+
+class GrownTraining(TrainingSection):
+    """A later schema: a new identity field, whose default is the old behaviour."""
+
+    sharpness: float = setting(0.0, title="Sharpness", help="Of a later edition.")
+
+
+class GrownRecipe(Recipe):
+    training: GrownTraining = Field(GrownTraining(), title="Training")
+    tracking: GrownTracking = Field(GrownTracking(), title="Tracking")
+
+
+def test_a_new_field_whose_default_is_the_old_behaviour_changes_no_hash() -> None:
+    before = build_recipe(KNOWN)
+    after = GrownRecipe.model_validate(KNOWN)
+    assert "training.sharpness" in fields(GrownRecipe) and "tracking.label" in fields(GrownRecipe)
+    assert recipe_hash(after) == recipe_hash(before)
+    assert newer_defaults(GrownRecipe) == {"training.sharpness": "0.0", "tracking.label": "null"}
+
+
+@pytest.mark.parametrize("new", [{"training": {"sharpness": 0.5}}, {"tracking": {"label": "x"}}])
+def test_another_value_of_a_new_field_is_another_hash(new: Values) -> None:
+    before = GrownRecipe.model_validate(KNOWN)
+    after = GrownRecipe.model_validate(KNOWN | {section: KNOWN.get(section, {}) | new[section] for section in new})
+    assert recipe_hash(after) != recipe_hash(before)
 
 
 def test_a_run_is_named_after_day_data_model_and_hash() -> None:
@@ -214,6 +255,6 @@ def test_a_run_is_named_after_day_data_model_and_hash() -> None:
     assert run_name(recipe, date(2026, 1, 2)) == f"20260102_breastmnist_resnet18-adapted_{short_hash(recipe)}"
 
 
-def test_a_run_at_another_size_says_so_in_its_name() -> None:
+def test_a_run_at_another_size_has_the_size_in_its_name() -> None:
     recipe = build_recipe({"dataset": {"name": "breastmnist", "size": 64}, "model": {"name": "mini_cnn"}})
     assert run_name(recipe, date(2026, 11, 22)) == f"20261122_breastmnist-64_mini-cnn_{short_hash(recipe)}"

@@ -10,12 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from engine.contract.errors import OutputError, WorkspaceLocked
-from engine.contract.lock import RETRY, WorkspaceLock, is_locked, read_holder
+from engine.contract.machine.process_identity import this_process
+from engine.contract.store.lock import RETRY, LockState, WorkspaceLock
+from engine.contract.wire.errors import OutputError, WorkspaceLocked
 
 RUN = "20261122_breastmnist_resnet18-adapted_1a2b3c"
 PATIENCE = 30  # seconds; a loaded machine may be slow to start Python
@@ -24,7 +26,7 @@ PATIENCE = 30  # seconds; a loaded machine may be slow to start Python
 HOLD = """
 import sys
 from pathlib import Path
-from engine.contract.lock import WorkspaceLock
+from engine.contract.store.lock import WorkspaceLock
 lock = WorkspaceLock(Path(sys.argv[1]))
 lock.acquire()
 lock.describe(sys.argv[2] or None)
@@ -34,11 +36,11 @@ sys.stdin.read()
 PROBE = """
 import sys, threading
 from pathlib import Path
-from engine.contract.lock import is_locked
+from engine.contract.store.lock import LockState
 threading.Thread(target=lambda: (sys.stdin.read(), __import__("os")._exit(0)), daemon=True).start()
 print("probing", flush=True)
 while True:
-    is_locked(Path(sys.argv[1]))
+    LockState.read(Path(sys.argv[1]))
 """
 SHARE = """
 import fcntl, sys, time
@@ -51,8 +53,8 @@ time.sleep(0.3)
 TAKE = """
 import sys
 from pathlib import Path
-from engine.contract.errors import WorkspaceLocked
-from engine.contract.lock import WorkspaceLock
+from engine.contract.wire.errors import WorkspaceLocked
+from engine.contract.store.lock import WorkspaceLock
 try:
     WorkspaceLock(Path(sys.argv[1])).acquire(patience=0)
 except WorkspaceLocked as error:
@@ -72,7 +74,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(path: Path) -> Iterator[Start]:
-    """Start a process that says when it is ready; all are gone afterwards."""
+    """Start a process that reports when it is ready; all are ended afterwards."""
     started: list[subprocess.Popen[str]] = []
 
     def begin(program: str, *arguments: str) -> subprocess.Popen[str]:
@@ -100,13 +102,13 @@ def refusal(path: Path) -> str:
     return str(error.value)
 
 
-def test_a_second_process_is_refused_and_told_who_holds(path: Path, start: Start) -> None:
+def test_a_second_process_is_refused_and_the_holder_named(path: Path, start: Start) -> None:
     holder = start(HOLD, RUN)
     said = subprocess.run([sys.executable, "-c", TAKE, str(path)], capture_output=True, text=True, timeout=PATIENCE)
     assert said.stdout.startswith("3 "), said
     for word in (str(path.parent.parent), f"engine {holder.pid} ", socket.gethostname(), RUN):
         assert word in said.stdout
-    assert is_locked(path)
+    assert LockState.read(path).held
 
 
 def test_a_holder_that_still_prepares_is_named_without_a_run(path: Path, start: Start) -> None:
@@ -116,13 +118,13 @@ def test_a_holder_that_still_prepares_is_named_without_a_run(path: Path, start: 
     assert "preparing" in said
 
 
-def test_the_holder_tells_the_start_time_of_its_process(path: Path, start: Start) -> None:
-    """Since boot where the kernel says so: the machine's clock may be set while it runs."""
+def test_the_holder_reports_the_start_time_of_its_process(path: Path, start: Start) -> None:
+    """Since boot, if the kernel provides it: the machine's clock may be set while it runs."""
     uptime = Path("/proc/uptime")
     now = (lambda: float(uptime.read_text().split()[0])) if uptime.exists() else time.time
     before = now()
     holder = start(HOLD, RUN)
-    told = read_holder(path)
+    told = LockState.read(path).holder
     assert told is not None
     assert (told.pid, told.host, told.run) == (holder.pid, socket.gethostname(), RUN)
     boot = Path("/proc/sys/kernel/random/boot_id")
@@ -135,10 +137,10 @@ def test_a_killed_holder_leaves_the_workspace_free_at_once(path: Path, start: St
     holder = start(HOLD, RUN)
     holder.send_signal(signal.SIGKILL)
     holder.wait(PATIENCE)
-    assert not is_locked(path)
+    assert not LockState.read(path).held
     lock = WorkspaceLock(path)
     lock.acquire(patience=0)
-    told = read_holder(path)
+    told = LockState.read(path).holder
     assert told is not None
     assert (told.pid, told.run) == (os.getpid(), None), "the text still tells of the dead"
     lock.release()
@@ -148,10 +150,10 @@ def test_a_released_lock_can_be_taken_again(path: Path) -> None:
     for _ in range(3):
         lock = WorkspaceLock(path)
         lock.acquire(patience=0)
-        assert is_locked(path)
+        assert LockState.read(path).held
         assert "is held by engine" in refusal(path)
         lock.release()
-        assert not is_locked(path)
+        assert not LockState.read(path).held
 
 
 def test_the_lock_file_is_never_unlinked(path: Path, start: Start) -> None:
@@ -180,7 +182,7 @@ def test_readers_that_probe_all_the_time_do_not_keep_a_starter_out(path: Path, s
         lock.release()
 
 
-def test_a_starter_waits_for_a_reader_that_is_in_the_way(path: Path, start: Start) -> None:
+def test_a_starter_waits_for_a_reader_that_holds_the_lock_briefly(path: Path, start: Start) -> None:
     path.touch()
     reader = start(SHARE)
     assert "held" in refusal(path)
@@ -188,7 +190,7 @@ def test_a_starter_waits_for_a_reader_that_is_in_the_way(path: Path, start: Star
     reader.stdin.close()  # it lets go a little later, while the starter is already trying
     lock = WorkspaceLock(path)
     lock.acquire(PATIENCE)
-    assert is_locked(path)
+    assert LockState.read(path).held
     lock.release()
 
 
@@ -211,13 +213,13 @@ def test_a_child_does_not_keep_the_lock(path: Path) -> None:
         assert child.stdout.readline() == b"here\n"
         lock.release()
         assert child.poll() is None
-        assert not is_locked(path)
+        assert not LockState.read(path).held
     finally:
         child.communicate(timeout=PATIENCE)
 
 
-def test_a_probe_does_not_make_the_file(path: Path) -> None:
-    assert not is_locked(path)
+def test_a_probe_does_not_create_the_file(path: Path) -> None:
+    assert not LockState.read(path).held
     assert not path.exists()
 
 
@@ -241,13 +243,13 @@ def test_a_damaged_text_still_refuses(path: Path, name: str) -> None:
     lock.acquire()
     path.write_bytes(DAMAGED[name].encode("latin-1"))
     try:
-        assert "has not said its name" in refusal(path)
+        assert f"is held by process {os.getpid()} " in refusal(path), "by the kernel's own list"
     finally:
         lock.release()
 
 
 @pytest.mark.parametrize("since", [1e300, float("-inf"), float("nan")])
-def test_a_day_that_no_calendar_has_still_refuses(path: Path, since: float) -> None:
+def test_an_invalid_date_still_refuses(path: Path, since: float) -> None:
     lock = WorkspaceLock(path)
     lock.acquire()
     path.write_text(json.dumps(GOOD | {"since": since}))
@@ -257,11 +259,50 @@ def test_a_day_that_no_calendar_has_still_refuses(path: Path, since: float) -> N
         lock.release()
 
 
+def test_the_holder_is_identified_by_the_engine_id(path: Path) -> None:
+    """Another engine's is not ours, though its host gave it the pid that ours has here."""
+    lock = WorkspaceLock(path, "ours")
+    lock.acquire()
+    state = LockState.read(path)
+    assert state.is_of("ours") and not state.is_of("another") and not state.is_of(None)
+    assert state.holder is not None
+    twin = replace(state.holder, engine="another")
+    assert state.holder.is_same(state.holder) and not state.holder.is_same(twin) and not state.holder.is_same(None)
+    older = replace(state.holder, engine=None)
+    assert older.is_same(state.holder) and not older.is_same(replace(older, host="elsewhere"))
+    lock.release()
+    assert not LockState.read(path).is_of("ours")
+
+
+def test_a_lock_is_held_by_the_process_that_took_it_also_without_its_description(path: Path) -> None:
+    lock, me = WorkspaceLock(path, "ours"), this_process()
+    another = [replace(me, pid=me.pid + 1), replace(me, started=me.started + 60), replace(me, host="elsewhere")]
+    assert not LockState.read(path).is_held_by(me)
+    lock.acquire()
+    assert LockState.read(path).is_held_by(me)
+    assert not any(LockState.read(path).is_held_by(one) for one in another)
+    path.write_text("damaged")
+    assert LockState.read(path).is_held_by(me) and not LockState.read(path).is_held_by(another[0])
+    lock.release()
+    assert not LockState.read(path).is_held_by(me)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel does not say who holds a lock")
+def test_a_text_whose_pid_was_reused_names_nobody(path: Path) -> None:
+    lock = WorkspaceLock(path, "new")
+    lock.acquire()
+    old = json.loads(path.read_text())
+    path.write_text(json.dumps(old | {"started": old["started"] - 3600, "engine": "old", "run": RUN}))
+    state = LockState.read(path)
+    assert (state.held, state.holder, state.run) == (True, None, None)
+    lock.release()
+
+
 def test_a_text_without_a_lock_does_not_refuse(path: Path) -> None:
     path.write_text(json.dumps(GOOD | {"run": "a much longer name than the next holder has" * 9}))
     lock = WorkspaceLock(path)
     lock.acquire(patience=0)
-    told = read_holder(path)
+    told = LockState.read(path).holder
     assert told is not None
     assert told.pid == os.getpid()
     lock.release()
@@ -272,7 +313,7 @@ def test_a_lock_that_cannot_be_opened_is_an_error_of_the_outputs(tmp_path: Path)
         WorkspaceLock(tmp_path / "outputs" / ".medtui.lock").acquire(patience=0)
 
 
-def test_a_file_system_that_cannot_lock_is_told_with_exit_code_3(
+def test_a_file_system_that_cannot_lock_is_reported_with_exit_code_3(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import errno

@@ -18,10 +18,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.contract import protocol
-from engine.contract.errors import ProtocolError
-from engine.contract.lines import lines_of
-from engine.contract.protocol import (
+from engine.contract.wire import jobs, protocol
+from engine.contract.wire.errors import ProtocolError
+from engine.contract.wire.lines import lines_of
+from engine.contract.wire.protocol import (
     LINE_LIMIT,
     AnyCommand,
     AnyEvent,
@@ -58,7 +58,7 @@ EVENT_CLASSES = {
     "run.finished": protocol.RunFinished,
 }
 COMMAND_CLASSES = {
-    "start": protocol.Start,
+    "start": jobs.Start,
     "pause": protocol.Pause,
     "resume": protocol.Resume,
     "stop": protocol.Stop,
@@ -67,6 +67,16 @@ COMMAND_CLASSES = {
     "diagnose": protocol.Diagnose,
     "shutdown": protocol.Shutdown,
 }
+# The class of each job, and what only some jobs take of what a `start` line may hold.
+JOB_CLASSES = {
+    "train": (jobs.Train, {"recipe", "resume", "allow_drift", "on_disconnect"}),
+    "evaluate": (jobs.Evaluate, {"run", "tta"}),
+    "report": (jobs.Report, {"run", "everything"}),
+    "score": (jobs.Score, {"file"}),
+    "data.fetch": (jobs.Fetch, {"dataset", "size", "replace"}),
+    "data.verify": (jobs.Verify, {"dataset", "size"}),
+}
+OF_SOME_JOBS = set[str]().union(*(own for _, own in JOB_CLASSES.values()))
 
 
 def strict_json(line: bytes) -> Any:
@@ -79,13 +89,37 @@ def strict_json(line: bytes) -> Any:
 
 
 def assert_nothing_is_lost(written: bytes, golden: bytes) -> None:
-    """What an older side said is there as it was; fields that it did not know may stand beside it."""
+    """What an older side sent is preserved; fields that it did not know may be added."""
     told, said = strict_json(written), strict_json(golden)
-    assert {name: told[name] for name in said} == said
+    assert known_to(said, told) == said
+
+
+def known_to(said: Any, told: Any) -> Any:
+    """`told` without the fields that `said` has not, at any depth."""
+    if isinstance(said, dict) and isinstance(told, dict):
+        return {name: known_to(value, told[name]) for name, value in said.items()}
+    if isinstance(said, list) and isinstance(told, list) and len(said) == len(told):
+        return [known_to(*pair) for pair in zip(said, told, strict=True)]
+    return told
 
 
 def name_of(line: bytes, key: str) -> str:
     return str(json.loads(line)[key])
+
+
+def class_of(line: bytes) -> type[Message]:
+    """The class that a command's line stands for."""
+    name = name_of(line, "command")
+    return JOB_CLASSES[name_of(line, "job")][0] if name == "start" else COMMAND_CLASSES[name]
+
+
+def without_other_jobs(line: bytes) -> bytes:
+    """A line as it is without the fields of other jobs: every `start` line once held those of all jobs."""
+    values = json.loads(line)
+    own = JOB_CLASSES[values["job"]][1] if values["command"] == "start" else set()
+    return json.dumps(
+        {name: value for name, value in values.items() if name in own or name not in OF_SOME_JOBS}
+    ).encode()
 
 
 # ---- golden lines -------------------------------------------------------------------------------------------------
@@ -95,7 +129,9 @@ def test_every_event_and_command_has_a_golden_line() -> None:
     assert {name_of(line, "event") for line in EVENTS} == set(EVENT_CLASSES)
     assert {name_of(line, "command") for line in COMMANDS} == set(COMMAND_CLASSES)
     assert set(get_args(get_args(AnyEvent)[0])) == set(EVENT_CLASSES.values())
-    assert set(get_args(get_args(AnyCommand)[0])) == set(COMMAND_CLASSES.values())
+    assert {name_of(line, "job") for line in COMMANDS if name_of(line, "command") == "start"} == set(JOB_CLASSES)
+    assert set(get_args(AnyCommand)) == set(COMMAND_CLASSES.values())
+    assert {name: job for name, (job, _) in JOB_CLASSES.items()} == jobs.JOBS
 
 
 def test_no_event_or_command_is_left_out_of_what_is_parsed() -> None:
@@ -106,7 +142,8 @@ def test_no_event_or_command_is_left_out_of_what_is_parsed() -> None:
         return set().union(*map(leaves, below)) if below else {base}
 
     assert leaves(protocol.Event) == set(EVENT_CLASSES.values())
-    assert leaves(protocol.Command) == set(COMMAND_CLASSES.values())
+    of_jobs = {job for job, _ in JOB_CLASSES.values()}
+    assert leaves(protocol.Command) == set(COMMAND_CLASSES.values()) - {jobs.Start} | of_jobs
 
 
 @pytest.mark.parametrize("line", EVENTS, ids=lambda line: name_of(line, "event"))
@@ -119,8 +156,8 @@ def test_a_golden_event_is_read_and_written_back(line: bytes) -> None:
 @pytest.mark.parametrize("line", COMMANDS, ids=lambda line: name_of(line, "command"))
 def test_a_golden_command_is_read_and_written_back(line: bytes) -> None:
     command = parse_command(line)
-    assert type(command) is COMMAND_CLASSES[name_of(line, "command")]
-    assert_nothing_is_lost(command.line(), line)
+    assert type(command) is class_of(line)
+    assert_nothing_is_lost(command.line(), without_other_jobs(line))
 
 
 @pytest.mark.parametrize("line", EVENTS + COMMANDS, ids=lambda line: json.loads(line).get("event", "command"))
@@ -175,7 +212,7 @@ def test_unknown_fields_of_a_newer_console_are_ignored(line: bytes) -> None:
     assert parse_command(newer) == parse_command(line)
 
 
-def test_an_event_of_a_newer_engine_is_passed_over() -> None:
+def test_an_event_of_a_newer_engine_is_skipped() -> None:
     assert parse_event(b'{"event":"mood.changed","time":1.0,"seq":4}') is None
 
 
@@ -184,6 +221,32 @@ def test_an_unknown_command_is_refused_and_the_known_ones_named() -> None:
         parse_command(b'{"command":"dance","id":"c-1"}')
     for name in COMMAND_CLASSES:
         assert name in str(error.value)
+
+
+def test_an_unknown_job_is_refused_in_one_sentence_that_lists_the_known_ones() -> None:
+    for job in ("explore", None, ["train"], {"job": "train"}, 7):
+        with pytest.raises(ProtocolError, match="there is no job named") as error:
+            parse_command(json.dumps({"command": "start", "id": "c-1", "job": job}).encode())
+        assert "\n" not in str(error.value)
+        assert str(error.value).endswith("known: " + ", ".join(JOB_CLASSES))
+
+
+def test_a_start_without_a_job_trains() -> None:
+    command = parse_command(b'{"command":"start","id":"c-1","recipe":{"dataset":{"name":"cells"}}}')
+    assert (type(command), command.recipe) == (jobs.Train, {"dataset": {"name": "cells"}})
+
+
+@pytest.mark.parametrize("job", ["evaluate", "report", "score", "data.fetch", "data.verify"])
+def test_a_job_without_its_subject_is_refused_and_the_field_named(job: str) -> None:
+    needed = {"score": "file", "data.fetch": "dataset", "data.verify": "dataset"}.get(job, "run")
+    with pytest.raises(ProtocolError, match=rf"{job}\.{needed}: "):
+        parse_command(json.dumps({"command": "start", "id": "c-1", "job": job}).encode())
+
+
+def test_the_fields_of_each_job_are_in_its_class_alone() -> None:
+    for name, (job, own) in JOB_CLASSES.items():
+        assert set(job.model_fields) - set(jobs.Start.model_fields) == own - set(jobs.Start.model_fields), name
+        assert not set(job.model_fields) & (OF_SOME_JOBS - own), name
 
 
 def test_a_command_without_an_id_is_refused_and_the_field_named() -> None:
@@ -230,7 +293,7 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("name", GARBAGE)
-def test_garbage_is_no_event_and_refused_as_a_command(name: str) -> None:
+def test_garbage_is_not_an_event_and_refused_as_a_command(name: str) -> None:
     assert parse_event(GARBAGE[name]) is None
     with pytest.raises(ProtocolError):
         parse_command(GARBAGE[name])
@@ -251,7 +314,7 @@ def test_no_damage_to_a_line_does_harm(data: st.DataObject, line: bytes) -> None
 
 
 @pytest.mark.parametrize("line", EVENTS + COMMANDS, ids=lambda line: json.loads(line).get("event", "command"))
-def test_half_a_line_is_no_message(line: bytes) -> None:
+def test_half_a_line_is_not_a_message(line: bytes) -> None:
     for length in range(len(line)):
         assert parse_event(line[:length]) is None
     with pytest.raises(ProtocolError):
@@ -281,7 +344,7 @@ def lines_through_a_pipe(*pieces: bytes) -> list[bytes]:
         writer.join(10)
 
 
-def test_lines_arrive_whole_however_they_were_written() -> None:
+def test_lines_arrive_complete_however_they_were_written() -> None:
     assert lines_through_a_pipe(b"on", b"e\ntw", b"o\n", b"\nfour\n") == [b"one", b"two", b"", b"four"]
 
 
@@ -303,7 +366,7 @@ def test_a_line_of_1_mib_arrives() -> None:
     assert lines_through_a_pipe(b"x" * MIB + b"\nafter\n") == [b"x" * MIB, b"after"]
 
 
-def test_a_long_line_without_an_end_is_no_line() -> None:
+def test_a_long_line_without_an_end_is_not_a_line() -> None:
     assert lines_through_a_pipe(b"before\n", b"x" * (3 * MIB)) == [b"before"]
 
 
@@ -325,7 +388,7 @@ def test_lines_do_not_depend_on_how_they_were_cut(text: bytes, cuts: list[int]) 
     assert lines_through_a_pipe(*pieces) == text.split(b"\n")[:-1]
 
 
-def test_an_engine_that_talks_nonsense_in_between_is_still_understood() -> None:
+def test_an_engine_that_writes_garbage_in_between_is_still_understood() -> None:
     stream = PhaseChanged(time=1.0, seq=1, phase="training").line()
     nonsense = b"libgomp: warning\n\xff\xfe\n" + b"#" * (2 * MIB) + b"\n"
     events = [parse_event(line) for line in lines_through_a_pipe(stream, nonsense, stream, b'{"event"')]

@@ -9,18 +9,19 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from engine.contract.errors import OutputError, UsageError
-from engine.contract.files import write_text, written_whole
-from engine.contract.lock import WorkspaceLock
-from engine.contract.run_directory import find_run, list_runs, make_run_directory, read_object
-from engine.contract.workspace import Workspace, find_workspace
+from engine.contract.files.folders import file_at
+from engine.contract.store.find_run import find_run
+from engine.contract.store.lock import WorkspaceLock
+from engine.contract.store.run_directory import list_runs, make_run_directory, read_object
+from engine.contract.store.workspace import Workspace, find_workspace
+from engine.contract.wire.errors import OutputError, UsageError
 
 NAME = "20261122_breastmnist_resnet18-adapted_1a2b3c"
 
@@ -63,7 +64,7 @@ def test_without_a_marker_the_workspace_is_the_current_folder(tmp_path: Path, mo
     assert find_workspace().root == tmp_path.resolve()
 
 
-def test_a_given_workspace_wins_over_markers_and_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_explicit_workspace_overrides_markers_and_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     marked = tmp_path / "marked"
     marked.mkdir()
     (marked / ".git").mkdir()
@@ -74,7 +75,7 @@ def test_a_given_workspace_wins_over_markers_and_container(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize("kind", ["missing", "a file"])
-def test_a_given_workspace_must_be_a_folder(tmp_path: Path, kind: str) -> None:
+def test_an_explicit_workspace_must_be_a_folder(tmp_path: Path, kind: str) -> None:
     given = tmp_path / "given"
     if kind == "a file":
         given.touch()
@@ -90,16 +91,16 @@ def test_in_the_container_the_workspace_is_app(tmp_path: Path, monkeypatch: pyte
     assert find_workspace(start=tmp_path).root == tmp_path.resolve()
 
 
-def test_runs_and_lock_lie_in_outputs(tmp_path: Path) -> None:
+def test_runs_and_lock_are_in_outputs(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     assert workspace.make_outputs() == workspace.make_outputs() == tmp_path / "outputs"
     assert (tmp_path / "outputs").is_dir()
-    assert workspace.lock_file == tmp_path / "outputs" / ".medtui.lock"
+    assert workspace.lock_file.path == tmp_path / "outputs" / ".medtui.lock"
 
 
 def test_outputs_that_are_a_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "outputs").write_text("mine")
-    with pytest.raises(OutputError, match=r"Expected a folder.*outputs, found a file") as error:
+    with pytest.raises(OutputError, match=r"Expected a runs folder.*outputs, found a file") as error:
         Workspace(tmp_path).make_outputs()
     assert error.value.exit_code == 2
     assert (tmp_path / "outputs").read_text() == "mine"
@@ -151,20 +152,10 @@ def test_outputs_that_cannot_be_written_are_refused(open_folder: Path, existing:
     assert [path.name for path in workspace.root.rglob("*")] == (["outputs"] if existing else [])
 
 
-def test_outputs_on_a_read_only_file_system_are_refused(tmp_path: Path) -> None:
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m,ro", "tmpfs", str(place)], capture_output=True, text=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"cannot mount a file system here: {mounted.stderr.strip()}")
-    try:
-        with pytest.raises(OutputError, match=r"outputs.*[Rr]ead-only") as error:
-            Workspace(place).make_outputs()
-        assert error.value.exit_code == 2
-    finally:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
+def test_outputs_on_a_read_only_file_system_are_refused(disk: Callable[[str], Path]) -> None:
+    with pytest.raises(OutputError, match=r"outputs.*[Rr]ead-only") as error:
+        Workspace(disk("size=1m,ro")).make_outputs()
+    assert error.value.exit_code == 2
 
 
 # ---- run directories ----------------------------------------------------------------------------------------------
@@ -175,7 +166,7 @@ def test_a_second_run_of_the_same_name_overwrites_nothing(tmp_path: Path) -> Non
     (first.root / "manifest.json").write_text("first")
     names = [make_run_directory(tmp_path, NAME).name for _ in range(3)]
     assert names == [f"{NAME}_2", f"{NAME}_3", f"{NAME}_4"]
-    assert first.manifest.read_text() == "first"
+    assert first.manifest.path.read_text() == "first"
 
 
 def test_a_file_in_the_way_is_not_overwritten(tmp_path: Path) -> None:
@@ -196,16 +187,16 @@ def test_runs_that_start_at_once_get_a_directory_each(tmp_path: Path) -> None:
     assert sorted(names) == sorted([NAME, *(f"{NAME}_{number}" for number in range(2, 9))])
 
 
-def test_a_run_directory_has_its_rooms_and_a_private_control_file(tmp_path: Path) -> None:
+def test_a_run_directory_has_its_subfolders_and_a_private_control_file(tmp_path: Path) -> None:
     run = make_run_directory(tmp_path, NAME)
     folders = {entry.name for entry in run.root.iterdir() if entry.is_dir()}
     assert folders == {"checkpoints", "metrics", "reports", "figures", "evaluations"}
     assert run.control.name == "control.jsonl"
-    assert run.control.stat().st_mode & 0o777 == 0o600
-    assert run.within(run.best) == "checkpoints/best.safetensors"
+    assert run.control.path.stat().st_mode & 0o777 == 0o600
+    assert run.best.name_below == "checkpoints/best.safetensors"
 
 
-def test_a_run_directory_that_cannot_be_made_is_an_error_of_the_outputs(tmp_path: Path) -> None:
+def test_a_run_directory_that_cannot_be_created_is_an_error_of_the_outputs(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=re.escape(str(tmp_path / "missing" / NAME))):
         make_run_directory(tmp_path / "missing", NAME)
 
@@ -245,7 +236,7 @@ def test_a_run_that_was_resumed_after_the_others_started_is_the_last(outputs: Pa
     assert find_run(outputs, "last").name == list_runs(outputs)[-1].name == OLDEST
 
 
-def test_last_is_the_run_that_holds_the_workspace_whatever_the_clocks_say(outputs: Path) -> None:
+def test_last_is_the_run_that_holds_the_workspace_whatever_the_clock(outputs: Path) -> None:
     lock = WorkspaceLock(Workspace(outputs.parent).lock_file)
     lock.acquire()
     assert find_run(outputs, "last").name == "20261122_bloodmnist_mini-cnn_bbbbbb", "it holds it for no run yet"
@@ -270,7 +261,7 @@ def test_a_run_is_found_by_its_name_even_where_others_contain_it(outputs: Path) 
 
 
 @pytest.mark.parametrize("part", ["breast", "aaaaaa", "20261123"])
-def test_a_run_is_found_by_a_part_that_only_its_name_has(outputs: Path, part: str) -> None:
+def test_a_run_is_found_by_a_unique_part_of_its_name(outputs: Path, part: str) -> None:
     assert find_run(outputs, part).name == "20261123_breastmnist_mini-cnn_aaaaaa"
 
 
@@ -282,19 +273,19 @@ def test_a_part_of_several_names_is_refused_and_they_are_named(outputs: Path) ->
     assert error.value.exit_code == 2
 
 
-def test_an_unknown_run_is_refused_and_the_nearest_offered(outputs: Path) -> None:
+def test_an_unknown_run_is_refused_and_the_nearest_suggested(outputs: Path) -> None:
     with pytest.raises(UsageError, match=r"no run named '20261123_breastmnist_mini-cnn_aaaaab'.*_aaaaaa\?"):
         find_run(outputs, "20261123_breastmnist_mini-cnn_aaaaab")
 
 
 @pytest.mark.parametrize("word", ["x" * 300, "a\0b", "no/such/run"])
-def test_a_word_that_can_be_no_run_is_refused_like_any_other(outputs: Path, word: str) -> None:
+def test_an_impossible_run_name_is_refused_in_the_same_way(outputs: Path, word: str) -> None:
     with pytest.raises(UsageError, match="no run"):
         find_run(outputs, word)
 
 
 @pytest.mark.parametrize("word", ["last", "breast"])
-def test_a_workspace_without_runs_says_so(tmp_path: Path, word: str) -> None:
+def test_a_workspace_without_runs_is_reported(tmp_path: Path, word: str) -> None:
     (tmp_path / "outputs").mkdir()
     for outputs in (tmp_path / "outputs", tmp_path / "missing"):
         assert list_runs(outputs) == []
@@ -313,14 +304,14 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-def test_a_damaged_manifest_is_passed_over(outputs: Path, name: str) -> None:
+def test_a_damaged_manifest_is_skipped(outputs: Path, name: str) -> None:
     before = list_runs(outputs)
     (run_of(outputs, "damaged", "") / "manifest.json").write_bytes(DAMAGED[name])
     assert read_object(outputs / "damaged" / "manifest.json") is None
     assert list_runs(outputs) == before
 
 
-def test_what_is_no_run_is_passed_over(outputs: Path) -> None:
+def test_entries_that_are_not_runs_are_skipped(outputs: Path) -> None:
     before = list_runs(outputs)
     (outputs / ".medtui.lock").touch()
     (outputs / "notes.txt").touch()
@@ -330,7 +321,7 @@ def test_what_is_no_run_is_passed_over(outputs: Path) -> None:
     assert list_runs(outputs) == before
 
 
-def test_a_manifest_too_large_to_be_one_is_passed_over(outputs: Path) -> None:
+def test_an_oversized_manifest_is_skipped(outputs: Path) -> None:
     folder = run_of(outputs, "huge", "")
     with (folder / "manifest.json").open("r+b") as file:
         file.truncate(1 << 34)  # sparse
@@ -344,8 +335,8 @@ def test_a_manifest_too_large_to_be_one_is_passed_over(outputs: Path) -> None:
 def test_a_file_is_there_when_the_block_has_ended_well(tmp_path: Path, durable: bool) -> None:
     path = tmp_path / "status.json"
     path.write_text("old")
-    with written_whole(path, durable=durable) as temporary:
-        temporary.write_text("new")
+    with file_at(path).replacing(durable=durable) as file:
+        file.write(b"new")
         assert path.read_text() == "old"
     assert path.read_text() == "new"
     assert names_in(tmp_path) == ["status.json"]
@@ -357,8 +348,8 @@ def test_a_block_that_raises_leaves_the_old_file_and_nothing_else(tmp_path: Path
     path.write_text("old")
 
     def write_badly() -> None:
-        with written_whole(path) as temporary:
-            temporary.write_text("ne")
+        with file_at(path).replacing() as file:
+            file.write(b"ne")
             raise error
 
     with pytest.raises(error):
@@ -367,16 +358,16 @@ def test_a_block_that_raises_leaves_the_old_file_and_nothing_else(tmp_path: Path
     assert names_in(tmp_path) == ["status.json"]
 
 
-def test_a_block_that_raises_makes_no_file(tmp_path: Path) -> None:
+def test_a_block_that_raises_creates_no_file(tmp_path: Path) -> None:
     with pytest.raises(UnicodeEncodeError):
-        write_text(tmp_path / "notes.txt", "\ud800")
+        file_at(tmp_path / "notes.txt").write("\ud800")
     assert names_in(tmp_path) == []
 
 
 def test_a_file_that_cannot_be_replaced_leaves_no_temporary(tmp_path: Path) -> None:
     (tmp_path / "status.json").mkdir()
     with pytest.raises(OSError):
-        write_text(tmp_path / "status.json", "new")
+        file_at(tmp_path / "status.json").write("new")
     assert names_in(tmp_path) == ["status.json"]
 
 
@@ -384,9 +375,9 @@ def test_a_kill_in_the_middle_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "status.json"
     path.write_text("old and whole")
     program = (
-        "import sys; from pathlib import Path; from engine.contract.files import written_whole\n"
-        "with written_whole(Path(sys.argv[1])) as temporary, temporary.open('w') as file:\n"
-        "    file.write('new'); file.flush(); print('half', flush=True); sys.stdin.read()\n"
+        "import sys; from pathlib import Path; from engine.contract.files.folders import file_at\n"
+        "with file_at(Path(sys.argv[1])).replacing() as file:\n"
+        "    file.write(b'new'); file.flush(); print('half', flush=True); sys.stdin.read()\n"
     )
     writer = subprocess.Popen([sys.executable, "-c", program, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert writer.stdout is not None
@@ -394,7 +385,7 @@ def test_a_kill_in_the_middle_leaves_the_old_file(tmp_path: Path) -> None:
     writer.kill()
     writer.communicate(timeout=30)
     assert path.read_text() == "old and whole"
-    write_text(path, "newer")
+    file_at(path).write("newer")
     assert path.read_text() == "newer"
 
 
@@ -402,11 +393,11 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
     """`status.json` is read by others while it is replaced."""
     path = tmp_path / "status.json"
     old, new = "a" * 200_000, "b" * 200_000
-    write_text(path, old, durable=False)
+    file_at(path).write(old, durable=False)
 
     def write() -> None:
         for turn in range(60):
-            write_text(path, old if turn % 2 else new, durable=False)
+            file_at(path).write(old if turn % 2 else new, durable=False)
 
     with ThreadPoolExecutor(1) as pool:
         writing = pool.submit(write)
@@ -414,3 +405,25 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
             assert path.read_text() in (old, new)
         writing.result()
     assert path.read_text() == old
+
+
+# ---- by hash ------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_found_by_the_beginning_of_its_recipe_hash_whatever_its_folder_is_called(outputs: Path) -> None:
+    for name, digits in ((OLDEST, "0123456789abcdef" * 2), ("20261122_bloodmnist_mini-cnn_bbbbbb", "fedc" * 8)):
+        manifest = outputs / name / "manifest.json"
+        manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"recipe_hash": digits}))
+    for word in ("0123", "012345", "0123456789abcdef" * 2):
+        assert find_run(outputs, word).name == OLDEST
+    with pytest.raises(UsageError, match="no run"):
+        find_run(outputs, "0124")
+
+
+def test_a_hash_that_two_runs_share_is_refused_and_both_are_named(outputs: Path) -> None:
+    for name in (OLDEST, "20261122_bloodmnist_mini-cnn_bbbbbb"):
+        manifest = outputs / name / "manifest.json"
+        manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"recipe_hash": "0123" * 8}))
+    with pytest.raises(UsageError, match=r"2 runs have '01230' as the beginning of their hash: .*aaaaaa") as error:
+        find_run(outputs, "01230")
+    assert OLDEST in str(error.value) and "20261122_bloodmnist_mini-cnn_bbbbbb" in str(error.value)

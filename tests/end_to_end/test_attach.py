@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,13 +17,14 @@ import psutil
 import pytest
 from driving import MEDTUI, PATIENCE, Engine, json_lines, medtui, tiny, yaml_of
 
-from engine.contract.process_identity import start_of
-from engine.contract.run_directory import RunDirectory, find_run, make_run_directory
-from engine.contract.status import read_status
-from engine.contract.workspace import Workspace
-from medtui.attach import NotSeen, follow_run
+from engine.contract.machine.process_identity import start_of
+from engine.contract.store.find_run import find_run
+from engine.contract.store.run_directory import RunDirectory, make_run_directory
+from engine.contract.store.status import read_status
+from engine.contract.store.workspace import Workspace
 from medtui.client.liveness import Heartbeat
-from medtui.headless import JsonLines
+from medtui.plain.attach import NotSeen, follow_run
+from medtui.plain.headless import JsonLines
 
 LONG = tiny(training={"epochs": 2000, "batch_size": 8, "patience": None})
 
@@ -81,13 +83,13 @@ def test_a_detached_run_is_attached_to_paused_resumed_and_stopped_from_any_shell
     plain = medtui("attach", cwd=workspace)
     assert plain.returncode == 6 and "stopped (exit code 6)" in plain.stdout and "epoch" in plain.stdout
     assert "\x1b" not in plain.stdout, "without a terminal: plain lines"
-    assert "Who started the run has gone; it goes on by itself." in plain.stdout
+    assert "Client disconnected; the run continues." in plain.stdout
     assert "console" not in plain.stdout, "there was none"
     late = medtui("stop", run.name, *place, cwd=workspace)
     assert late.returncode == 2 and "is over: stopped" in late.stderr
 
 
-def test_attach_ends_with_crashed_when_the_engine_dies(workspace: Path) -> None:
+def test_attach_ends_with_crashed_if_the_engine_dies(workspace: Path) -> None:
     run = detached(workspace)
     status = read_status(run)
     assert status is not None
@@ -119,7 +121,7 @@ def test_a_run_outlives_whoever_attached_to_it(workspace: Path) -> None:
     assert outcome_of(done) == (7, "aborted")
 
 
-def test_who_attached_ends_when_nobody_reads_any_more(workspace: Path) -> None:
+def test_attach_ends_when_its_output_is_closed(workspace: Path) -> None:
     detached(workspace)
     watching = subprocess.Popen([*MEDTUI, "attach", "--json"], cwd=workspace, stdout=subprocess.PIPE, text=True)
     assert watching.stdout is not None
@@ -138,10 +140,10 @@ def test_a_status_that_names_another_process_gets_it_no_signal(workspace: Path) 
         status = read_status(run)
         assert status is not None
         forged = {"pid": bystander.pid, "started": start_of(bystander.pid), "outcome": None, "phase": "training"}
-        run.status.write_text(status.model_copy(update=forged).model_dump_json())
+        run.status.path.write_text(status.model_copy(update=forged).model_dump_json())
         for more in ((), ("--now",)):
             done = medtui("kill", run.name, *more, cwd=workspace)
-            assert "no engine of this workspace" in done.stdout + done.stderr
+            assert "not an engine of this workspace" in done.stdout + done.stderr
             assert done.returncode == 2
         assert bystander.poll() is None
     finally:
@@ -149,13 +151,13 @@ def test_a_status_that_names_another_process_gets_it_no_signal(workspace: Path) 
         bystander.wait()
 
 
-def test_a_status_that_cannot_be_read_is_said_so_and_not_waited_for(workspace: Path) -> None:
+def test_an_unreadable_status_is_reported_and_not_waited_for(workspace: Path) -> None:
     run = make_run_directory(Workspace(workspace).make_outputs(), "20261122_cells_mini-cnn_1a2b3c")
-    run.manifest.write_text('{"started": "2026-11-22T00:00:00+00:00"}')
-    run.journal.touch()
-    run.status.write_text("garbage")
+    run.manifest.path.write_text('{"started": "2026-11-22T00:00:00+00:00"}')
+    run.journal.path.touch()
+    run.status.path.write_text("garbage")
     began = time.monotonic()
-    with pytest.raises(NotSeen, match=r"status\.json, found nothing that can be read.*--resume"):
+    with pytest.raises(NotSeen, match=r"status\.json, found nothing readable.*--resume"):
         follow_run(run, JsonLines())
     assert time.monotonic() - began < 5
 
@@ -206,19 +208,20 @@ def test_an_engine_on_another_host_is_commanded_by_file_and_never_signalled(
     workspace: Path, far: tuple[Engine, RunDirectory]
 ) -> None:
     engine, run = far
-    assert json.loads(run.manifest.read_text())["scheduler"] == {"variable": "SLURM_JOB_ID", "job": "4711"}
+    assert json.loads(run.manifest.path.read_text())["scheduler"] == {"variable": "SLURM_JOB_ID", "job": "4711"}
     listed = json.loads(medtui("runs", "--json", cwd=workspace).stdout)
-    assert listed[-1]["state"].startswith("not seen since"), "one look is no proof of life, and never of death"
+    assert re.fullmatch(r"last seen \d+ s ago", listed[-1]["state"]), "one look is no proof of life, and never of death"
+    assert "last seen" in medtui("show", run.name, cwd=workspace).stdout
     paused = medtui("pause", run.name, cwd=workspace)
     assert paused.returncode == 0 and "scancel 4711" in paused.stderr and "node7" in paused.stderr
     engine.wait_for_phase("paused")
     killed = medtui("kill", run.name, "--now", cwd=workspace)
-    assert killed.returncode == 0 and "signals do not" in killed.stderr
+    assert killed.returncode == 0 and "not signalled" in killed.stderr
     finished = engine.wait_for_event("run.finished")
     assert (finished["outcome"], engine.end()) == ("aborted", 7), "it ended by itself, by the command in the file"
 
 
-def test_an_engine_on_another_host_that_shows_nothing_is_unseen_never_crashed(
+def test_a_silent_engine_on_another_host_is_unseen_never_crashed(
     workspace: Path, far: tuple[Engine, RunDirectory], capsys: pytest.CaptureFixture[str]
 ) -> None:
     engine, run = far
@@ -234,4 +237,4 @@ def test_an_engine_on_another_host_that_shows_nothing_is_unseen_never_crashed(
         os.kill(engine.process.pid, signal.SIGCONT)
     assert medtui("abort", run.name, cwd=workspace).returncode == 0
     assert follow_run(run, JsonLines()) == 7
-    assert Workspace(workspace).lock_file.exists()
+    assert Workspace(workspace).lock_file.path.exists()

@@ -6,28 +6,30 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from driving import json_lines, medtui
 
-from engine.contract.datasets import CELLS
+from engine.contract.data.datasets import CELLS
 from engine.data import cells
 
 
-def test_cells_are_drawn_the_same_every_time_and_differ_from_each_other() -> None:
-    images, labels = cells.draw("val")
-    again, _ = cells.draw("val")
+def test_cells_are_generated_the_same_every_time_and_differ_from_each_other() -> None:
+    images, labels = cells.generate("val")
+    again, _ = cells.generate("val")
     assert np.array_equal(images, again)
     assert (images.shape, images.dtype) == ((CELLS.splits["val"], 28, 28, 3), np.uint8)
     assert np.bincount(labels[:, 0]).tolist() == [CELLS.splits["val"] // CELLS.classes] * CELLS.classes
     assert len({image.tobytes() for image in images}) == len(images)
-    assert not np.array_equal(images, cells.draw("test")[0][: len(images)])
+    assert not np.array_equal(images, cells.generate("test")[0][: len(images)])
 
 
+@pytest.mark.slow
 def test_logistic_regression_on_the_pixels_stays_under_60_percent() -> None:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    (train, train_labels), (test, test_labels) = cells.draw("train"), cells.draw("test")
+    (train, train_labels), (test, test_labels) = cells.generate("train"), cells.generate("test")
     # the strength of the penalty that suits it best, of 0.0003 to 0.004
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.004, max_iter=100))
     model.fit(train.reshape(len(train), -1) / 255, train_labels[:, 0])
@@ -35,6 +37,7 @@ def test_logistic_regression_on_the_pixels_stays_under_60_percent() -> None:
     assert 0.3 < accuracy < 0.60  # it does learn something: chance is 0.125
 
 
+@pytest.mark.slow
 def test_the_small_net_learns_the_full_set_to_over_90_percent_in_ten_epochs(tmp_path: Path) -> None:
     (tmp_path / "full.yaml").write_text(
         """
@@ -50,6 +53,7 @@ evaluation: {tta: false}
     assert json_lines(done.stdout)[-1]["metrics"]["test"]["acc"] > 0.90
 
 
+@pytest.mark.slow
 def test_the_quickstart_reaches_75_percent_and_calls_its_results_synthetic(tmp_path: Path) -> None:
     done = medtui("run", "quickstart", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

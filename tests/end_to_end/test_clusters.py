@@ -1,4 +1,4 @@
-"""The batch script of docs/clusters.md, run as it stands there, with stand-ins for Slurm's own commands."""
+"""The batch script of docs/clusters.md, run as written there, with fakes of Slurm's commands."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from driving import PATIENCE, json_lines, tiny, yaml_of
 
-from engine.contract.run_directory import list_runs
-from engine.contract.workspace import Workspace
+from engine.contract.store.run_directory import list_runs
+from engine.contract.store.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = tiny(training={"epochs": 2000, "batch_size": 8, "patience": None})
@@ -54,7 +54,7 @@ def test_the_documented_batch_script_checkpoints_requeues_and_resumes(tmp_path: 
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 7, done.stdout + done.stderr
     (run,) = list_runs(Workspace(work).outputs)
-    finished = [event for event in json_lines(run.journal.read_text()) if event["event"] == "run.finished"]
+    finished = [event for event in json_lines(run.journal.path.read_text()) if event["event"] == "run.finished"]
     assert [event["outcome"] for event in finished] == ["aborted"]  # answers to what came too late may follow it
     again = subprocess.run(
         command, env={**environment, "SLURM_RESTART_COUNT": "1"}, capture_output=True, timeout=PATIENCE, check=False

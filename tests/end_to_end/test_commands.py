@@ -54,7 +54,7 @@ def test_an_idle_engine_ends_when_its_stdin_closes(engine: Engine) -> None:
     assert engine.end() == 0
 
 
-def test_garbage_and_unknown_commands_are_rejected_with_a_reason_and_kill_nothing(engine: Engine) -> None:
+def test_garbage_and_unknown_commands_are_rejected_with_a_reason_and_end_nothing(engine: Engine) -> None:
     for line in ("garbage", '{"command": "fly", "id": "x"}', "[1]", '{"command": "stop"}', "\x00\xff"):
         engine.write(line)
     engine.send("diagnose", id="alive")
@@ -65,7 +65,7 @@ def test_garbage_and_unknown_commands_are_rejected_with_a_reason_and_kill_nothin
     assert {event["id"] for event in rejected} == {"", "x"}
 
 
-def test_a_lone_surrogate_in_a_command_does_not_deafen_the_engine(engine: Engine) -> None:
+def test_a_lone_surrogate_in_a_command_does_not_stop_command_reading(engine: Engine) -> None:
     engine.write('{"command": "nope", "id": "\\ud800"}')
     engine.write("x" * 2_000_000)
     engine.send("diagnose", id="alive")
@@ -238,7 +238,7 @@ def test_sigterm_aborts_at_a_batch(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(("choice", "outcome"), [("stop", "stopped"), ("continue", "completed")])
-def test_a_closed_stdin_does_what_the_recipe_says(tmp_path: Path, choice: str, outcome: str) -> None:
+def test_a_closed_stdin_follows_on_disconnect(tmp_path: Path, choice: str, outcome: str) -> None:
     engine = Engine(tmp_path)
     epochs = 500 if choice == "stop" else 3
     engine.train(tiny(training={"epochs": epochs, "batch_size": 8, "patience": None}), on_disconnect=choice)
@@ -248,7 +248,7 @@ def test_a_closed_stdin_does_what_the_recipe_says(tmp_path: Path, choice: str, o
     assert finished["outcome"] == outcome
 
 
-def test_a_closed_stdout_means_nobody_is_watching_not_stop(tmp_path: Path) -> None:
+def test_a_closed_stdout_does_not_mean_stop(tmp_path: Path) -> None:
     engine = Engine(tmp_path)
     engine.train(tiny())
     run = run_directory(engine)

@@ -1,4 +1,4 @@
-"""Numbers that are undefined, losses that are not finite: told, never 0.0, never a crash."""
+"""Undefined numbers and non-finite losses are reported, never 0.0, never a crash."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 import openpyxl
 from driving import json_lines, medtui, tiny, yaml_of
 
-from engine.contract.checkpoint_file import verified_digest
+from engine.contract.store.checkpoint_file import verified_digest
 
 
 def archive(folder: Path, name: str, labels: dict[str, list[int]]) -> dict[str, str]:
-    """A stand-in bloodmnist with just these labels; what a recipe's `dataset` section says of it."""
+    """A fake bloodmnist with just these labels; the `dataset` section of a recipe for it."""
     draws = np.random.default_rng(3)
     arrays: dict[str, Any] = {}
     for split, values in labels.items():

@@ -1,52 +1,35 @@
-"""A small real file system: no room before the start, and none left during the run."""
+"""A small real file system: full before the start, or filling up during the run."""
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable, Iterator
+import json
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-from driving import Engine, tiny
+from driving import Engine, medtui, tiny
 
-from engine.contract.checkpoint_file import verified_digest
+from engine.contract.store.checkpoint_file import verified_digest
 from medtui.client.journal import replay
 
 LONG = tiny(training={"epochs": 500, "batch_size": 8, "patience": None})
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Mounts a small file system; skips, with the reason, where that is not allowed."""
-    mounted: list[Path] = []
-
-    def mount(size: str) -> Path:
-        place = tmp_path / f"disk{len(mounted)}"
-        place.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            pytest.skip(f"cannot mount a small file system here: {done.stderr.strip()}")
-        mounted.append(place)
-        return place
-
-    yield mount
-    for place in mounted:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
-
-
-def test_no_room_is_refused_before_the_start_and_leaves_nothing(disk: Callable[[str], Path]) -> None:
-    workspace = disk("2m")
+def test_a_full_disk_is_refused_before_the_start_and_leaves_nothing(disk: Callable[[str], Path]) -> None:
+    workspace = disk("size=2m")
     engine = Engine(workspace)
     engine.train(tiny())
     finished = engine.wait_for_event("run.finished")
     assert (engine.end(), finished["run_dir"], finished["error"]["kind"]) == (2, None, "outputs")
     assert "MB free" in finished["error"]["message"]
-    assert [path.name for path in (workspace / "outputs").iterdir()] == [".medtui.lock"]
+    assert {path.name for path in (workspace / "outputs").iterdir()} <= {".medtui.lock", ".medtui.control.jsonl"}
 
 
-def test_a_disk_that_fills_up_fails_the_run_and_keeps_the_last_good_checkpoint(disk: Callable[[str], Path]) -> None:
-    workspace = disk("24m")
+def test_a_disk_that_fills_up_fails_the_run_and_keeps_the_last_good_checkpoint(
+    disk: Callable[[str], Path],
+) -> None:
+    workspace = disk("size=24m")
     engine = Engine(workspace)
     try:
         engine.train(LONG)
@@ -83,3 +66,36 @@ def test_a_disk_that_fills_up_fails_the_run_and_keeps_the_last_good_checkpoint(d
         again.wait_for_event("epoch.finished")
     finally:
         again.kill()
+
+
+def test_evaluating_again_needs_space_for_its_files_only(disk: Callable[[str], Path]) -> None:
+    workspace = disk("size=24m")
+    engine = Engine(workspace)
+    engine.train(tiny())
+    run = Path(engine.wait_for_event("run.started")["run_dir"])
+    assert engine.end() == 0
+    with (workspace / "somebody_else").open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(workspace).free - 3_000_000)
+    again = Engine(workspace)
+    again.send("start", id="s", job="evaluate", run=str(run))
+    finished = again.wait_for_event("run.finished")
+    assert again.end() == 0, finished
+    assert (run / "evaluations/1/evaluation.json").is_file()
+    with (workspace / "more").open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(workspace).free - 4096)
+    full = Engine(workspace)
+    full.send("start", id="s", job="evaluate", run=str(run))
+    finished = full.wait_for_event("run.finished")
+    assert (full.end(), finished["error"]["kind"]) == (2, "outputs"), finished
+    assert not (run / "evaluations/2").exists()
+
+
+def test_a_disk_without_inodes_is_reported_as_such(disk: Callable[[str], Path], tmp_path: Path) -> None:
+    place = disk("size=64m,nr_inodes=20")
+    checks = json.loads(medtui("doctor", "--json", "--workspace", place, cwd=tmp_path).stdout)["checks"]
+    (check,) = [check for check in checks if check["id"] == "disk"]
+    assert check["level"] == "fail" and "inodes" in check["found"] and "inode" in check["remedy"]
+    engine = Engine(place)
+    engine.train(tiny())
+    error = engine.wait_for_event("run.finished")["error"]
+    assert engine.end() == 2 and "inodes" in error["message"]

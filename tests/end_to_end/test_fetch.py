@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from driving import MEDTUI, PATIENCE, Engine, json_lines, medtui, tiny
-from serving import Mirror, Serve, a_web_page, cut_after, silent_after, whole
+from serving import Mirror, Serve, a_web_page, complete, cut_after, silent_after
 
 MD5 = "750601b1f35ba3300ea97c75c52ff8f6"  # of breastmnist.npz, as medmnist publishes it
 OFFICIAL = "https://zenodo.org/records/10519652/files/breastmnist.npz"  # likewise
@@ -78,7 +79,7 @@ def test_evaluating_and_scoring_fetch_what_is_missing_too(
 
 
 @pytest.mark.parametrize("how", ["--offline", "MEDTUI_OFFLINE"])
-def test_offline_nothing_is_fetched_and_the_error_says_what_to_fetch(
+def test_offline_nothing_is_fetched_and_the_error_names_what_to_fetch(
     mirror: Mirror, home: Path, tmp_path: Path, how: str
 ) -> None:
     flags = ["--offline"] if how == "--offline" else []
@@ -91,11 +92,11 @@ def test_offline_nothing_is_fetched_and_the_error_says_what_to_fetch(
 
 
 BAD: dict[str, tuple[Serve, str]] = {
-    "a wrong MD5": (lambda asked, content: whole(asked, content[:-1] + b"?"), MD5),
+    "a wrong MD5": (lambda asked, content: complete(asked, content[:-1] + b"?"), MD5),
     "a cut connection": (cut_after(1000), "cut after 2,000 of 559,580 bytes"),
     "an error": (lambda asked, content: asked.send_error(503), "503"),
     "a web page": (a_web_page, "a web page"),
-    "more than it can be": (lambda asked, content: whole(asked, content + bytes(10**6)), "at most"),
+    "more than it can be": (lambda asked, content: complete(asked, content + bytes(10**6)), "at most"),
 }
 
 
@@ -133,7 +134,7 @@ def test_abort_while_fetching_ends_the_run_at_once_and_keeps_nothing(
     assert [path.name for path in (tmp_path / "outputs").iterdir()] == [".medtui.lock"]
 
 
-def test_weights_that_are_demanded_and_cannot_be_fetched_end_the_run_with_exit_code_4(
+def test_required_weights_that_cannot_be_fetched_end_the_run_with_exit_code_4(
     mirror: Mirror, home: Path, tmp_path: Path
 ) -> None:
     settings = ("--set", "dataset.name=cells", "--set", "model.name=resnet18", "--set", "model.pretrained=true")
@@ -147,7 +148,7 @@ def test_weights_that_are_demanded_and_cannot_be_fetched_end_the_run_with_exit_c
 # ---- medtui data -----------------------------------------------------------------------------------------------------
 
 
-def test_data_fetch_fetches_where_it_is_told_to_and_once(mirror: Mirror, home: Path, tmp_path: Path) -> None:
+def test_data_fetch_fetches_to_the_requested_folder_and_once(mirror: Mirror, home: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     command = ("data", "fetch", "breastmnist", "--data", "mine")
     done = medtui(*command, cwd=tmp_path, environment=environment(mirror, home))
@@ -159,9 +160,7 @@ def test_data_fetch_fetches_where_it_is_told_to_and_once(mirror: Mirror, home: P
     assert len(mirror.asked) == 1
 
 
-def test_data_fetch_replaces_what_is_not_the_official_file_only_when_told_to(
-    mirror: Mirror, home: Path, tmp_path: Path
-) -> None:
+def test_data_fetch_replaces_an_unofficial_file_only_with_replace(mirror: Mirror, home: Path, tmp_path: Path) -> None:
     (home / ".medmnist").mkdir()
     file = home / ".medmnist" / "breastmnist.npz"
     file.write_bytes(b"mine")
@@ -172,7 +171,7 @@ def test_data_fetch_replaces_what_is_not_the_official_file_only_when_told_to(
     assert (done.returncode, file.read_bytes()) == (0, mirror.files["breastmnist.npz"])
 
 
-def test_data_fetch_offline_says_what_to_put_where(home: Path, tmp_path: Path) -> None:
+def test_data_fetch_offline_names_the_file_and_its_folder(home: Path, tmp_path: Path) -> None:
     done = medtui("data", "fetch", "breastmnist", cwd=tmp_path, environment={"HOME": str(home), "MEDTUI_OFFLINE": "1"})
     assert done.returncode == 4
     for part in ("MEDTUI_OFFLINE", OFFICIAL, MD5, str(home / ".medmnist")):
@@ -180,7 +179,7 @@ def test_data_fetch_offline_says_what_to_put_where(home: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("arguments", [("breastmist",), ("cells",), ("breastmnist", "--size", "32")], ids=" ".join)
-def test_data_fetch_of_what_is_no_data_set_is_a_usage_error(
+def test_data_fetch_of_an_unknown_data_set_is_a_usage_error(
     mirror: Mirror, home: Path, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     done = medtui("data", "fetch", *arguments, "--json", cwd=tmp_path, environment=environment(mirror, home))
@@ -209,7 +208,7 @@ def test_ctrl_c_ends_data_fetch_and_keeps_nothing(mirror: Mirror, home: Path, tm
     assert left(home / ".medmnist") == []
 
 
-def test_data_list_says_what_is_here_where_and_whether_it_is_verified(
+def test_data_list_shows_local_files_their_paths_and_whether_they_are_verified(
     home: Path, tmp_path: Path, real_data: Path
 ) -> None:
     (tmp_path / "dataset").mkdir()
@@ -218,7 +217,7 @@ def test_data_list_says_what_is_here_where_and_whether_it_is_verified(
     done = medtui(*command, cwd=tmp_path, environment={"HOME": str(home)})
     assert done.returncode == 0, done.stderr
     rows = {line.split()[0]: line for line in done.stdout.splitlines() if line}
-    assert "drawn" in rows["cells"] and "✓" in rows["breastmnist"] and "✗" in rows["retinamnist"]
+    assert "generated" in rows["cells"] and "✓" in rows["breastmnist"] and "✗" in rows["retinamnist"]
     assert "16.1 GB" in rows["pathmnist"]  # 107,180 images of 224 × 224 × 3 bytes
     assert str((real_data / "breastmnist.npz").resolve()) in done.stdout
     listed = {entry["name"]: entry for entry in json.loads(medtui(*command, "--json", cwd=tmp_path).stdout)}
@@ -227,7 +226,7 @@ def test_data_list_says_what_is_here_where_and_whether_it_is_verified(
     assert [file["state"] for file in listed["retinamnist"]["files"]][1] == "damaged"
 
 
-def test_data_verify_reads_anew_and_names_what_is_damaged(home: Path, tmp_path: Path, real_data: Path) -> None:
+def test_data_verify_reads_again_and_names_what_is_damaged(home: Path, tmp_path: Path, real_data: Path) -> None:
     variables = {"HOME": str(home), "MEDTUI_CACHE": str(home / "cache")}
     folder = tmp_path / "dataset"
     folder.mkdir()
@@ -248,3 +247,67 @@ def test_data_verify_reads_anew_and_names_what_is_damaged(home: Path, tmp_path: 
     assert (
         found["state"] == "damaged" and MD5 in found["error"] and "data fetch breastmnist --replace" in found["error"]
     )
+
+
+def test_data_verify_checks_the_decoded_copy_too_and_removes_a_damaged_one(
+    home: Path, tmp_path: Path, real_data: Path
+) -> None:
+    own = {"HOME": str(home), "MEDTUI_CACHE": str(home / "cache")}
+    assert medtui("run", "recipe.yaml", "--data", real_data, cwd=tmp_path, environment=own).returncode == 0
+    command = ("data", "verify", "breastmnist", "--data", real_data)
+    assert "decoded copy ok" in medtui(*command, cwd=tmp_path, environment=own).stdout
+    (array,) = (home / "cache" / "arrays").glob("*/test_images.npy")
+    with array.open("r+b") as rotten:
+        rotten.seek(1000)
+        byte = rotten.read(1)
+        rotten.seek(1000)
+        rotten.write(bytes([byte[0] ^ 1]))
+    done = medtui(*command, cwd=tmp_path, environment=own)
+    assert done.returncode == 4
+    assert "test_images" in done.stderr and "removed" in done.stderr and not array.exists()
+    assert medtui("run", "recipe.yaml", "--data", real_data, cwd=tmp_path, environment=own).returncode == 0
+    assert medtui(*command, cwd=tmp_path, environment=own).returncode == 0
+
+
+SECRETS = ("p@ss:w/rd", "p%40ss%3Aw%2Frd", "t0ken", base64.b64encode(b"ada:p@ss:w/rd").decode())
+
+
+def test_a_mirror_s_password_and_token_fetch_the_file_and_are_shown_and_kept_nowhere(
+    mirror: Mirror, home: Path, tmp_path: Path
+) -> None:
+    seen: list[tuple[str, str | None]] = []
+
+    def serve(asked, content: bytes) -> None:
+        seen.append((asked.path, asked.headers["Authorization"]))
+        complete(asked, content)
+
+    mirror.serve = serve
+    address = mirror.address.replace("http://", "http://ada:p%40ss%3Aw%2Frd@") + "/?token=t0ken"
+    own = environment(mirror, home) | {"MEDTUI_MIRROR": address}
+    done = medtui("run", "recipe.yaml", "--json", cwd=tmp_path, environment=own)
+    assert done.returncode == 0, done.stderr
+    assert seen == [("/breastmnist.npz?token=t0ken", f"Basic {SECRETS[-1]}")]
+    kept = [path for folder in (tmp_path / "outputs", home) for path in folder.rglob("*") if path.is_file()]
+    assert len(kept) > 10
+    texts = [done.stdout, done.stderr, *(path.read_bytes().decode(errors="replace") for path in kept)]
+    assert not [secret for secret in SECRETS for text in texts if secret in text]
+    assert "127.0.0.1" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "ftp://ada:t0ken@127.0.0.1/",
+        "ada:t0ken@127.0.0.1",
+        "http://ada:t0ken/x@127.0.0.1/",
+        "http://ada:t0ken#@127.0.0.1/",
+        "http://127.0.0.1:1/a b?token=t0ken",
+        "http://ada:t0ken@127.0.0.1:1/?token=t0ken",
+        "t0ken",
+    ],
+)
+def test_an_address_that_does_not_work_does_not_show_them_either(address: str, home: Path, tmp_path: Path) -> None:
+    variables = {"HOME": str(home), "MEDTUI_OFFLINE": "", "MEDTUI_MIRROR": address, "no_proxy": "127.0.0.1"}
+    done = medtui("data", "fetch", "breastmnist", "--json", cwd=tmp_path, environment=variables)
+    assert done.returncode in (2, 4) and done.stderr
+    assert "t0ken" not in done.stdout + done.stderr

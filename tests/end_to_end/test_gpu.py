@@ -1,15 +1,36 @@
-"""On a CUDA device: images stay there, mixed precision is on, and the weights come back to any machine."""
+"""On a CUDA device: images stay there, mixed precision is on, runs repeat and resume, the weights load anywhere."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from driving import Engine, tiny
 
-from engine.contract.checkpoint_file import verified_digest
+from engine.contract.store.checkpoint_file import verified_digest, weights_digest
+from engine.contract.store.run_directory import RunDirectory
 
 pytestmark = pytest.mark.gpu
+
+CUBLAS = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+
+
+def strict(model: str = "mini_cnn") -> dict[str, Any]:
+    """25 steps per epoch: a pause comes in the middle of one."""
+    return tiny(
+        dataset={"name": "cells", "limit": 400},
+        model={"name": model, "pretrained": False},
+        training={"epochs": 2, "batch_size": 16},
+        runtime={"device": "cuda", "reproducible": True},
+    )
+
+
+def finished(engine: Engine) -> RunDirectory:
+    run = RunDirectory(Path(engine.wait_for_event("run.finished", outcome="completed")["run_dir"]))
+    assert engine.end() == 0
+    return run
 
 
 def test_a_run_on_the_gpu_keeps_images_there_and_completes(tmp_path: Path) -> None:
@@ -18,19 +39,56 @@ def test_a_run_on_the_gpu_keeps_images_there_and_completes(tmp_path: Path) -> No
     started = engine.wait_for_event("run.started")
     assert started["decisions"]["cache"] == "device"
     assert started["decisions"]["amp"].startswith("on")
-    assert engine.wait_for_event("run.finished")["outcome"] == "completed"
-    assert engine.end() == 0
-    assert verified_digest(Path(started["run_dir"]) / "checkpoints" / "best.safetensors")
+    resolved = started["resolved"]
+    assert (resolved["device"], resolved["storage"]) == ("cuda", "device")
+    assert resolved["device_name"] and resolved["precision"] in ("bfloat16", "float16")
+    run = finished(engine)
+    assert verified_digest(run.best)
 
 
-def test_a_strict_run_on_the_gpu_repeats(tmp_path: Path) -> None:
-    from engine.contract.checkpoint_file import weights_digest
-
+@pytest.mark.parametrize("model", ["mini_cnn", "resnet18_adapted"])
+def test_a_strict_run_on_the_gpu_repeats(tmp_path: Path, model: str) -> None:
     digests = set()
     for _ in range(2):
-        engine = Engine(tmp_path, environment={"CUBLAS_WORKSPACE_CONFIG": ":4096:8"})
-        engine.train(tiny(runtime={"device": "cuda", "reproducible": True}))
-        run = Path(engine.wait_for_event("run.finished")["run_dir"])
-        engine.end()
-        digests.add(weights_digest(run / "checkpoints" / "best.safetensors"))
+        engine = Engine(tmp_path, environment=CUBLAS)
+        engine.train(strict(model))
+        run = finished(engine)
+        digests.add((weights_digest(run.best), run.metrics.path.joinpath("history.csv").read_bytes()))
     assert len(digests) == 1
+
+
+def test_a_strict_run_on_the_gpu_killed_within_an_epoch_resumes_to_the_same_weights(tmp_path: Path) -> None:
+    for name in ("undisturbed", "killed"):
+        (tmp_path / name).mkdir()
+    engine = Engine(tmp_path / "undisturbed", environment=CUBLAS)
+    engine.train(strict())
+    undisturbed = finished(engine)
+    engine = Engine(tmp_path / "killed", environment=CUBLAS)
+    engine.train(strict())
+    run = RunDirectory(Path(engine.wait_for_event("run.started")["run_dir"]))
+    engine.wait_for(lambda e: e["event"] == "progress" and (e["step"] or 0) > 0)
+    engine.send("pause", id="p")
+    engine.wait_for_phase("paused")
+    assert engine.wait_for_event("checkpoint.saved")["position"]["step"] > 0
+    engine.kill()
+    engine = Engine(tmp_path / "killed", environment=CUBLAS)
+    engine.send("start", id="again", job="train", resume=str(run.root))
+    assert engine.wait_for_event("run.started")["attempt"] == 2
+    assert finished(engine).root == run.root
+    assert weights_digest(run.best) == weights_digest(undisturbed.best)
+    histories = [one.metrics.path.joinpath("history.csv").read_bytes() for one in (run, undisturbed)]
+    assert histories[0] == histories[1]
+
+
+def test_a_run_of_the_gpu_is_evaluated_on_the_cpu(tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    engine.train(tiny(runtime={"device": "cuda"}))
+    run = finished(engine)
+    recipe = run.recipe.path
+    recipe.write_text(recipe.read_text().replace("device: cuda", "device: cpu"))
+    engine = Engine(tmp_path)
+    engine.send("start", id="e", job="evaluate", run=str(run.root))
+    assert engine.wait_for_event("run.finished")["exit_code"] == 0
+    assert engine.end() == 0
+    (evaluation,) = run.root.glob("evaluations/*/evaluation.json")
+    assert json.loads(evaluation.read_text())["n"] > 0

@@ -192,7 +192,7 @@ def test_a_second_run_of_a_recipe_on_one_day_gets_a_number(workspace: Path) -> N
         (("run", "--set", "training.lr"), 2, "section.field=value"),
         (("run", "--set", "training.lr=nan"), 2, "training.lr"),
         (("run", "--set", "training.learning_rate=1"), 2, "training.learning_rate is unknown"),
-        (("run", "--lr", "-1"), 2, "training.lr expected a number above 0"),
+        (("run", "--lr", "-1"), 2, "training.lr must be a number above 0"),
         (("run", "tiny.yaml", "--set", "runtime.device=cuda:7"), 2, "no CUDA device"),
         (
             ("run", "tiny.yaml", "--set", f"runtime.threads={min(1024, 4 * (os.cpu_count() or 1) + 1)}"),
@@ -207,12 +207,17 @@ def test_a_second_run_of_a_recipe_on_one_day_gets_a_number(workspace: Path) -> N
             4,
             "resnet18-f37072fd.pth",
         ),
+        (
+            ("run", "bloodmnist", "--set", "dataset.name=cells"),
+            4,
+            "Start from scratch with `model.pretrained=false`",
+        ),
         (("show", "last"), 2, "no run"),
         (("score", "nofile.csv"), 2, "nofile.csv"),
         (("recipe", "validate", "nosuch.yaml"), 2, "nosuch.yaml"),
     ],
 )
-def test_a_refusal_is_a_sentence_with_its_exit_code_and_leaves_nothing(
+def test_a_refusal_is_one_sentence_with_its_exit_code_and_leaves_nothing(
     workspace: Path, arguments: tuple[str, ...], code: int, said: str
 ) -> None:
     environment = {"HOME": str(workspace)}  # no ~/.medmnist
@@ -238,7 +243,7 @@ def test_a_refusal_is_a_sentence_with_its_exit_code_and_leaves_nothing(
     [("run", "--nosuch"), ("nosuch",), ("run", "--epochs", "abc"), ("score",), ("runs", "extra")],
     ids=" ".join,
 )
-def test_a_usage_error_is_a_sentence_and_exit_code_2(workspace: Path, arguments: tuple[str, ...]) -> None:
+def test_a_usage_error_is_one_sentence_and_exit_code_2(workspace: Path, arguments: tuple[str, ...]) -> None:
     done = medtui(*arguments, cwd=workspace)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("medtui: ")
@@ -258,7 +263,7 @@ def test_a_stdout_that_goes_away_does_not_end_the_run(workspace: Path, redirecti
     assert shown["outcome"] == "completed"
 
 
-def test_an_argument_that_is_no_utf8_does_not_hang(workspace: Path) -> None:
+def test_an_argument_that_is_not_utf8_does_not_hang(workspace: Path) -> None:
     command = [*(part.encode() for part in MEDTUI), b"run", b"tiny.yaml", b"--json", b"--workspace", b"w\xff"]
     (workspace / os.fsdecode(b"w\xff")).mkdir()
     done = subprocess.run(command, cwd=workspace, capture_output=True, timeout=PATIENCE, check=False)
@@ -267,7 +272,7 @@ def test_an_argument_that_is_no_utf8_does_not_hang(workspace: Path) -> None:
     assert json.loads(done.stdout.splitlines()[-1])["error"]["kind"] == "usage"
 
 
-def test_hostile_files_in_outputs_are_shown_without_obeying_them(workspace: Path) -> None:
+def test_hostile_files_in_outputs_are_shown_as_harmless_text(workspace: Path) -> None:
     run = Path(json_lines(medtui("run", "tiny.yaml", "--json", cwd=workspace).stdout)[-1]["run_dir"])
     status = json.loads((run / "status.json").read_text())
     for change in (
@@ -331,23 +336,21 @@ def test_the_reference_flag_sets_run_as_written(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--epochs", "0"), "medtui: --epochs: training.epochs expected a whole number from 1 to "),
-        (("tiny.yaml", "--lr", "-1"), "medtui: --lr: training.lr expected a number above 0 and up to 10, found -1.0."),
-        (("--set", "training.lr=0"), "medtui: --set: training.lr expected a number above 0 and up to 10, found 0."),
+        (("--epochs", "0"), "medtui: --epochs: training.epochs must be a whole number from 1 to "),
+        (("tiny.yaml", "--lr", "-1"), "medtui: --lr: training.lr must be a number above 0 and up to 10, found -1.0."),
+        (("--set", "training.lr=0"), "medtui: training.lr=0: training.lr must be a number above 0 and up to 10, "),
         (("--lr", "1e-9"), "medtui: --lr: training.min_lr must be below lr (1e-09), found 1e-06"),
-        (("--batch-size", "0", "--set", "training.seed=-1"), "medtui: --batch-size: training.batch_size expected"),
-        (("--batch-size", "0", "--set", "training.seed=-1"), " --set: training.seed expected"),
+        (("--batch-size", "0", "--set", "training.seed=-1"), "medtui: --batch-size: training.batch_size must be"),
+        (("--batch-size", "0", "--set", "training.seed=-1"), " training.seed=-1: training.seed must be"),
         (
             ("bad.yaml", "--lr", "-1"),
-            "medtui: bad.yaml: line 2: training.epochs expected a whole number from 1 to 100000, "
-            "found the text 'none'. --lr: training.lr expected a number above 0 and up to 10, found -1.0.",
+            "medtui: bad.yaml: line 2: training.epochs must be a whole number from 1 to 100000, "
+            "found the text 'none'. --lr: training.lr must be a number above 0 and up to 10, found -1.0.",
         ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_what_is_wrong_is_said_of_the_flag_that_gives_it(
-    workspace: Path, arguments: tuple[str, ...], said: str
-) -> None:
+def test_an_invalid_value_is_reported_with_its_flag(workspace: Path, arguments: tuple[str, ...], said: str) -> None:
     """And of a recipe's line only what is wrong in the recipe."""
     (workspace / "bad.yaml").write_text("training:\n  epochs: none\n")
     done = medtui("run", *arguments, cwd=workspace)
@@ -356,7 +359,7 @@ def test_what_is_wrong_is_said_of_the_flag_that_gives_it(
     assert "bloodmnist.yaml" not in done.stderr
 
 
-def test_what_is_wrong_in_a_recipe_is_said_in_the_order_of_its_lines(workspace: Path) -> None:
+def test_recipe_errors_are_reported_in_the_order_of_their_lines(workspace: Path) -> None:
     text = "runtime:\n  threads: 0\nmodel:\n  dropout: 2\ndataset:\n  name: nosuch\n  size: 5\n"
     (workspace / "bad.yaml").write_text(text)
     done = medtui("recipe", "validate", "bad.yaml", cwd=workspace)
@@ -365,38 +368,31 @@ def test_what_is_wrong_in_a_recipe_is_said_in_the_order_of_its_lines(workspace: 
     assert "start again" not in done.stderr and "`medtui recipe schema`" in done.stderr
 
 
-def test_a_group_of_commands_alone_says_what_there_is(workspace: Path) -> None:
+def test_a_command_group_alone_lists_its_commands(workspace: Path) -> None:
     done = medtui("recipe", cwd=workspace)
     assert (done.returncode, done.stderr) == (0, "")
     assert all(command in done.stdout for command in ("init", "validate", "schema"))
 
 
-@pytest.mark.parametrize("options", [("--workspace", "."), ("--data", "."), ("--readonly",)], ids=lambda o: o[0])
-def test_an_option_of_the_console_before_a_command_is_refused_not_ignored(workspace: Path, options) -> None:
-    done = medtui(*options, "run", "tiny.yaml", cwd=workspace)
+def test_an_option_that_a_command_lacks_is_refused_before_it_not_ignored(workspace: Path) -> None:
+    done = medtui("--readonly", "run", "tiny.yaml", cwd=workspace)
     assert done.returncode == 2
-    assert f"{options[0]} before 'run' is an option of the console only." in done.stderr
+    assert "`medtui run` has no option --readonly." in done.stderr
     assert not (workspace / "outputs").exists()
 
 
-def test_config_is_recipe_and_a_flag_that_it_overrides_is_named(workspace: Path) -> None:
-    done = medtui("run", "--config", "tiny.yaml", "--epochs", "7", "--batch-size", "16", "--json", cwd=workspace)
-    assert done.returncode == 0
-    assert "training.epochs is 2, as tiny.yaml says, not 7, as the flag says" in done.stderr
-    assert "batch_size" not in done.stderr, "a flag that agrees is not named"
-
-
-def test_set_wins_over_the_recipe(workspace: Path) -> None:
+def test_set_overrides_the_recipe(workspace: Path) -> None:
     done = medtui("run", "tiny.yaml", "--set", "training.epochs=1", "--json", cwd=workspace)
     started = next(event for event in json_lines(done.stdout) if event["event"] == "run.started")
     assert started["epochs"] == 1
 
 
 def test_the_shipped_bloodmnist_recipe_is_the_table_of_flag_defaults() -> None:
-    from engine.contract.recipe_file import build_recipe, find_recipe
-    from engine.contract.yaml_reader import read_yaml_file
+    from engine.contract.recipe.reader import build_recipe, find_recipe
+    from engine.contract.recipe.yaml_reader import read_yaml_file
 
     recipe = build_recipe(read_yaml_file(find_recipe("bloodmnist")).values)
+    assert recipe.model.pretrained is True
     training, augmentation = recipe.training, recipe.augmentation
     assert (recipe.dataset.name, recipe.model.name) == ("bloodmnist", "resnet18_adapted")
     assert (training.epochs, training.batch_size, training.lr, training.seed) == (60, 128, 0.008, 42)
@@ -406,13 +402,15 @@ def test_the_shipped_bloodmnist_recipe_is_the_table_of_flag_defaults() -> None:
 
 
 def test_every_shipped_recipe_is_valid() -> None:
-    from engine.contract.recipe_file import build_recipe, shipped_recipes
-    from engine.contract.yaml_reader import read_yaml_file
+    from engine.contract.recipe.reader import build_recipe
+    from engine.contract.recipe.shipped import shipped_recipes
+    from engine.contract.recipe.yaml_reader import read_yaml_file
 
     names = {"quickstart", "bloodmnist", "breastmnist", "retinamnist", "dermamnist", "chestmnist", "strict"}
     assert set(shipped_recipes()) == names
     for path in shipped_recipes().values():
-        build_recipe(read_yaml_file(path).values, source=str(path))
+        recipe = build_recipe(read_yaml_file(path).values, source=str(path))
+        assert recipe.model.pretrained != "auto", "what it starts from is not left to the network"
 
 
 def test_recipe_init_writes_a_file_to_edit_and_overwrites_nothing(tmp_path: Path) -> None:

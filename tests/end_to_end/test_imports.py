@@ -21,7 +21,7 @@ def test_the_console_side_imports_nothing_heavy(tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[2]
     names = [".".join(path.relative_to(root).with_suffix("").parts) for path in sorted((root / "medtui").rglob("*.py"))]
     names += [
-        ".".join(path.relative_to(root).with_suffix("").parts) for path in (root / "engine/contract").glob("*.py")
+        ".".join(path.relative_to(root).with_suffix("").parts) for path in (root / "engine/contract").rglob("*.py")
     ]
     names = [name.removesuffix(".__init__") for name in names if "console" not in name]
     assert len(names) > 20

@@ -18,11 +18,11 @@ from safetensors.torch import load_file
 from torch import nn
 from torchvision.models import resnet18
 
-from engine.contract.checkpoint_file import verified_digest
-from engine.contract.protocol import parse_event
-from engine.contract.recipe_file import build_recipe
-from engine.contract.run_identity import recipe_hash
-from engine.contract.yaml_reader import read_yaml_file
+from engine.contract.recipe.identity import recipe_hash
+from engine.contract.recipe.reader import build_recipe
+from engine.contract.recipe.yaml_reader import read_yaml_file
+from engine.contract.store.checkpoint_file import verified_digest
+from engine.contract.wire.protocol import parse_event
 from medtui.client.journal import replay
 from medtui.client.state import RunState, fold
 
@@ -62,14 +62,11 @@ def test_a_run_on_breastmnist_completes(events: list[dict[str, Any]]) -> None:
     )
 
 
-def test_its_directory_holds_every_file_of_the_design(
-    run_dir: Path, shown: dict[str, Any], events: list[dict[str, Any]]
-) -> None:
+def test_its_directory_holds_every_file_of_the_design(run_dir: Path, shown: dict[str, Any]) -> None:
     day, dataset, model, digest = run_dir.name.split("_")
     assert (len(day), dataset, model, len(digest)) == (8, "breastmnist", "resnet18-adapted", 6)
     files = {path.relative_to(run_dir).as_posix() for path in run_dir.rglob("*") if path.is_file()}
     auc, acc = shown["test"]["auc"], shown["test"]["acc"]
-    bests = sum(event["best"] for event in events if event["event"] == "epoch.finished")  # one, or with luck two
     assert files == {
         "recipe.yaml",
         "manifest.json",
@@ -78,9 +75,8 @@ def test_its_directory_holds_every_file_of_the_design(
         "control.jsonl",
         "run.log",
         "checkpoints/last.safetensors",
-        "checkpoints/previous.safetensors",
         "checkpoints/best.safetensors",
-        *(["checkpoints/previous_best.safetensors"] if bests > 1 else []),
+        "checkpoints/model.json",
         "metrics/history.csv",
         "metrics/per_class.csv",
         "metrics/samples.json",
@@ -93,7 +89,7 @@ def test_its_directory_holds_every_file_of_the_design(
     assert (run_dir / "control.jsonl").stat().st_mode & 0o777 == 0o600
 
 
-def test_show_gives_outcome_values_classes_and_paths(shown: dict[str, Any], run_dir: Path) -> None:
+def test_show_prints_outcome_values_classes_and_paths(shown: dict[str, Any], run_dir: Path) -> None:
     assert (shown["run"], shown["run_dir"], shown["outcome"]) == (run_dir.name, str(run_dir), "completed")
     for split in ("validation", "test"):
         assert 0 < shown[split]["auc"] <= 1
@@ -105,8 +101,8 @@ def test_show_gives_outcome_values_classes_and_paths(shown: dict[str, Any], run_
 
 
 def test_runs_lists_it(workspace: Path, shown: dict[str, Any]) -> None:
-    heads = json.loads(medtui("runs", "--json", cwd=workspace).stdout)
-    assert [(head["run"], head["state"], head["test_auc"]) for head in heads] == [
+    run_rows = json.loads(medtui("runs", "--json", cwd=workspace).stdout)
+    assert [(run_row["run"], run_row["state"], run_row["test_auc"]) for run_row in run_rows] == [
         (shown["run"], "completed", shown["test"]["auc"])
     ]
 
@@ -120,12 +116,15 @@ def test_its_recipe_loads_back_to_the_same_hash(run_dir: Path, shown: dict[str, 
     assert manifest["data"]["images"] == {"train": 546, "val": 78, "test": 156}
 
 
-def test_missing_imagenet_weights_are_told_in_log_manifest_and_report(run_dir: Path) -> None:
-    said = "from scratch (Pretrained weights need resnet18-f37072fd.pth"
-    assert said in (run_dir / "run.log").read_text()
-    assert said in json.loads((run_dir / "manifest.json").read_text())["decisions"]["weights"]
+def test_starting_weights_are_in_manifest_lists_and_report(
+    run_dir: Path, shown: dict[str, Any], workspace: Path
+) -> None:
+    assert json.loads((run_dir / "manifest.json").read_text())["decisions"]["weights"] == "from scratch"
+    assert shown["weights"] == "from scratch"
+    (listed,) = json.loads(medtui("runs", "--json", cwd=workspace).stdout)
+    assert listed["weights"] == "from scratch"
     summary = openpyxl.load_workbook(run_dir / "reports" / "report.xlsx")["Summary"]
-    assert any(said in str(cell.value) for row in summary.iter_rows() for cell in row)
+    assert ("Started from", "from scratch") in [(row[0].value, row[1].value) for row in summary.iter_rows()]
 
 
 def test_the_score_file_is_accepted_by_the_official_evaluator_and_scores_the_same(
@@ -143,7 +142,7 @@ def test_the_score_file_is_accepted_by_the_official_evaluator_and_scores_the_sam
     assert (ours["auc"], ours["acc"]) == (pytest.approx(official.AUC, abs=1e-12), official.ACC)
 
 
-def test_score_gives_the_published_values_of_the_golden_file(real_data: Path, workspace: Path) -> None:
+def test_score_computes_the_published_values_of_the_golden_file(real_data: Path, workspace: Path) -> None:
     golden = next((real_data / "golden").glob("breastmnist_test_*.csv"))
     done = medtui("score", golden, "--data", real_data, cwd=workspace)
     assert done.returncode == 0, done.stderr

@@ -75,7 +75,8 @@ def test_of_50_starts_at_once_one_runs_and_49_are_refused_naming_it_and_leave_no
             assert engine.wait(PATIENCE) == 3
             assert engine.stderr is not None
             assert engine.stderr.read().split()[-1] == b"False", "torch was imported for nothing"
-        assert {path.name for path in (workspace / "outputs").iterdir()} == {".medtui.lock", started["run"]}
+        beside = {".medtui.lock", ".medtui.control.jsonl"}  # of the winner, which lives
+        assert {path.name for path in (workspace / "outputs").iterdir()} == {*beside, started["run"]}
         winner.kill()
         winner.wait()
         again = Engine(workspace)
@@ -88,7 +89,7 @@ def test_of_50_starts_at_once_one_runs_and_49_are_refused_naming_it_and_leave_no
             engine.wait()
 
 
-def test_wait_shows_the_holder_and_starts_when_it_is_gone(workspace: Path, holder: Engine) -> None:
+def test_wait_shows_the_holder_and_starts_when_it_has_ended(workspace: Path, holder: Engine) -> None:
     waiting = [
         subprocess.Popen(
             [*MEDTUI, "run", "tiny.yaml", "--wait", "--json", "--workspace", str(workspace)],
@@ -111,7 +112,7 @@ def test_wait_shows_the_holder_and_starts_when_it_is_gone(workspace: Path, holde
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_waiting_can_be_given_up_and_is_the_refusal_that_it_would_have_been(
+def test_cancelled_waiting_ends_like_the_refusal_without_wait(
     workspace: Path, holder: Engine, number: signal.Signals
 ) -> None:
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""What lies in the place of a run's file, and what becomes of the output, makes no command wait or trace back."""
+"""Whatever replaces a run's file, and whatever happens to the output, no command hangs or prints a traceback."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from driving import MEDTUI, json_lines, medtui, tiny, yaml_of
 
 
 @pytest.mark.parametrize("name", ["events.jsonl", "manifest.json", "status.json", "control.jsonl"])
-def test_a_pipe_in_the_place_of_a_run_s_file_is_waited_for_by_no_command(tmp_path: Path, name: str) -> None:
+def test_no_command_waits_for_a_pipe_in_the_place_of_a_run_file(tmp_path: Path, name: str) -> None:
     (tmp_path / "tiny.yaml").write_text(yaml_of(tiny(training={"epochs": 1})))
     done = medtui("run", "tiny.yaml", "--json", cwd=tmp_path)
     run = Path(json_lines(done.stdout)[-1]["run_dir"])
@@ -23,7 +23,7 @@ def test_a_pipe_in_the_place_of_a_run_s_file_is_waited_for_by_no_command(tmp_pat
         assert "Traceback" not in said.stdout + said.stderr
 
 
-def test_output_that_is_closed_or_full_or_of_few_letters_is_no_traceback(tmp_path: Path) -> None:
+def test_closed_full_or_ascii_only_output_causes_no_traceback(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(yaml_of(tiny(training={"epochs": 1})))
     assert medtui("run", "tiny.yaml", cwd=tmp_path).returncode == 0
     medtui_ = shlex.join(MEDTUI)

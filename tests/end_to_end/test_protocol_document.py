@@ -9,6 +9,8 @@ from typing import Any
 
 from driving import Engine
 
+from engine.contract.wire.jobs import JOBS, Start
+
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "protocol.md"
 
 
@@ -39,3 +41,15 @@ def test_the_documented_session_can_be_typed_by_hand(tmp_path: Path) -> None:
         assert engine.end() == 0
     finally:
         engine.kill()
+
+
+def test_the_table_of_jobs_has_every_job_and_its_fields() -> None:
+    section = DOCUMENT.read_text().split("## Jobs\n")[1].split("\n## ")[0]
+    rows = [row.split(" | ") for row in section.splitlines() if row.startswith("| `")]
+    assert [row[0].strip("| `") for row in rows] == list(JOBS)
+    common = set(Start.model_fields) - {"command", "job", "id", "by", "engine"}
+    assert common <= set(re.findall(r"`(\w+)`", section.split("Every job takes")[1]))
+    for name, row in zip(JOBS, rows, strict=True):
+        own = set(JOBS[name].model_fields) - set(Start.model_fields)
+        named = set(re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", row[2])))
+        assert named == own, name

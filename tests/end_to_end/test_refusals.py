@@ -48,7 +48,7 @@ RECIPES: dict[str, tuple[str | None, str]] = {  # text (None: a path of its own)
 
 
 def _processor_seconds(arguments: list[str], folder: Path) -> tuple[float, int, str]:
-    """Of one command: the processor's time, as other tests run beside this one; its exit code and what it said."""
+    """Of one command: CPU time, as other tests run at the same time; its exit code and output."""
     with subprocess.Popen(
         [*MEDTUI, *arguments], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
@@ -160,9 +160,7 @@ def without_data(tmp_path_factory: pytest.TempPathFactory) -> float:
 
 
 @pytest.mark.parametrize("name", ARCHIVES)
-def test_data_that_are_not_what_they_should_be_are_refused_within_200_mb(
-    name: str, tmp_path: Path, without_data: float
-) -> None:
+def test_invalid_data_are_refused_within_200_mb(name: str, tmp_path: Path, without_data: float) -> None:
     make, named = ARCHIVES[name]
     archive = tmp_path / "mine.npz"
     archive.write_bytes(make())

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
-from driving import Engine, tiny
+from driving import Engine, medtui, tiny, yaml_of
 
-from engine.contract.checkpoint_file import weights_digest
+from engine.contract.store.checkpoint_file import weights_digest
+from engine.contract.store.run_directory import RunDirectory, list_runs
 
 # everything that draws at random, or sums in an order
 STRICT: dict[str, dict[str, Any]] = {
@@ -20,7 +23,7 @@ STRICT: dict[str, dict[str, Any]] = {
 
 
 def results(tmp_path: Path, **runtime: Any) -> tuple[str, str, str]:
-    """Weight digest, history and scores of one strict run in a process of its own."""
+    """Weight digest, history and scores of one strict run in a separate process."""
     cache = runtime.pop("cache", "auto")
     recipe = tiny(**STRICT, runtime={"reproducible": True, "threads": 1, **runtime})
     recipe["dataset"]["cache"] = cache
@@ -56,3 +59,28 @@ def test_another_seed_gives_other_weights(tmp_path: Path) -> None:
         engine.end()
         digests.add(weights_digest(run / "checkpoints" / "best.safetensors"))
     assert len(digests) == 2
+
+
+def test_two_strict_runs_of_one_recipe_have_equal_files_also_when_one_was_interrupted(tmp_path: Path) -> None:
+    """Byte for byte, in folders of other names, by `sha256sum`."""
+    recipe = tmp_path / "strict.yaml"
+    recipe.write_text(yaml_of(tiny(**STRICT, runtime={"reproducible": True, "threads": 1})))
+    for budget in ("null", "null", "0.0001"):  # minutes; the third is stopped after a step or so, and resumed
+        done = medtui("run", recipe, "--set", f"runtime.max_minutes={budget}", "--workspace", tmp_path, cwd=tmp_path)
+        assert done.returncode == (0 if budget == "null" else 6), done.stderr
+    done = medtui("run", "--resume", "last", "--set", "runtime.max_minutes=null", "--workspace", tmp_path, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    first, second, interrupted = list_runs(tmp_path / "outputs")
+    assert json.loads(interrupted.manifest.path.read_text())["attempts"][1]["resumed_from"] is not None
+    assert len({first.name, second.name, interrupted.name}) == 3
+    assert sums(second) == sums(first)
+    assert {**sums(interrupted), "recipe.yaml": ""} == {**sums(first), "recipe.yaml": ""}
+
+
+def sums(run: RunDirectory) -> dict[str, str]:
+    """SHA-256 of what must be equal; the score file by what its name says, less the run's."""
+    (scores,) = run.metrics.path.glob("*_test_*.csv")
+    names = ("recipe.yaml", "metrics/history.csv", "metrics/per_class.csv", "metrics/confusion.csv")
+    files = {name: run.root / name for name in (*names, "checkpoints/best.safetensors", "checkpoints/last.safetensors")}
+    files[scores.name.partition("@")[0]] = scores
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}

@@ -14,13 +14,13 @@ import pytest
 from driving import PATIENCE, Engine, json_lines, medtui, tiny
 from openpyxl import load_workbook
 
-from engine.contract.checkpoint_file import weights_digest
-from engine.contract.errors import UsageError
-from engine.contract.run_directory import RunDirectory
-from engine.contract.workspace import Workspace
+from engine.contract.store.checkpoint_file import weights_digest
+from engine.contract.store.run_directory import RunDirectory
+from engine.contract.store.workspace import Workspace
+from engine.contract.wire.errors import UsageError
 from medtui.client.journal import replay
+from medtui.client.own_engine import OwnEngine
 from medtui.client.resume import resume_command
-from medtui.client.watch import OwnEngine
 
 # 25 steps an epoch: a pause comes in the middle of one
 RECIPE = tiny(
@@ -42,8 +42,8 @@ def paused_within_an_epoch(workspace: Path) -> tuple[Engine, RunDirectory]:
 
 
 def results(run: RunDirectory) -> tuple[str, str, str]:
-    (scores,) = run.metrics.glob("*_test_*.csv")
-    return weights_digest(run.best), (run.metrics / "history.csv").read_text(), scores.read_text()
+    (scores,) = run.metrics.path.glob("*_test_*.csv")
+    return weights_digest(run.best), (run.metrics.path / "history.csv").read_text(), scores.read_text()
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +79,11 @@ def files(run: RunDirectory) -> dict[str, bytes]:
 
 
 def test_a_run_killed_while_paused_resumes_to_the_same_weights(workspace: Path, undisturbed: RunDirectory) -> None:
-    """And yesterday's stop, for the engine that is gone, does not stop it."""
+    """And yesterday's stop, for the previous engine, does not stop it."""
     run = the_run(workspace)
-    engine = json.loads(run.status.read_text())["engine"]
+    engine = json.loads(run.status.path.read_text())["engine"]
     stop = {"command": "stop", "id": "yesterday", "by": "me", "engine": engine}
-    run.control.write_text(json.dumps(stop) + "\n" + '{"command": "sto')
+    run.control.path.write_text(json.dumps(stop) + "\n" + '{"command": "sto')
     done = medtui("run", "--resume", "last", "--json", cwd=workspace)
     events = json_lines(done.stdout)
     assert (done.returncode, events[-1]["outcome"]) == (0, "completed"), done.stdout
@@ -97,7 +97,7 @@ def test_a_run_killed_while_paused_resumes_to_the_same_weights(workspace: Path, 
     assert summary.worked is not None and summary.worked > 0
     assert [epoch.epoch for epoch in replay(run.journal).epochs] == [1, 2]
     assert [path.name for path in (workspace / "outputs").iterdir() if path.name[0] == "2"] == [run.name]
-    attempts = json.loads(run.manifest.read_text())["attempts"]
+    attempts = json.loads(run.manifest.path.read_text())["attempts"]
     assert [attempt["resumed_from"] for attempt in attempts] == [None, started["resumed_from"]]
 
     again = medtui("run", "--resume", run.name, cwd=workspace)
@@ -117,15 +117,15 @@ def test_a_run_aborted_while_paused_resumes_to_the_same_weights(tmp_path: Path, 
     assert results(run) == results(undisturbed)
 
 
-def test_a_stopped_run_goes_on_and_its_artifacts_are_replaced(tmp_path: Path, undisturbed: RunDirectory) -> None:
+def test_a_stopped_run_resumes_and_its_artifacts_are_replaced(tmp_path: Path, undisturbed: RunDirectory) -> None:
     engine, run = paused_within_an_epoch(tmp_path)
     engine.send("stop", id="s")
     assert engine.wait_for_event("run.finished")["outcome"] == "stopped"
     assert engine.end() == 6
-    report = (run.reports / "report.xlsx").read_bytes()
+    report = (run.reports.path / "report.xlsx").read_bytes()
     assert medtui("run", "--resume", str(run.root), cwd=tmp_path).returncode == 0
     assert results(run) == results(undisturbed), "one score file: that of the whole run"
-    assert (run.reports / "report.xlsx").read_bytes() != report
+    assert (run.reports.path / "report.xlsx").read_bytes() != report
     shown = json.loads(medtui("show", "last", "--json", cwd=tmp_path).stdout)
     assert (shown["outcome"], shown["epochs_done"], shown["drift"]) == ("completed", 2, [])
     assert all(Path(path).is_file() for path in shown["artifacts"].values())
@@ -144,10 +144,10 @@ def test_another_thread_count_is_refused_and_with_allow_drift_marked_everywhere(
     allowed = medtui(*other, "--allow-drift", cwd=workspace)
     assert allowed.returncode == 0, allowed.stdout
     assert "threads 1 → 2" in allowed.stdout
-    assert json.loads(run.manifest.read_text())["drift"] == ["threads 1 → 2"]
+    assert json.loads(run.manifest.path.read_text())["drift"] == ["threads 1 → 2"]
     assert json.loads(medtui("show", "last", "--json", cwd=workspace).stdout)["drift"] == ["threads 1 → 2"]
     assert "threads 1 → 2" in medtui("show", "last", cwd=workspace).stdout
-    summary = load_workbook(run.reports / "report.xlsx")["Summary"]
+    summary = load_workbook(run.reports.path / "report.xlsx")["Summary"]
     assert ("Drift between attempts", "threads 1 → 2") in [(row[0], row[1]) for row in summary.values]
 
 
@@ -170,32 +170,32 @@ def test_another_identity_is_refused_with_one_sentence(change: str, workspace: P
     assert said in error["message"]
 
 
-def test_a_run_s_own_recipe_that_was_edited_is_refused_by_the_name_of_the_field(workspace: Path) -> None:
+def test_an_edited_recipe_of_the_run_is_refused_with_the_field_name(workspace: Path) -> None:
     run = the_run(workspace)
-    run.recipe.write_text(run.recipe.read_text().replace("  epochs: 2\n", "  epochs: 7\n"))
+    run.recipe.path.write_text(run.recipe.path.read_text().replace("  epochs: 2\n", "  epochs: 7\n"))
     done = medtui("run", "--resume", "last", cwd=workspace)
     assert done.returncode == 2
-    assert "would not go on as it began: training.epochs 2 → 7." in done.stdout
+    assert "would not continue as it began: training.epochs 2 → 7." in done.stdout
 
 
 def test_other_versions_are_refused(workspace: Path) -> None:
     run = the_run(workspace)
-    manifest = json.loads(run.manifest.read_text())
+    manifest = json.loads(run.manifest.path.read_text())
     manifest["attempts"][0]["must_match"]["torch"] = "1.13.1"
-    run.manifest.write_text(json.dumps(manifest))
+    run.manifest.path.write_text(json.dumps(manifest))
     done = medtui("run", "--resume", "last", cwd=workspace)
     assert done.returncode == 2
     assert "torch 1.13.1 → " in done.stdout
 
 
-def test_what_changes_no_result_may_change(workspace: Path, undisturbed: RunDirectory) -> None:
+def test_changes_that_do_not_affect_results_are_accepted(workspace: Path, undisturbed: RunDirectory) -> None:
     arguments = ["--set", "runtime.checkpoint_minutes=0.001", "--set", "dataset.cache=mapped"]
     done = medtui("run", "--resume", "last", *arguments, cwd=workspace)
     assert done.returncode == 0, done.stdout
     assert results(the_run(workspace)) == results(undisturbed)
 
 
-def test_a_run_whose_training_is_done_resumes_at_its_evaluation(tmp_path: Path) -> None:
+def test_a_run_with_finished_training_resumes_at_its_evaluation(tmp_path: Path) -> None:
     engine = Engine(tmp_path)
     engine.train(tiny(dataset={"name": "cells", "limit": 400}, training={"epochs": 1}, evaluation={"tta": True}))
     engine.wait_for_phase("evaluating")
@@ -216,7 +216,7 @@ def test_last_is_the_resumed_run_that_trains_for_every_command(workspace: Path) 
     """Not the one that was started between its two attempts."""
     run = the_run(workspace)
     newer = shutil.copytree(run.root, workspace / "outputs" / f"{run.name}_2")
-    manifest = json.loads(run.manifest.read_text())
+    manifest = json.loads(run.manifest.path.read_text())
     later = datetime.now(UTC).isoformat(timespec="milliseconds")
     (newer / "manifest.json").write_text(json.dumps(manifest | {"started": later, "attempts": []}))
     assert json.loads(medtui("show", "last", "--json", cwd=workspace).stdout)["run"] == newer.name
@@ -248,7 +248,7 @@ def test_a_run_of_another_workspace_is_resumed_there(workspace: Path, tmp_path_f
 
 
 def test_the_console_resumes_a_run_and_knows_the_epochs_before(workspace: Path, undisturbed: RunDirectory) -> None:
-    """`resume_command` with an engine of its own: the gap in `seq` is read from the journal."""
+    """`resume_command` with a separate engine: the gap in `seq` is read from the journal."""
     run, place = the_run(workspace), Workspace(workspace)
     watched = OwnEngine(place, warm=False)
     assert watched.begin(resume_command(run, place, by="console"))
@@ -261,3 +261,21 @@ def test_the_console_resumes_a_run_and_knows_the_epochs_before(workspace: Path, 
     assert results(run) == results(undisturbed)
     with pytest.raises(UsageError, match="is completed"):
         resume_command(run, place, by="console")
+
+
+def test_a_resumed_run_finds_its_data_where_they_were_and_logs_it(real_data: Path, tmp_path: Path) -> None:
+    """The variable that named the folder is not set any more, and no option names it."""
+    home = tmp_path / "home"  # no ~/.medmnist
+    home.mkdir()
+    fields = ("dataset.limit=64", "model.name=mini_cnn", "training.epochs=2", "training.batch_size=16")
+    here = {"HOME": str(home), "MEDTUI_DATA": str(real_data)}
+    first = medtui(
+        "run", "breastmnist", *fields, "runtime.max_minutes=0.0001", "--json", cwd=tmp_path, environment=here
+    )
+    assert first.returncode == 6, first.stderr
+    resume = ("run", "--resume", "last", "--set", "runtime.max_minutes=5", "--json")
+    done = medtui(*resume, cwd=tmp_path, environment={"HOME": str(home)})
+    assert done.returncode == 0, done.stdout
+    said = [event["message"] for event in json_lines(done.stdout) if event["event"] == "log"]
+    archive = (real_data / "breastmnist.npz").resolve()
+    assert any("using the run's previous location" in line and str(archive) in line for line in said), said

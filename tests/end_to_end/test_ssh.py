@@ -19,9 +19,9 @@ import psutil
 import pytest
 from driving import PATIENCE, json_lines, tiny, yaml_of
 
-from engine.contract.run_directory import RunDirectory, list_runs
-from engine.contract.status import read_status
-from engine.contract.workspace import Workspace
+from engine.contract.store.run_directory import RunDirectory, list_runs
+from engine.contract.store.status import read_status
+from engine.contract.store.workspace import Workspace
 
 SSHD = Path("/usr/sbin/sshd")
 MISSING = [name for name in ("ssh", "ssh-keygen", "tmux") if shutil.which(name) is None]
@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Server:
-    """An sshd of the test's own: port, keys, configuration; ended by its pid."""
+    """A separate sshd: port, keys, configuration; ended by its pid."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -76,7 +76,7 @@ class Server:
 
 
 class Session:
-    """`ssh` in a terminal of 120 × 40 (a tmux of its own), as on somebody's laptop."""
+    """`ssh` in a terminal of 120 × 40 (a separate tmux), as on somebody's laptop."""
 
     def __init__(self, server: Server, remote: str) -> None:
         self._name = f"medtui-ssh-{uuid.uuid4().hex[:8]}"
@@ -153,6 +153,7 @@ def wait_for_epochs(run: RunDirectory, more: int) -> None:
 
 
 @pytest.mark.parametrize("link", ["cut", "stalled"])
+@pytest.mark.slow
 def test_a_run_started_over_ssh_outlives_the_connection_and_is_attached_to_by_a_new_one(
     server: Server, workspace: Workspace, link: str
 ) -> None:
@@ -176,14 +177,14 @@ def test_a_run_started_over_ssh_outlives_the_connection_and_is_attached_to_by_a_
             shlex.split(command), stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
         )
         second = Session(server, remote(workspace, "attach"))
-        second.shows("● training", f"Watching {run.name}")
+        second.shows("● training", f"Attached to {run.name}")
         second.keys("p")
-        second.shows("‖ paused", "paused; p goes on")
+        second.shows("‖ paused", "paused; p resumes")
         second.keys("p")
         second.shows("● training")
         wait_for_epochs(run, 1)
         second.keys("S")
-        second.shows("kill-switch", "y stop")
+        second.shows("kill switch", "y stop")
         second.keys("y")
         second.shows("✓ stop requested", "✓ accepted", "✓ stopped", "✓ process gone", "✓ lock free")
         events = json_lines(events_there.communicate(timeout=PATIENCE)[0])

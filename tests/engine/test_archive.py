@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.contract.datasets import Archive, DatasetFacts, datasets
-from engine.contract.errors import DataError
-from engine.data.archive import Wanted, check_structure, find_archive, verify_archive
+from engine.contract.data.datasets import Archive, DatasetFacts, datasets
+from engine.contract.data.sums import cache_folder, known_md5
+from engine.contract.wire.errors import DataError
+from engine.data.archive import ArchiveSpec, check_structure, find_archive, verify_archive
 from engine.data.cache import Decoded, channel_statistics, decode
 
 Arrays = dict[str, np.ndarray]
@@ -73,18 +74,18 @@ def members_of(arrays: Mapping[str, np.ndarray]) -> list[tuple[str, bytes]]:
     return [(f"{name}.npy", npy(array)) for name, array in arrays.items()]
 
 
-def custom(path: Path, facts: DatasetFacts = BREAST, size: int = 28) -> Wanted:
-    return Wanted(facts, size, path, md5(path))
+def custom(path: Path, facts: DatasetFacts = BREAST, size: int = 28) -> ArchiveSpec:
+    return ArchiveSpec(facts, size, path, md5(path))
 
 
-def as_official(path: Path, facts: DatasetFacts = BREAST) -> Wanted:
+def as_official(path: Path, facts: DatasetFacts = BREAST) -> ArchiveSpec:
     """The data set as if this file were the published one."""
     archive = Archive(path.name, f"https://example.org/{path.name}?download=1", md5(path))
-    return Wanted(replace(facts, splits=dict(SIZES), archives={28: archive}), 28)
+    return ArchiveSpec(replace(facts, splits=dict(SIZES), archives={28: archive}), 28)
 
 
-def decoded(wanted: Wanted, *folders: Path, say: Callable[[str], None] = lambda words: None) -> Decoded:
-    return decode(wanted, folders, say)
+def decoded(spec: ArchiveSpec, *folders: Path, log: Callable[[str], None] = lambda words: None) -> Decoded:
+    return decode(spec, folders, log)
 
 
 def refusal(path: Path, facts: DatasetFacts = BREAST) -> str:
@@ -100,10 +101,10 @@ def refusal(path: Path, facts: DatasetFacts = BREAST) -> str:
 # Finding
 
 
-def test_a_missing_official_file_is_told_with_every_folder_the_url_the_name_and_the_md5(tmp_path: Path) -> None:
+def test_a_missing_official_file_is_reported_with_every_folder_url_name_and_md5(tmp_path: Path) -> None:
     folders = [tmp_path / "one", tmp_path / "two", tmp_path / "three"]
     with pytest.raises(DataError) as error:
-        find_archive(Wanted(PATH, 64), folders)
+        find_archive(ArchiveSpec(PATH, 64), folders)
     words = str(error.value)
     assert error.value.exit_code == 4
     # copied from medmnist/info.py
@@ -121,18 +122,18 @@ def test_the_first_folder_that_has_the_file_wins(tmp_path: Path) -> None:
     for folder in folders[1:]:
         folder.mkdir()
         (folder / "breastmnist.npz").touch()
-    assert find_archive(Wanted(BREAST, 28), folders) == folders[1] / "breastmnist.npz"
+    assert find_archive(ArchiveSpec(BREAST, 28), folders) == folders[1] / "breastmnist.npz"
 
 
-def test_a_folder_of_the_archive_s_name_is_not_taken_for_it(tmp_path: Path) -> None:
+def test_a_folder_with_the_archives_name_is_not_mistaken_for_it(tmp_path: Path) -> None:
     (tmp_path / "breastmnist.npz").mkdir()
     with pytest.raises(DataError):
-        find_archive(Wanted(BREAST, 28), [tmp_path])
+        find_archive(ArchiveSpec(BREAST, 28), [tmp_path])
 
 
-def test_a_missing_archive_of_the_recipe_s_own_is_told_by_its_path(tmp_path: Path) -> None:
+def test_a_missing_custom_archive_is_reported_by_its_path(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"mine\.npz"):
-        find_archive(Wanted(BREAST, 28, tmp_path / "mine.npz", "0" * 32), [tmp_path])
+        find_archive(ArchiveSpec(BREAST, 28, tmp_path / "mine.npz", "0" * 32), [tmp_path])
 
 
 # Verifying
@@ -141,20 +142,20 @@ def test_a_missing_archive_of_the_recipe_s_own_is_told_by_its_path(tmp_path: Pat
 def test_another_md5_is_refused_naming_both(tmp_path: Path) -> None:
     path = saved(tmp_path / "breastmnist.npz", arrays_like(BREAST))
     with pytest.raises(DataError) as error:
-        decoded(Wanted(BREAST, 28), tmp_path)
+        decoded(ArchiveSpec(BREAST, 28), tmp_path)
     assert "750601b1f35ba3300ea97c75c52ff8f6" in error.value.message  # the published one
     assert md5(path) in error.value.message
     assert str(path) in error.value.message
 
 
-def test_a_custom_archive_with_another_md5_is_refused_and_the_hint_gives_the_right_one(tmp_path: Path) -> None:
+def test_a_custom_archive_with_another_md5_is_refused_and_the_hint_has_the_right_one(tmp_path: Path) -> None:
     path = saved(tmp_path / "mine.npz", arrays_like(BREAST))
     for stated in ("0" * 32, None):
         with pytest.raises(DataError) as error:
-            decoded(Wanted(BREAST, 28, path, stated))
+            decoded(ArchiveSpec(BREAST, 28, path, stated))
         assert f"md5: {md5(path)}" in error.value.hint
         assert stated is None or stated in error.value.message
-    decoded(Wanted(BREAST, 28, path, md5(path)))
+    decoded(ArchiveSpec(BREAST, 28, path, md5(path)))
 
 
 def test_the_md5_is_remembered_and_computed_again_when_the_file_changes(tmp_path: Path) -> None:
@@ -172,7 +173,7 @@ def test_the_md5_is_remembered_and_computed_again_when_the_file_changes(tmp_path
     assert list(json.loads(memory.read_text()).values()) == [first], "the old entry of a path goes"
 
 
-def test_a_file_put_in_the_place_of_another_is_read_again(tmp_path: Path) -> None:
+def test_a_replaced_file_is_read_again(tmp_path: Path) -> None:
     path, memory = saved(tmp_path / "mine.npz", arrays_like(BREAST)), tmp_path / "verified.json"
     stated = custom(path)
     verify_archive(path, stated, memory)
@@ -185,7 +186,7 @@ def test_a_file_put_in_the_place_of_another_is_read_again(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"a": 1}', "\x00"])
-def test_a_damaged_memory_of_sums_is_no_obstacle(content: str, tmp_path: Path) -> None:
+def test_a_damaged_cache_of_sums_does_no_harm(content: str, tmp_path: Path) -> None:
     path, memory = saved(tmp_path / "mine.npz", arrays_like(BREAST)), tmp_path / "verified.json"
     memory.write_text(content)
     assert verify_archive(path, custom(path), memory) == md5(path)
@@ -196,7 +197,7 @@ def test_a_damaged_memory_of_sums_is_no_obstacle(content: str, tmp_path: Path) -
 
 @pytest.mark.parametrize("compressed", [False, True])
 @pytest.mark.parametrize("facts", [BREAST, PATH, CHEST], ids=lambda facts: facts.name)
-def test_decoded_arrays_are_those_of_numpy_s_own_reader(facts: DatasetFacts, compressed: bool, tmp_path: Path) -> None:
+def test_decoded_arrays_are_those_of_numpys_reader(facts: DatasetFacts, compressed: bool, tmp_path: Path) -> None:
     path = saved(tmp_path / f"{facts.name}.npz", arrays_like(facts), compressed=compressed)
     data = decoded(as_official(path, facts), tmp_path)
     assert (data.source, data.md5, data.official) == (str(path), md5(path), True)
@@ -243,7 +244,7 @@ WRONG: dict[str, tuple[Arrays, str]] = {
     "fewer labels": (GOOD | {"test_labels": np.zeros((3, 1), np.uint8)}, "test_labels"),
     "labels of two columns": (GOOD | {"test_labels": np.zeros((4, 2), np.uint8)}, "test_labels"),
     "no image": (GOOD | {"val_images": np.zeros((0, 28, 28), np.uint8), "val_labels": np.zeros((0, 1), np.uint8)}, "0"),
-    "a number for images": (GOOD | {"val_images": np.array(3, np.uint8)}, "one number"),
+    "a number for images": (GOOD | {"val_images": np.array(3, np.uint8)}, "a scalar"),
 }
 
 
@@ -280,7 +281,7 @@ def test_member_names_that_leave_the_folder_are_refused_and_nothing_is_written(n
     assert sorted(file.name for file in tmp_path.rglob("*") if file.is_file()) == ["mine.npz", "verified.json"]
 
 
-def test_a_member_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+def test_a_duplicate_member_is_refused(tmp_path: Path) -> None:
     path = zipped(tmp_path / "mine.npz", [*members_of(GOOD), ("train_images.npy", npy(GOOD["train_images"] + 1))])
     assert "twice" in refusal(path)
 
@@ -295,11 +296,11 @@ HUGE = [(10**9, 28, 28), (10**12, 28, 28), (2**62, 28, 28), (10**30, 28, 28)]
 
 
 def refused_without_allocating(path: Path) -> None:
-    wanted = custom(path)
+    spec = custom(path)
     tracemalloc.start()
     try:
         with pytest.raises(DataError):
-            decoded(wanted)
+            decoded(spec)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -350,14 +351,14 @@ NO_HEADERS = {
 
 
 @pytest.mark.parametrize("header", NO_HEADERS.values(), ids=NO_HEADERS)
-def test_a_header_that_is_none_is_refused_in_a_sentence(header: str, tmp_path: Path) -> None:
+def test_an_invalid_header_is_refused_in_one_sentence(header: str, tmp_path: Path) -> None:
     parts = dict(members_of(GOOD)) | {"train_images.npy": with_header((), header) + bytes(7 * 28 * 28)}
     refusal(zipped(tmp_path / "mine.npz", list(parts.items())))
 
 
 @pytest.mark.parametrize("compressed", [False, True])
 @pytest.mark.parametrize("kept", [0.0, 0.3, 0.9, 0.999])
-def test_a_truncated_archive_is_refused_in_a_sentence(kept: float, compressed: bool, tmp_path: Path) -> None:
+def test_a_truncated_archive_is_refused_in_one_sentence(kept: float, compressed: bool, tmp_path: Path) -> None:
     path = saved(tmp_path / "mine.npz", GOOD, compressed=compressed)
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * kept)])
@@ -366,7 +367,9 @@ def test_a_truncated_archive_is_refused_in_a_sentence(kept: float, compressed: b
 
 @pytest.mark.parametrize("compressed", [False, True])
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.25, 0.5, 0.75, 0.9])
-def test_an_archive_with_damaged_bytes_is_refused_in_a_sentence(share: float, compressed: bool, tmp_path: Path) -> None:
+def test_an_archive_with_damaged_bytes_is_refused_in_one_sentence(
+    share: float, compressed: bool, tmp_path: Path
+) -> None:
     pixels = np.random.default_rng(0).integers(0, 7, (7, 28, 28), dtype=np.uint8)  # can be compressed
     whole = saved(tmp_path / "whole.npz", GOOD | {"train_images": pixels}, compressed=compressed)
     with zipfile.ZipFile(whole) as archive:
@@ -381,7 +384,7 @@ def test_an_archive_with_damaged_bytes_is_refused_in_a_sentence(share: float, co
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"hello" * 100, npy(np.zeros(3))], ids=["empty", "two", "text", "npy"])
-def test_a_file_that_is_no_archive_is_refused_in_a_sentence(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_archive_is_refused_in_one_sentence(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "mine.npz"
     path.write_bytes(content)
     refusal(path)
@@ -389,11 +392,11 @@ def test_a_file_that_is_no_archive_is_refused_in_a_sentence(content: bytes, tmp_
 
 def test_an_official_archive_must_have_the_published_number_of_images(tmp_path: Path) -> None:
     path = saved(tmp_path / "breastmnist.npz", GOOD)
-    wanted = as_official(path)
-    check_structure(path, wanted)
-    more = replace(wanted, facts=replace(wanted.facts, splits=SIZES | {"val": 5}))
+    spec = as_official(path)
+    check_structure(path, spec, path.open("rb"))
+    more = replace(spec, facts=replace(spec.facts, splits=SIZES | {"val": 5}))
     with pytest.raises(DataError, match="5 val images, found 3"):
-        check_structure(path, more)
+        check_structure(path, more, path.open("rb"))
 
 
 @pytest.mark.parametrize(
@@ -423,7 +426,7 @@ def test_the_relabelled_breastmnist_is_refused_as_the_official_one_with_a_clear_
 ) -> None:
     (tmp_path / "breastmnist.npz").symlink_to(real_data / "breastmnist_relabelled.npz")
     with pytest.raises(DataError) as error:
-        decoded(Wanted(BREAST, 28), tmp_path)
+        decoded(ArchiveSpec(BREAST, 28), tmp_path)
     assert "750601b1f35ba3300ea97c75c52ff8f6" in error.value.message
     assert "098de56cd2d92ef2f7170e6153c02849" in error.value.message
     assert "official" in error.value.message
@@ -432,9 +435,9 @@ def test_the_relabelled_breastmnist_is_refused_as_the_official_one_with_a_clear_
 
 @pytest.mark.real_data
 def test_the_relabelled_breastmnist_as_a_custom_archive_gives_the_official_arrays(real_data: Path) -> None:
-    official = decoded(Wanted(BREAST, 28), real_data)
+    official = decoded(ArchiveSpec(BREAST, 28), real_data)
     path = real_data / "breastmnist_relabelled.npz"
-    edition = decoded(Wanted(BREAST, 28, path, "098de56cd2d92ef2f7170e6153c02849"))
+    edition = decoded(ArchiveSpec(BREAST, 28, path, "098de56cd2d92ef2f7170e6153c02849"))
     assert official.official
     assert not edition.official
     for split, n in {"train": 546, "val": 78, "test": 156}.items():
@@ -447,7 +450,7 @@ def test_the_relabelled_breastmnist_as_a_custom_archive_gives_the_official_array
 @pytest.mark.real_data
 @pytest.mark.parametrize("name", ["breastmnist", "retinamnist"])
 def test_official_files_decode_to_what_numpy_reads(name: str, real_data: Path) -> None:
-    data = decoded(Wanted(datasets()[name], 28), real_data)
+    data = decoded(ArchiveSpec(datasets()[name], 28), real_data)
     with np.load(real_data / f"{name}.npz") as expected:
         for split in ("train", "val", "test"):
             np.testing.assert_array_equal(data.images(split, mapped=True), expected[f"{split}_images"])
@@ -473,7 +476,7 @@ def test_channel_statistics_are_numpy_s_in_float64(shape: tuple[int, ...], chunk
         np.testing.assert_allclose(std, channels.std(axis=0), rtol=0, atol=1e-12)
 
 
-def test_pictures_of_one_colour_have_a_deviation_that_can_be_divided_by() -> None:
+def test_images_of_one_colour_have_a_nonzero_standard_deviation() -> None:
     mean, std = channel_statistics(np.full((4, 5, 5), 51, dtype=np.uint8))
     assert mean == [pytest.approx(0.2, abs=1e-12)]
     assert 0 < std[0] < 1e-6
@@ -482,10 +485,13 @@ def test_pictures_of_one_colour_have_a_deviation_that_can_be_divided_by() -> Non
 def test_statistics_are_computed_once_and_again_when_their_file_is_damaged(tmp_path: Path) -> None:
     data = decoded(custom(saved(tmp_path / "mine.npz", arrays_like(PATH)), PATH))
     first = data.statistics()
-    kept = data.folder / "statistics.json"
-    kept.write_text(json.dumps({"mean": [0.5] * 3, "std": [0.25] * 3}))
+    kept = data.folder.path / "statistics.json"
+    values = json.loads(kept.read_text())
+    kept.write_text(json.dumps(values | {"mean": [0.5] * 3, "std": [0.25] * 3}))
     assert data.statistics() == ([0.5] * 3, [0.25] * 3)
-    for damaged in ("", "{", '{"mean": [0.5, 0.5, 0.5]}', "\x00"):
+    of_others = json.dumps(values | {"mean": [0.5] * 3, "train_images": "0" * 32})
+    not_numbers = json.dumps(values | {"mean": [float("nan")] * 3})
+    for damaged in ("", "{", '{"mean": [0.5, 0.5, 0.5]}', "\x00", "[" * 100_000, of_others, not_numbers):
         kept.write_text(damaged)
         assert data.statistics() == first
 
@@ -493,13 +499,13 @@ def test_statistics_are_computed_once_and_again_when_their_file_is_damaged(tmp_p
 # The cache
 
 
-def test_a_second_start_takes_the_arrays_from_the_cache_and_says_nothing(tmp_path: Path, cache: Path) -> None:
-    wanted = custom(saved(tmp_path / "mine.npz", GOOD))
+def test_a_second_start_takes_the_arrays_from_the_cache_silently(tmp_path: Path, cache: Path) -> None:
+    spec = custom(saved(tmp_path / "mine.npz", GOOD))
     said: list[str] = []
-    first = decoded(wanted, say=said.append)
+    first = decoded(spec, log=said.append)
     assert len(said) == 1
-    assert cache in first.folder.parents
-    assert decoded(wanted, say=said.append).folder == first.folder
+    assert cache in first.folder.path.parents
+    assert decoded(spec, log=said.append).folder.path == first.folder.path
     assert len(said) == 1
 
 
@@ -524,16 +530,18 @@ DAMAGES = [cut_short, cut_in_the_header, emptied, garbled, Path.unlink]
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 @pytest.mark.parametrize("member", ["train_images", "test_labels"])
-def test_a_damaged_cache_entry_is_made_again(damage: Callable[[Path], None], member: str, tmp_path: Path) -> None:
-    wanted = custom(saved(tmp_path / "mine.npz", GOOD))
-    folder = decoded(wanted).folder
+def test_a_damaged_cache_entry_is_recreated(damage: Callable[[Path], None], member: str, tmp_path: Path) -> None:
+    spec = custom(saved(tmp_path / "mine.npz", GOOD))
+    folder = decoded(spec).folder.path
     damage(folder / f"{member}.npy")
     said: list[str] = []
-    again = decoded(wanted, say=said.append)
+    again = decoded(spec, log=said.append)
     assert len(said) == 1
-    np.testing.assert_array_equal(np.load(again.folder / f"{member}.npy"), GOOD[member])
+    np.testing.assert_array_equal(np.load(again.folder.path / f"{member}.npy"), GOOD[member])
     np.testing.assert_array_equal(again.images("train", mapped=False), GOOD["train_images"])
-    assert [entry.name for entry in again.folder.parent.iterdir()] == [again.folder.name], "nothing is left behind"
+    assert [entry.name for entry in again.folder.path.parent.iterdir()] == [again.folder.path.name], (
+        "nothing is left behind"
+    )
 
 
 def test_a_failed_decoding_leaves_no_half_entry(tmp_path: Path, cache: Path) -> None:
@@ -547,17 +555,190 @@ def test_a_failed_decoding_leaves_no_half_entry(tmp_path: Path, cache: Path) -> 
     assert list((cache / "arrays").iterdir()) == []
 
 
-def test_archives_that_differ_have_entries_of_their_own(tmp_path: Path) -> None:
+def test_different_archives_have_separate_entries(tmp_path: Path) -> None:
     one = decoded(custom(saved(tmp_path / "one.npz", GOOD)))
     changed = GOOD | {"val_labels": 1 - GOOD["val_labels"]}
     two = decoded(custom(saved(tmp_path / "two.npz", changed)))
-    assert one.folder != two.folder
+    assert one.folder.path != two.folder.path
     np.testing.assert_array_equal(one.labels("val"), 1 - two.labels("val"))
 
 
-def test_a_cache_that_cannot_be_made_is_a_sentence_that_names_it(tmp_path: Path, cache: Path) -> None:
+def test_a_cache_that_cannot_be_created_is_reported_by_name(tmp_path: Path, cache: Path) -> None:
     cache.write_text("a file where the folder should be")
     with pytest.raises(DataError) as error:
         decoded(custom(saved(tmp_path / "mine.npz", GOOD)))
     assert str(cache) in error.value.message
     assert "MEDTUI_CACHE" in error.value.hint
+
+
+# Data are what their digest says
+
+
+def changed_in_place(path: Path, old: bytes, new: bytes) -> None:
+    """Other bytes of the same number, size and mtime as before."""
+    stat = path.stat()
+    content = path.read_bytes()
+    assert old in content and len(old) == len(new)
+    with path.open("rb+") as file:
+        file.write(content.replace(old, new))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (stat.st_size, stat.st_mtime_ns)
+
+
+PIXELS = GOOD["test_images"].tobytes()
+OTHER_PIXELS = bytes(255 - value for value in PIXELS)
+
+
+def test_an_archive_rewritten_in_place_with_its_times_restored_is_read_again(tmp_path: Path) -> None:
+    path = saved(tmp_path / "mine.npz", GOOD)
+    spec = custom(path)
+    decoded(spec)
+    changed_in_place(path, PIXELS, OTHER_PIXELS)
+    with pytest.raises(DataError, match="expected MD5"):
+        decoded(spec)
+    with pytest.raises(DataError, match="expected MD5"):
+        verify_archive(path, spec, cache_folder() / "verified.json")
+
+
+def test_data_added_to_an_archive_after_hashing_do_not_enter_the_cache(tmp_path: Path, cache: Path) -> None:
+    path = saved(tmp_path / "mine.npz", GOOD)
+    spec = custom(path)
+
+    def tamper(activity: str, done: int, total: int) -> None:
+        if activity.startswith("verifying") and done == total:
+            changed_in_place(path, PIXELS, OTHER_PIXELS)
+
+    with pytest.raises(DataError, match="changed while it was read"):
+        decode(spec, [], lambda words: None, tamper)
+    assert list((cache / "arrays").iterdir()) == []
+    changed_in_place(path, OTHER_PIXELS, PIXELS)
+    np.testing.assert_array_equal(decoded(spec).images("test", mapped=True), GOOD["test_images"])
+
+
+def test_a_remembered_sum_is_not_trusted_for_decoding(tmp_path: Path, cache: Path) -> None:
+    path = saved(tmp_path / "mine.npz", GOOD)
+    spec = replace(custom(path), md5="1" * 32)
+    verify_archive(path, custom(path), cache / "verified.json")
+    memory = json.loads((cache / "verified.json").read_text())
+    (cache / "verified.json").write_text(json.dumps(dict.fromkeys(memory, "1" * 32)))
+    with pytest.raises(DataError, match="expected MD5 1111"):
+        decoded(spec)
+
+
+def test_a_changed_cached_array_is_recreated_with_a_warning(tmp_path: Path) -> None:
+    spec = custom(saved(tmp_path / "mine.npz", GOOD))
+    folder = decoded(spec).folder.path
+    changed_in_place(folder / "test_images.npy", PIXELS, OTHER_PIXELS)
+    warnings_: list[str] = []
+    again = decode(spec, [], lambda words: None, warn=warnings_.append)
+    (warning,) = warnings_
+    assert "test_images" in warning and str(folder) in warning
+    np.testing.assert_array_equal(again.images("test", mapped=True), GOOD["test_images"])
+
+
+def test_an_array_that_was_only_touched_or_copied_is_kept_and_hashed_once(tmp_path: Path) -> None:
+    spec = custom(saved(tmp_path / "mine.npz", GOOD))
+    array = decoded(spec).folder.path / "train_images.npy"
+    (tmp_path / "copy").write_bytes(array.read_bytes())
+    (tmp_path / "copy").replace(array)  # another inode, other times
+    hashed: list[str] = []
+    for _ in range(2):
+        decode(spec, [], pytest.fail, lambda activity, done, total: hashed.append(activity))
+    assert [activity for activity in hashed if "checking" in activity] == ["checking the decoded train_images.npy"]
+
+
+@pytest.mark.parametrize("content", [None, "", "{}", "[" * 50_000, '{"format": 1, "archive": "0", "arrays": {}}'])
+def test_a_cache_entry_without_its_record_is_recreated(content: str | None, tmp_path: Path) -> None:
+    spec = custom(saved(tmp_path / "mine.npz", GOOD))
+    folder = decoded(spec).folder.path
+    changed_in_place(folder / "test_images.npy", PIXELS, OTHER_PIXELS)
+    (folder / "entry.json").unlink() if content is None else (folder / "entry.json").write_text(content)
+    said: list[str] = []
+    np.testing.assert_array_equal(decoded(spec, log=said.append).images("test", mapped=True), GOOD["test_images"])
+    assert len(said) == 1
+
+
+def test_the_slower_of_two_decoders_leaves_the_entry_of_the_faster_one_alone(tmp_path: Path) -> None:
+    spec = custom(saved(tmp_path / "mine.npz", GOOD))
+    faster: list[Decoded] = []
+    inodes: list[int] = []
+
+    def overtaken(activity: str, done: int, total: int) -> None:
+        if activity.startswith("decoding") and done == total and not faster:
+            faster.append(decoded(spec))
+            inodes.append(faster[0].folder.path.stat().st_ino)
+
+    slower = decode(spec, [], lambda words: None, overtaken)
+    assert [slower.folder.path.stat().st_ino] == inodes
+    assert [entry.name for entry in slower.folder.path.parent.iterdir()] == [slower.folder.path.name], (
+        "nothing is left behind"
+    )
+    np.testing.assert_array_equal(faster[0].images("train", mapped=True), GOOD["train_images"])
+
+
+def test_the_temporary_folder_of_a_live_decoder_is_kept_and_that_of_a_dead_one_deleted(
+    tmp_path: Path, cache: Path
+) -> None:
+    spec = custom(saved(tmp_path / "mine.npz", GOOD))
+    other = custom(saved(tmp_path / "other.npz", arrays_like(PATH)), PATH)
+    dead = cache / "arrays" / ".of-a-killed-one.abcdefgh"
+    dead.mkdir(parents=True)
+    os.utime(dead, (0, 0))
+
+    def late(activity: str, done: int, total: int) -> None:
+        if activity.startswith("decoding") and done == total:
+            (own,) = (folder for folder in (cache / "arrays").glob(".*") if spec.facts.name in folder.name)
+            os.utime(own, (0, 0))
+            decoded(other)
+            assert own.is_dir()
+
+    np.testing.assert_array_equal(
+        decode(spec, [], lambda words: None, late).images("train", mapped=True), GOOD["train_images"]
+    )
+    assert not dead.exists()
+
+
+@pytest.mark.parametrize(
+    ("what", "named"),
+    [
+        ("pipe", "a pipe"),
+        ("folder", "a folder"),
+        ("empty", "empty"),
+        ("/dev/zero", "a device"),
+        ("/proc/kmsg", "a pseudo-file"),
+        ("/proc/kcore", "a pseudo-file"),
+        ("/proc/self/mem", "a pseudo-file"),
+        ("/sys/kernel/uevent_seqnum", "a pseudo-file"),
+    ],
+)
+def test_an_archive_that_is_not_a_regular_file_is_refused_in_one_sentence(
+    what: str, named: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.npz"
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "folder":
+        path.mkdir()
+    elif what == "empty":
+        path.touch()
+    elif Path(what).exists():
+        path.symlink_to(what)
+    else:
+        pytest.skip(f"there is no {what} here")
+    with pytest.raises(DataError) as error:
+        decoded(ArchiveSpec(BREAST, 28, path, "0" * 32))
+    assert named in error.value.message and str(path) in error.value.message
+    assert known_md5(path) is None, "nor does the console read it"
+
+
+def test_what_is_appended_while_an_archive_is_read_is_not_read(tmp_path: Path) -> None:
+    path = saved(tmp_path / "mine.npz", GOOD)
+    spec = custom(path)
+
+    def append(activity: str, done: int, total: int) -> None:
+        with path.open("ab") as file:
+            file.write(b"more" * 1000)
+
+    np.testing.assert_array_equal(
+        decode(spec, [], lambda words: None, append).images("test", mapped=True), GOOD["test_images"]
+    )

@@ -1,4 +1,4 @@
-"""Augmentation against torch's own flips and turns, torchvision's colours, and pixels counted by hand."""
+"""Augmentation against torch's flips and rotations, torchvision's colours, and pixels counted by hand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from torchvision.transforms.v2 import functional as tv
 
-from engine.data.augment import Augmentation, Draws, Normalisation, augment, draw, unit_range
+from engine.data.augment import Augmentation, SampledAugmentation, augment, sample, unit_range
+from engine.model.normalisation import Normalisation
 
 EVERYTHING = Augmentation(
     hflip=0.5, vflip=0.5, rotation=25, shift=0.2, scale=0.3, brightness=0.4, contrast=0.3, saturation=0.6
@@ -35,8 +36,8 @@ class Dice:
 ANGLE, ZOOM, ACROSS, DOWN = 2, 3, 4, 5
 
 
-def given_draws(augmentation: Augmentation, batch: int, columns: dict[int, float]) -> Draws:
-    return draw(augmentation, batch, Dice(columns))  # type: ignore[arg-type]
+def given_draws(augmentation: Augmentation, batch: int, columns: dict[int, float]) -> SampledAugmentation:
+    return sample(augmentation, batch, Dice(columns))  # type: ignore[arg-type]
 
 
 def pictures(batch: int, channels: int = 3, side: int = 12, seed: int = 0) -> torch.Tensor:
@@ -44,16 +45,16 @@ def pictures(batch: int, channels: int = 3, side: int = 12, seed: int = 0) -> to
 
 
 def changed(images: torch.Tensor, augmentation: Augmentation, seed: int = 0) -> torch.Tensor:
-    return augment(images, augmentation, draw(augmentation, len(images), np.random.default_rng(seed)))
+    return augment(images, augmentation, sample(augmentation, len(images), np.random.default_rng(seed)))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_without_settings_the_pictures_stay_exactly_as_they_are(channels: int) -> None:
+def test_without_settings_the_images_stay_exactly_as_they_are(channels: int) -> None:
     images = pictures(5, channels)
     assert torch.equal(changed(images.clone(), Augmentation()), images)
 
 
-def test_the_given_pictures_are_not_written_to() -> None:
+def test_the_input_images_are_not_modified() -> None:
     images = pictures(6)
     before = images.clone()
     assert not torch.equal(changed(images, EVERYTHING), before)
@@ -73,7 +74,7 @@ def test_the_given_pictures_are_not_written_to() -> None:
     ],
     ids=str,
 )
-def test_equal_pictures_of_one_batch_are_changed_each_in_its_own_way(augmentation: Augmentation) -> None:
+def test_equal_images_of_one_batch_are_augmented_independently(augmentation: Augmentation) -> None:
     images = pictures(1).mul(0.5).expand(6, -1, -1, -1).contiguous()
     results = changed(images, augmentation)
     same = [(i, j) for i in range(6) for j in range(i) if torch.equal(results[i], results[j])]
@@ -88,15 +89,15 @@ def test_equal_pictures_of_one_batch_are_changed_each_in_its_own_way(augmentatio
         (Augmentation(hflip=1.0, vflip=1.0), (-1, -2)),
     ],
 )
-def test_a_certain_flip_is_torch_s_flip(augmentation: Augmentation, dimensions: tuple[int, ...]) -> None:
+def test_a_flip_with_probability_one_is_torchs_flip(augmentation: Augmentation, dimensions: tuple[int, ...]) -> None:
     images = pictures(4)
     assert torch.equal(changed(images, augmentation), torch.flip(images, dimensions))
     resampled = changed(images, replace(augmentation, rotation=1e-4))
     torch.testing.assert_close(resampled, torch.flip(images, dimensions), atol=1e-4, rtol=0)
 
 
-def test_a_flip_happens_as_often_as_its_probability_and_to_single_pictures() -> None:
-    flips = draw(Augmentation(hflip=0.3, vflip=0.8), 4000, np.random.default_rng(1)).flips
+def test_a_flip_happens_as_often_as_its_probability_and_per_image() -> None:
+    flips = sample(Augmentation(hflip=0.3, vflip=0.8), 4000, np.random.default_rng(1)).flips
     left_right, up_down = flips.mean(axis=0)
     assert stats.binomtest(int(left_right * 4000), 4000, 0.3).pvalue > 1e-3
     assert stats.binomtest(int(up_down * 4000), 4000, 0.8).pvalue > 1e-3
@@ -109,7 +110,7 @@ def test_a_flip_happens_as_often_as_its_probability_and_to_single_pictures() -> 
     assert 60 < kept < 140
 
 
-def test_a_quarter_turn_is_torch_s_rot90_and_the_opposite_angle_turns_the_other_way() -> None:
+def test_a_quarter_rotation_is_torchs_rot90_and_the_opposite_angle_rotates_the_other_way() -> None:
     images = pictures(2)
     augmentation = Augmentation(rotation=90)
     one, other = (augment(images, augmentation, given_draws(augmentation, 2, {ANGLE: end})) for end in (1.0, 0.0))
@@ -120,7 +121,7 @@ def test_a_quarter_turn_is_torch_s_rot90_and_the_opposite_angle_turns_the_other_
     torch.testing.assert_close(other, turns[1], atol=1e-4, rtol=0)
 
 
-def test_a_half_turn_is_both_flips() -> None:
+def test_a_half_rotation_is_both_flips() -> None:
     images = pictures(2)
     augmentation = Augmentation(rotation=180)
     turned = augment(images, augmentation, given_draws(augmentation, 2, {ANGLE: 1.0}))
@@ -129,7 +130,7 @@ def test_a_half_turn_is_both_flips() -> None:
 
 @pytest.mark.parametrize("side", [8, 28])
 @pytest.mark.parametrize(("column", "dimension"), [(ACROSS, -1), (DOWN, -2)])
-def test_a_shift_moves_by_its_share_of_the_side_in_pixels_either_way(side: int, column: int, dimension: int) -> None:
+def test_a_shift_moves_by_its_fraction_of_the_side_in_pixels_either_way(side: int, column: int, dimension: int) -> None:
     images = pictures(2, side=side)
     augmentation = Augmentation(shift=0.25)
     pixels = side // 4
@@ -160,7 +161,7 @@ def test_a_zoom_by_one_half_makes_a_block_half_as_wide_and_by_three_halves_wider
     assert float(larger.sum()) == pytest.approx(16 * 2.25, rel=0.1)
 
 
-def test_a_flip_and_a_turn_together_are_the_flipped_or_turned_picture_turned_or_flipped() -> None:
+def test_a_flip_and_a_rotation_together_are_their_composition() -> None:
     images = pictures(1)
     augmentation = Augmentation(hflip=1.0, rotation=90)
     result = augment(images, augmentation, given_draws(augmentation, 1, {ANGLE: 1.0}))
@@ -184,7 +185,7 @@ def test_each_colour_change_is_torchvision_s(setting: str, column: int, referenc
     images = pictures(len(FACTORS), channels)
     colour = np.ones((len(FACTORS), 3), dtype=np.float32)
     colour[:, column] = FACTORS
-    neutral = draw(Augmentation(), len(FACTORS), np.random.default_rng(0))
+    neutral = sample(Augmentation(), len(FACTORS), np.random.default_rng(0))
     results = augment(images.clone(), Augmentation(**{setting: 1.0}), replace(neutral, colour=colour))
     expected = torch.stack([reference(image, factor) for image, factor in zip(images, FACTORS, strict=True)])
     if not (channels == 1 and setting == "saturation"):  # saturation does not change grey
@@ -195,7 +196,7 @@ def test_each_colour_change_is_torchvision_s(setting: str, column: int, referenc
 def test_colour_changes_follow_one_another_brightness_contrast_saturation() -> None:
     images = pictures(1).round(decimals=2)
     colour = np.array([[1.5, 0.6, 0.5]], dtype=np.float32)
-    neutral = draw(Augmentation(), 1, np.random.default_rng(0))
+    neutral = sample(Augmentation(), 1, np.random.default_rng(0))
     all_three = Augmentation(brightness=1.0, contrast=1.0, saturation=1.0)
     result = augment(images, all_three, replace(neutral, colour=colour))
     expected = tv.adjust_saturation(tv.adjust_contrast(tv.adjust_brightness(images, 1.5), 0.6), 0.5)
@@ -231,20 +232,20 @@ def test_whatever_the_settings_range_shape_and_type_stay(augmentation: Augmentat
     assert float(results.max()) <= 1
 
 
-def test_drawn_angles_shifts_zooms_and_factors_fill_their_bounds_evenly() -> None:
+def test_sampled_angles_shifts_zooms_and_factors_fill_their_bounds_evenly() -> None:
     n = 4000
     augmentation = replace(EVERYTHING, hflip=0.0, vflip=0.0)
-    draws = draw(augmentation, n, np.random.default_rng(2))
-    affine = draws.affine.astype(np.float64)
+    sampled = sample(augmentation, n, np.random.default_rng(2))
+    affine = sampled.affine.astype(np.float64)
     size = np.hypot(affine[:, 0, 0], affine[:, 1, 0])
     quantities = {
         "rotation": (np.degrees(np.arctan2(affine[:, 1, 0], affine[:, 0, 0])), 25.0),
         "shift across": (affine[:, 0, 2] / 2, 0.2),  # the side is 2 long
         "shift down": (affine[:, 1, 2] / 2, 0.2),
         "scale": (1 / size - 1, 0.3),
-        "brightness": (draws.colour[:, 0] - 1.0, 0.4),
-        "contrast": (draws.colour[:, 1] - 1.0, 0.3),
-        "saturation": (draws.colour[:, 2] - 1.0, 0.6),
+        "brightness": (sampled.colour[:, 0] - 1.0, 0.4),
+        "contrast": (sampled.colour[:, 1] - 1.0, 0.3),
+        "saturation": (sampled.colour[:, 2] - 1.0, 0.6),
     }
     for name, (values, bound) in quantities.items():
         assert np.abs(values).max() <= bound + 1e-6, name
@@ -258,22 +259,22 @@ NAMES = ("hflip", "vflip", "rotation", "shift", "scale", "brightness", "contrast
 
 
 @pytest.mark.parametrize("turned_off", NAMES)
-def test_turning_one_setting_off_leaves_what_the_others_draw(turned_off: str) -> None:
+def test_disabling_one_setting_does_not_change_what_the_others_sample(turned_off: str) -> None:
     def quantities(augmentation: Augmentation) -> dict[str, np.ndarray]:
-        draws = draw(augmentation, 50, np.random.default_rng(3))
-        matrix = draws.affine[:, :, :2].astype(np.float64)
-        signs = 1 - 2 * draws.flips.astype(np.float64)
+        sampled = sample(augmentation, 50, np.random.default_rng(3))
+        matrix = sampled.affine[:, :, :2].astype(np.float64)
+        signs = 1 - 2 * sampled.flips.astype(np.float64)
         plain = matrix * signs[:, None, :]  # without the mirrors
         size = np.hypot(plain[:, 0, 0], plain[:, 1, 0])
         return {
-            "hflip": draws.flips[:, 0],
-            "vflip": draws.flips[:, 1],
+            "hflip": sampled.flips[:, 0],
+            "vflip": sampled.flips[:, 1],
             "rotation": np.arctan2(plain[:, 1, 0], plain[:, 0, 0]),
-            "shift": draws.affine[:, :, 2],
+            "shift": sampled.affine[:, :, 2],
             "scale": size,
-            "brightness": draws.colour[:, 0],
-            "contrast": draws.colour[:, 1],
-            "saturation": draws.colour[:, 2],
+            "brightness": sampled.colour[:, 0],
+            "contrast": sampled.colour[:, 1],
+            "saturation": sampled.colour[:, 2],
         }
 
     full, less = quantities(EVERYTHING), quantities(replace(EVERYTHING, **{turned_off: 0.0}))
@@ -283,26 +284,26 @@ def test_turning_one_setting_off_leaves_what_the_others_draw(turned_off: str) ->
             np.testing.assert_allclose(less[name], full[name], atol=1e-6, err_msg=name)
 
 
-def test_bytes_become_shares_of_255() -> None:
+def test_bytes_become_fractions_of_255() -> None:
     every = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
     floats = unit_range(every)
     assert floats.dtype == torch.float32
     np.testing.assert_array_equal(floats.numpy().ravel(), np.arange(256, dtype=np.float32) / np.float32(255))
 
 
-def test_grey_pictures_are_normalised_and_become_three_equal_channels() -> None:
+def test_grey_images_are_normalised_and_become_three_equal_channels() -> None:
     images = pictures(2, channels=1)
-    result = Normalisation.of([0.25], [0.5], torch.device("cpu"))(images)
+    result = Normalisation([0.25], [0.5])(images)
     assert result.shape == (2, 3, 12, 12)
     expected = (images.numpy()[:, 0] - 0.25) / 0.5
     for channel in range(3):
         np.testing.assert_allclose(result[:, channel].numpy(), expected, rtol=1e-6)
 
 
-def test_colour_pictures_are_normalised_channel_by_channel() -> None:
+def test_colour_images_are_normalised_channel_by_channel() -> None:
     images = pictures(2)
     mean, std = [0.1, 0.2, 0.3], [0.5, 0.25, 2.0]
-    result = Normalisation.of(mean, std, torch.device("cpu"))(images).numpy()
+    result = Normalisation(mean, std)(images).numpy()
     for channel in range(3):
         expected = (images.numpy()[:, channel] - mean[channel]) / std[channel]
         np.testing.assert_allclose(result[:, channel], expected, atol=1e-6)

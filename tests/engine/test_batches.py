@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.data.batches import Batches, Split, in_order, make_split, place_for, steps_per_epoch
+from engine.data.batches import Batches, Split, in_order, make_split, steps_per_epoch, storage_for
 
 CPU = torch.device("cpu")
 GB = 10**9
@@ -34,7 +34,9 @@ def mapped(images: np.ndarray, folder: Path) -> np.ndarray:
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(2, 120), st.integers(2, 40), st.integers(0, 99))
-def test_an_epoch_sees_every_image_once_in_the_given_order_less_a_lonely_last_one(n: int, size: int, seed: int) -> None:
+def test_an_epoch_sees_every_image_once_in_the_given_order_except_a_last_batch_of_one(
+    n: int, size: int, seed: int
+) -> None:
     images, labels = numbered(n)
     order = np.random.default_rng(seed).permutation(n)
     batches = Batches(make_split(images, labels, "ram", CPU), size)
@@ -90,29 +92,31 @@ def test_a_mapped_split_is_read_ahead_by_one_thread_and_ram_by_none(
 
     monkeypatch.setattr(Split, "gather", noted)
     images, labels = numbered(40)
-    for place, held in (("ram", images), ("mapped", mapped(images, tmp_path))):
+    for storage, held in (("ram", images), ("mapped", mapped(images, tmp_path))):
         readers.clear()
-        batches = Batches(make_split(held, labels, place, CPU), 10)  # type: ignore[arg-type]
+        batches = Batches(make_split(held, labels, storage, CPU), 10)  # type: ignore[arg-type]
         for step in range(batches.steps):
             batches.fetch(np.arange(40), step)
         ahead = [name for name in readers if name != threading.current_thread().name]
         assert len(readers) == 4, "each batch is read once"
-        assert len(ahead) == (3 if place == "mapped" else 0)
+        assert len(ahead) == (3 if storage == "mapped" else 0)
         assert len(set(ahead)) <= 1
 
 
-@pytest.mark.parametrize("place", ["ram", "device", "mapped"])
+@pytest.mark.parametrize("storage", ["ram", "device", "mapped"])
 @pytest.mark.parametrize("n", [1, 9, 10, 11])
-def test_evaluation_sees_every_image_first_to_last_also_a_lonely_one(place: str, n: int, tmp_path: Path) -> None:
+def test_evaluation_sees_every_image_first_to_last_including_a_last_batch_of_one(
+    storage: str, n: int, tmp_path: Path
+) -> None:
     images, labels = numbered(n)
-    held = mapped(images, tmp_path) if place == "mapped" else images
-    batches = list(in_order(make_split(held, labels, place, CPU), 5))  # type: ignore[arg-type]
+    held = mapped(images, tmp_path) if storage == "mapped" else images
+    batches = list(in_order(make_split(held, labels, storage, CPU), 5))  # type: ignore[arg-type]
     assert [len(batch) for batch, _ in batches] == {1: [1], 9: [5, 4], 10: [5, 5], 11: [5, 5, 1]}[n]
     np.testing.assert_array_equal(torch.cat([batch for batch, _ in batches])[:, 0].numpy(), images)
     assert torch.cat([targets for _, targets in batches]).tolist() == labels.tolist()
 
 
-def test_labels_are_whole_numbers_and_sets_of_labels_are_floats_for_bce() -> None:
+def test_labels_are_integers_and_multi_labels_are_floats_for_bce() -> None:
     images, labels = numbered(6)
     assert make_split(images, labels, "ram", CPU).labels.dtype == torch.int64
     sets = np.eye(6, 4, dtype=np.int64)
@@ -122,7 +126,7 @@ def test_labels_are_whole_numbers_and_sets_of_labels_are_floats_for_bce() -> Non
 
 
 @pytest.mark.parametrize(
-    ("wanted", "images", "free_memory", "free_on_device", "place"),
+    ("wanted", "images", "free_memory", "free_on_device", "storage"),
     [
         # on the CPU
         ("auto", 4 * GB, 8 * GB, None, "ram"),
@@ -139,7 +143,7 @@ def test_labels_are_whole_numbers_and_sets_of_labels_are_floats_for_bce() -> Non
         ("mapped", 1, 8 * GB, 8 * GB, "mapped"),
     ],
 )
-def test_images_stay_where_the_recipe_says_or_where_half_of_what_is_free_holds_them(
-    wanted: str, images: int, free_memory: int, free_on_device: int | None, place: str
+def test_images_are_stored_as_the_recipe_sets_or_where_half_of_free_memory_holds_them(
+    wanted: str, images: int, free_memory: int, free_on_device: int | None, storage: str
 ) -> None:
-    assert place_for(wanted, images, free_memory, free_on_device) == place
+    assert storage_for(wanted, images, free_memory, free_on_device) == storage

@@ -6,6 +6,7 @@ import json
 import math
 from itertools import pairwise
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import safetensors.torch
@@ -14,9 +15,11 @@ from safetensors import safe_open
 from torch import nn
 from torchvision.models import resnet18
 
-from engine.contract.checkpoint_file import verified_digest, weights_digest
-from engine.contract.errors import CheckpointError
-from engine.model.build import build_model
+from engine.contract.models.catalogue import models
+from engine.contract.store.checkpoint_file import verified_digest, weights_digest
+from engine.contract.wire.errors import CheckpointError
+from engine.model.build import build
+from engine.model.plan import ModelPlan
 from engine.train import checkpoint
 from engine.train.checkpoint import load_weights, save_best, save_last
 from engine.train.ema import MovingAverage
@@ -32,8 +35,8 @@ def small_model(seed: int = 0) -> nn.Module:
 def trained_state(model: nn.Module | None = None, *, averaged: bool = False, steps: int = 3) -> TrainingState:
     model = model or small_model()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    losses, right = torch.rand(5), torch.rand(5, dtype=torch.float64)
-    state = TrainingState(model, optimizer, losses, right, epoch=2, step=3, best_epoch=1, best_auc=0.75)
+    losses, n_correct = torch.rand(5), torch.rand(5, dtype=torch.float64)
+    state = TrainingState(model, optimizer, losses, n_correct, epoch=2, step=3, best_epoch=1, best_auc=0.75)
     state.average = MovingAverage(model, 0.9) if averaged else None
     train(state, steps)
     return state
@@ -76,7 +79,7 @@ def test_best_weights_load_strictly_into_a_fresh_model_and_are_the_evaluated_one
     assert_equal_weights(safetensors.torch.load_file(path), copied(evaluated))  # without any help of ours
 
 
-def test_saved_weights_stay_what_they_were_when_training_goes_on(tmp_path: Path) -> None:
+def test_saved_weights_do_not_change_when_training_continues(tmp_path: Path) -> None:
     state, path = trained_state(), tmp_path / "best.safetensors"
     save_best(path, tmp_path / "previous_best.safetensors", state)
     saved, content = copied(state.model), path.read_bytes()
@@ -111,7 +114,8 @@ def test_a_channels_last_model_comes_back_bit_for_bit_with_bit_identical_logits(
 
 
 def test_the_best_of_the_adapted_resnet18_loads_strictly_into_a_plain_one(tmp_path: Path) -> None:
-    model = build_model("resnet18_adapted", 4, 0.2, pretrained=False).model.to(memory_format=torch.channels_last)
+    built = build(models()["resnet18_adapted"], ModelPlan(classes=4, size=28, dropout=0.2), ([0.5], [0.5]))
+    model = built.module.to(memory_format=torch.channels_last)
     state = TrainingState(model, torch.optim.SGD(model.parameters()), torch.zeros(1), torch.zeros(1))
     save_best(tmp_path / "best.safetensors", tmp_path / "previous_best.safetensors", state)
     plain = resnet18(weights=None)
@@ -147,11 +151,11 @@ def test_a_save_that_fails_leaves_both_generations_as_they_were(
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     assert len(before) == 2
 
-    def disk_full(tensors: object, path: Path, metadata: object) -> None:
-        Path(path).write_bytes(b"half")
+    def disk_full(file: BinaryIO, tensors: object, metadata: object) -> None:
+        file.write(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", disk_full)
+    monkeypatch.setattr(checkpoint, "_write_safetensors", disk_full)
     with pytest.raises(OSError, match="No space"):
         save_last(last, previous, state)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
@@ -176,7 +180,7 @@ def test_the_last_checkpoint_holds_weights_average_momentum_position_sums_and_hi
     for index, slot in slots.items():
         assert torch.equal(tensors[f"optimizer/{index}/momentum_buffer"], slot["momentum_buffer"])
     assert torch.equal(tensors["epoch/losses"], state.losses[:3])
-    assert torch.equal(tensors["epoch/right"], state.right[:3])
+    assert torch.equal(tensors["epoch/right"], state.n_correct[:3])
     assert tensors["epoch/right"].dtype == torch.float64
     assert (told["epoch"], told["step"], told["best_epoch"], told["best_auc"]) == (2, 3, 1, 0.75)
     assert (told["without_improvement"], told["average_updates"], told["scaler"]) == (4, 3, None)
@@ -248,7 +252,7 @@ def test_a_cut_off_checkpoint_is_noticed(kept: int, tmp_path: Path) -> None:
         load_weights(path)
 
 
-def test_a_missing_checkpoint_is_a_sentence_with_its_path(tmp_path: Path) -> None:
+def test_a_missing_checkpoint_is_reported_with_its_path(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError) as error:
         load_weights(tmp_path / "none.safetensors")
     assert str(tmp_path / "none.safetensors") in error.value.message

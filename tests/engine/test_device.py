@@ -1,4 +1,4 @@
-"""What the machine gives, decided once and told in words."""
+"""What the machine provides, decided once and described in words."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import pytest
 import torch
 
 from engine import device
-from engine.contract.errors import DeviceError
-from engine.device import choose_device, choose_precision, set_determinism, set_threads
+from engine.contract.machine.hardware import refuse_impossible
+from engine.contract.recipe.reader import build_recipe
+from engine.contract.wire.errors import DeviceError
+from engine.contract.wire.resolved import describe_precision
+from engine.device import choose_device, choose_precision, resolved_machine, set_determinism, set_threads
 
 CPU = torch.device("cpu")
 
@@ -29,7 +32,7 @@ def bfloat16(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("wanted", ["cuda:7", "cuda", "cuda:0"])
 @pytest.mark.usefixtures("no_cuda")
-def test_a_gpu_that_is_not_there_is_refused_with_exit_code_2_and_a_way_out(wanted: str) -> None:
+def test_a_missing_gpu_is_refused_with_exit_code_2_and_a_hint(wanted: str) -> None:
     with pytest.raises(DeviceError) as refusal:
         choose_device(wanted)
     assert refusal.value.exit_code == 2
@@ -53,16 +56,15 @@ def test_auto_takes_the_cpu_where_there_is_no_gpu() -> None:
     assert choose_device("cpu") == CPU
 
 
-@pytest.mark.skipif(torch.backends.mps.is_available(), reason="needs a machine without Metal")
-def test_metal_that_is_not_there_is_refused() -> None:
+def test_missing_metal_is_refused() -> None:
     with pytest.raises(DeviceError, match="mps") as refusal:
-        choose_device("mps")
+        refuse_impossible(build_recipe({"runtime": {"device": "mps"}}))
     assert refusal.value.hint
 
 
-def test_mixed_precision_asked_for_is_had_or_refused(bfloat16: bool) -> None:
+def test_requested_mixed_precision_is_used_or_refused(bfloat16: bool) -> None:
     if bfloat16:
-        assert choose_precision(True, CPU)[0] is torch.bfloat16
+        assert choose_precision(True, CPU) is torch.bfloat16
         return
     with pytest.raises(DeviceError, match="bfloat16") as refusal:
         choose_precision(True, CPU)
@@ -70,15 +72,17 @@ def test_mixed_precision_asked_for_is_had_or_refused(bfloat16: bool) -> None:
     assert "amp: auto" in refusal.value.hint
 
 
-def test_auto_precision_says_what_it_decided_and_why(bfloat16: bool) -> None:
-    dtype, words = choose_precision("auto", CPU)
+def test_auto_precision_reports_what_it_decided_and_why(bfloat16: bool) -> None:
+    dtype = choose_precision("auto", CPU)
+    words = describe_precision(resolved_machine(CPU, dtype), mixed=True)
     assert dtype is (torch.bfloat16 if bfloat16 else None)
     assert words.startswith("on" if bfloat16 else "off")
     assert "bfloat16" in words
 
 
 def test_precision_turned_off_stays_off_on_every_machine(bfloat16: bool) -> None:
-    dtype, words = choose_precision(False, CPU)
+    dtype = choose_precision(False, CPU)
+    words = describe_precision(resolved_machine(CPU, dtype), mixed=False)
     assert dtype is None
     assert words.startswith("off")
 
@@ -112,7 +116,7 @@ def settings_restored() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("settings_restored")
-def test_threads_are_the_recipe_s_or_what_torch_chose() -> None:
+def test_threads_are_those_of_the_recipe_or_of_torch() -> None:
     assert set_threads(1) == torch.get_num_threads() == 1
     assert set_threads(None) == 1
     assert set_threads(2) == torch.get_num_threads() == 2
@@ -120,10 +124,10 @@ def test_threads_are_the_recipe_s_or_what_torch_chose() -> None:
 
 @pytest.mark.usefixtures("settings_restored")
 def test_far_more_threads_than_cores_are_refused() -> None:
-    before, cores = torch.get_num_threads(), os.cpu_count() or 1
-    with pytest.raises(DeviceError, match=rf"runtime\.threads {4 * cores + 1}, found {cores} core.*for one a core"):
-        set_threads(4 * cores + 1)
-    assert torch.get_num_threads() == before
+    cores = os.cpu_count() or 1
+    refuse_impossible(build_recipe({"runtime": {"threads": 4 * cores}}))
+    with pytest.raises(DeviceError, match=rf"runtime\.threads {4 * cores + 1}, found {cores} core.*for one per core"):
+        refuse_impossible(build_recipe({"runtime": {"threads": 4 * cores + 1}}))
 
 
 @pytest.mark.usefixtures("settings_restored")

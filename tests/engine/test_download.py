@@ -1,10 +1,11 @@
-"""Downloads: whole and verified, or nothing; whatever the server, the network or the disk does."""
+"""Downloads: complete and verified, or nothing; whatever the server, the network or the disk does."""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -12,10 +13,11 @@ import subprocess
 import threading
 import time
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from serving import Mirror, Serve, a_web_page, cut_after, of_unknown_length, silent_after, whole
+from serving import Mirror, Serve, a_web_page, complete, cut_after, of_unknown_length, silent_after
 
 from engine import download as module
 from engine.download import Download, DownloadFailed, download
@@ -29,7 +31,7 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
-def wanted(mirror: Mirror, folder: Path, **changes: object) -> Download:
+def spec(mirror: Mirror, folder: Path, **changes: object) -> Download:
     values = {"url": f"{mirror.address}/data.npz", "target": folder / "data.npz", "algorithm": "md5", "digest": MD5}
     return Download(**{**values, "largest": 2_000_000, **changes})  # type: ignore[arg-type]
 
@@ -41,16 +43,16 @@ def nothing(done: int, total: int | None) -> None:
 def refused(mirror: Mirror, folder: Path, **changes: object) -> str:
     """Why it failed; it left nothing."""
     with pytest.raises(DownloadFailed) as failed:
-        download(wanted(mirror, folder, **changes), nothing, print)
+        download(spec(mirror, folder, **changes), nothing, print)
     assert list(folder.iterdir()) == []
     return str(failed.value)
 
 
-@pytest.mark.parametrize("serve", [whole, of_unknown_length], ids=lambda serve: serve.__name__)
-def test_a_file_is_fetched_whole_and_nothing_else_is_left(tmp_path: Path, serve: Serve) -> None:
+@pytest.mark.parametrize("serve", [complete, of_unknown_length], ids=lambda serve: serve.__name__)
+def test_a_file_is_fetched_completely_and_nothing_else_is_left(tmp_path: Path, serve: Serve) -> None:
     told: list[tuple[int, int | None]] = []
     with Mirror({"data.npz": CONTENT}, serve) as mirror:
-        download(wanted(mirror, tmp_path / "new" / "folder"), lambda *at: told.append(at), print)
+        download(spec(mirror, tmp_path / "new" / "folder"), lambda *at: told.append(at), print)
         assert mirror.asked == [("data.npz", None)]
     folder = tmp_path / "new" / "folder"
     assert [path.name for path in folder.iterdir()] == ["data.npz"]
@@ -65,10 +67,10 @@ def test_a_redirect_is_followed(tmp_path: Path) -> None:
             asked.send_header("Location", "/other.npz")
             asked.end_headers()
         else:
-            whole(asked, content)
+            complete(asked, content)
 
     with Mirror({"data.npz": b"", "other.npz": CONTENT}, elsewhere) as mirror:
-        download(wanted(mirror, tmp_path), nothing, print)
+        download(spec(mirror, tmp_path), nothing, print)
     assert (tmp_path / "data.npz").read_bytes() == CONTENT
 
 
@@ -87,7 +89,7 @@ def certificate(tmp_path: Path) -> Path:
     return path
 
 
-def test_https_is_spoken_with_hosts_whose_certificate_is_trusted_and_with_no_others(
+def test_https_is_accepted_only_from_hosts_with_a_trusted_certificate(
     tmp_path: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -97,16 +99,14 @@ def test_https_is_spoken_with_hosts_whose_certificate_is_trusted_and_with_no_oth
         mirror.socket = context.wrap_socket(mirror.socket, server_side=True)
         url = mirror.address.replace("http:", "https:") + "/data.npz"
         with pytest.raises(DownloadFailed, match=r"certificate of 127\.0\.0\.1 is not trusted"):
-            download(wanted(mirror, folder, url=url), nothing, print)
+            download(spec(mirror, folder, url=url), nothing, print)
         assert list(folder.iterdir()) == []
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        download(wanted(mirror, folder, url=url), nothing, print)
+        download(spec(mirror, folder, url=url), nothing, print)
     assert (folder / "data.npz").read_bytes() == CONTENT
 
 
-def test_a_host_that_does_not_get_as_far_as_a_connection_is_given_up_soon(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_connecting_to_an_unresponsive_host_times_out_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert module.CONNECT == 5
     monkeypatch.setattr(module, "CONNECT", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as deaf:  # takes the call and says nothing, so there is no encryption
@@ -119,26 +119,26 @@ def test_a_proxy_is_used_where_the_environment_names_one(tmp_path: Path, monkeyp
     monkeypatch.delenv("no_proxy")
     with Mirror({"data.npz": CONTENT}) as proxy:
         monkeypatch.setenv("http_proxy", proxy.address)
-        download(wanted(proxy, tmp_path, url="http://host.invalid/data.npz"), nothing, print)
+        download(spec(proxy, tmp_path, url="http://host.invalid/data.npz"), nothing, print)
     assert (tmp_path / "data.npz").read_bytes() == CONTENT
 
 
-def test_an_https_address_is_not_led_to_http() -> None:
+def test_an_https_address_is_not_redirected_to_http() -> None:
     request = module.urllib.request.Request("https://example.org/data.npz")
     with pytest.raises(module.HTTPError, match="https"):
         module._Redirects().redirect_request(request, None, 302, "Found", {}, "http://example.org/data.npz")
 
 
-def test_a_cut_download_goes_on_once_where_it_was_cut(tmp_path: Path) -> None:
+def test_an_interrupted_download_resumes_once_where_it_stopped(tmp_path: Path) -> None:
     said: list[str] = []
     with Mirror({"data.npz": CONTENT}, cut_after(600_000)) as mirror:
-        download(wanted(mirror, tmp_path), nothing, said.append)
+        download(spec(mirror, tmp_path), nothing, said.append)
         assert mirror.asked == [("data.npz", None), ("data.npz", "bytes=600000-")]
     assert (tmp_path / "data.npz").read_bytes() == CONTENT
     assert len(said) == 1 and "0.6 MB" in said[0]
 
 
-def test_a_server_that_cannot_go_on_is_asked_for_all_of_it_again(tmp_path: Path) -> None:
+def test_a_server_that_cannot_resume_is_asked_for_the_complete_file(tmp_path: Path) -> None:
     def from_the_start(asked, content: bytes) -> None:
         size = len(content) if asked.start else 600_000
         asked.start = 0
@@ -146,11 +146,11 @@ def test_a_server_that_cannot_go_on_is_asked_for_all_of_it_again(tmp_path: Path)
         asked.wfile.write(content[:size])
 
     with Mirror({"data.npz": CONTENT}, from_the_start) as mirror:
-        download(wanted(mirror, tmp_path), nothing, print)
+        download(spec(mirror, tmp_path), nothing, print)
     assert (tmp_path / "data.npz").read_bytes() == CONTENT
 
 
-def test_a_connection_that_is_cut_again_leaves_nothing(tmp_path: Path) -> None:
+def test_a_connection_that_drops_again_leaves_nothing(tmp_path: Path) -> None:
     with Mirror({"data.npz": CONTENT}, cut_after(300_000)) as mirror:
         assert "cut after 600,000 of 1,024,000 bytes" in refused(mirror, tmp_path)
         assert len(mirror.asked) == 2
@@ -163,12 +163,12 @@ def test_a_wrong_md5_leaves_nothing_and_names_both(tmp_path: Path) -> None:
     assert MD5 in said and hashlib.md5(other).hexdigest() in said
 
 
-def test_a_web_page_in_place_of_the_file_leaves_nothing_and_is_called_so(tmp_path: Path) -> None:
+def test_a_web_page_instead_of_the_file_leaves_nothing_and_is_reported_as_one(tmp_path: Path) -> None:
     with Mirror({"data.npz": CONTENT}, a_web_page) as mirror:
         assert "a web page" in refused(mirror, tmp_path)
 
 
-def test_a_missing_file_is_told_with_host_and_status(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_with_host_and_status(tmp_path: Path) -> None:
     with Mirror({}) as mirror:
         assert "127.0.0.1 answered 404" in refused(mirror, tmp_path)
 
@@ -177,10 +177,10 @@ def test_a_silent_server_is_noticed_and_leaves_nothing(tmp_path: Path, monkeypat
     assert module.STALL == 30
     monkeypatch.setattr(module, "STALL", 0.5)
     with Mirror({"data.npz": CONTENT}, silent_after(1000)) as mirror:
-        assert "no byte from 127.0.0.1 within 0.5 s" in refused(mirror, tmp_path)
+        assert "no data from 127.0.0.1 within 0.5 s" in refused(mirror, tmp_path)
 
 
-def test_nobody_at_the_address_is_told_at_once(tmp_path: Path) -> None:
+def test_a_refused_connection_is_reported_at_once(tmp_path: Path) -> None:
     with Mirror({}) as mirror:
         pass
     began = time.monotonic()
@@ -188,7 +188,7 @@ def test_nobody_at_the_address_is_told_at_once(tmp_path: Path) -> None:
     assert time.monotonic() - began < module.CONNECT
 
 
-def test_what_has_no_room_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_without_disk_space_is_not_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(10**12, 10**12, 5_000_000))
     with Mirror({"data.npz": CONTENT}) as mirror:
@@ -196,7 +196,7 @@ def test_what_has_no_room_is_not_begun(tmp_path: Path, monkeypatch: pytest.Monke
     assert "needs 1.0 MB" in said and str(tmp_path) in said and "5.0 MB free" in said
 
 
-@pytest.mark.parametrize("serve", [whole, of_unknown_length], ids=lambda serve: serve.__name__)
+@pytest.mark.parametrize("serve", [complete, of_unknown_length], ids=lambda serve: serve.__name__)
 def test_what_is_larger_than_the_file_can_be_is_refused(tmp_path: Path, serve: Serve) -> None:
     with Mirror({"data.npz": CONTENT}, serve) as mirror:
         assert "at most 500,000 bytes" in refused(mirror, tmp_path, largest=500_000)
@@ -205,14 +205,14 @@ def test_what_is_larger_than_the_file_can_be_is_refused(tmp_path: Path, serve: S
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with Mirror({"data.npz": CONTENT}) as mirror, pytest.raises(DownloadFailed) as failed:
-        download(wanted(mirror, tmp_path / "file" / "folder"), nothing, print)
+        download(spec(mirror, tmp_path / "file" / "folder"), nothing, print)
     assert str(tmp_path / "file" / "folder") in str(failed.value)
 
 
 def test_what_was_there_stays_when_a_download_fails(tmp_path: Path) -> None:
     (tmp_path / "data.npz").write_bytes(b"old")
     with Mirror({"data.npz": b"wrong"}) as mirror, pytest.raises(DownloadFailed):
-        download(wanted(mirror, tmp_path), nothing, print)
+        download(spec(mirror, tmp_path), nothing, print)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
 
 
@@ -231,20 +231,20 @@ def test_an_abort_ends_it_at_once_though_the_server_is_silent(tmp_path: Path) ->
     with Mirror({"data.npz": CONTENT}, silent_after(1000)) as mirror:
         began = time.monotonic()
         with pytest.raises(Aborted):
-            download(wanted(mirror, tmp_path), between, print)
+            download(spec(mirror, tmp_path), between, print)
         assert time.monotonic() - began < 5
     assert list(tmp_path.iterdir()) == []
 
 
-def test_two_at_once_do_each_other_no_harm(tmp_path: Path) -> None:
+def test_two_at_once_do_not_harm_each_other(tmp_path: Path) -> None:
     both = threading.Barrier(2)
 
     def together(asked, content: bytes) -> None:
         both.wait(20)
-        whole(asked, content)
+        complete(asked, content)
 
     with Mirror({"data.npz": CONTENT}, together) as mirror:
-        threads = [threading.Thread(target=download, args=(wanted(mirror, tmp_path), nothing, print)) for _ in range(2)]
+        threads = [threading.Thread(target=download, args=(spec(mirror, tmp_path), nothing, print)) for _ in range(2)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -254,7 +254,7 @@ def test_two_at_once_do_each_other_no_harm(tmp_path: Path) -> None:
     assert (tmp_path / "data.npz").read_bytes() == CONTENT
 
 
-def test_what_a_killed_fetcher_left_goes_and_what_a_living_one_writes_stays(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_download_are_deleted_and_files_of_a_live_one_kept(tmp_path: Path) -> None:
     long_ago = time.time() - 3600
     living, killed, young = (tmp_path / f".data.abcdefg{end}.npz" for end in "123")
     for path in (living, killed, young):
@@ -263,14 +263,69 @@ def test_what_a_killed_fetcher_left_goes_and_what_a_living_one_writes_stays(tmp_
         os.utime(path, (long_ago, long_ago))
     with living.open("rb") as file, Mirror({"data.npz": CONTENT}) as mirror:
         fcntl.flock(file, fcntl.LOCK_EX)
-        download(wanted(mirror, tmp_path), nothing, print)
+        download(spec(mirror, tmp_path), nothing, print)
     assert {path.name for path in tmp_path.iterdir()} == {"data.npz", living.name, young.name}
 
 
 def test_a_file_is_known_by_the_start_of_its_sha_256_as_torch_hub_does(tmp_path: Path) -> None:
     digest = hashlib.sha256(CONTENT).hexdigest()
     with Mirror({"data.npz": CONTENT}) as mirror:
-        download(wanted(mirror, tmp_path, algorithm="sha256", digest=digest[:8]), nothing, print)
+        download(spec(mirror, tmp_path, algorithm="sha256", digest=digest[:8]), nothing, print)
         assert (tmp_path / "data.npz").read_bytes() == CONTENT
         with pytest.raises(DownloadFailed, match="SHA-256 00000000"):
-            download(wanted(mirror, tmp_path, algorithm="sha256", digest="00000000"), nothing, print)
+            download(spec(mirror, tmp_path, algorithm="sha256", digest="00000000"), nothing, print)
+
+
+def dripping(asked, content: bytes) -> None:
+    asked.answer(len(content))
+    for byte in content[asked.start :]:
+        asked.wfile.write(bytes([byte]))
+        asked.wfile.flush()
+        if asked.server.over.wait(0.05):
+            return
+
+
+def test_a_server_that_only_drips_times_out_with_a_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (module.WINDOW, module.SLOWEST) == (30, 1000)
+    monkeypatch.setattr(module, "WINDOW", 0.5)
+    with Mirror({"data.npz": CONTENT}, dripping) as mirror:
+        said = refused(mirror, tmp_path)
+        assert len(mirror.asked) == 2, "another connection may be faster"
+    assert re.search(r"127\.0\.0\.1 sends \d+ bytes per second, expected at least 1,000", said)
+
+
+def test_a_link_that_hiccups_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WINDOW", 2.0)
+
+    def hiccup(asked, content: bytes) -> None:
+        asked.answer(len(content))
+        asked.wfile.write(content[:500_000])
+        asked.wfile.flush()
+        asked.server.over.wait(1.0)
+        asked.wfile.write(content[500_000:])
+
+    with Mirror({"data.npz": CONTENT}, hiccup) as mirror:
+        download(spec(mirror, tmp_path), nothing, pytest.fail)
+        assert len(mirror.asked) == 1
+
+
+def test_a_login_is_sent_to_its_server_and_not_to_redirect_targets(tmp_path: Path) -> None:
+    seen: list[tuple[str, str | None]] = []
+
+    def elsewhere(asked, content: bytes) -> None:
+        seen.append((asked.headers["Host"], asked.headers["Authorization"]))
+        if asked.path == "/data.npz" and asked.server is first:
+            asked.send_response(302)
+            asked.send_header("Location", f"{first.address}/moved.npz")
+            asked.end_headers()
+        elif asked.server is first:
+            asked.send_response(302)
+            asked.send_header("Location", f"{second.address}/data.npz")
+            asked.end_headers()
+        else:
+            complete(asked, content)
+
+    files = {"data.npz": CONTENT, "moved.npz": CONTENT}
+    with Mirror(files, elsewhere) as first, Mirror(files, elsewhere) as second:
+        download(replace(spec(first, tmp_path), authorization="Basic c2VjcmV0"), nothing, pytest.fail)
+    assert [secret for _, secret in seen] == ["Basic c2VjcmV0", "Basic c2VjcmV0", None]

@@ -33,7 +33,7 @@ def test_cross_entropy_is_the_mean_negative_log_probability_of_the_label(task) -
 
 
 @pytest.mark.parametrize("smoothing", [0.1, 0.5])
-def test_label_smoothing_spreads_its_share_evenly_over_all_classes(smoothing: float) -> None:
+def test_label_smoothing_spreads_its_fraction_evenly_over_all_classes(smoothing: float) -> None:
     targets = np.eye(4)[CLASSES] * (1 - smoothing) + smoothing / 4
     expected = -(targets * log_softmax(LOGITS)).sum(axis=1).mean()
     loss = Criterion("multi_class", smoothing).loss(tensor(LOGITS), tensor(CLASSES))
@@ -62,15 +62,15 @@ def test_binary_cross_entropy_with_smoothing_and_weights_of_positives() -> None:
     assert float(criterion.loss(tensor(LOGITS), tensor(SETS).double())) == pytest.approx(expected, rel=1e-12)
 
 
-def test_right_counts_images_whose_highest_logit_is_their_label() -> None:
+def test_n_correct_counts_images_whose_highest_logit_is_their_label() -> None:
     logits = torch.tensor([[2.0, 1.0], [0.0, 5.0], [3.0, -1.0]])
-    assert float(Criterion("multi_class").right(logits, torch.tensor([0, 1, 1]))) == 2.0
+    assert float(Criterion("multi_class").n_correct(logits, torch.tensor([0, 1, 1]))) == 2.0
 
 
-def test_right_counts_shares_of_labels_for_multi_label() -> None:
+def test_n_correct_counts_fractions_of_labels_for_multi_label() -> None:
     logits = torch.tensor([[2.0, -1.0, 1.0, -3.0], [-0.5, 0.5, -0.5, 0.5]])
     labels = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 1.0]])
-    assert float(Criterion("multi_label").right(logits, labels)) == 0.75 + 1.0
+    assert float(Criterion("multi_label").n_correct(logits, labels)) == 0.75 + 1.0
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=60))

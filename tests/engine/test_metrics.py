@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from medmnist.evaluator import getACC, getAUC
 from sklearn import metrics as reference
 
-from engine.contract.datasets import TaskKind
+from engine.contract.data.datasets import TaskKind
 from engine.evaluate.metrics import Evaluated, evaluate
 
 OFFICIAL = {
@@ -168,7 +168,7 @@ def test_where_every_label_is_equal_the_auc_is_undefined_with_a_reason(task: Tas
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_scores_that_tell_nothing_have_an_auc_of_one_half(task: TaskKind) -> None:
+def test_uninformative_scores_have_an_auc_of_one_half(task: TaskKind) -> None:
     labels, scores = example(task, 8)
     found = result(labels, np.full_like(scores, 1 / scores.shape[1]), task)
     assert found.metrics.auc == 0.5
@@ -200,7 +200,7 @@ def test_the_two_classes_of_a_binary_set_have_one_auc_however_their_scores_were_
     logits = rng.normal(0, 14, 200) + 4 * labels
     scores = np.stack([1 / (1 + np.exp(logits)), 1 / (1 + np.exp(-logits))], axis=1).astype(np.float32)
     one, other = (reference.roc_auc_score(labels == k, scores[:, k]) for k in (0, 1))
-    assert one != other, "there is something to mend"
+    assert one != other, "there is something to fix"
     found = result(labels, scores, "binary")
     assert [row.auc for row in found.per_class] == [found.metrics.auc] * 2 == [other] * 2
 
@@ -208,7 +208,7 @@ def test_the_two_classes_of_a_binary_set_have_one_auc_however_their_scores_were_
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("everywhere", [True, False])
-def test_scores_that_are_not_finite_are_no_crash_and_no_auc(task: TaskKind, value: float, everywhere: bool) -> None:
+def test_non_finite_scores_cause_no_crash_and_no_auc(task: TaskKind, value: float, everywhere: bool) -> None:
     labels, scores = example(task, 10)
     scores[... if everywhere else (2, 0)] = value
     with warnings.catch_warnings():

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,12 +18,46 @@ from serving import Mirror
 from torch import nn
 from torchvision.models import ResNet18_Weights, resnet18
 
-from engine.contract.errors import WeightsError
-from engine.model.build import build_model, count_parameters, load_matching
-from engine.model.weights import fetch_imagenet, imagenet_file, load_imagenet, read_pth
+from engine.contract.models.catalogue import RESNET18_IMAGENET, ModelSpec, models
+from engine.contract.wire.errors import WeightsError
+from engine.model.build import Built, build, count_parameters, load_matching, start_from_published
+from engine.model.plan import ModelPlan
+from engine.model.weights import fetch_published, read_pth
 
-MODELS = ("resnet18_adapted", "resnet18", "mini_cnn")
 NAME = "resnet18-f37072fd.pth"  # torchvision's own, ResNet18_Weights.IMAGENET1K_V1
+
+
+@dataclass(frozen=True)
+class Started:
+    built: Built
+    start: str
+    pretrained: bool
+
+    @property
+    def model(self) -> nn.Module:
+        return self.built.module
+
+
+def build_model(
+    model: str | ModelSpec,
+    classes: int,
+    dropout: float,
+    pretrained: bool | str,
+    fetch: Callable[[], None] | None = None,
+    *,
+    stand_in: bool = True,
+) -> Started:
+    """As in preparation: built, then initialised as the recipe requests.
+
+    `stand_in`: a file in the place of the published one counts as that, whatever its SHA-256.
+    """
+    spec = models()[model] if isinstance(model, str) else model
+    if stand_in and spec.weights is not None and spec.weights.path.is_file():
+        digest = hashlib.sha256(spec.weights.path.read_bytes()).hexdigest()
+        spec = replace(spec, weights=replace(spec.weights, sha256=digest[:8]))
+    built = build(spec, ModelPlan(classes, 28, dropout), ([0.5] * 3, [0.25] * 3))
+    start = start_from_published(built, pretrained, fetch)
+    return Started(built, start.description, start.kind == "imagenet")
 
 
 @pytest.fixture
@@ -45,50 +80,30 @@ def imagenet() -> dict[str, torch.Tensor]:
     )
 
 
-def cubic_at(samples: np.ndarray, place: float) -> np.ndarray:
-    """Keys's cubic convolution with a = −0.75 along the last axis at a place in samples, edges repeated."""
-    a, total = -0.75, np.zeros(samples.shape[:-1])
-    for neighbour in range(int(np.floor(place)) - 1, int(np.floor(place)) + 3):
-        distance = abs(place - neighbour)
-        if distance <= 1:
-            weight = (a + 2) * distance**3 - (a + 3) * distance**2 + 1
-        elif distance < 2:
-            weight = a * (distance**3 - 5 * distance**2 + 8 * distance - 4)
-        else:
-            weight = 0.0
-        total = total + weight * samples[..., min(max(neighbour, 0), samples.shape[-1] - 1)]
-    return total
+def test_the_file_is_searched_where_torchvision_keeps_it(weights_file: Path) -> None:
+    assert RESNET18_IMAGENET.path == weights_file == Path(torch.hub.get_dir()) / "checkpoints" / NAME
+    published = ResNet18_Weights.IMAGENET1K_V1
+    assert published.url == RESNET18_IMAGENET.url
+    assert published.url.endswith(f"/{NAME}")
+    transforms = published.transforms()
+    assert (tuple(transforms.mean), tuple(transforms.std)) == (RESNET18_IMAGENET.mean, RESNET18_IMAGENET.std)
 
 
-def cubic_to_three(kernels: np.ndarray) -> np.ndarray:
-    """[..., 7, 7] to [..., 3, 3], corners aligned: the places 0, 3 and 6."""
-    places = [i * (7 - 1) / (3 - 1) for i in range(3)]
-    rows = np.stack([cubic_at(kernels, place) for place in places], axis=-1)
-    columns = np.stack([cubic_at(rows.swapaxes(-1, -2), place) for place in places], axis=-1)
-    return columns.swapaxes(-1, -2)
-
-
-def test_the_file_is_looked_for_where_torchvision_keeps_it(weights_file: Path) -> None:
-    assert imagenet_file() == weights_file
-    assert ResNet18_Weights.IMAGENET1K_V1.url.endswith(f"/{NAME}")
-
-
-def test_the_adapted_stem_is_the_bicubic_interpolation_of_torchvision_s(
+def test_the_adapted_stem_responds_to_a_patch_like_torchvisions_to_it_upsampled_and_the_run_records_it(
     weights_file: Path, imagenet: dict[str, torch.Tensor]
 ) -> None:
     torch.save(imagenet, weights_file)
     built = build_model("resnet18_adapted", 5, 0.0, pretrained=True)
-    assert built.pretrained
-    assert NAME in built.start
-    stem = built.model.state_dict()["conv1.weight"]
-    expected = F.interpolate(imagenet["conv1.weight"], size=(3, 3), mode="bicubic", align_corners=True)
-    assert torch.equal(stem, expected)
-    by_hand = cubic_to_three(imagenet["conv1.weight"].double().numpy())
-    np.testing.assert_allclose(stem.numpy(), by_hand, atol=1e-5)
+    patches = torch.rand(20, 3, 3, 3)
+    enlarged = F.interpolate(patches, size=(7, 7), mode="bicubic", align_corners=False)
+    expected = F.conv2d(enlarged, imagenet["conv1.weight"])
+    torch.testing.assert_close(F.conv2d(patches, built.model.state_dict()["conv1.weight"]), expected)
+    assert built.start == f"ImageNet weights, {NAME}, its stem resized with the scale kept"
+    assert build_model("resnet18", 5, 0.0, pretrained=True).start == f"ImageNet weights, {NAME}", "nothing is resized"
 
 
 @pytest.mark.parametrize("name", ["resnet18_adapted", "resnet18"])
-def test_every_other_weight_is_torchvision_s_and_the_head_is_new(
+def test_every_other_weight_is_torchvisions_and_the_classifier_is_new(
     name: str, weights_file: Path, imagenet: dict[str, torch.Tensor]
 ) -> None:
     torch.save(imagenet, weights_file)
@@ -101,7 +116,7 @@ def test_every_other_weight_is_torchvision_s_and_the_head_is_new(
     assert built["fc.weight"].shape == (5, 512)
 
 
-def test_a_file_from_before_batches_were_counted_is_taken_as_torchvision_takes_it(
+def test_a_file_without_batch_counters_loads_as_in_torchvision(
     weights_file: Path, imagenet: dict[str, torch.Tensor]
 ) -> None:
     """Files of torch 0.3 have no `num_batches_tracked`; `load_state_dict(strict=True)` accepts them."""
@@ -118,7 +133,7 @@ def test_a_file_from_before_batches_were_counted_is_taken_as_torchvision_takes_i
 
 
 @pytest.mark.parametrize("name", ["resnet18_adapted", "resnet18"])
-def test_wanted_weights_that_are_not_there_are_refused_naming_file_and_folder(name: str, weights_file: Path) -> None:
+def test_missing_required_weights_are_refused_naming_file_and_folder(name: str, weights_file: Path) -> None:
     with pytest.raises(WeightsError) as refusal:
         build_model(name, 2, 0.0, pretrained=True)
     assert refusal.value.exit_code == 4
@@ -128,7 +143,7 @@ def test_wanted_weights_that_are_not_there_are_refused_naming_file_and_folder(na
 
 
 @pytest.mark.parametrize("name", ["resnet18_adapted", "resnet18"])
-def test_auto_goes_on_from_scratch_and_says_so_and_why(name: str, weights_file: Path) -> None:
+def test_auto_starts_from_scratch_and_logs_the_reason(name: str, weights_file: Path) -> None:
     built = build_model(name, 2, 0.0, pretrained="auto")
     assert not built.pretrained
     assert "from scratch" in built.start
@@ -154,31 +169,32 @@ def test_missing_weights_are_fetched_and_known_by_the_sha_256_in_their_name(
     weights_file: Path,
     mirror: Mirror,
     imagenet: dict[str, torch.Tensor],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     torch.save(imagenet, tmp_path / "weights.pth")
     content = (tmp_path / "weights.pth").read_bytes()
     name = f"resnet18-{hashlib.sha256(content).hexdigest()[:8]}.pth"  # as torchvision names its own
-    monkeypatch.setattr("engine.model.weights.imagenet_url", lambda: f"https://download.pytorch.org/models/{name}")
+    url = f"https://download.pytorch.org/models/{name}"
+    weights = replace(RESNET18_IMAGENET, file_name=name, url=url, sha256=name[9:17])
+    spec = replace(models()["resnet18"], weights=weights)
     mirror.files[name] = content
     said: list[str] = []
-    built = build_model("resnet18", 2, 0.0, True, partial(fetch_imagenet, nothing, said.append))
+    built = build_model(spec, 2, 0.0, True, partial(fetch_published, weights, nothing, said.append))
     assert built.pretrained
     assert torch.equal(built.model.state_dict()["layer1.0.conv1.weight"], imagenet["layer1.0.conv1.weight"])
     assert [path.name for path in weights_file.parent.iterdir()] == [name]
     assert f"{mirror.address}/{name}" in said[0]
-    build_model("resnet18", 2, 0.0, True, partial(fetch_imagenet, nothing, said.append))
+    build_model(spec, 2, 0.0, True, partial(fetch_published, weights, nothing, said.append))
     assert len(mirror.asked) == 1, "what is there is not fetched again"
 
 
 @pytest.mark.parametrize("content", [None, b"something else"], ids=["not there", "of another sum"])
-def test_weights_that_cannot_be_fetched_are_an_error_or_with_auto_told(
+def test_weights_that_cannot_be_fetched_are_an_error_or_with_auto_a_warning(
     weights_file: Path, mirror: Mirror, content: bytes | None
 ) -> None:
     if content is not None:
         mirror.files[NAME] = content
     why = "answered 404" if content is None else "expected SHA-256 f37072fd"
-    fetch = partial(fetch_imagenet, nothing, print)
+    fetch = partial(fetch_published, RESNET18_IMAGENET, nothing, print)
     with pytest.raises(WeightsError) as error:
         build_model("resnet18_adapted", 2, 0.0, True, fetch)
     assert error.value.exit_code == 4
@@ -189,7 +205,7 @@ def test_weights_that_cannot_be_fetched_are_an_error_or_with_auto_told(
     assert list(weights_file.parent.iterdir()) == []
 
 
-def test_mini_cnn_has_no_imagenet_weights_and_says_so() -> None:
+def test_mini_cnn_has_no_imagenet_weights_and_reports_it() -> None:
     built = build_model("mini_cnn", 2, 0.0, pretrained="auto")
     assert not built.pretrained
     assert "from scratch" in built.start
@@ -197,7 +213,7 @@ def test_mini_cnn_has_no_imagenet_weights_and_says_so() -> None:
         build_model("mini_cnn", 2, 0.0, pretrained=True)
 
 
-def test_weights_that_are_not_wanted_are_not_looked_at(weights_file: Path) -> None:
+def test_weights_that_were_not_requested_are_not_read(weights_file: Path) -> None:
     weights_file.write_bytes(b"damaged")
     built = build_model("resnet18_adapted", 2, 0.0, pretrained=False)
     assert (built.start, built.pretrained) == ("from scratch", False)
@@ -232,7 +248,7 @@ def whole_file(tmp_path: Path) -> bytes:
 
 
 @pytest.mark.parametrize("content", ["empty", "text", "half", "zeros", "one byte"])
-def test_a_damaged_weight_file_is_refused_in_a_sentence(content: str, weights_file: Path, tmp_path: Path) -> None:
+def test_a_damaged_weight_file_is_refused_in_one_sentence(content: str, weights_file: Path, tmp_path: Path) -> None:
     whole = whole_file(tmp_path)
     damaged = {"empty": b"", "text": b"<html>404</html>", "half": whole[: len(whole) // 2], "zeros": bytes(5000)}
     weights_file.write_bytes(damaged.get(content, b"\x80"))
@@ -240,6 +256,19 @@ def test_a_damaged_weight_file_is_refused_in_a_sentence(content: str, weights_fi
         build_model("resnet18", 2, 0.0, pretrained=True)
     assert str(weights_file) in refusal.value.message
     assert refusal.value.hint
+
+
+def test_weights_that_are_not_the_published_file_are_refused_though_they_can_be_read(
+    weights_file: Path, imagenet: dict[str, torch.Tensor]
+) -> None:
+    """A flipped bit may lie in a number: torch reads the file, and the run would end elsewhere."""
+    torch.save(imagenet, weights_file)
+    found = hashlib.sha256(weights_file.read_bytes()).hexdigest()[:8]
+    with pytest.raises(WeightsError) as refusal:
+        build_model("resnet18", 2, 0.0, pretrained=True, stand_in=False)
+    assert all(part in refusal.value.message for part in (str(weights_file), found, "f37072fd"))
+    built = build_model("resnet18", 2, 0.0, "auto", stand_in=False)
+    assert not built.pretrained and found in built.start
 
 
 @pytest.mark.parametrize("zip_format", [True, False], ids=["zip", "before torch 1.6"])
@@ -260,10 +289,10 @@ def test_a_weight_file_that_was_cut_off_is_refused_wherever_it_was(zip_format: b
 
 
 @pytest.mark.parametrize("held", [[torch.rand(3)], torch.rand(3), {"conv1.weight": "text"}, {"epoch": 3}, {}, 5])
-def test_a_file_that_holds_no_named_tensors_is_refused_in_a_sentence(held: object, weights_file: Path) -> None:
+def test_a_file_without_named_tensors_is_refused_in_one_sentence(held: object, weights_file: Path) -> None:
     torch.save(held, weights_file)
     with pytest.raises(WeightsError) as refusal:
-        load_imagenet()
+        build_model("resnet18", 2, 0.0, pretrained=True)
     assert str(weights_file) in refusal.value.message
 
 
@@ -278,22 +307,24 @@ def test_weights_of_another_network_are_refused_naming_what_differs(
         build_model("resnet18_adapted", 2, 0.0, pretrained=True)
 
 
-def test_earlier_weights_with_another_number_of_classes_leave_only_the_head_as_it_was() -> None:
+def test_weights_of_another_run_with_another_number_of_classes_leave_only_the_classifier_unchanged() -> None:
     earlier = build_model("mini_cnn", 7, 0.0, pretrained=False).model.state_dict()
-    model = build_model("mini_cnn", 3, 0.2, pretrained=False).model
+    built = build_model("mini_cnn", 3, 0.2, pretrained=False).built
+    model = built.module
     head = model.state_dict()["fc.weight"].clone()
-    assert sorted(load_matching(model, earlier, "an earlier run")) == ["fc.bias", "fc.weight"]
+    assert sorted(load_matching(built, earlier, "an earlier run")) == ["fc.bias", "fc.weight"]
     now = model.state_dict()
     assert torch.equal(now["fc.weight"], head)
     assert torch.equal(now["stage3b.0.weight"], earlier["stage3b.0.weight"])
 
 
 def test_a_refused_load_changes_no_weight() -> None:
-    model = build_model("mini_cnn", 3, 0.0, pretrained=False).model
+    built = build_model("mini_cnn", 3, 0.0, pretrained=False).built
+    model = built.module
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     other = build_model("resnet18", 3, 0.0, pretrained=False).model.state_dict()
     with pytest.raises(WeightsError):
-        load_matching(model, other, "another network")
+        load_matching(built, other, "another network")
     assert before
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
@@ -306,11 +337,12 @@ def test_mini_cnn_has_about_a_hundred_thousand_parameters(classes: int) -> None:
     assert count_parameters(model) == counted
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", models())
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
-def test_each_model_gives_one_logit_a_class_at_its_sizes(name: str, dropout: float) -> None:
+def test_each_model_returns_one_logit_per_class_at_its_sizes(name: str, dropout: float) -> None:
     model = build_model(name, 9, dropout, pretrained=False).model.eval()
-    sides = {"resnet18_adapted": (28, 64), "resnet18": (128,), "mini_cnn": (28, 64)}[name]
+    sides = [side for side in (28, 64, 128) if models()[name].fits(side)]
+    assert sides
     for side in sides:
         with torch.inference_mode():
             assert model(torch.rand(2, 3, side, side)).shape == (2, 9)
@@ -331,7 +363,7 @@ def test_stage_one_of_the_adapted_model_still_sees_all_28_pixels() -> None:
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
-def test_adapted_weights_load_strictly_into_a_plain_resnet18_and_give_the_same_logits(dropout: float) -> None:
+def test_adapted_weights_load_strictly_into_a_plain_resnet18_with_the_same_logits(dropout: float) -> None:
     torch.manual_seed(0)
     ours = build_model("resnet18_adapted", 6, dropout, pretrained=False).model
     ours(torch.rand(4, 3, 28, 28))  # moves the batch statistics
@@ -345,7 +377,7 @@ def test_adapted_weights_load_strictly_into_a_plain_resnet18_and_give_the_same_l
         assert torch.equal(ours.eval()(images), plain.eval()(images))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", models())
 def test_dropout_drops_while_training_and_not_in_evaluation(name: str) -> None:
     torch.manual_seed(0)
     model = build_model(name, 4, 0.5, pretrained=False).model.eval()

@@ -34,7 +34,7 @@ def test_another_seed_purpose_epoch_or_step_draws_other_numbers(other: tuple[int
     assert (draws != generator(*other).random(100)).all()
 
 
-def test_keys_never_meet_in_a_grid_of_seeds_purposes_epochs_and_steps() -> None:
+def test_keys_never_collide_in_a_grid_of_seeds_purposes_epochs_and_steps() -> None:
     places = list(
         itertools.product((0, 1, 11, 2**32 - 1), ("order", "mixup", "augment", "torch"), range(12), range(12))
     )
@@ -47,7 +47,7 @@ def test_an_epoch_s_order_is_a_permutation(seed: int, epoch: int, images: int) -
     assert sorted(epoch_order(seed, epoch, images).tolist()) == list(range(images))
 
 
-def test_every_epoch_and_seed_has_its_own_order() -> None:
+def test_every_epoch_and_seed_has_a_different_order() -> None:
     orders = {tuple(epoch_order(seed, epoch, 50)) for seed in range(5) for epoch in range(5)}
     assert len(orders) == 25
 
@@ -56,7 +56,7 @@ def _dropout_mask() -> torch.Tensor:
     return torch.nn.functional.dropout(torch.ones(1000), 0.5) > 0
 
 
-def test_a_step_s_dropout_does_not_depend_on_what_was_drawn_before() -> None:
+def test_a_steps_dropout_does_not_depend_on_previous_draws() -> None:
     seed_step(42, 2, 5)
     expected = _dropout_mask()
     for earlier in (0, 1, 1000):
@@ -65,7 +65,7 @@ def test_a_step_s_dropout_does_not_depend_on_what_was_drawn_before() -> None:
         assert torch.equal(_dropout_mask(), expected)
 
 
-def test_each_step_epoch_and_seed_has_its_own_dropout() -> None:
+def test_each_step_epoch_and_seed_has_different_dropout() -> None:
     masks = set()
     for place in ((42, 2, 5), (42, 2, 6), (42, 3, 5), (43, 2, 5), (42, 5, 2)):
         seed_step(*place)
@@ -81,7 +81,7 @@ def test_seeding_a_step_is_what_manual_seed_would_have_done() -> None:
     assert torch.equal(_dropout_mask(), mask)
 
 
-def test_seeding_everything_repeats_python_s_numpy_s_and_torch_s_own_draws() -> None:
+def test_seeding_everything_repeats_the_draws_of_python_numpy_and_torch() -> None:
     import random
 
     def draws() -> tuple[float, float, float]:

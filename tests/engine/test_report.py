@@ -18,7 +18,7 @@ from openpyxl import Workbook
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from engine.contract.protocol import ClassMetrics, Metrics
+from engine.contract.wire.protocol import ClassMetrics, Metrics
 from engine.evaluate.metrics import evaluate, predictions
 from engine.report.content import RunReport
 from engine.report.curves import calibration, roc_points
@@ -70,6 +70,7 @@ def report(task: str = "multi_class", classes: int = 3, n: int = 60, **changes: 
         "summary": [("training time (s)", 12.5)],
         "configuration": [("training.epochs", 2, "Epochs"), ("training.patience", None, "Patience (epochs)")],
         "environment": [("torch", "2.9.0"), ("threads", 2)],
+        "only_in_training_loss": [],
         "history": [epoch(1), epoch(2), epoch(3)],
         "validation": Metrics(loss=0.5, auc=0.9, acc=0.8, f1=0.7),
         "test": Metrics(loss=0.6, auc=0.875, acc=0.75, f1=0.5),
@@ -105,7 +106,7 @@ def everything(sheet) -> dict[str, object]:
 # ---- workbook -----------------------------------------------------------------------------------------------------
 
 
-def test_the_workbook_has_exactly_the_promised_sheets_and_a_row_an_epoch(tmp_path):
+def test_the_workbook_has_exactly_the_promised_sheets_and_one_row_per_epoch(tmp_path):
     book = reopened(tmp_path / "report.xlsx", report())
     assert book.sheetnames == SHEETS
     epochs = list(book["Epochs"].iter_rows(min_row=2, max_col=9, values_only=True))
@@ -114,7 +115,14 @@ def test_the_workbook_has_exactly_the_promised_sheets_and_a_row_an_epoch(tmp_pat
     assert all(sheet.freeze_panes for sheet in book)
 
 
-def test_the_workbook_draws_two_native_charts_beside_the_epochs(tmp_path):
+def test_the_summary_sheet_has_both_ends_of_the_intervals_that_are_known(tmp_path):
+    test = Metrics(auc=0.875, acc=0.75, f1=0.5, auc_ci95=(0.8125, 0.9375))
+    known = everything(reopened(tmp_path / "a.xlsx", report(test=test))["Summary"])
+    assert (known["Test AUC, 95 % lower"], known["Test AUC, 95 % upper"]) == (0.8125, 0.9375)
+    assert not [label for label in known if str(label).startswith("Test accuracy, 95 %")]
+
+
+def test_the_workbook_has_two_native_charts_next_to_the_epochs(tmp_path):
     write_workbook(tmp_path / "report.xlsx", report())
     charts = openpyxl.load_workbook(tmp_path / "report.xlsx")["Epochs"]._charts
     assert [type(chart).__name__ for chart in charts] == ["LineChart", "LineChart"]
@@ -123,7 +131,7 @@ def test_the_workbook_draws_two_native_charts_beside_the_epochs(tmp_path):
     assert all(chart.anchor._from.col > 8 for chart in charts)
 
 
-def test_an_undefined_epoch_is_a_gap_in_the_chart_and_a_word_in_the_table(tmp_path):
+def test_an_undefined_epoch_is_a_gap_in_the_chart_and_marked_in_the_table(tmp_path):
     content = report(history=[epoch(1, val_auc=math.nan), epoch(2, val_auc=0.9), epoch(3, val_auc=None)])
     sheet = reopened(tmp_path / "report.xlsx", content)["Epochs"]
     assert [sheet.cell(row, 6).value for row in (2, 3, 4)] == ["undefined", 0.9, "none"]
@@ -147,18 +155,18 @@ def test_the_summary_shows_metrics_and_why_one_is_undefined(tmp_path):
     assert found["training time (s)"][0] == 12.5
 
 
-def test_a_synthetic_result_says_so_in_the_summary_and_a_real_one_does_not(tmp_path):
+def test_a_synthetic_result_is_labelled_in_the_summary_and_a_real_one_is_not(tmp_path):
     drawn = everything(reopened(tmp_path / "a.xlsx", report(synthetic=True))["Summary"])
     real = everything(reopened(tmp_path / "b.xlsx", report())["Summary"])
     assert any("synthetic data" in str(value) for value in drawn.values())
     assert not any("synthetic" in str(value) for value in real.values())
 
 
-def test_a_limited_run_says_so_in_the_summary_and_a_whole_one_does_not(tmp_path):
+def test_a_limited_run_is_labelled_in_the_summary_and_a_full_one_is_not(tmp_path):
     limited = everything(reopened(tmp_path / "a.xlsx", report(limit=64, synthetic=True))["Summary"])
     whole = everything(reopened(tmp_path / "b.xlsx", report())["Summary"])
-    assert limited["Rehearsal"] == "at most 64 images of each split: not to be compared with published results"
-    assert "Rehearsal" not in whole
+    assert limited["Subset run"] == "at most 64 images of each split: not comparable with published results"
+    assert "Subset run" not in whole
 
 
 @pytest.mark.parametrize("task", ["multi_class", "multi_label"])
@@ -175,7 +183,7 @@ def test_no_class_name_becomes_a_formula_or_breaks_the_workbook(tmp_path, task):
     assert names[HOSTILE.index("\x1b[31m\x00\ud800\ufffe")] == "�[31m���"
 
 
-def test_text_with_a_formulas_beginning_stays_text_when_it_is_edited():
+def test_text_that_begins_like_a_formula_stays_text_when_edited():
     cell = Workbook().active["A1"]
     put(cell, "=1+1")
     assert (cell.value, cell.data_type, cell.quotePrefix) == ("=1+1", "s", True)
@@ -201,7 +209,7 @@ def test_any_value_reads_back_as_what_it_is(tmp_path):
     assert {name: found[name] for name in values} == {name: wanted for name, (_, wanted) in values.items()}
 
 
-def test_the_confusion_sheet_has_true_rows_and_predicted_columns_shaded_by_row_share(tmp_path):
+def test_the_confusion_sheet_has_true_rows_and_predicted_columns_shaded_by_row_fraction(tmp_path):
     confusion = np.array([[8, 2], [0, 0]])
     content = report("binary", 2, class_names=("ill", "well"), confusion=confusion)
     sheet = reopened(tmp_path / "report.xlsx", content)["Confusion"]
@@ -220,7 +228,7 @@ def test_a_multi_label_confusion_sheet_has_the_four_counts_of_each_label(tmp_pat
     assert second == [9, 3, 0, 0, "undefined (absent)", 0.75]
 
 
-def test_a_failed_write_leaves_the_earlier_workbook_alone(tmp_path):
+def test_a_failed_write_leaves_the_existing_workbook_unchanged(tmp_path):
     path = tmp_path / "report.xlsx"
     write_workbook(path, report())
     before = path.read_bytes()
@@ -242,11 +250,28 @@ def test_history_csv_keeps_every_float_exactly(tmp_path):
     assert (second[5], second[7], second[8]) == ("nan", "", "false")
 
 
-def test_per_class_csv_has_a_row_a_class(tmp_path):
-    write_per_class_csv(tmp_path / "per_class.csv", report())
+def test_per_class_csv_has_one_row_per_class_of_each_epochs_validation_and_of_the_test_split(tmp_path):
+    results = report(history=[epoch(1, best=True), epoch(2, best=False)])
+    write_per_class_csv(tmp_path / "per_class.csv", results, [(1, results.per_class), (2, results.per_class)])
     found = rows(tmp_path / "per_class.csv")
-    assert found[0] == ["name", "recall", "precision", "f1", "auc", "support"]
-    assert found[1:] == [[f"class {k}", "0.5", "0.25", repr(1 / 3), "0.8", "9"] for k in range(3)]
+    assert found[0] == ["epoch", "split", "name", "recall", "precision", "f1", "auc", "support"]
+    values = [[f"class {k}", "0.5", "0.25", repr(1 / 3), "0.8", "9"] for k in range(3)]
+    places = [["1", "val"], ["2", "val"], ["1", "test"]]
+    assert found[1:] == [[*place, *row] for place in places for row in values]
+
+
+def test_a_table_that_holds_the_beginning_is_appended_to_and_another_is_replaced(tmp_path):
+    path = tmp_path / "history.csv"
+    write_history_csv(path, report(history=[epoch(1)]))
+    with path.open() as follower:  # as `tail -f` does
+        assert len(follower.readlines()) == 2
+        write_history_csv(path, report(history=[epoch(1), epoch(2)]))
+        assert [line.partition(",")[0] for line in follower.readlines()] == ["2"]
+    whole = path.read_bytes()
+    for damaged in (whole[:-7], whole + whole[-9:], whole.replace(b"0.8", b"0.9"), b""):
+        path.write_bytes(damaged)
+        write_history_csv(path, report(history=[epoch(1), epoch(2)]))
+        assert path.read_bytes() == whole
 
 
 def test_confusion_csv_has_true_rows_and_predicted_columns(tmp_path):
@@ -260,8 +285,8 @@ def test_a_multi_label_confusion_csv_names_its_four_counts(tmp_path):
 
 
 def test_no_class_name_in_a_csv_begins_like_a_formula(tmp_path):
-    write_per_class_csv(tmp_path / "per_class.csv", hostile())
-    names = [row[0] for row in rows(tmp_path / "per_class.csv")[1:]]
+    write_per_class_csv(tmp_path / "per_class.csv", hostile(), [])
+    names = [row[2] for row in rows(tmp_path / "per_class.csv")[1:]]
     assert len(names) == len(HOSTILE)
     assert names[0] == "'=1+1"
     assert not any(name.startswith(("=", "+", "-", "@", "\t", "\r")) for name in names)
@@ -280,7 +305,7 @@ def test_the_roc_curve_encloses_the_area_that_scikit_learn_finds():
 
 
 @pytest.mark.parametrize("truth", [[True, True], [False, False]])
-def test_there_is_no_roc_curve_where_only_one_kind_is_present(truth):
+def test_there_is_no_roc_curve_with_only_one_label_value(truth):
     assert roc_points(np.array(truth), np.array([0.1, 0.9])) is None
 
 
@@ -332,7 +357,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_figure_is_a_sharp_png_that_shows_something_and_complains_of_nothing(tmp_path, case, capfd, recwarn):
+def test_every_figure_is_a_sharp_nonempty_png_without_warnings(tmp_path, case, capfd, recwarn):
     content = CASES[case]()
     assert list(FIGURES) == ["curves", "confusion", "samples", "roc", "reliability"]
     for name, draw in FIGURES.items():
@@ -348,14 +373,14 @@ def test_every_figure_is_a_sharp_png_that_shows_something_and_complains_of_nothi
 
 
 @pytest.mark.parametrize("figure", ["samples", "reliability"])
-def test_a_figure_of_synthetic_data_says_so(tmp_path, figure):
+def test_a_figure_of_synthetic_data_is_labelled(tmp_path, figure):
     for synthetic in (False, True):
         FIGURES[figure](tmp_path / f"{synthetic}.png", report(synthetic=synthetic))
     titles = [np.asarray(Image.open(tmp_path / f"{name}.png").convert("L"))[:120] for name in (False, True)]
     assert (titles[1] < 128).sum() > (titles[0] < 128).sum() + 300  # pixels of ink for "synthetic data"
 
 
-def test_a_right_prediction_is_drawn_unlike_a_wrong_one(tmp_path):
+def test_a_correct_prediction_looks_different_from_a_wrong_one(tmp_path):
     right = report("binary", 2, labels=np.ones(60, np.int64), scores=np.tile([0.2, 0.8], (60, 1)))
     wrong = replace(right, labels=np.zeros(60, np.int64))
     images = []
@@ -387,3 +412,11 @@ def test_the_report_loads_neither_torch_nor_pyplot():
     assert "engine.report.figures" in loaded
     assert not {"torch", "matplotlib.pyplot"} & set(loaded)
     assert not [name for name in loaded if name.startswith(("engine.evaluate", "engine.train", "engine.data"))]
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_no_figure_cuts_its_title_however_long_the_names_are(tmp_path, figure):
+    names = {"dataset": "W" * 40, "model": "resnet18_adapted_M", "synthetic": True, "limit": 100_000}
+    FIGURES[figure](tmp_path / "f.png", report(outcome="stopped", **names))
+    drawn = np.asarray(Image.open(tmp_path / "f.png").convert("L"))
+    assert (drawn[:, :8] == 255).all() and (drawn[:, -8:] == 255).all(), "ink at the edge"

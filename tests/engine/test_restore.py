@@ -1,4 +1,4 @@
-"""Checkpoints read back: training goes on bit for bit, and what does not fit is a sentence."""
+"""Checkpoints read back: training continues bit for bit, and a mismatch is an error message."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from engine.contract.checkpoint_file import DIGEST, ContentDigest, read_header, verified_digest
-from engine.contract.errors import CheckpointError
-from engine.contract.run_directory import RunDirectory, make_parts
-from engine.run.watcher import TrainingWatcher
+from engine.contract.store.checkpoint_file import DIGEST, ContentDigest, read_header, verified_digest
+from engine.contract.store.run_directory import RunDirectory, make_parts
+from engine.contract.wire.errors import CheckpointError
+from engine.run.callbacks import TrainingCallbacks
+from engine.run.retention import drop_previous_checkpoints
 from engine.train.checkpoint import save_best, save_last
 from engine.train.ema import MovingAverage
 from engine.train.optimizer import OptimizerPlan, build_optimizer
@@ -62,12 +63,12 @@ def train(state: TrainingState, steps: int) -> None:
         state.scaler.step(state.optimizer)
         state.scaler.update()
         state.average.update()
-        state.losses[state.step], state.right[state.step] = loss.detach(), state.step / 3
+        state.losses[state.step], state.n_correct[state.step] = loss.detach(), state.step / 3
         state.step += 1
         if state.step == STEPS:
             auc = 0.5 + 0.1 * math.sin(state.epoch)
             state.history.append(EpochRecord(state.epoch + 1, 0.1, 1 / 3, 0.5, math.nan, auc, 0.5, 1e-7, best=False))
-            state.plateau.see(auc) if state.plateau else None
+            state.plateau.update(auc) if state.plateau else None
             state.best_epoch, state.best_auc = state.epoch + 1, auc
             state.epoch, state.step = state.epoch + 1, 0
 
@@ -93,7 +94,7 @@ def test_a_restored_state_trains_on_bit_for_bit(optimizer: str, steps: int, tmp_
     assert (state.epoch, state.step) == (whole.epoch, whole.step)
 
 
-def test_a_state_that_was_used_before_forgets_all_of_it(tmp_path: Path) -> None:
+def test_a_reused_state_is_overwritten_completely(tmp_path: Path) -> None:
     state, other = new_state(), new_state(seed=3)
     train(state, 2)
     saved = save_last(tmp_path / "last.safetensors", tmp_path / "previous.safetensors", state)
@@ -110,7 +111,7 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
         restore(tmp_path / "last.safetensors", new_state())
 
 
-def test_best_weights_are_no_state_to_go_on_from(tmp_path: Path) -> None:
+def test_best_weights_are_not_a_state_to_resume_from(tmp_path: Path) -> None:
     state = new_state()
     train(state, STEPS)
     save_best(tmp_path / "best.safetensors", tmp_path / "previous_best.safetensors", state)
@@ -148,7 +149,7 @@ def forged(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     ],
     ids=str,
 )
-def test_a_state_that_cannot_be_is_refused_though_its_digest_holds(change: dict[str, Any], tmp_path: Path) -> None:
+def test_an_impossible_state_is_refused_though_its_digest_matches(change: dict[str, Any], tmp_path: Path) -> None:
     state, path = new_state(), tmp_path / "last.safetensors"
     train(state, 2)
     save_last(path, tmp_path / "previous.safetensors", state)
@@ -158,7 +159,7 @@ def test_a_state_that_cannot_be_is_refused_though_its_digest_holds(change: dict[
     assert str(path) in error.value.message
 
 
-def test_which_weights_a_best_holds(tmp_path: Path) -> None:
+def test_best_holds_the_right_weights(tmp_path: Path) -> None:
     best, previous = tmp_path / "best.safetensors", tmp_path / "previous_best.safetensors"
     state = new_state()
     train(state, STEPS)
@@ -174,7 +175,7 @@ def test_which_weights_a_best_holds(tmp_path: Path) -> None:
     assert not holds_best(best, state)
 
 
-def test_whichever_fsync_or_rename_fails_last_or_previous_is_whole(
+def test_whichever_fsync_or_rename_fails_last_or_previous_is_intact(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Three generations are written; each fsync and rename among them fails in turn, until none is left."""
@@ -204,7 +205,7 @@ def three_generations(folder: Path, nth: int, monkeypatch: pytest.MonkeyPatch) -
     last, previous, state = folder / "last.safetensors", folder / "previous.safetensors", new_state()
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", failing(os.fsync))
-        patched.setattr(os, "replace", failing(os.replace))
+        patched.setattr(os, "rename", failing(os.rename))
         try:
             for _ in range(3):
                 train(state, 1)
@@ -227,15 +228,145 @@ def test_weights_after_a_non_finite_loss_are_never_saved(tmp_path: Path) -> None
     run, state = RunDirectory(tmp_path), new_state()
     make_parts(run)
     stream = SimpleNamespace(sync_journal=lambda: None, emit=lambda event: None)
-    watcher = TrainingWatcher(SimpleNamespace(stream=stream), run, 1, None, None, None)
+    callbacks = TrainingCallbacks(SimpleNamespace(stream=stream), run, 1, None, None, None)
     train(state, 2)
-    watcher.save(state)
-    good = run.last.read_bytes()
+    callbacks.save(state)
+    good = run.last.path.read_bytes()
     train(state, 1)
     state.losses[1] = math.nan
-    watcher.save(state)
-    assert run.last.read_bytes() == good
-    assert not run.previous.exists()
+    callbacks.save(state)
+    assert run.last.path.read_bytes() == good
+    assert not run.previous.path.exists()
     state.losses[1] = 0.5
-    watcher.save(state)
-    assert run.previous.read_bytes() == good
+    callbacks.save(state)
+    assert run.previous.path.read_bytes() == good
+
+
+# ---- what a completed run keeps --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("damaged", [None, "last", "best"])
+def test_older_checkpoints_are_deleted_only_when_the_newest_are_verified(damaged: str | None, tmp_path: Path) -> None:
+    run, state, told = RunDirectory(tmp_path), new_state(), []
+    make_parts(run)
+    for _ in range(2):
+        train(state, 1)
+        state.best_epoch, state.best_auc = 1, 0.5 + state.step / 10
+        save_last(run.last, run.previous, state)
+        save_best(run.best, run.previous_best, state)
+    files = {name: (run.root / "checkpoints" / name).read_bytes() for name in run.checkpoints.names()}
+    assert len(files) == 4
+    if damaged:
+        path = run.root / f"checkpoints/{damaged}.safetensors"
+        path.write_bytes(bytes([*path.read_bytes()[:-1], path.read_bytes()[-1] ^ 1]))
+    job = SimpleNamespace(stream=SimpleNamespace(alarm=lambda *words: told.append(words)))
+    drop_previous_checkpoints(job, run, state)
+    if damaged:
+        assert run.checkpoints.names() == sorted(files)
+        ((kind, message, _),) = told
+        assert kind == "checkpoint" and f"{damaged}.safetensors" in message
+    else:
+        assert run.checkpoints.names() == ["best.safetensors", "last.safetensors"] and not told
+
+
+ROW = {
+    "epoch": 1, "lr": 0.1, "train_loss": 0.1, "train_acc": 0.5, "val_loss": 0.1, "val_auc": 0.5, "val_acc": 0.5,
+    "val_f1": 0.5, "best": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epoch": 1, "history": [ROW | {"epoch": 7}]},
+        {"epoch": 1, "history": [ROW | {"lr": "NaN"}]},
+        {"epoch": 1, "history": [ROW | {"lr": "Infinity"}]},
+        {"epoch": 1e300},
+        {"step": 1e300},
+        {"step": "Infinity"},
+        {"best_epoch": 10**9, "best_auc": 0.5},
+        {"best_epoch": 1, "best_auc": 0.5},
+        {"best_auc": 0.5},
+        {"best_auc": "NaN"},
+        {"without_improvement": 10**400},
+        {"average_updates": 10**400},
+        {"average_updates": -1},
+        {"scaler": {}},
+        {
+            "scaler": {
+                "scale": -1,
+                "growth_factor": 2,
+                "backoff_factor": 0.5,
+                "growth_interval": 1,
+                "_growth_tracker": 0,
+            }
+        },
+        {"plateau": {"patience": 2, "factor": 0.5, "scale": "Infinity", "best": 0.5, "waited": 0}},
+        {"plateau": {"patience": 2, "factor": 0.5, "scale": 1, "best": 0.5, "waited": 10**30}},
+    ],
+    ids=lambda change: str(change)[:60],
+)
+def test_an_impossible_training_position_is_refused(change: dict[str, Any], tmp_path: Path) -> None:
+    test_an_impossible_state_is_refused_though_its_digest_matches(change, tmp_path)
+
+
+def with_tensors(path: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> None:
+    """A checkpoint of other tensors, whose digest holds."""
+    tensors, header = load_file(path), read_header(path)
+    change(tensors)
+    metadata = {key: value for key, value in header.metadata.items() if key != DIGEST}
+    save_file(tensors, path, metadata)
+    digest = ContentDigest()
+    for entry in read_header(path).entries:
+        digest.tensor(entry.name, entry.dtype, entry.shape)
+        digest.data(tensors[entry.name].contiguous().reshape(-1).view(torch.uint8).numpy())
+    digest.metadata(metadata)
+    save_file(tensors, path, {**metadata, DIGEST: digest.hex()})
+    verified_digest(path)
+
+
+def renamed(old: str, new: str) -> Callable[[dict[str, torch.Tensor]], None]:
+    return lambda tensors: tensors.update({new: tensors.pop(old)})
+
+
+def retyped(name: str, dtype: torch.dtype) -> Callable[[dict[str, torch.Tensor]], None]:
+    return lambda tensors: tensors.update({name: tensors[name].to(dtype)})
+
+
+def without(name: str) -> Callable[[dict[str, torch.Tensor]], None]:
+    return lambda tensors: tensors.__delitem__(name)
+
+
+FORGED: dict[str, tuple[str, Callable[[dict[str, torch.Tensor]], None]]] = {
+    "a huge index": ("sgd", renamed("optimizer/0/momentum_buffer", "optimizer/99999999999999999999/momentum_buffer")),
+    "an index too many": ("sgd", renamed("optimizer/0/momentum_buffer", "optimizer/6/momentum_buffer")),
+    "a negative index": ("sgd", renamed("optimizer/0/momentum_buffer", "optimizer/-1/momentum_buffer")),
+    "no number": ("sgd", renamed("optimizer/0/momentum_buffer", "optimizer/zero/momentum_buffer")),
+    "another script's number": ("sgd", renamed("optimizer/0/momentum_buffer", "optimizer/٠/momentum_buffer")),
+    "no index": ("sgd", renamed("optimizer/0/momentum_buffer", "optimizer/momentum_buffer")),
+    "an unknown slot": ("sgd", renamed("optimizer/0/momentum_buffer", "optimizer/0/velocity")),
+    "a slot too few": ("adamw", without("optimizer/0/exp_avg")),
+    "a parameter too few": ("sgd", without("optimizer/0/momentum_buffer")),
+    "another dtype": ("sgd", retyped("optimizer/0/momentum_buffer", torch.int64)),
+    "a boolean slot": ("adamw", retyped("optimizer/0/exp_avg_sq", torch.bool)),
+    "another shape": ("sgd", lambda tensors: tensors.update({"optimizer/0/momentum_buffer": torch.zeros(2, 2)})),
+    "a number for a slot": ("sgd", lambda tensors: tensors.update({"optimizer/0/momentum_buffer": torch.tensor(1.0)})),
+    "steps that are no number": ("adamw", lambda tensors: tensors.update({"optimizer/0/step": torch.tensor(math.nan)})),
+    "endless steps": ("adamw", lambda tensors: tensors.update({"optimizer/0/step": torch.tensor(math.inf)})),
+    "weights of another dtype": ("sgd", retyped("model/0.weight", torch.float64)),
+    "losses too many": ("sgd", lambda tensors: tensors.update({"epoch/losses": torch.zeros(99)})),
+    "no losses": ("sgd", without("epoch/losses")),
+}
+
+
+@pytest.mark.parametrize("kind", FORGED)
+def test_tensors_of_wrong_shape_are_refused_though_their_digest_matches(kind: str, tmp_path: Path) -> None:
+    optimizer, change = FORGED[kind]
+    state, path = new_state(optimizer), tmp_path / "last.safetensors"
+    train(state, 2)
+    save_last(path, tmp_path / "previous.safetensors", state)
+    restore(path, new_state(optimizer))
+    with_tensors(path, change)
+    with pytest.raises(CheckpointError) as error:
+        restore(path, new_state(optimizer))
+    assert str(path) in error.value.message

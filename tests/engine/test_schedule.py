@@ -1,4 +1,4 @@
-"""Learning rates against torch's own one-cycle, formulas by hand, and a plateau walked through."""
+"""Learning rates against torch's one-cycle, formulas by hand, and a plateau walked through."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ def test_cosine_only_falls_after_the_warm_up_that_only_rises() -> None:
     assert rates[9] == rates[10] == 0.1
 
 
-def test_a_constant_rate_stays_but_for_its_warm_up() -> None:
+def test_a_constant_rate_stays_except_for_its_warm_up() -> None:
     schedule = Schedule("constant", 0.2, 0.0, 10, 4)
     assert [schedule(step) for step in range(10)] == pytest.approx([0.05, 0.1, 0.15, *[0.2] * 7])
 
 
-def test_a_plateau_lowers_the_rate_after_its_patience_and_counts_anew() -> None:
+def test_a_plateau_lowers_the_rate_after_its_patience_and_restarts_counting() -> None:
     plateau = Plateau(patience=2, factor=0.5)
     seen = []
     #        better, equal, worse → lower, worse, better, worse, NaN → lower, equal, equal → lower, better
     for auc in (0.5, 0.5, 0.4, 0.4, 0.6, 0.5, math.nan, 0.6, 0.6, 0.7):
-        plateau.see(auc)
+        plateau.update(auc)
         seen.append(plateau.scale)
     assert seen == [1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125]
 

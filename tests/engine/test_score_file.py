@@ -13,8 +13,8 @@ from hypothesis.extra import numpy as arrays
 from medmnist.evaluator import Evaluator
 from medmnist.evaluator import Metrics as OfficialMetrics
 
-from engine.contract.datasets import datasets
-from engine.contract.errors import DataError, UsageError
+from engine.contract.data.datasets import datasets
+from engine.contract.wire.errors import DataError, UsageError
 from engine.evaluate.metrics import evaluate
 from engine.evaluate.score_file import ScoreFileName, parse_name, read_scores, write_scores
 
@@ -28,7 +28,7 @@ def labels_of(real_data: Path, name: str, split: str) -> np.ndarray:
 
 
 @pytest.mark.real_data
-def test_the_official_example_gives_its_published_auc_and_acc(real_data: Path) -> None:
+def test_the_official_example_has_its_published_auc_and_acc(real_data: Path) -> None:
     (path,) = (real_data / "golden").glob("*.csv")
     assert parse_name(path.name) == ScoreFileName("breastmnist", 28, "test")
     scores = read_scores(path, 156, 2)
@@ -96,7 +96,7 @@ def test_names_are_the_official_ones_at_every_data_set_size_and_split_and_read_b
                 assert parse_name(expected) == name
 
 
-def test_a_name_may_say_anything_behind_the_split() -> None:
+def test_a_name_may_contain_anything_after_the_split() -> None:
     assert parse_name("octmnist_test_[AUC]0.672_[ACC]0.892@3.csv") == ScoreFileName("octmnist", 28, "test")
     assert parse_name("octmnist_224_val.csv") == ScoreFileName("octmnist", 224, "val")
     assert parse_name("pathmnist_train_by_me@x.y.csv") == ScoreFileName("pathmnist", 28, "train")
@@ -118,7 +118,7 @@ def test_a_name_may_say_anything_behind_the_split() -> None:
         "breastmnist_test_x.csv\n",
     ],
 )
-def test_a_name_that_says_nothing_is_refused_with_an_example(name: str) -> None:
+def test_an_uninformative_name_is_refused_with_an_example(name: str) -> None:
     with pytest.raises(UsageError) as refusal:
         parse_name(name)
     assert refusal.value.exit_code == 2
@@ -143,12 +143,30 @@ def test_one_column_of_a_binary_set_is_the_score_of_the_second_class(tmp_path: P
         read_scores(path, 2, 3)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\xef\xbb\xbf0,0.1,0.9\n1,0.2,0.8\n",
+        b"\xef\xbb\xbf0,0.1,0.9\r\n1,0.2,0.8\r\n",
+        b"0.0,0.1,0.9\n1.0,0.2,0.8\n",
+        b"1e0,0.2,0.8\r0,0.1,0.9\r",
+        b'"0","0.1","0.9"\n\n"1", 0.2, 0.8\n\n',
+    ],
+    ids=["BOM", "BOM and CRLF", "index of floats", "CR and exponents", "quotes and empty lines"],
+)
+def test_a_file_that_another_program_saved_again_has_the_same_scores(tmp_path: Path, text: bytes) -> None:
+    path = tmp_path / "breastmnist_test_[AUC]0.913_[ACC]0.846@run.CSV"
+    path.write_bytes(text)
+    assert parse_name(path.name) == ScoreFileName("breastmnist", 28, "test")
+    np.testing.assert_array_equal(read_scores(path, 2, 2), [[0.1, 0.9], [0.2, 0.8]])
+
+
 GOOD = "0,0.1,0.9\n1,0.2,0.8\n"
 WITH_A_BAD_LINE = {  # every one of them in line 3
     "words": "hello,world,again",
     "a score of words": "2,0.5,high",
     "an index of words": "two,0.5,0.5",
-    "an index with a point": "2.0,0.5,0.5",
+    "an index between two": "2.5,0.5,0.5",
     "an empty score": "2,,0.5",
     "a score too few": "2,0.5",
     "a score too many": "2,0.5,0.25,0.25",
@@ -160,7 +178,7 @@ WITH_A_BAD_LINE = {  # every one of them in line 3
 
 
 @pytest.mark.parametrize("line", WITH_A_BAD_LINE.values(), ids=WITH_A_BAD_LINE)
-def test_a_line_that_is_none_is_told_by_its_number(line: str, tmp_path: Path) -> None:
+def test_an_invalid_line_is_reported_by_its_number(line: str, tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
     path.write_text(f"{GOOD}{line}\n3,0.5,0.5\n")
     with pytest.raises(DataError) as error:
@@ -179,13 +197,13 @@ def refused(path: Path, images: int = 2, classes: int = 2) -> str:
 
 
 @pytest.mark.parametrize("content", ["0\n1,0.5,0.5\n", "0\n1\n", "0,\n1,\n"])
-def test_lines_without_scores_are_refused_in_a_sentence(content: str, tmp_path: Path) -> None:
+def test_lines_without_scores_are_refused_in_one_sentence(content: str, tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
     path.write_text(content)
     refused(path)
 
 
-def test_a_header_is_refused_in_a_sentence(tmp_path: Path) -> None:
+def test_a_header_is_refused_in_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
     path.write_text("id,score_0,score_1\n" + GOOD)
     refused(path)
@@ -216,18 +234,18 @@ NO_TEXT = {
 
 
 @pytest.mark.parametrize("content", NO_TEXT.values(), ids=NO_TEXT)
-def test_a_file_that_is_no_text_of_scores_is_refused_in_a_sentence(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_scores_as_text_is_refused_in_one_sentence(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
     path.write_bytes(content)
     refused(path)
 
 
-def test_a_missing_file_and_a_folder_are_refused_in_a_sentence(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_folder_are_refused_in_one_sentence(tmp_path: Path) -> None:
     refused(tmp_path / "none.csv")
     refused(tmp_path)
 
 
-def test_scores_that_are_not_finite_come_through_for_the_metrics_to_tell(tmp_path: Path) -> None:
+def test_non_finite_scores_are_passed_on_to_the_metrics(tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
     path.write_text("0,nan,0.5\n1,inf,0.5\n")
     scores = read_scores(path, 2, 2)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from engine.contract.protocol import Metrics
+from engine.contract.wire.protocol import Metrics
 from engine.evaluate.predict import IDENTITY, predict_scores
 from engine.train.ema import MovingAverage
 from engine.train.loop import FinishedEpoch, Loop, LoopPlan, NonFiniteLoss, Validation, bucketed
@@ -30,8 +30,8 @@ PIXELS, CLASSES = 2 * 3, 3  # images of 3 channels, 2 × 1 pixels
 
 
 @dataclass
-class Onlooker:
-    """A watcher that looks on, and ends training after `steps` if it is given."""
+class RecordingCallbacks:
+    """Callbacks that record, and end training after `steps` if it is given."""
 
     steps: int | None = None
     epochs: list[FinishedEpoch] = field(default_factory=list)
@@ -95,9 +95,10 @@ def loop(
     schedule: Schedule | None = None,
     clip_norm: float | None = None,
     validate: Callable[[nn.Module], Validation] | None = None,
-    watcher: Onlooker | None = None,
+    callbacks: RecordingCallbacks | None = None,
     fetch: Callable[[int, int], tuple[torch.Tensor, torch.Tensor]] = batch,
     mixup: MixUp = MixUp(0.0, None),  # noqa: B008
+    loss_decides: bool = True,
 ) -> Loop:
     steps = len(state.losses)
     plan = LoopPlan(
@@ -107,11 +108,12 @@ def loop(
         batch_size=4,
         seed=42,
         patience=patience,
+        loss_decides=loss_decides,
         schedule=schedule or Schedule("constant", lr, 0.0, epochs * steps),
         mixup=mixup,
     )
     step = TrainingStep(Criterion("multi_class"), FLOAT32, clip_norm, state.model)
-    return Loop(plan, state, step, fetch, validate or aucs(*[0.5] * epochs), watcher or Onlooker())
+    return Loop(plan, state, step, fetch, validate or aucs(*[0.5] * epochs), callbacks or RecordingCallbacks())
 
 
 # Optimizers
@@ -203,8 +205,8 @@ def test_the_moving_average_is_its_recursion_buffers_too(decay: float) -> None:
     def note(state: TrainingState) -> None:
         seen.append({name: tensor.double().numpy().copy() for name, tensor in state.model.state_dict().items()})
 
-    watcher = Onlooker(before_each_step=note)
-    loop(state, epochs=2, watcher=watcher).run()
+    callbacks = RecordingCallbacks(before_each_step=note)
+    loop(state, epochs=2, callbacks=callbacks).run()
     note(state)
     assert len(seen) == 9  # before the first step and after each of eight
     average = seen[0]
@@ -270,32 +272,57 @@ def test_the_best_epoch_is_the_first_of_the_highest_auc_and_nan_is_never_best() 
     assert undefined.best_epoch is None
 
 
+def test_of_epochs_with_equal_auc_the_lowest_loss_is_best_and_patience_counts_the_auc() -> None:
+    values = iter([(1.0, 0.5), (1.0, 0.3), (1.0, 0.4), (0.9, 0.1), (1.0, 0.3), (1.0, math.nan), (1.0, 0.2)])
+
+    def validate(model: nn.Module) -> Validation:
+        auc, loss = next(values)
+        return Validation(Metrics(loss=loss, auc=auc, acc=0.5, f1=0.5), [])
+
+    state = new_state(linear(), 1)
+    loop(state, epochs=7, validate=validate).run()
+    assert [record.best for record in state.history] == [True, True, False, False, False, False, True]
+    assert (state.best_epoch, state.best_auc, state.without_improvement) == (7, 1.0, 6)
+
+
+def test_a_run_from_before_loss_tie_breaking_keeps_the_first_epoch_of_the_highest_auc() -> None:
+    values = iter([(1.0, 0.5), (1.0, 0.3)])
+
+    def validate(model: nn.Module) -> Validation:
+        auc, loss = next(values)
+        return Validation(Metrics(loss=loss, auc=auc, acc=0.5, f1=0.5), [])
+
+    state = new_state(linear(), 1)
+    loop(state, epochs=2, validate=validate, loss_decides=False).run()
+    assert state.best_epoch == 1
+
+
 def test_losses_and_accuracy_of_an_epoch_are_means_over_images() -> None:
     def uneven(epoch: int, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         return batch(epoch, step, size=(4, 4, 2)[step])
 
     state = new_state(linear(), 3)
     weight, bias = weights_of(state.model)
-    losses, right = [], 0
+    losses, n_correct = [], 0
     for step in range(3):
         images, labels = uneven(0, step)
         logits = images.flatten(1).double().numpy() @ weight.T + bias
         chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         losses += list(-np.log(chances[np.arange(len(labels)), labels.numpy()]))
-        right += int((logits.argmax(axis=1) == labels.numpy()).sum())
+        n_correct += int((logits.argmax(axis=1) == labels.numpy()).sum())
     assert len(losses) == 10
-    watcher = Onlooker()
-    loop(state, images=10, lr=0.0, fetch=uneven, watcher=watcher).run()
+    callbacks = RecordingCallbacks()
+    loop(state, images=10, lr=0.0, fetch=uneven, callbacks=callbacks).run()
     (record,) = state.history
     assert record.train_loss == pytest.approx(np.mean(losses), rel=1e-6)
-    assert record.train_acc == pytest.approx(right / 10, rel=1e-12)
-    (epoch,) = watcher.epochs
+    assert record.train_acc == pytest.approx(n_correct / 10, rel=1e-12)
+    (epoch,) = callbacks.epochs
     curve = [(1, np.mean(losses[:4])), (2, np.mean(losses[4:8])), (3, np.mean(losses[8:]))]
     assert [step for step, _ in epoch.curve] == [step for step, _ in curve]
     np.testing.assert_allclose([loss for _, loss in epoch.curve], [loss for _, loss in curve], rtol=1e-6)
 
 
-def test_an_epoch_s_record_says_what_validation_found_and_the_last_step_s_rate() -> None:
+def test_an_epochs_record_has_the_validation_metrics_and_the_last_steps_rate() -> None:
     state = new_state(linear(), 2)
     validation = Validation(Metrics(loss=None, auc=0.7, acc=0.6, f1=0.4), [])
     loop(state, epochs=2, schedule=Schedule("cosine", 0.5, 0.1, 4), validate=lambda model: validation).run()
@@ -335,7 +362,7 @@ def test_validation_is_in_evaluation_mode_and_training_in_training_mode(averaged
     assert modes == [("training", True), ("training", True), ("validation", False)] * 2
 
 
-def test_validation_leaves_a_model_in_evaluation_mode_and_training_goes_on_in_training_mode() -> None:
+def test_validation_leaves_a_model_in_evaluation_mode_and_training_continues_in_training_mode() -> None:
     state = new_state(with_buffers(), 1)
     modes: list[bool] = []
     state.model.register_forward_pre_hook(lambda module, inputs: modes.append(module.training))
@@ -352,7 +379,7 @@ def test_validation_leaves_a_model_in_evaluation_mode_and_training_goes_on_in_tr
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_loss_that_is_not_finite_fails_the_run_naming_epoch_and_step(value: float) -> None:
+def test_a_non_finite_loss_fails_the_run_naming_epoch_and_step(value: float) -> None:
     def broken(epoch: int, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         images, labels = batch(epoch, step)
         if (epoch, step) == (1, 2):
@@ -368,7 +395,9 @@ def test_a_loss_that_is_not_finite_fails_the_run_naming_epoch_and_step(value: fl
     assert len(state.history) == 1
 
 
-def all_options(state_of: Callable[[], TrainingState], watcher: Onlooker, state: TrainingState | None = None) -> Loop:
+def all_options(
+    state_of: Callable[[], TrainingState], callbacks: RecordingCallbacks, state: TrainingState | None = None
+) -> Loop:
     return loop(
         state or state_of(),
         epochs=3,
@@ -376,7 +405,7 @@ def all_options(state_of: Callable[[], TrainingState], watcher: Onlooker, state:
         clip_norm=0.5,
         mixup=MixUp(0.4, 2),
         validate=lambda model: validated(float(weights_of(model)[0].sum())),
-        watcher=watcher,
+        callbacks=callbacks,
     )
 
 
@@ -387,14 +416,14 @@ def rich_state() -> TrainingState:
 
 
 @pytest.mark.parametrize("steps", [1, 3, 4, 7, 11])
-def test_training_that_is_ended_and_goes_on_reaches_the_same_weights_bit_for_bit(steps: int) -> None:
+def test_interrupted_and_resumed_training_reaches_the_same_weights_bit_for_bit(steps: int) -> None:
     whole = rich_state()
-    assert all_options(rich_state, Onlooker(), whole).run()
+    assert all_options(rich_state, RecordingCallbacks(), whole).run()
     parted = rich_state()
-    assert not all_options(rich_state, Onlooker(steps=steps), parted).run()
+    assert not all_options(rich_state, RecordingCallbacks(steps=steps), parted).run()
     assert parted.global_step == steps
     torch.rand(17)  # draws in between change nothing
-    assert all_options(rich_state, Onlooker(), parted).run()
+    assert all_options(rich_state, RecordingCallbacks(), parted).run()
     assert parted.history == whole.history
     for name, tensor in whole.model.state_dict().items():
         assert torch.equal(tensor, parted.model.state_dict()[name]), name
@@ -404,11 +433,11 @@ def test_training_that_is_ended_and_goes_on_reaches_the_same_weights_bit_for_bit
         assert torch.equal(tensor, parted.average.model.state_dict()[name]), name
 
 
-def test_an_end_by_command_is_no_finished_training_and_validates_nothing() -> None:
+def test_training_ended_by_a_command_is_not_finished_and_validates_nothing() -> None:
     state = new_state(linear(), 4)
-    watcher = Onlooker(steps=2)
-    assert not loop(state, watcher=watcher, validate=aucs()).run()
-    assert (state.epoch, state.step, watcher.epochs, state.history) == (0, 2, [], [])
+    callbacks = RecordingCallbacks(steps=2)
+    assert not loop(state, callbacks=callbacks, validate=aucs()).run()
+    assert (state.epoch, state.step, callbacks.epochs, state.history) == (0, 2, [], [])
 
 
 def test_the_weights_of_a_finished_training_are_not_touched_again() -> None:
@@ -423,7 +452,9 @@ def test_the_weights_of_a_finished_training_are_not_touched_again() -> None:
 
 
 @given(st.lists(st.floats(0, 10), min_size=1, max_size=700), st.integers(1, 5000))
-def test_a_curve_has_at_most_a_hundred_points_whose_means_hold_every_loss_once(losses: list[float], first: int) -> None:
+def test_a_curve_has_at_most_a_hundred_points_whose_means_include_every_loss_once(
+    losses: list[float], first: int
+) -> None:
     points = bucketed(losses, first)
     assert 1 <= len(points) <= 100
     assert len(losses) > 100 or len(points) == len(losses)
@@ -436,6 +467,6 @@ def test_a_curve_has_at_most_a_hundred_points_whose_means_hold_every_loss_once(l
     assert done == len(losses)
 
 
-def test_a_bucket_stands_at_its_last_step() -> None:
+def test_a_bucket_is_placed_at_its_last_step() -> None:
     # width 3: (1, 2, 3), (4, 5)
     assert bucketed([1.0, 2.0, 3.0, 4.0, 5.0], first_step=11, points=2) == [(13, 2.0), (15, 4.5)]

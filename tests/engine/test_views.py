@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from engine.contract.datasets import Symmetry, datasets
+from engine.contract.data.datasets import Symmetry, datasets
 from engine.evaluate.predict import IDENTITY, activation, predict_scores, views_for
 from engine.train.step import Precision
 
@@ -38,7 +38,7 @@ def test_every_view_differs_from_every_other_and_keeps_the_shape(symmetry: Symme
             assert not torch.equal(a, b), f"{one} and {other}"
 
 
-def test_no_view_of_a_data_set_that_tells_left_from_right_is_a_mirror_image_or_a_turn() -> None:
+def test_no_view_of_an_orientation_dependent_data_set_is_a_mirror_image_or_a_rotation() -> None:
     oriented = [facts for facts in datasets().values() if facts.name.startswith("organ")]
     assert len(oriented) == 3
     images = pictures(1)
@@ -55,14 +55,14 @@ def test_no_view_of_a_data_set_that_tells_left_from_right_is_a_mirror_image_or_a
                         assert not torch.equal(middle, moved), view.name
 
 
-def test_upright_pictures_are_never_turned_or_put_upside_down() -> None:
+def test_upright_images_are_never_rotated_or_flipped_vertically() -> None:
     images = pictures(1)
     views = {view.name: view.of(images) for view in views_for("mirror", tta=True)}
     assert set(views) == {"identity", "hflip"}
     np.testing.assert_array_equal(views["hflip"].numpy(), images.numpy()[..., ::-1])
 
 
-def test_flips_and_turns_are_numpy_s() -> None:
+def test_flips_and_rotations_are_numpys() -> None:
     images = pictures(1)
     array = images.numpy()
     expected = {
@@ -147,7 +147,7 @@ def test_scores_are_the_mean_of_the_softmax_over_the_views() -> None:
     np.testing.assert_allclose(predicted(Corners(), batches, "binary", "all", tta=False), plain, atol=1e-6)
 
 
-def test_scores_of_multi_label_sets_are_the_mean_of_a_sigmoid_a_label() -> None:
+def test_scores_of_multi_label_sets_are_the_mean_of_one_sigmoid_per_label() -> None:
     images, batches = batches_of_bytes()
     corners = images[:, 0].astype(np.float64) / 255
     one = np.stack([corners[:, 0, 0], corners[:, 0, -1], corners[:, -1, 0]], axis=1)
@@ -189,14 +189,14 @@ def test_scores_do_not_depend_on_how_images_are_batched() -> None:
     np.testing.assert_allclose(sizes[0], sizes[2], atol=1e-6)
 
 
-def test_before_each_batch_it_is_told_how_many_images_are_done() -> None:
+def test_before_each_batch_on_progress_receives_the_number_of_images_done() -> None:
     told: list[int] = []
     _, batches = batches_of_bytes()
     predict_scores(Corners(), batches, torch.Tensor.float, "binary", [IDENTITY], CONTEXT, told.append)
     assert told == [0, 3, 6]
 
 
-def test_who_is_told_can_end_the_pass_and_the_mode_is_restored() -> None:
+def test_on_progress_can_end_the_pass_and_the_mode_is_restored() -> None:
     class Aborted(Exception):
         pass
 

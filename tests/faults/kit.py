@@ -1,10 +1,11 @@
-"""The fault-injection kit: engines whose Nth write, fsync or rename fails or is their last, killed at any moment.
+"""The fault-injection kit: engines whose Nth write, fsync, rename or unlink fails or is their last, killed at any time.
 
-`Nursery.run` does one run with one fault. docs/reliability.md says what may be expected of it.
+`ForkServer.run` does one run with one fault. docs/reliability.md describes what to expect of it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -16,9 +17,8 @@ from typing import Any, Literal
 
 import pytest
 
-from engine.contract.checkpoint_file import weights_digest
-from engine.contract.journal import read_journal
-from engine.contract.run_directory import RunDirectory, list_runs
+from engine.contract.store.journal import read_journal
+from engine.contract.store.run_directory import RunDirectory, list_runs
 
 HERE = Path(__file__).parent
 ENOSPC, EIO = 28, 5
@@ -26,7 +26,7 @@ ENOSPC, EIO = 28, 5
 
 @dataclass(frozen=True)
 class Fault:
-    """The `nth` operation, from 1, of these (`write fsync rename`) on files like `path`; 0 only counts."""
+    """The `nth` operation, from 1, of these (`write fsync rename unlink`) on files like `path`; 0 only counts."""
 
     on: str
     path: str
@@ -44,18 +44,18 @@ class Ended:
     seconds: float
 
 
-def compiled_shim(folder: Path) -> Path | None:
-    """shim.c as a library to preload; None without a C compiler, or where there is no preloading."""
+def compiled_shim(folder: Path, source: Path = HERE / "shim.c") -> Path | None:
+    """shim.c, or another source, as a library to preload; None without a C compiler or preloading."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None or sys.platform != "linux":
         return None
     library = folder / "shim.so"
-    command = [compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(HERE / "shim.c"), "-ldl"]
+    command = [compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"]
     subprocess.run(command, check=True, capture_output=True)
     return library
 
 
-class Nursery:
+class ForkServer:
     """Engines of one parent process, one after the other."""
 
     def __init__(self, shim: Path | None) -> None:
@@ -64,7 +64,7 @@ class Nursery:
         if shim is not None:
             environment["LD_PRELOAD"] = str(shim)
         self._process = subprocess.Popen(
-            [sys.executable, str(HERE / "nursery.py")],
+            [sys.executable, str(HERE / "fork_server.py")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -98,7 +98,7 @@ class Nursery:
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        assert line, f"the nursery ended: {self._process.poll()}"
+        assert line, f"the fork_server ended: {self._process.poll()}"
         return dict(json.loads(line))
 
 
@@ -108,7 +108,7 @@ def new_run(recipe: dict[str, Any]) -> dict[str, Any]:
 
 
 def go_on(run: RunDirectory, **fields: Any) -> dict[str, Any]:
-    """The start command that goes on with a run."""
+    """The start command that resumes a run."""
     return {"job": "train", "resume": str(run.root), **fields}
 
 
@@ -117,11 +117,12 @@ def only_run(workspace: Path) -> RunDirectory:
     return run
 
 
-def results(run: RunDirectory) -> tuple[str, str, str, str]:
-    """What must be equal: digests of the best and of the last weights with all their state, history, scores."""
-    (scores,) = run.metrics.glob("*_test_*.csv")
-    digests = (weights_digest(run.best), weights_digest(run.last))
-    return (*digests, (run.metrics / "history.csv").read_text(), scores.read_text())
+def results(run: RunDirectory) -> tuple[str, ...]:
+    """What must be equal, byte for byte: best weights, last ones with all their state, history, classes, scores."""
+    (scores,) = run.metrics.path.glob("*_test_*.csv")
+    checkpoints = (hashlib.sha256(file.path.read_bytes()).hexdigest() for file in (run.best, run.last))
+    tables = (run.metrics.path / name for name in ("history.csv", "per_class.csv"))
+    return (*checkpoints, *(table.read_text() for table in tables), scores.read_text())
 
 
 def line_of(run: RunDirectory, event: str, **fields: Any) -> int:

@@ -1,4 +1,4 @@
-/* Preloaded into an engine: its Nth write, fsync or rename below a path fails, or is its last.
+/* Preloaded into an engine: its Nth write, fsync, rename or unlink below a path fails, or is its last.
 
    `fault_arm` sets which; `count`, in memory shared with the parent, is how many such operations there were. */
 #define _GNU_SOURCE
@@ -12,6 +12,8 @@
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include "preloaded.h"
 
 enum { FAIL, KILL, TEAR }; /* TEAR writes half, then kills */
 
@@ -40,16 +42,6 @@ static int struck(const char *operation, const char *path) {
     return 1;
 }
 
-static const char *path_of(int descriptor, char *path) {
-    char link[64];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
-    ssize_t length = readlink(link, path, PATH_MAX - 1);
-    path[length < 0 ? 0 : length] = 0;
-    return path;
-}
-
-#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
-
 ssize_t write(int descriptor, const void *data, size_t size) {
     char path[PATH_MAX];
     if (counter && struck("write", path_of(descriptor, path))) {
@@ -77,4 +69,20 @@ int fsync(int descriptor) {
 
 int rename(const char *from, const char *to) {
     return struck("rename", to) ? -1 : REAL(rename)(from, to);
+}
+
+int renameat(int from_folder, const char *from, int to_folder, const char *to) {
+    char path[PATH_MAX], folder[PATH_MAX];
+    snprintf(path, sizeof path, "%s/%s", to[0] == '/' || !counter ? "" : path_of(to_folder, folder), to);
+    return struck("rename", path) ? -1 : REAL(renameat)(from_folder, from, to_folder, to);
+}
+
+int unlink(const char *name) {
+    return struck("unlink", name) ? -1 : REAL(unlink)(name);
+}
+
+int unlinkat(int folder, const char *name, int flags) {
+    char path[PATH_MAX], above[PATH_MAX];
+    snprintf(path, sizeof path, "%s/%s", name[0] == '/' || !counter ? "" : path_of(folder, above), name);
+    return struck("unlink", path) ? -1 : REAL(unlinkat)(folder, name, flags);
 }

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 from driving import tiny
-from kit import Fault, Nursery, go_on, new_run, only_run
+from kit import Fault, ForkServer, go_on, new_run, only_run
 
-from engine.contract.journal import read_journal
-from engine.contract.run_directory import RunDirectory
+from engine.contract.store.journal import read_journal
+from engine.contract.store.run_directory import RunDirectory
 
 
-def told(run: RunDirectory) -> tuple[list[str], Any]:
-    """The kinds of the alarms, and the error of the last word."""
+def error_of(run: RunDirectory) -> tuple[list[str], Any]:
+    """The kinds of the alarms, and the error of the final event."""
     events = list(read_journal(run.journal))
     assert events[-1].event == "run.finished"
     return [event.kind for event in events if event.event == "alarm"], events[-1].error
@@ -29,22 +29,22 @@ def told(run: RunDirectory) -> tuple[list[str], Any]:
     ids=["disk full", "unwritable"],
 )
 def test_a_file_that_cannot_be_written_is_one_alarm_and_one_sentence(
-    fault: Fault, kind: str, said: str, nursery: Nursery, tmp_path: Path
+    fault: Fault, kind: str, said: str, fork_server: ForkServer, tmp_path: Path
 ) -> None:
-    assert nursery.run(tmp_path, new_run(tiny()), fault=fault).status == 5
-    alarms, error = told(only_run(tmp_path))
+    assert fork_server.run(tmp_path, new_run(tiny()), fault=fault).status == 5
+    alarms, error = error_of(only_run(tmp_path))
     assert (alarms, error.kind) == ([kind], kind)
     assert said in error.message
     assert error.hint
 
 
-def test_too_little_memory_is_one_alarm_and_one_sentence_and_the_run_can_go_on(
-    nursery: Nursery, tmp_path: Path
+def test_too_little_memory_is_one_alarm_and_one_sentence_and_the_run_can_resume(
+    fork_server: ForkServer, tmp_path: Path
 ) -> None:
     big = tiny(dataset={"name": "cells", "limit": 3000}, training={"epochs": 1, "batch_size": 3000})
-    ended = nursery.run(tmp_path, new_run(big), memory=300_000_000)
+    ended = fork_server.run(tmp_path, new_run(big), memory=300_000_000)
     run = only_run(tmp_path)
-    alarms, error = told(run)
+    alarms, error = error_of(run)
     assert (ended.status, alarms, error.kind) == (5, ["out_of_memory"], "out_of_memory")
     assert "batch_size" in error.hint
-    assert nursery.run(tmp_path, go_on(run)).status == 0
+    assert fork_server.run(tmp_path, go_on(run)).status == 0

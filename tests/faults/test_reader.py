@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from driving import MEDTUI, PATIENCE, Engine, tiny, yaml_of
 
-from engine.contract.journal import read_journal
-from engine.contract.run_directory import RunDirectory
+from engine.contract.store.journal import read_journal
+from engine.contract.store.run_directory import RunDirectory
 
 LONG = tiny(training={"epochs": 100_000, "batch_size": 16, "patience": None})
 
@@ -25,7 +25,7 @@ def epochs_within(run: RunDirectory, begin: float, end: float) -> int:
 
 
 def stalled(workspace: Path, seconds: float) -> float:
-    """Stall a client for so long; the engine's pace then, as a share of its pace in spans of a third before and after.
+    """Stall a client for so long; the engine's pace then, relative to its pace in spans of a third before and after.
 
     Asserts that the client has seen every state event in the end.
     """
@@ -75,7 +75,7 @@ def test_a_reader_that_stalls_for_a_minute_sees_no_gap_and_slows_nothing(tmp_pat
     assert stalled(tmp_path, 60.0) > 0.9
 
 
-def test_a_reader_that_goes_away_leaves_no_traceback(tmp_path: Path) -> None:
+def test_a_reader_that_disconnects_leaves_no_traceback(tmp_path: Path) -> None:
     engine = Engine(tmp_path)
     try:
         engine.train(tiny(training={"epochs": 8, "batch_size": 16, "patience": None}))
@@ -85,6 +85,6 @@ def test_a_reader_that_goes_away_leaves_no_traceback(tmp_path: Path) -> None:
     finally:
         engine.kill()
     assert list(read_journal(run.journal))[-1].outcome == "completed"
-    log = run.log.read_text()
+    log = run.log.path.read_text()
     assert "Traceback" not in log
     assert os.strerror(32) not in log

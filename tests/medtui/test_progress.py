@@ -1,4 +1,4 @@
-"""What a headless run says of its events, in plain lines."""
+"""How a headless run prints its events, in plain lines."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import io
 import pytest
 from rich.console import Console
 
-from engine.contract.protocol import CommandAccepted
+from engine.contract.wire.protocol import CommandAccepted
 from medtui.client.state import RunState
-from medtui.progress import PlainLines
+from medtui.plain.progress import PlainLines
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from medtui.progress import PlainLines
         ("", 0.2, "resume accepted (root@vm)\n"),
     ],
 )
-def test_an_accepted_command_is_one_sentence_whatever_is_said_of_it(note: str, expected: float, said: str) -> None:
+def test_an_accepted_command_is_one_sentence_whatever_its_fields(note: str, expected: float, said: str) -> None:
     output = io.StringIO()
     event = CommandAccepted(
         time=0.0, seq=1, id="c", command="resume", expected=expected, by="root@vm", via="control", note=note

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import time
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,8 @@ from any_events import CALM, EVENT_CLASSES, POOL, STORIES, events_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.contract.journal import read_journal
-from engine.contract.protocol import (
+from engine.contract.store.journal import read_journal
+from engine.contract.wire.protocol import (
     ArtifactWritten,
     CheckpointSaved,
     ClassMetrics,
@@ -32,7 +34,7 @@ from engine.contract.protocol import (
 )
 from medtui.client.journal import replay
 from medtui.client.state import RunState, fold
-from medtui.pace import Eta
+from medtui.eta import Eta
 
 
 def folded(events: list[Any], state: RunState | None = None) -> RunState:
@@ -42,7 +44,7 @@ def folded(events: list[Any], state: RunState | None = None) -> RunState:
 # ---- any events at all --------------------------------------------------------------------------------------------
 
 
-def test_there_are_events_to_draw_from() -> None:
+def test_there_are_events_to_sample_from() -> None:
     assert len(EVENT_CLASSES) == 15
 
 
@@ -68,7 +70,7 @@ def test_the_fold_is_pure(story: list[Any], event: Any) -> None:
 
 @settings(max_examples=40, **CALM)
 @given(story=STORIES)
-def test_events_heard_again_change_nothing(story: list[Any]) -> None:
+def test_repeated_events_change_nothing(story: list[Any]) -> None:
     state = folded(story)
     assert repr(folded(story, state)) == repr(state)
     assert repr(folded(story[::-1], state)) == repr(state)
@@ -77,8 +79,8 @@ def test_events_heard_again_change_nothing(story: list[Any]) -> None:
 
 @settings(max_examples=40, **CALM)
 @given(story=STORIES)
-def test_a_state_can_be_taken_up_anywhere(story: list[Any]) -> None:
-    """Attaching, and rereading the journal after a gap, go on from what is known."""
+def test_folding_can_continue_from_any_state(story: list[Any]) -> None:
+    """Attaching, and rereading the journal after a gap, continue from the known state."""
     whole = repr(folded(story))
     for cut in range(len(story) + 1):
         assert repr(folded(story[cut:], folded(story[:cut]))) == whole
@@ -95,14 +97,14 @@ def test_lost_events_do_no_harm(data: st.DataObject, story: list[Any]) -> None:
 
 @settings(max_examples=40, **CALM)
 @given(story=STORIES, snapshot=st.sampled_from([Progress, Resources]).flatmap(events_of))
-def test_snapshots_are_no_state(story: list[Any], snapshot: Any) -> None:
+def test_snapshots_do_not_change_the_state(story: list[Any], snapshot: Any) -> None:
     state = folded(story)
     assert fold(state, snapshot.model_copy(update={"seq": None})) is state
 
 
 @settings(max_examples=40, **CALM)
 @given(story=STORIES)
-def test_events_that_travelled_make_the_same_state(tmp_path_factory: pytest.TempPathFactory, story: list[Any]) -> None:
+def test_serialised_events_make_the_same_state(tmp_path_factory: pytest.TempPathFactory, story: list[Any]) -> None:
     journal = tmp_path_factory.mktemp("run") / "events.jsonl"
     journal.write_bytes(b"".join(event.line() for event in story))
     assert repr(replay(journal)) == repr(folded(story))
@@ -220,7 +222,7 @@ RUN = [
 ]
 
 
-def test_a_state_tells_the_whole_run() -> None:
+def test_a_state_describes_the_complete_run() -> None:
     state = folded(RUN)
     assert state.seq == 17
     assert state.hello == RUN[0]
@@ -248,7 +250,7 @@ def test_the_summary_is_of_the_best_epoch_and_the_test() -> None:
     assert (summary.outcome, summary.dataset, summary.synthetic) == ("stopped", "cells", True)
 
 
-def test_a_late_event_does_not_turn_the_state_back() -> None:
+def test_a_late_event_does_not_revert_the_state() -> None:
     state = folded(RUN)
     assert fold(state, PhaseChanged(time=9.0, seq=4, phase="paused")) is state
     assert fold(state, epoch(11, 9, 1.0, best=(9, 1.0))) is state
@@ -295,7 +297,7 @@ def test_an_epoch_done_again_replaces_the_one_that_was_lost() -> None:
     assert [(e.epoch, e.validation.auc) for e in state.epochs] == [(1, 0.7), (2, 0.6)]
 
 
-def test_a_curve_goes_forward_even_if_the_word_of_the_resume_was_lost() -> None:
+def test_a_curve_moves_forward_even_if_the_resume_event_was_lost() -> None:
     state = folded([*RUN, epoch(19, 2, 0.6, best=(1, 0.7))])
     assert [(e.epoch, e.validation.auc) for e in state.epochs] == [(1, 0.7), (2, 0.6)]
 
@@ -339,7 +341,7 @@ WORKED = [  # an hour of preparing, 10 s of work, an hour's pause, 5 s of work; 
 ]
 
 
-def test_neither_pauses_nor_the_time_between_attempts_are_work() -> None:
+def test_neither_pauses_nor_the_time_between_attempts_count_as_training_time() -> None:
     assert folded(WORKED[:2]).summary.worked is None
     assert [folded(WORKED[:count]).summary.worked for count in (3, 5, 6, 8, 12, 16)] == [
         0.0,
@@ -353,7 +355,7 @@ def test_neither_pauses_nor_the_time_between_attempts_are_work() -> None:
     assert (training.worked_at(3605.0), paused.worked_at(6000.0)) == (5.0, 10.0)
 
 
-def test_a_pause_does_not_lengthen_the_time_that_is_left() -> None:
+def test_a_pause_does_not_increase_the_remaining_time() -> None:
     """A step a second: of 100 steps 80 are left after 20, and an hour's pause later too."""
     eta, state = Eta(), folded(WORKED[:4])
     for step in range(20):
@@ -362,6 +364,22 @@ def test_a_pause_does_not_lengthen_the_time_that_is_left() -> None:
     for event in (at(3621.0, phase(5, "paused")), at(7221.0, phase(6, "training"))):
         state = fold(state, event)
     assert eta.after(21, 100, state.summary.worked_at(7222.0)) == pytest.approx(79.0)
+
+
+# ---- long runs --------------------------------------------------------------------------------------------------
+
+
+def test_a_hundred_thousand_epochs_fold_in_under_two_seconds() -> None:
+    """This thread's CPU time, each epoch the best so far, which changes the most."""
+    first = next(event for event in RUN if isinstance(event, EpochFinished))
+    numbers = range(1, 100_001)
+    epochs = [first.model_copy(update={"seq": n, "epoch": n, "step": n, "best": True}) for n in numbers]
+    gc.collect()
+    began = time.thread_time()
+    state = folded(epochs)
+    assert time.thread_time() - began < 2
+    assert [epoch.epoch for epoch in state.epochs] == list(numbers)
+    assert (state.summary.epochs_done, state.summary.best_epoch) == (100_000, 100_000)
 
 
 # ---- the journal --------------------------------------------------------------------------------------------------
@@ -385,14 +403,14 @@ def test_a_torn_last_line_is_as_if_it_had_not_been_written(tmp_path: Path) -> No
     assert replay(journal) == folded(RUN)
 
 
-def test_lines_that_are_no_events_are_passed_over(tmp_path: Path) -> None:
+def test_lines_that_are_not_events_are_skipped(tmp_path: Path) -> None:
     journal = tmp_path / "events.jsonl"
     nonsense = [b"\n", b"\xff\xfe\n", b"{}\n", b'{"event":"mood.changed","time":1,"seq":9}\n', b"x" * 2**21 + b"\n"]
     journal.write_bytes(b"".join(line for event in RUN for line in (event.line(), *nonsense)))
     assert replay(journal) == folded(RUN)
 
 
-def test_an_empty_journal_is_a_run_that_has_said_nothing(tmp_path: Path) -> None:
+def test_an_empty_journal_is_a_run_without_events(tmp_path: Path) -> None:
     (tmp_path / "events.jsonl").touch()
     assert replay(tmp_path / "events.jsonl") == RunState()
     with pytest.raises(FileNotFoundError):

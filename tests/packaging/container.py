@@ -78,7 +78,7 @@ class Container:
         return _ended(self.start(*arguments, **variables))
 
     def run_instead(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Another command in place of the entry point."""
+        """Another command instead of the entry point."""
         return _ended(self._start(list(command), variables))
 
     def _start(self, command: list[str], variables: dict[str, str]) -> subprocess.Popen[str]:

@@ -1,4 +1,4 @@
-"""medtui as it is delivered: the wheel, and a place with its dependencies in which the source tree cannot be found."""
+"""medtui as delivered: the wheel, and an environment with its dependencies that cannot see the source tree."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Installed:
-    """The wheel, unpacked by pip into a folder of its own, beside an interpreter that has the dependencies only."""
+    """The wheel, unpacked by pip into a separate folder, with an interpreter that has the dependencies only."""
 
     wheel: Path
     target: Path  # what pip made: packages, and bin/medtui

@@ -21,9 +21,9 @@ from delivered import Installed
 from dockerfile import Dockerfile
 from driving import json_lines
 
-from engine.contract.checkpoint_file import verified_digest
-from engine.contract.run_directory import RunDirectory
-from engine.contract.yaml_reader import read_yaml_file
+from engine.contract.recipe.yaml_reader import read_yaml_file
+from engine.contract.store.checkpoint_file import verified_digest
+from engine.contract.store.run_directory import RunDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTRY_POINT = ROOT / "docker" / "entrypoint.sh"
@@ -57,7 +57,7 @@ def test_nothing_is_fetched_but_by_the_package_installer(dockerfile: Dockerfile)
         assert not re.search(r"https?://|\bcurl\b|\bwget\b", instruction.rest), instruction
 
 
-def test_the_index_of_torch_is_the_builder_s_to_give(dockerfile: Dockerfile) -> None:
+def test_the_builder_can_choose_the_index_of_torch(dockerfile: Dockerfile) -> None:
     stage = dockerfile.stage("environment")
     assert [argument.rest for argument in stage.all("ARG")] == ['TORCH_INDEX=""']
     (install,) = [run.rest for run in stage.all("RUN") if '"torch>=' in run.rest]
@@ -94,7 +94,7 @@ def test_data_and_results_are_mounts_that_any_user_may_write(dockerfile: Dockerf
     assert {"/app/dataset", "/app/outputs"} <= set(final.open_folders())
 
 
-def test_the_environment_says_what_the_program_reads(dockerfile: Dockerfile) -> None:
+def test_the_environment_sets_what_the_program_reads(dockerfile: Dockerfile) -> None:
     environment = dockerfile.final.environment()
     assert environment["IN_DOCKER"] == "TRUE"
     assert environment["PYTHONHASHSEED"] == "42"
@@ -104,7 +104,7 @@ def test_the_environment_says_what_the_program_reads(dockerfile: Dockerfile) -> 
     assert strict["DOCKER_REPRODUCIBILITY_MODE"] == "TRUE", "can be fixed when the image is built"
 
 
-def test_every_place_that_is_written_to_is_open_to_any_user(dockerfile: Dockerfile) -> None:
+def test_every_folder_that_is_written_to_is_open_to_any_user(dockerfile: Dockerfile) -> None:
     environment, folders = dockerfile.final.environment(), dockerfile.final.open_folders()
     for name in (
         "HOME",
@@ -118,7 +118,7 @@ def test_every_place_that_is_written_to_is_open_to_any_user(dockerfile: Dockerfi
         assert any(Path(environment[name]).is_relative_to(folder) for folder in folders), name
 
 
-def test_what_is_copied_is_not_kept_out_of_the_build_context(dockerfile: Dockerfile) -> None:
+def test_copied_files_are_not_excluded_from_the_build_context(dockerfile: Dockerfile) -> None:
     lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").split("\n")
     copied = {name for stage in dockerfile.stages for name, _ in stage.copied()}
     assert copied
@@ -210,6 +210,7 @@ def only_run(container: Container) -> Callable[[], RunDirectory]:
     return find
 
 
+@pytest.mark.slow
 def test_the_stand_in_for_a_container_is_as_strict_as_one(container: Container) -> None:
     """An unprivileged process 1 in /app; sources, root and home cannot be written, and the checkout is not there."""
     probe = f"""
@@ -225,6 +226,7 @@ def test_the_stand_in_for_a_container_is_as_strict_as_one(container: Container) 
     assert (said.stdout, said.stderr) == (f"1 {user} /app\nmedtui 0.1.0\n", "")
 
 
+@pytest.mark.slow
 def test_a_strict_run_of_bloodmnist(
     container: Container, stand_in: dict[str, list[str]], only_run: Callable[[], RunDirectory]
 ) -> None:
@@ -236,13 +238,14 @@ def test_a_strict_run_of_bloodmnist(
     assert recipe["runtime"]["reproducible"] is True
     assert recipe["training"]["batch_size"] == 128
     assert recipe["dataset"]["archive"].startswith("${workspace}/dataset/"), "the workspace is /app"
-    manifest = json.loads(only_run().manifest.read_text())
+    manifest = json.loads(only_run().manifest.path.read_text())
     assert manifest["environment"]["PYTHONHASHSEED"] == "42"
     assert manifest["environment"]["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
-    assert (only_run().reports / "report.xlsx").is_file()
-    assert list(only_run().figures.glob("*.png"))
+    assert (only_run().reports.path / "report.xlsx").is_file()
+    assert list(only_run().figures.path.glob("*.png"))
 
 
+@pytest.mark.slow
 def test_a_standard_run_of_pathmnist(
     container: Container, stand_in: dict[str, list[str]], only_run: Callable[[], RunDirectory]
 ) -> None:
@@ -257,10 +260,11 @@ def test_a_standard_run_of_pathmnist(
     assert [head["run"] for head in json.loads(listed.stdout)] == [only_run().name], listed.stderr
 
 
+@pytest.mark.slow
 def test_docker_stop_ends_a_run_with_a_checkpoint(
     container: Container, stand_in: dict[str, list[str]], only_run: Callable[[], RunDirectory]
 ) -> None:
-    """SIGTERM to process 1 while it trains: exit code 7, a whole checkpoint, the last word written, nobody left."""
+    """SIGTERM to process 1 while it trains: exit code 7, an intact checkpoint, the final event, no process left."""
     endless = ["--epochs", "100000", "--patience", "100000", "--json"]
     with container.start(*mounted(stand_in["bloodmnist"]), *SMALL, *endless) as process:
         try:
@@ -277,7 +281,7 @@ def test_docker_stop_ends_a_run_with_a_checkpoint(
     assert process.returncode == 7
     last = json_lines(rest)[-1]
     assert (last["event"], last["outcome"], last["exit_code"]) == ("run.finished", "aborted", 7)
-    assert json_lines(only_run().journal.read_text())[-1]["event"] == "run.finished"
+    assert json_lines(only_run().journal.path.read_text())[-1]["event"] == "run.finished"
     assert re.fullmatch(r"[0-9a-f]{32}", verified_digest(only_run().last))
     assert len(inside) >= 2, "the console side and its engine"
     assert psutil.wait_procs(inside, timeout=10)[1] == []

@@ -121,7 +121,7 @@ def test_every_flag_of_a_run_is_in_the_table_of_flags() -> None:
 
 
 @pytest.mark.parametrize("flag", REFUSED)
-def test_a_flag_sets_the_fields_that_the_table_says(
+def test_a_flag_sets_the_fields_listed_in_the_table(
     flag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["medtui", "run", "--workspace", str(tmp_path), flag, REFUSED[flag]])
@@ -144,12 +144,12 @@ def test_paths_that_are_named_exist(name: str) -> None:
     assert [path for path in sorted(named_paths(text_of(name))) if not (ROOT / path).exists()] == []
 
 
-def test_the_architecture_names_every_room() -> None:
+def test_the_architecture_names_every_package() -> None:
     text = text_of("docs/architecture.md")
-    rooms = {path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("*/*/__init__.py")}
-    rooms = {room for room in rooms if room.startswith(("engine/", "medtui/"))}
-    assert len(rooms) > 8
-    assert {room for room in rooms if f"`{room}/`" not in text} == set()
+    packages = {path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("*/**/__init__.py")}
+    packages = {package for package in packages if package.startswith(("engine/", "medtui/"))}
+    assert len(packages) > 20
+    assert {package for package in packages if f"`{package}/`" not in text} == set()
     modules = {path.relative_to(ROOT).as_posix() for top in ("engine", "medtui") for path in (ROOT / top).glob("*.py")}
     assert {module for module in modules if "__init__" not in module and f"`{module}`" not in text} == set()
 

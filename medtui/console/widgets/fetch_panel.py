@@ -1,4 +1,4 @@
-"""The part of Machine that fetches a data set file and says how far it is."""
+"""The part of Machine that fetches a data set file and shows the progress."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from rich.text import Text
 from textual import work
 from textual.message import Message
-from textual.widgets import Static
 from textual.worker import get_current_worker
 
-from engine.contract.errors import MedtuiError
-from engine.contract.protocol import AnyEvent, Log, Progress
+from engine.contract.wire.errors import MedtuiError
+from engine.contract.wire.protocol import AnyEvent, Log, Progress
 from medtui.client.data_sets import fetch_data_set
-from medtui.console.engines import who
-from medtui.console.host import host_of
-from medtui.console.live_text import bytes_bar
+from medtui.console.shell.app_context import context_of, key_of
+from medtui.console.shell.engines import who
+from medtui.console.shell.plain import Static
+from medtui.console.widgets.bars import bytes_bar
 from medtui.text import clean
 
 
@@ -25,22 +25,22 @@ class Fetchable:
     """An official file."""
 
     name: str
-    size: int  # pixels a side
+    size: int  # pixels per side
 
     def __str__(self) -> str:
         return f"{self.name} {self.size} px"
 
 
 class FetchPanel(Static):
-    """Fetches by an engine of its own; the warm one stays as it is."""
+    """Fetches in a separate engine; the warm one stays unused."""
 
-    class Heard(Message):
+    class Received(Message):
         def __init__(self, event: AnyEvent) -> None:
             super().__init__()
             self.event = event
 
     class Over(Message):
-        """How it ended, in words."""
+        """The outcome as text."""
 
         def __init__(self, words: str, *, failed: bool = False) -> None:
             super().__init__()
@@ -52,7 +52,7 @@ class FetchPanel(Static):
     def begin(self, file: Fetchable) -> None:
         self.fetching, self._cancelled = file, threading.Event()
         self._progress: Progress | None = None
-        self._said = ""
+        self._message = ""
         self.display = True
         self._show()
         self._fetch(file)
@@ -62,38 +62,40 @@ class FetchPanel(Static):
         if self.fetching is None:
             return False
         self._cancelled.set()
-        self._said = "cancelling …"
+        self._message = "cancelling …"
         self._show()
         return True
 
     @work(thread=True, group="fetch")
     def _fetch(self, file: Fetchable) -> None:
-        worker, host, cancelled, said = get_current_worker(), host_of(self), self._cancelled, [""]
+        worker, context, cancel_event, last_message = get_current_worker(), context_of(self), self._cancelled, [""]
 
-        def tell(event: AnyEvent) -> None:
+        def on_event(event: AnyEvent) -> None:
             if isinstance(event, Log):
-                said[0] = event.message
+                last_message[0] = event.message
             if isinstance(event, Log | Progress):
-                self.post_message(self.Heard(event))
+                self.post_message(self.Received(event))
 
-        def given_up() -> bool:
-            return cancelled.is_set() or worker.is_cancelled or not host.is_running
+        def cancelled() -> bool:
+            return cancel_event.is_set() or worker.is_cancelled or not context.is_running
 
         try:
-            self.fetch(file.name, file.size, host.workspace, host.data, by=who(), given_up=given_up, tell=tell)
-            self.post_message(self.Over(said[0] or f"{file} is here."))
+            self.fetch(
+                file.name, file.size, context.workspace, context.data, by=who(), cancelled=cancelled, on_event=on_event
+            )
+            self.post_message(self.Over(last_message[0] or f"{file} is available."))
         except (MedtuiError, OSError) as error:
-            words = f"Cancelled; nothing of {file} was kept." if cancelled.is_set() else str(error)
-            self.post_message(self.Over(words, failed=not cancelled.is_set()))
+            words = f"Cancelled; no part of {file} was kept." if cancel_event.is_set() else str(error)
+            self.post_message(self.Over(words, failed=not cancel_event.is_set()))
 
-    def on_fetch_panel_heard(self, message: Heard) -> None:
+    def on_fetch_panel_received(self, message: Received) -> None:
         message.stop()
         if self.fetching is None:
             return
         if isinstance(message.event, Progress):
             self._progress = message.event
         elif isinstance(message.event, Log) and not self._cancelled.is_set():
-            self._said = message.event.message
+            self._message = message.event.message
         self._show()
 
     def on_fetch_panel_over(self, message: Over) -> None:
@@ -109,9 +111,9 @@ class FetchPanel(Static):
     def _show(self) -> None:
         text = Text("fetch ", "bold")
         text.append(f"{self.fetching}  ")
-        text.append("c cancels\n", "dim")
-        if self._said:
-            text.append(f"{clean(self._said, 300)}\n")
+        text.append(f"{key_of(self, 'machine.cancel')} cancels\n", "dim")
+        if self._message:
+            text.append(f"{clean(self._message, 300)}\n")
         if self._progress is not None:
             text.append_text(bytes_bar(self._progress, max(20, self.size.width - 2)))
         self.update(text)

@@ -1,7 +1,7 @@
 """Curves. The only module that knows plotext.
 
 plotext raises on infinities and on logarithms of what is not positive, and takes its time over many points; so every
-series is cleaned and bucketed to two points a column before it is drawn. What is not finite is marked, not hidden.
+series is cleaned and bucketed to two points per column before it is plotted. Non-finite values are marked, not hidden.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any
 from rich.text import Text
 from textual_plotext.plot import Plot as Figure
 
-from medtui.console.capability import marks
-from medtui.console.theme import series_colour
+from medtui.console.shell.capability import marks
+from medtui.console.shell.theme import series_colour
 from medtui.console.widgets.rows import Rows
 from medtui.text import number
 
-FRAME = 9  # columns that axis and labels take, about
-MINIMUM = (16, 5)  # columns, rows; below it there is only a sentence
-HUGE = 1e100  # what is larger, or as much smaller on a log scale, overflows in plotext's arithmetic
+FRAME = 9  # columns of axis and labels, about
+MINIMUM = (16, 5)  # columns, rows; below it only a sentence is shown
+HUGE = 1e100  # larger values, or smaller than 1 / HUGE on a log scale, overflow in plotext
 DOT = "•"
 MARKERS = {"braille": "braille", "block": "hd", "ascii": "*"}
 
@@ -35,8 +35,8 @@ class Series:
     ys: Sequence[float]
     colour: int  # of the series palette
     faint: bool = False
-    dotted: bool = False  # beside another curve: colour is never the only sign
-    sign: str = ""  # stands near the curve's end: colour is never the only sign
+    dotted: bool = False  # to tell it from another curve: colour is never the only sign
+    sign: str = ""  # shown near the curve's end: colour is never the only sign
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """All that a plot shows. Equal drawings are drawn once."""
+class PlotSpec:
+    """Everything that a plot shows. Equal specs are plotted once."""
 
     series: tuple[Series, ...] = ()
     points: tuple[Point, ...] = ()
@@ -64,33 +64,33 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Bucketed:
-    """What of a series is drawn."""
+    """The part of a series that is plotted."""
 
     xs: list[float]
     ys: list[float]
-    strange: list[float]  # x of values that are not finite, or that a logarithm cannot show
+    nonfinite: list[float]  # x of values that are non-finite, or not positive on a log scale
 
 
 def bucketed(xs: Sequence[float], ys: Sequence[float], columns: int, *, log: bool = False) -> Bucketed:
     """Lowest and highest of each column, in their order; a lone point survives. O(n) with n at C speed.
 
-    On a log scale only positive values can be drawn; zeros and below count as strange.
+    On a log scale only positive values can be plotted; zeros and below count as non-finite.
     """
     n = min(len(xs), len(ys))
     xs, ys = xs[:n], ys[:n]
     lowest = 1 / HUGE if log else -HUGE
 
-    def drawable(y: float) -> bool:
+    def plottable(y: float) -> bool:
         return lowest < y < HUGE  # NaN is not
 
-    if all(map(drawable, ys)):
-        strange: list[float] = []
+    if all(map(plottable, ys)):
+        nonfinite: list[float] = []
     else:
-        strange = [x for x, y in zip(xs, ys, strict=True) if not drawable(y)]
-        kept = [(x, y) for x, y in zip(xs, ys, strict=True) if drawable(y)]
+        nonfinite = [x for x, y in zip(xs, ys, strict=True) if not plottable(y)]
+        kept = [(x, y) for x, y in zip(xs, ys, strict=True) if plottable(y)]
         xs, ys = [x for x, _ in kept], [y for _, y in kept]
     if len(ys) <= 2 * columns:
-        return Bucketed(list(xs), list(ys), strange)
+        return Bucketed(list(xs), list(ys), nonfinite)
     out_x: list[float] = []
     out_y: list[float] = []
     size = len(ys) / columns
@@ -102,77 +102,75 @@ def bucketed(xs: Sequence[float], ys: Sequence[float], columns: int, *, log: boo
         for at in sorted({at_low, at_high}):
             out_x.append(xs[at])
             out_y.append(ys[at])
-    return Bucketed(out_x, out_y, strange)
+    return Bucketed(out_x, out_y, nonfinite)
 
 
 def smoothed(ys: Sequence[float], weight: float = 0.8) -> list[float]:
-    """Exponential moving average without the bias of its start; what is not finite passes through and is forgotten."""
+    """Exponential moving average with bias correction; non-finite values pass through and are ignored."""
     found = []
-    mean = share = 0.0
+    mean = weight_sum = 0.0
     for y in ys:
         if math.isfinite(y):
             mean = weight * mean + (1 - weight) * y
-            share = weight * share + (1 - weight)
-            found.append(mean / share)
+            weight_sum = weight * weight_sum + (1 - weight)
+            found.append(mean / weight_sum)
         else:
             found.append(y)
     return found
 
 
-def drawn(drawing: Drawing, width: int, height: int, *, dark: bool, marker: str = "braille") -> Text:
-    """The drawing as text of exactly this size."""
+def plot_text(spec: PlotSpec, width: int, height: int, *, dark: bool, marker: str = "braille") -> Text:
+    """The plot as text of exactly this size."""
     if width < MINIMUM[0] or height < MINIMUM[1]:
         return Text("too small for a plot", style="dim")
-    parts = [(one, bucketed(one.xs, one.ys, max(4, width - FRAME), log=drawing.log)) for one in drawing.series]
-    parts = [(one, part) for one, part in parts if part.ys or part.strange]
+    parts = [(one, bucketed(one.xs, one.ys, max(4, width - FRAME), log=spec.log)) for one in spec.series]
+    parts = [(one, part) for one, part in parts if part.ys or part.nonfinite]
     if not any(part.ys for _, part in parts):
-        strange = any(part.strange for _, part in parts)
+        nonfinite = any(part.nonfinite for _, part in parts)
         return Text(
-            "every value is NaN or infinite" if strange else drawing.empty, style="bold red" if strange else "dim"
+            "every value is NaN or infinite" if nonfinite else spec.empty, style="bold red" if nonfinite else "dim"
         )
-    legend = _legend(drawing, parts, dark)
-    body = _figure(drawing, parts, width, height - 1, dark=dark, marker=marker)
+    legend = _legend(spec, parts, dark)
+    body = _figure(spec, parts, width, height - 1, dark=dark, marker=marker)
     legend.truncate(width)
     return Text("\n").join([legend, body])
 
 
-def _legend(drawing: Drawing, parts: list[tuple[Series, Bucketed]], dark: bool) -> Text:
+def _legend(spec: PlotSpec, parts: list[tuple[Series, Bucketed]], dark: bool) -> Text:
     line = Text(no_wrap=True)
-    if drawing.cursor is not None:  # first: who asks for values wants to see them, however narrow the place is
-        line.append(cursor_words(drawing), "reverse")
+    if spec.cursor is not None:  # first: the values stay visible, however narrow the plot is
+        line.append(format_cursor(spec), "reverse")
         line.append("  ")
     for one, part in parts:
         line.append(("┄ " if one.faint else f"{DOT} " if one.dotted else "─ "), _rich_colour(one.colour, dark))
         line.append(one.name)
-        if part.strange:
+        if part.nonfinite:
             line.append(
-                f" ✗{len(part.strange)} not finite" if not drawing.log else f" ✗{len(part.strange)} not drawn",
+                f" ✗{len(part.nonfinite)} non-finite" if not spec.log else f" ✗{len(part.nonfinite)} not shown",
                 "bold red",
             )
         line.append("  ")
-    for point in drawing.points:
+    for point in spec.points:
         line.append(f"{point.sign} {point.words}  ", "bold")
-    words = [
-        word for word in (f"by {drawing.x_title}" if drawing.x_title else "", "log" if drawing.log else "") if word
-    ]
+    words = [word for word in (f"by {spec.x_title}" if spec.x_title else "", "log" if spec.log else "") if word]
     line.append(", ".join(words), "dim")
     return line
 
 
-def cursor_words(drawing: Drawing) -> str:
+def format_cursor(spec: PlotSpec) -> str:
     """The values at the cursor."""
-    assert drawing.cursor is not None
-    words = [f"{drawing.x_title} {drawing.cursor:g}:"]
-    for one in drawing.series:
+    assert spec.cursor is not None
+    words = [f"{spec.x_title} {spec.cursor:g}:"]
+    for one in spec.series:
         if one.faint or not one.xs:
             continue
-        at = min(range(min(len(one.xs), len(one.ys))), key=lambda i: abs(one.xs[i] - (drawing.cursor or 0.0)))
+        at = min(range(min(len(one.xs), len(one.ys))), key=lambda i: abs(one.xs[i] - (spec.cursor or 0.0)))
         words.append(f"{one.name} {number(one.ys[at])}")
     return " ".join(words)
 
 
 def _figure(
-    drawing: Drawing, parts: list[tuple[Series, Bucketed]], width: int, height: int, *, dark: bool, marker: str
+    spec: PlotSpec, parts: list[tuple[Series, Bucketed]], width: int, height: int, *, dark: bool, marker: str
 ) -> Text:
     figure: Any = Figure()
     figure.plotsize(width, height)
@@ -180,12 +178,12 @@ def _figure(
     figure.canvas_color(background)
     figure.axes_color(background)
     figure.ticks_color((140, 150, 160) if dark else (90, 96, 104))
-    if drawing.log:  # drawn as logarithms with labels of ours: plotext's own log scale overflows
-        parts = [(one, Bucketed(part.xs, [math.log10(y) for y in part.ys], part.strange)) for one, part in parts]
+    if spec.log:  # plotted as logarithms with our labels: plotext's log scale overflows
+        parts = [(one, Bucketed(part.xs, [math.log10(y) for y in part.ys], part.nonfinite)) for one, part in parts]
     ys = [y for _, part in parts for y in part.ys]
-    low, high = _limits(figure, drawing, min(ys), max(ys))
-    _x_axis(figure, drawing, [x for _, part in parts for x in (*part.xs, *part.strange)], width)
-    if drawing.log:
+    low, high = _limits(figure, spec, min(ys), max(ys))
+    _x_axis(figure, spec, [x for _, part in parts for x in (*part.xs, *part.nonfinite)], width)
+    if spec.log:
         ticks = log_ticks(low, high, max(2, min(6, height // 3)))
         figure.yticks(ticks, [f"{10**tick:.3g}" for tick in ticks])
     else:
@@ -195,55 +193,57 @@ def _figure(
         figure.yticks([ticks[n] for n in seen], [labels[n] for n in seen])
     for one, part in parts:
         if part.ys:
-            _draw_series(figure, one, part, dark=dark, marker=marker, log=drawing.log)
-        if part.strange:  # at the top edge, where a curve that left the scale would be
-            spots = part.strange if len(part.strange) <= width else part.strange[:: len(part.strange) // width + 1]
+            _plot_series(figure, one, part, dark=dark, marker=marker, log=spec.log)
+        if part.nonfinite:  # at the top edge, where a curve that left the scale would be
+            spots = (
+                part.nonfinite if len(part.nonfinite) <= width else part.nonfinite[:: len(part.nonfinite) // width + 1]
+            )
             figure.scatter(list(spots), [high] * len(spots), marker="x", color=(255, 90, 80))
     for number_, (one, part) in enumerate(parts):
         if one.sign and part.ys:  # one before the other: curves may end together
             at = max(0, len(part.xs) - 1 - number_ * max(1, len(part.xs) // 10))
             colour = series_colour(one.colour, dark=dark)
             figure.scatter([part.xs[at]], [part.ys[at]], marker=one.sign, color=colour)
-    for point in drawing.points:
-        y = point.y if not drawing.log else math.log10(point.y) if point.y > 0 else math.nan
+    for point in spec.points:
+        y = point.y if not spec.log else math.log10(point.y) if point.y > 0 else math.nan
         if low <= y <= high:
             figure.scatter([point.x], [y], marker=point.sign, color=(240, 228, 66) if dark else (122, 92, 0))
-    if drawing.cursor is not None:
-        figure.vline(drawing.cursor, color=(150, 150, 150))
+    if spec.cursor is not None:
+        figure.vline(spec.cursor, color=(150, 150, 150))
     return _text_of(figure.build(), height)
 
 
-def _limits(figure: Any, drawing: Drawing, low: float, high: float) -> tuple[float, float]:
-    """What the y axis shows; a constant gets room around it."""
+def _limits(figure: Any, spec: PlotSpec, low: float, high: float) -> tuple[float, float]:
+    """The limits of the y axis; a constant gets a margin."""
     if high - low <= 1e-6 * max(1.0, abs(high)):
         pad = abs(low) * 0.1 or 1.0
         low, high = low - pad, high + pad
-    elif drawing.upper is not None:
-        high = max(high, min(drawing.upper, high + (high - low) * 0.1))
+    elif spec.upper is not None:
+        high = max(high, min(spec.upper, high + (high - low) * 0.1))
     figure.ylim(low, high)
     return low, high
 
 
-def _x_axis(figure: Any, drawing: Drawing, drawn_xs: list[float], width: int) -> None:
-    """From the least position to the greatest, whatever their order; a single one gets room around it.
+def _x_axis(figure: Any, spec: PlotSpec, plotted_xs: list[float], width: int) -> None:
+    """From the least position to the greatest, whatever their order; a single one gets a margin.
 
     plotext draws a line to a position beyond its axis point by point: that must not happen.
     """
-    xs = drawn_xs + [point.x for point in drawing.points] + ([] if drawing.cursor is None else [drawing.cursor])
+    xs = plotted_xs + [point.x for point in spec.points] + ([] if spec.cursor is None else [spec.cursor])
     low, high = min(xs), max(xs)
     if high - low <= 1e-9 * max(1.0, abs(high)):
-        room = max(1.0, 1e-9 * abs(high))
-        low, high = (low - room if low < 0 or low >= room else 0.0), high + room  # nothing is before the start
+        margin = max(1.0, 1e-9 * abs(high))
+        low, high = (low - margin if low < 0 or low >= margin else 0.0), high + margin  # nothing is before the start
     figure.xlim(low, high)
-    figure.xticks(*round_ticks(low, high, max(2, width // 12), whole=drawing.x_title in ("step", "epoch")))
+    figure.xticks(*round_ticks(low, high, max(2, width // 12), integers=spec.x_title in ("step", "epoch")))
 
 
-def round_ticks(low: float, high: float, most: int, *, whole: bool = False) -> tuple[list[float], list[str]]:
-    """Multiples of 1, 2 or 5 times a power of ten between two bounds, and their labels; whole numbers if they must be.
+def round_ticks(low: float, high: float, most: int, *, integers: bool = False) -> tuple[list[float], list[str]]:
+    """Multiples of 1, 2 or 5 times a power of ten between two bounds, and their labels; integers where required.
 
-    At most so many, unless only one would be left: one is no scale.
+    At most so many, unless only one would be left: one is not a scale.
     """
-    power = 10.0 ** max(0 if whole else -math.inf, math.floor(math.log10((high - low) / most)))
+    power = 10.0 ** max(0 if integers else -math.inf, math.floor(math.log10((high - low) / most)))
     found: list[float] = []
     step = power
     for factor in (1, 2, 5, 10, 20):
@@ -255,7 +255,7 @@ def round_ticks(low: float, high: float, most: int, *, whole: bool = False) -> t
         if len(found) <= most:
             break
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
-    plain = whole or (digits <= 8 and 1e-4 <= max(map(abs, found)) < 1e6)
+    plain = integers or (digits <= 8 and 1e-4 <= max(map(abs, found)) < 1e6)
     return found, [f"{tick:.{digits}f}" if plain else f"{tick:.4g}" for tick in found]
 
 
@@ -271,7 +271,7 @@ def log_ticks(low: float, high: float, most: int) -> list[float]:
     return [low, high]
 
 
-def _draw_series(figure: Any, one: Series, part: Bucketed, *, dark: bool, marker: str, log: bool) -> None:
+def _plot_series(figure: Any, one: Series, part: Bucketed, *, dark: bool, marker: str, log: bool) -> None:
     colour = series_colour(one.colour, dark=dark)
     if one.faint:
         colour = tuple((3 * c + 2 * (16 if dark else 255)) // 5 for c in colour)  # type: ignore[assignment]
@@ -286,14 +286,14 @@ def _draw_series(figure: Any, one: Series, part: Bucketed, *, dark: bool, marker
 
 
 def _lone(one: Series, part: Bucketed, *, log: bool) -> list[tuple[float, float]]:
-    """Points between two that cannot be drawn: a line would pass over them."""
-    if not part.strange:
+    """Points between two that cannot be plotted: a line would skip them."""
+    if not part.nonfinite:
         return []
-    strange = set(part.strange)
+    nonfinite = set(part.nonfinite)
     inner = zip(one.xs, one.xs[1:], one.xs[2:], one.ys[1:], strict=False)
-    return [(x, y) for before, x, after, y in inner if before in strange and after in strange and x not in strange][
-        :200
-    ]
+    return [
+        (x, y) for before, x, after, y in inner if before in nonfinite and after in nonfinite and x not in nonfinite
+    ][:200]
 
 
 def _text_of(ansi: str, height: int) -> Text:
@@ -305,30 +305,30 @@ def _rich_colour(colour: int, dark: bool) -> str:
 
 
 class Plot(Rows):
-    """A drawing as large as its place."""
+    """A plot that fills its area."""
 
     def __init__(self, id: str) -> None:
         super().__init__(id, can_focus=True)
-        self.drawing = Drawing()
-        self._drawn_as: tuple[int, int, bool] | None = None  # columns, rows, dark
+        self.spec = PlotSpec()
+        self._plotted_for: tuple[int, int, bool] | None = None  # columns, rows, dark
 
-    def show(self, drawing: Drawing) -> None:
-        if drawing != self.drawing:
-            self.drawing, self._drawn_as = drawing, None
+    def show(self, spec: PlotSpec) -> None:
+        if spec != self.spec:
+            self.spec, self._plotted_for = spec, None
             if self.content_size:
-                self.update(self._drawn())
+                self.update(self._plot_text())
             else:
                 self.refresh()
 
     def render(self) -> Text:
-        if self._drawn_as != self._place:
-            self.keep(self._drawn())
+        if self._plotted_for != self._geometry:
+            self.keep(self._plot_text())
         return super().render()
 
     @property
-    def _place(self) -> tuple[int, int, bool]:
+    def _geometry(self) -> tuple[int, int, bool]:
         return (*self.content_size, self.app.current_theme.dark)
 
-    def _drawn(self) -> Text:
-        self._drawn_as = width, height, dark = self._place
-        return drawn(self.drawing, width, height, dark=dark, marker=marks())
+    def _plot_text(self) -> Text:
+        self._plotted_for = width, height, dark = self._geometry
+        return plot_text(self.spec, width, height, dark=dark, marker=marks())

@@ -1,4 +1,4 @@
-"""Text that fills its place, a row a line. Only rows that changed are drawn and sent, and nothing is laid out anew."""
+"""Text that fills its area, one row per line. Only changed rows are drawn and sent, without a new layout."""
 
 from __future__ import annotations
 
@@ -6,11 +6,23 @@ from itertools import zip_longest
 
 from rich.text import Text
 from textual.geometry import Region
+from textual.message import Message
 from textual.widget import Widget
 
 
 class Rows(Widget):
-    """For what changes several times a second; a `Static` would lay the whole screen out each time."""
+    """For text that changes several times per second; a `Static` would lay out the complete screen each time."""
+
+    class Resized(Message):
+        """The size differs from the one its text was made for, or is the first."""
+
+        def __init__(self, rows: Rows) -> None:
+            super().__init__()
+            self.rows = rows
+
+        @property
+        def control(self) -> Rows:
+            return self.rows
 
     def __init__(self, id: str | None = None, *, can_focus: bool = False) -> None:
         super().__init__(id=id)
@@ -27,8 +39,11 @@ class Rows(Widget):
             self.refresh(*(Region(0, at, self.size.width, 1) for at in changed))
 
     def keep(self, text: Text) -> None:
-        """Without asking to be drawn: for one who is being drawn."""
+        """Without requesting a redraw: for a widget that is being drawn."""
         self._rows, self._text = list(text.split("\n", allow_blank=True)), text
+
+    def on_resize(self) -> None:
+        self.post_message(self.Resized(self))
 
     def render(self) -> Text:
         return self._text

@@ -12,7 +12,9 @@ import pathlib
 import signal
 import threading
 import time
+from types import FrameType
 
+_SOON = 0.01  # seconds
 _where, _, _hows = os.environ.get("MISBEHAVE", "").partition(":")
 _checkpoints = 0
 
@@ -35,6 +37,22 @@ def _misbehave(*_: object) -> None:
                 time.sleep(60)
 
 
+def _misbehave_in_main_thread(_number: int, frame: FrameType | None) -> None:
+    """Not while it holds the locks of the engine's events, where a busy machine may find it even a moment later."""
+    held = frame
+    while held is not None:
+        if held.f_globals.get("__name__") in ("engine.events", "threading", "queue"):
+            _interrupt_main_thread()
+            return
+        held = held.f_back
+    _misbehave()
+
+
+def _interrupt_main_thread() -> None:
+    main = threading.main_thread().ident
+    threading.Timer(_SOON, signal.pthread_kill, (main, signal.SIGALRM)).start()
+
+
 def _leave_a_child() -> None:
     if os.fork() == 0:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -46,7 +64,7 @@ def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-_write, _mkdir, _replace = os.write, os.mkdir, os.replace
+_write, _mkdir, _rename = os.write, os.mkdir, os.rename
 _SAID = {
     "training": b'"event":"checkpoint.saved"',
     "evaluating": b'"phase":"evaluating"',
@@ -57,8 +75,7 @@ _SAID = {
 def write(descriptor: int, data: bytes) -> int:
     written = _write(descriptor, data)
     if _where in _SAID and _in_main_thread() and _SAID[_where] in bytes(data):
-        # in a moment, in the main thread: not while it holds the locks of the engine's voice
-        threading.Timer(0.01, signal.pthread_kill, (threading.get_ident(), signal.SIGALRM)).start()
+        _interrupt_main_thread()
     return written
 
 
@@ -68,17 +85,17 @@ def mkdir(path: str, *more: object, **named: object) -> None:
     _mkdir(path, *more, **named)
 
 
-def replace(source: str, target: str, **named: object) -> None:
+def rename(source: str, target: str, **named: object) -> None:
     global _checkpoints
     if _where == "checkpoint" and pathlib.Path(target).name == "last.safetensors":
         _checkpoints += 1
         if _checkpoints == 2:
             _misbehave()
-    _replace(source, target, **named)
+    _rename(source, target, **named)
 
 
 if _where:
-    os.write, os.mkdir, os.replace = write, mkdir, replace
-    signal.signal(signal.SIGALRM, _misbehave)
+    os.write, os.mkdir, os.rename = write, mkdir, rename
+    signal.signal(signal.SIGALRM, _misbehave_in_main_thread)
     if "deaf" in _hows:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # every thread inherits it

@@ -1,0 +1,1 @@
+"""Facts of data sets, and where their files are."""

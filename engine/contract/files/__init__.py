@@ -1,0 +1,1 @@
+"""The only way to open files and to inspect paths."""

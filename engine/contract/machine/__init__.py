@@ -1,0 +1,1 @@
+"""What can be known of the machine and its processes without torch."""

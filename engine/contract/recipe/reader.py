@@ -1,0 +1,208 @@
+"""Recipes from files, flags and `--set`, checked with every problem named; and recipes written out."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from engine.contract.data.datasets import datasets
+from engine.contract.files.folders import File
+from engine.contract.files.paths import expanded, is_folder, path_status
+from engine.contract.recipe.conflicts import external_conflicts
+from engine.contract.recipe.names import unknown_name
+from engine.contract.recipe.recipe import Recipe
+from engine.contract.recipe.schema import fields, section_titles
+from engine.contract.recipe.shipped import shipped_recipes
+from engine.contract.recipe.yaml_reader import KeyPath, read_yaml_file, scalar, shortened, written
+from engine.contract.wire.errors import Problem, RecipeError
+
+NAMED_PROBLEMS = 20  # in one sentence; all of them stay on the error
+
+
+def build_recipe(
+    values: Mapping[str, Any],
+    *,
+    source: str = "recipe",
+    lines: Mapping[KeyPath, int] | None = None,
+    model: type[Recipe] = Recipe,
+) -> Recipe:
+    """The recipe that these values make, defaults filled in, and that can be run by what is known of its data set.
+
+    Raises RecipeError with every problem found.
+    """
+    recipe, problems = _shaped(values, model)
+    if recipe is not None:
+        problems = external_conflicts(recipe) + problems
+    if recipe is None or problems:
+        by_field = {problem.path: _at_line(problem, lines or {}) for problem in problems}
+        raise recipe_error(source, list(by_field.values()))
+    return recipe
+
+
+def read_recipe(file: File) -> Recipe:
+    """A run's own recipe. Raises RecipeError."""
+    text = read_yaml_file(file)
+    return build_recipe(text.values, source=text.source, lines=text.lines)
+
+
+def recipe_from_values(values: Mapping[str, Any], model: type[Recipe] = Recipe) -> Recipe:
+    """The recipe that these values make, whatever there is of its data. Raises RecipeError."""
+    recipe, problems = _shaped(values, model)
+    if recipe is None or problems:
+        raise recipe_error("recipe", problems)
+    return recipe
+
+
+def _shaped(values: Mapping[str, Any], model: type[Recipe]) -> tuple[Recipe | None, list[Problem]]:
+    """The recipe and what its fields say against each other; none where a field is not what the schema says."""
+    try:
+        return model.model_validate(dict(values)), []
+    except ValidationError as error:
+        items = error.errors(include_url=False)
+    for item in items:
+        if item["type"] == "conflicts":
+            return item["ctx"]["recipe"], item["ctx"]["problems"]
+    return None, _problems(items, model)
+
+
+def _at_line(problem: Problem, lines: Mapping[KeyPath, int]) -> Problem:
+    return Problem(problem.path, problem.message, lines.get(problem.path))
+
+
+def recipe_error(source: str, problems: list[Problem]) -> RecipeError:
+    """One error that names every problem, by line. `problems` stays on it, for a form to show next to its fields."""
+    problems = sorted(problems, key=lambda problem: problem.line or math.inf)
+    sentences = []
+    for problem in problems[:NAMED_PROBLEMS]:
+        line = f"line {problem.line}: " if problem.line else ""
+        sentences.append(f"{line}{'.'.join(problem.path)} {problem.message}".replace(":  ", ": "))
+    if len(problems) > NAMED_PROBLEMS:
+        sentences.append(f"and {len(problems) - NAMED_PROBLEMS} more")
+    description = "; ".join(sentences)
+    end = "" if description.endswith("?") else "."
+    return RecipeError(
+        f"{source}: {description}{end}",
+        f"Correct {'it' if len(problems) == 1 else 'them'} and try again; "
+        "`medtui recipe schema` lists the allowed values of every field.",
+        problems,
+    )
+
+
+def _problems(items: Sequence[Any], model: type[Recipe]) -> list[Problem]:
+    found: dict[KeyPath, Problem] = {}
+    for item in items:
+        path = tuple(str(part) for part in item["loc"][:2])
+        found.setdefault(path, Problem(path, _message(path, item, model)))
+    return list(found.values())
+
+
+def _message(path: KeyPath, item: Any, model: type[Recipe]) -> str:
+    specs = fields(model)
+    if item["type"] == "extra_forbidden":
+        known = (
+            list(section_titles(model)) if len(path) == 1 else [s.name for s in specs.values() if s.section == path[0]]
+        )
+        if elsewhere := [s.section for s in specs.values() if len(path) == 2 and s.name == path[1]]:
+            return f"is unknown; did you mean {' or '.join(f'{section}.{path[1]}' for section in elsewhere)}?"
+        return "is unknown: " + unknown_name("section" if len(path) == 1 else "field", path[-1], known)
+    spec = specs.get(".".join(path))
+    if spec is None:
+        return f"must have fields, as under `training:`, found {shortened(repr(item['input']))}"
+    found = "control characters" if item["type"] == "control_characters" else _found(item["input"])
+    if path == ("model", "name") and isinstance(item["input"], str):
+        return "is unknown: " + unknown_name("model", item["input"], spec.choices)
+    return f"must be {spec.expected}, found {found}"
+
+
+def _found(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "nothing"}[value]
+    if isinstance(value, str):
+        return f"the text {shortened(value)!r}"
+    return shortened(repr(value))
+
+
+# ---- values from several places ----------------------------------------------------------------------------------
+
+
+ASSIGNMENT = re.compile(r"[\w-]+(\.[\w-]+)*=")  # how `training.lr=1e-3` begins; no path with folders does
+
+
+def set_value(assignment: str) -> tuple[KeyPath, Any]:
+    """`training.lr=1e-3` as (("training", "lr"), 0.001). Raises RecipeError."""
+    name, equals, text = assignment.partition("=")
+    name = name.strip().replace("-", "_")
+    if not equals or name.count(".") != 1:
+        matching = [path for path, spec in fields().items() if spec.name == name]
+        hint = f"Write {' or '.join(f'{path}={text.strip()}' for path in matching)}." if matching and equals else ""
+        raise RecipeError(
+            f"--set: expected section.field=value, found {shortened(assignment)!r}.",
+            hint or "For example --set training.lr=0.01",
+        )
+    section, field = name.split(".")
+    quoted = re.fullmatch(r"\s*(['\"])(.*)\1\s*", text)
+    return (section, field), quoted[2] if quoted else scalar(text.strip())
+
+
+def layered(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Sections merged field by field; a later layer wins. What is no section stays, for the schema to refuse."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for section, values in layer.items():
+            below = merged.get(section)
+            both = isinstance(values, dict) and isinstance(below, dict)
+            merged[section] = {**below, **values} if both and below is not None else values
+    return merged
+
+
+# ---- finding a recipe ---------------------------------------------------------------------------------------------
+
+
+def _recipes_in(folder: Path) -> list[str]:
+    try:
+        return [str(other) for other in folder.glob("*.y*ml")] if is_folder(folder) else []
+    except OSError:  # a folder that may not be listed
+        return []
+
+
+def find_recipe(name: str) -> Path:
+    """A recipe file by path or by a shipped recipe's name. Raises RecipeError."""
+    shipped = shipped_recipes()
+    path = expanded(name)
+    if (there := path_status(path)).is_there:
+        return path
+    if name in shipped:
+        return shipped[name]
+    if there.trouble:
+        raise RecipeError(f"The recipe {shortened(name, 200)} cannot be read{there.why}.", "Choose another.")
+    files = _recipes_in(path.parent)
+    known = {one: one for one in (*shipped, *files)}
+    if not files or path.parent == Path():
+        known |= {one: f"--dataset {one}" for one in datasets() if one not in shipped}
+    description = unknown_name("recipe", name, known, "{name} dataset.size={size}")
+    raise RecipeError(
+        f"Neither a file nor a shipped recipe: {description}.".replace("?.", "?"),
+        "`medtui recipe init my.yaml` creates one to start from.",
+    )
+
+
+# ---- writing ------------------------------------------------------------------------------------------------------
+
+
+def recipe_yaml(recipe: Recipe, heading: str = "", *, comments: bool = False) -> str:
+    """The recipe as YAML with every field written out; loads back to an equal recipe."""
+    lines = [f"# {line}" for line in heading.splitlines()]
+    section = ""
+    for spec in fields().values():
+        if spec.section != section:
+            section = spec.section
+            lines += ([""] if lines else []) + [f"{section}:"]
+        value = written(getattr(getattr(recipe, section), spec.name))
+        comment = f"  # {spec.help}" + (f" ({spec.unit})" if spec.unit else "") if comments else ""
+        lines.append(f"  {spec.name}: {value}{comment}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,1 @@
+"""What lies on disk: workspace, lock, run directories and their files."""

@@ -1,0 +1,333 @@
+"""The workspace lock: one training engine per workspace, held by the kernel, described by its text.
+
+`flock` belongs to the open file description: it goes when the last process that has it open ends, however it ends.
+The file is never unlinked (a second starter could then lock another inode); its text is information only. Whoever may
+open it may lock it, so only its owner may, in a group's workspace also the group.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import stat
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import psutil
+
+from engine.contract.files.file_system import remedy_for_writing
+from engine.contract.files.folders import File, FileOrPath, file_at
+from engine.contract.files.owners import is_shared, user_name
+from engine.contract.machine.engines import LOCK_FILE, arguments_of, engines_in, pids_with_lock, workspace_argument
+from engine.contract.machine.process_identity import START_TIME_TOLERANCE, ProcessIdentity, start_of, this_process
+from engine.contract.wire.errors import MedtuiError, OutputError, WorkspaceLocked
+
+__all__ = ["LOCK_FILE", "Holder", "LockState", "WorkspaceLock"]
+
+CONTROL_FILE = ".medtui.control.jsonl"  # next to it
+RETRY = 1.0  # seconds; a reader's probe holds the lock for an instant only
+_NO_LOCKS_HERE = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+_NOT_YET_DESCRIBED = "another process that has not identified itself"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds, or last held, the workspace."""
+
+    pid: int
+    started: float  # start of the process, as `start_of` returns it
+    boot: str
+    host: str
+    run: str | None
+    since: float  # Unix seconds
+    engine: str | None = None  # its id in the protocol; None of one that is older than that
+
+    @property
+    def process(self) -> ProcessIdentity:
+        return ProcessIdentity(self.pid, self.started, self.host, self.boot)
+
+    def is_same(self, other: Holder | None) -> bool:
+        """The same engine? By its id; a pid may be another host's, or be used again."""
+        if other is None or (self.engine and other.engine):
+            return other is not None and self.engine == other.engine
+        return self.process == other.process
+
+    @property
+    def since_text(self) -> str:
+        try:
+            return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
+        except (OverflowError, ValueError, OSError):  # a damaged text is information, not the truth
+            return "an unreadable time"
+
+    def __str__(self) -> str:
+        return f"engine {self.pid} on {self.host} ({self.run or 'preparing a run'}, since {self.since_text})"
+
+
+@dataclass(frozen=True)
+class LockState:
+    """The lock at one moment."""
+
+    held: bool | None  # None: it cannot be known, `trouble` says why
+    holder: Holder | None = None  # the engine that holds it; None where there is none, or it is not an engine
+    other_holder: str = ""  # the process that holds it, where that is no engine that can be read of
+    other_pid: int | None = None  # of that process
+    trouble: str = ""
+
+    @classmethod
+    def read(cls, path: FileOrPath) -> LockState:
+        """Never waits, never raises."""
+        file = file_at(path)
+        found = file.info()
+        if found is None:
+            return cls(held=False)
+        pids = pids_with_lock(found)
+        try:
+            held = _is_held(file)
+        except PermissionError:
+            if not pids:
+                return cls(held=None, trouble=f"the lock belongs to {user_name(found.st_uid)}")
+            held = True
+        except OSError as error:
+            return cls(held=None, trouble=str(error.strerror or error))
+        if not held:
+            return cls(held=False)
+        holder = _described(file)
+        if pids and (holder is None or holder.pid not in pids or _is_reused(holder)):
+            return cls(held=True, other_holder=_named_process(pids[0]), other_pid=pids[0])
+        return cls(held=True, holder=holder)
+
+    def __str__(self) -> str:
+        """Who holds it, for the end of a sentence."""
+        if not self.held:
+            return "nobody" if self.held is False else f"an unknown process ({self.trouble})"
+        return str(self.holder) if self.holder else self.other_holder or _NOT_YET_DESCRIBED
+
+    def is_of(self, engine: str | None) -> bool:
+        """Does the engine with this id (of the protocol) hold it?"""
+        return engine is not None and self.holder is not None and self.holder.engine == engine
+
+    def is_held_by(self, process: ProcessIdentity) -> bool:
+        """Does that process hold it still? The next one may have it already; one that cannot be known may be it."""
+        if not self.held:
+            return False
+        if self.holder is not None:
+            return self.holder.process.is_same(process)
+        return self.other_pid in (None, process.pid)
+
+    @property
+    def held_by_engine(self) -> bool:
+        """Also one of another user, whose description of itself may not be read."""
+        return self.holder is not None or self.other_holder.startswith("engine ")
+
+    @property
+    def run(self) -> str | None:
+        """The name of the run that holds the workspace; None also while its engine prepares."""
+        return self.holder.run if self.held and self.holder else None
+
+
+class WorkspaceLock:
+    """Held from `acquire` until `release` or the end of the process."""
+
+    def __init__(self, path: FileOrPath, engine: str | None = None) -> None:
+        """`engine`: the holder's id in the protocol."""
+        self.file = file_at(path)
+        self._engine = engine
+        self._descriptor: int | None = None
+        self._control: File | None = None
+
+    def acquire(self, patience: float = RETRY) -> None:
+        """Take the lock, trying for `patience` seconds. Raises WorkspaceLocked or OutputError."""
+        deadline = time.monotonic() + patience
+        while self._descriptor is None:
+            descriptor = self._open()
+            try:
+                self._lock(descriptor, deadline)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            if _is_same_file(descriptor, self.file):
+                self._descriptor = descriptor
+            else:  # removed or replaced between opening and locking
+                os.close(descriptor)
+        try:
+            self._refuse_other_engines()
+        except BaseException:
+            self.release()
+            raise
+        self.describe(None)
+
+    def describe(self, run: str | None) -> None:
+        """Write who holds the lock and for which run."""
+        assert self._descriptor is not None, "only the holder describes the lock"
+        me = this_process()
+        holder = Holder(me.pid, me.started, me.boot, me.host, run, time.time(), self._engine)
+        text = (json.dumps(asdict(holder)) + "\n").encode()
+        os.pwrite(self._descriptor, text, 0)  # readers take the first line: it is complete at every moment
+        os.ftruncate(self._descriptor, len(text))
+
+    def open_control(self) -> File:
+        """The file through which others command a holder that has no run yet; it goes with the lock. Raises OSError."""
+        control = self.file.with_name(CONTROL_FILE)
+        with self.file.folder.opened() as outputs:
+            mode = _mode_by_design(os.fstat(outputs))
+        os.close(control.descriptor(os.O_RDWR | os.O_CREAT, mode))
+        self._control = control
+        return control
+
+    def release(self) -> None:
+        if self._control is not None:
+            with contextlib.suppress(OSError):
+                self._control.delete()
+            self._control = None
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _open(self) -> int:
+        try:
+            with self.file.folder.opened() as outputs:
+                expected = _mode_by_design(os.fstat(outputs))
+            descriptor = self.file.descriptor(os.O_RDWR | os.O_CREAT, expected)
+        except OSError as error:
+            raise cannot_open(self.file, error) from None
+        if stat.S_IMODE(os.fstat(descriptor).st_mode) != expected:
+            with contextlib.suppress(OSError):  # not its owner, or a file system without modes
+                os.fchmod(descriptor, expected)
+        return descriptor
+
+    def _lock(self, descriptor: int, deadline: float) -> None:
+        while True:
+            try:
+                return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise _locked(self.file, LockState.read(self.file)) from None
+                time.sleep(0.05)
+            except OSError as error:
+                raise _cannot_lock(self.file, error) from None
+
+    def _refuse_other_engines(self) -> None:
+        """An engine whose lock file was removed still trains here: two must not. Raises WorkspaceLocked."""
+        for engine in engines_in(self.file.folder):
+            if engine.holds_lock:
+                raise WorkspaceLocked(
+                    f"The workspace {_root(self.file)} is held by engine {engine.pid}, whose lock file was removed.",
+                    "Wait for it, stop it, or use another --workspace.",
+                )
+
+
+def _described(file: File) -> Holder | None:
+    """What the lock's text says; None when it says nothing that can be read."""
+    try:
+        values: Any = json.loads(file.content(64 * 1024).partition(b"\n")[0])
+        return Holder(
+            pid=int(values["pid"]),
+            started=float(values["started"]),
+            boot=str(values["boot"]),
+            host=str(values["host"]),
+            run=None if values["run"] is None else str(values["run"]),
+            since=float(values["since"]),
+            engine=str(values["engine"]) if values.get("engine") else None,
+        )
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, AttributeError):
+        return None
+
+
+def _is_reused(holder: Holder) -> bool:
+    """Is its pid another process's now? Its text is then one that is left from before."""
+    try:
+        return holder.process.is_here and abs(start_of(holder.pid) - holder.started) > START_TIME_TOLERANCE
+    except (psutil.Error, ValueError, OverflowError):  # gone: a process that it started has its lock still
+        return False
+
+
+def _is_held(file: File) -> bool:
+    """A probe: a shared lock, released at once. Raises OSError."""
+    with file.reading() as probe:
+        try:
+            fcntl.flock(probe, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # a file system that cannot lock
+            return False
+    return False
+
+
+def _named_process(pid: int) -> str:
+    """A process that does not describe itself, or not to this user, as a person can find it."""
+    arguments = arguments_of(pid)
+    try:
+        owner = f" of {user_name(os.stat(f'/proc/{pid}').st_uid)}"  # noqa: PTH116
+    except OSError:
+        return f"a child of process {pid}, which has ended"
+    if workspace_argument(arguments) is not None:
+        return f"engine {pid}{owner}"
+    program = os.path.basename(arguments[0]) if arguments else "unknown"  # noqa: PTH119
+    return f"process {pid} ({program}){owner}, which is not a medtui engine"
+
+
+def _is_same_file(descriptor: int, file: File) -> bool:
+    found, named = os.fstat(descriptor), file.info()
+    return named is not None and (named.st_dev, named.st_ino) == (found.st_dev, found.st_ino)
+
+
+def _root(file: File) -> os.PathLike[str]:
+    return file.path.parent.parent
+
+
+def mode_that_lets_others_lock(path: FileOrPath) -> tuple[int, int] | None:
+    """The lock file's mode, where more people may open it, and so lock it, than may train here, and what it should be.
+
+    Else None.
+    """
+    file = file_at(path)
+    found, folder = file.info(), file.folder.itself.info()
+    if found is None or folder is None or not stat.S_ISREG(found.st_mode):
+        return None
+    mode, expected = stat.S_IMODE(found.st_mode), _mode_by_design(folder)
+    return (mode, expected) if mode & ~expected else None
+
+
+def _mode_by_design(outputs: os.stat_result) -> int:
+    """Of the lock and of the control file next to it: for their owner, in a group's workspace also for the group."""
+    return 0o660 if is_shared(outputs) else 0o600
+
+
+def cannot_open(file: File, error: OSError) -> MedtuiError:
+    """Why training is not possible here."""
+    found = file.info()
+    if isinstance(error, PermissionError) and found is not None and found.st_uid != os.geteuid():
+        folder = file.parent.info()
+        if folder is not None and folder.st_uid == os.geteuid():
+            return OutputError(
+                f"The workspace lock {file} is in your folder but belongs to {user_name(found.st_uid)}.",
+                "Remove it, and give write access to outputs/ only to those who may train there.",
+            )
+        return OutputError(
+            f"The workspace {_root(file)} belongs to {user_name(found.st_uid)}: you may not open {file}.",
+            "Use your own --workspace, or share this one with your group (chmod g+ws outputs).",
+        )
+    hint = remedy_for_writing(error)
+    if found is not None and not isinstance(error, PermissionError):
+        hint = "Remove what is there, or choose another --workspace."
+    return OutputError(f"Cannot open the workspace lock {file}: {error.strerror}.", hint)
+
+
+def _locked(file: File, state: LockState) -> WorkspaceLocked:
+    hint = "Wait for it, stop it, or use another --workspace."
+    if state.other_holder and not state.held_by_engine:
+        hint = "End that process, or use another --workspace."
+    return WorkspaceLocked(f"The workspace {_root(file)} is held by {state}.", hint)
+
+
+def _cannot_lock(file: File, error: OSError) -> WorkspaceLocked | OutputError:
+    if error.errno in _NO_LOCKS_HERE:
+        return WorkspaceLocked(
+            f"The file system of {file.parent} cannot lock files ({error.strerror}).",
+            "Choose a --workspace on a local disk.",
+        )
+    return OutputError(f"Cannot lock {file}: {error.strerror}.", "Choose another --workspace.")

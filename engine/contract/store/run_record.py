@@ -1,0 +1,182 @@
+"""A run as its files describe it, read in one way everywhere: from whatever of them is complete.
+
+The journal is the truth. `status.json` says the same and sooner, where its engine lives or has written its last one;
+`manifest.json` adds what was found out before training. Any of them may be missing, damaged or untrusted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, Any, Literal
+
+from engine.contract.files.folders import File
+from engine.contract.files.inspection import age, untrusted_entry
+from engine.contract.files.paths import is_link
+from engine.contract.machine.process_identity import ProcessIdentity
+from engine.contract.store.journal import read_journal
+from engine.contract.store.run_directory import RunDirectory, read_object
+from engine.contract.store.starting_weights import starting_weights
+from engine.contract.store.status import RunSummary, Status, fold_summary, read_status
+from engine.contract.wire.errors import RecipeError
+from engine.contract.wire.protocol import AnyEvent, Hello
+from engine.contract.wire.resolved import Resolved
+
+if TYPE_CHECKING:
+    from engine.contract.recipe.recipe import Recipe
+
+FRESH = 15.0  # seconds without a heartbeat, after which an engine that cannot be seen from here is not seen
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    run: RunDirectory
+    manifest: dict[str, Any] | None  # None: missing or damaged
+    status: Status | None  # likewise
+    summary: RunSummary
+    engine: ProcessIdentity | None  # of its newest attempt
+    engine_id: str | None  # likewise, in the protocol
+    damage: tuple[str, ...]  # what of it cannot be read or trusted, each in a few words
+
+    @property
+    def alive(self) -> bool | None:
+        """Does its engine live? None where that cannot be known: another host or boot."""
+        return self.engine.is_alive() if self.engine is not None else False
+
+    @property
+    def weights(self) -> str | None:
+        """What it started from. The manifest says it too, also of runs whose status file does not."""
+        return self.summary.weights or starting_weights((self.manifest or {}).get("decisions"))
+
+    @property
+    def outcome(self) -> str | None:
+        """As its engine reported; `crashed` for one that ended without reporting; None while it runs, or may run."""
+        if self.summary.outcome is not None:
+            return self.summary.outcome
+        return "crashed" if self.alive is False and self.engine is not None else None
+
+    @property
+    def state(self) -> str:
+        """One word or so for a person: `completed`, `training`, `crashed`, or when it was last seen."""
+        if self.outcome is not None:
+            return self.outcome
+        if self.engine is None:  # nothing that identifies an engine can be read
+            return "unreadable"
+        if self.alive:
+            return self.status.phase if self.status is not None else "running"
+        seconds = age(self.run.status) if self.status is not None else None
+        if seconds is not None and seconds <= FRESH:  # written each second while the engine lives
+            return f"last seen {seconds:.0f} s ago"
+        return format_last_seen(self.status.updated if self.status is not None else None)
+
+
+def read_run(
+    run: RunDirectory,
+    scan: Literal["nothing", "links", "untrusted"] = "nothing",
+    manifest: dict[str, Any] | None = None,
+) -> RunRecord:
+    """Never raises. `scan`: look through all of its files for `links` and the like, or for anything `untrusted`.
+
+    `manifest`: where it was read just now.
+    """
+    manifest, status = manifest or read_object(run.manifest), read_status(run)
+    identity, engine_id = _engine_of(status)
+    if status is not None and (status.outcome is not None or (identity is not None and identity.is_alive())):
+        summary = RunSummary(**{name: getattr(status, name) for name in RunSummary.model_fields})
+    else:
+        summary, hello = _from_journal(run)
+        if hello is not None and (status is None or status.engine != hello.engine):
+            identity = ProcessIdentity(hello.pid, hello.started, hello.host, hello.boot)
+            engine_id = hello.engine
+        worked = [seconds for seconds in (summary.worked, status.worked if status else None) if seconds is not None]
+        summary = summary.model_copy(update={"worked": max(worked, default=None)})
+    damage = tuple(_damage(run, manifest, status, scan))
+    return RunRecord(run, manifest, status, summary, identity, engine_id, damage)
+
+
+def resolved_of_run(record: RunRecord) -> tuple[Resolved | None, str | None]:
+    """What the `auto`s of a run became, and its `resolved_hash`; of a run of an older medtui by manifest and recipe.
+
+    None: not known. Never raises.
+    """
+    summary = record.summary
+    if summary.resolved is not None or record.manifest is None:
+        return summary.resolved, summary.resolved_hash
+    from engine.contract.recipe.recorded import resolved_hash_of, resolved_of  # for runs of before alone, and slow
+
+    recipe = own_recipe(record.run)
+    resolved = resolved_of(record.manifest, recipe)
+    return resolved, resolved_hash_of(record.manifest, recipe) if recipe is not None else None
+
+
+def own_recipe(run: RunDirectory) -> Recipe | None:
+    """The run's own; None when it cannot be read."""
+    from engine.contract.recipe.reader import read_recipe  # slow, and lists of runs need no recipe
+
+    try:
+        return read_recipe(run.recipe)
+    except RecipeError:
+        return None
+
+
+def format_last_seen(updated: float | None) -> str:
+    """`not seen since 2026-11-26 01:23`."""
+    if updated is None:
+        return "never seen"
+    try:
+        return f"not seen since {time.strftime('%Y-%m-%d %H:%M', time.localtime(updated))}"
+    except (OverflowError, ValueError, OSError):  # the file is untrusted
+        return "not seen since an unreadable time"
+
+
+def _engine_of(status: Status | None) -> tuple[ProcessIdentity | None, str | None]:
+    if status is None:
+        return None, None
+    return ProcessIdentity(status.pid, status.started, status.host, status.boot), status.engine
+
+
+def _from_journal(run: RunDirectory) -> tuple[RunSummary, Hello | None]:
+    """The summary, and the newest engine that introduced itself."""
+    hello: Hello | None = None
+
+    def fold(summary: RunSummary, event: AnyEvent) -> RunSummary:
+        nonlocal hello
+        if isinstance(event, Hello):
+            hello = event
+            summary = summary.model_copy(update={"outcome": None})  # a new attempt has begun
+        return fold_summary(summary, event)
+
+    try:
+        return reduce(fold, read_journal(run.journal), RunSummary()), hello
+    except OSError:
+        return RunSummary(), None
+
+
+def _damage(run: RunDirectory, manifest: dict[str, Any] | None, status: Status | None, scan: str) -> Iterator[str]:
+    if is_link(run.root):
+        yield f"{run.name} is a link, which is not followed"
+        return
+    for file, read in ((run.manifest, manifest is not None), (run.status, status is not None)):
+        if not read:
+            yield f"{file.name} is {_why_unread(file)}"
+    if not run.journal.is_regular:
+        yield f"{run.journal.name} is {_why_unread(run.journal)}"
+    if scan != "nothing":
+        try:
+            untrusted = untrusted_entry(run.folder.itself, kinds_only=scan == "links")
+        except OSError as error:
+            untrusted = str(error)
+        if untrusted:
+            yield untrusted
+
+
+def _why_unread(file: File) -> str:
+    if not file.is_there:
+        return "missing"
+    try:
+        file.reading().close()
+    except OSError as error:
+        return f"unreadable: {(error.strerror or str(error)).removeprefix('it is ')}"
+    return "damaged"

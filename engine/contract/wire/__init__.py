@@ -1,0 +1,1 @@
+"""The protocol between the console side and an engine: messages, lines, errors."""

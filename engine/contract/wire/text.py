@@ -1,0 +1,34 @@
+"""Untrusted text made safe for a terminal. The one sanitiser: whatever a person reads as plain text goes through it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+# Not printable to Python, but only blanks: of every width (Zs)
+_BLANKS = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+
+
+def clean(text: str, limit: int = 2000) -> str:
+    """One line without anything a terminal could obey: controls, escapes, bidi marks become visible dots."""
+    shown = visible(text[:limit])
+    return shown if len(text) <= limit else shown + "…"
+
+
+def visible(text: str, but: str = "") -> str:
+    """Dots for what a terminal could obey, save the characters in `but`: controls (C0, C1, DEL), format and bidi marks,
+    surrogates, separators of lines, and what no Unicode that Python knows assigns."""
+    return text if text.isprintable() else replaced(text, lambda _: "·", but)
+
+
+def replaced(text: str, instead: Callable[[str], str], but: str = "") -> str:
+    """What a terminal could obey, character by character made something else."""
+    shown = _BLANKS + but
+    if text.translate(_without(shown)).isprintable():  # as nearly every line is; character by character takes its time
+        return text
+    return "".join(one if one.isprintable() or one in shown else instead(one) for one in text)
+
+
+@cache
+def _without(characters: str) -> dict[int, int | None]:
+    return str.maketrans("", "", characters)

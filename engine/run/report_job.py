@@ -1,0 +1,85 @@
+"""Make the artifacts of a finished run again from what its folder holds: journal, manifest, scores, weights."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.contract.files.folders import File
+from engine.contract.recipe.reader import read_recipe
+from engine.contract.store.run_directory import RunDirectory, read_object
+from engine.contract.store.run_record import read_run
+from engine.contract.wire.errors import DataError, UsageError
+from engine.contract.wire.jobs import Report
+from engine.evaluate.metrics import Evaluated, evaluate_with_ci95
+from engine.evaluate.predict import views_for
+from engine.evaluate.score_file import read_scores
+from engine.run.disk import REPORT_BYTES, check_disk_space
+from engine.run.evaluate_job import bytes_for, prepared_test, require_weights, run_of
+from engine.run.history import history_of
+from engine.run.job import Job, JobResult
+from engine.run.needs import Needs
+from engine.run.prepare import WithModel
+from engine.run.reporting import artifacts_of, report_of, score_file_path, write_each
+from engine.run.train_job import split_results
+from engine.train.checkpoint import load_weights
+
+FINISHED = ("completed", "stopped")
+
+
+def report_again(job: Job, command: Report) -> JobResult:
+    """Those that are missing, or all. Raises UsageError for a run that is not finished, DataError without its data;
+    what kept an artifact from being written, when the others have been tried."""
+    needs = Needs()
+    with job.control.interruptible():
+        run = run_of(command.run, "reported")
+        record = read_run(run)
+        if record.outcome not in FINISHED:
+            resume_hint = f"`medtui run --resume {run.name}` continues it and ends with its report."
+            wait_hint = f"Wait for it to end, or end it with `medtui stop {run.name}`; it then writes its report."
+            raise UsageError(
+                f"{run.name} is {record.state}: only a finished run has a report.",
+                wait_hint if record.alive else resume_hint,
+            )
+        prepared = prepared_test(job, run, read_recipe(run.recipe))
+        check_disk_space(run.root, REPORT_BYTES + bytes_for(prepared), "A report")
+        needs.check(job.control.raise_if_aborted)
+    job.enter("evaluating")
+    result, scores, score_file = _results(job, run, prepared)
+    manifest = read_object(run.manifest) or {}
+    best, history = record.summary.validation, history_of(run)
+    report = report_of(run, prepared, history, manifest, record.outcome, best, result, scores)
+    job.enter("reporting")
+    artifacts = artifacts_of(run, score_file)
+    for folder in {path.parent.name_below for _, path, _ in artifacts}:
+        run.folder.file(folder).make_folder(exist_ok=True)
+    chosen = [one for one in artifacts if command.everything or not one[1].is_regular]
+    failed = write_each(job, run, report, chosen)
+    for error in failed.values():
+        raise error
+    return JobResult(metrics={"validation": None, "test": result.metrics})
+
+
+def _results(job: Job, run: RunDirectory, prepared: WithModel) -> tuple[Evaluated, np.ndarray, File]:
+    """The test split's results by the run's own scores; without them the best weights are evaluated again."""
+    labels, facts = prepared.labels["test"], prepared.facts
+    for file in _score_files(run):
+        try:
+            scores = read_scores(file.path, len(labels), facts.classes).astype(np.float32)
+        except DataError as error:
+            job.stream.log(f"The scores are computed again: {error.message}", "warning")
+            continue
+        return evaluate_with_ci95(labels, scores, facts.task, facts.class_names), scores, file
+    require_weights(run)
+    prepared.model.load_state_dict(load_weights(run.best))
+    views = views_for(facts.symmetry, prepared.recipe.evaluation.tta)
+    result, scores = split_results(job, prepared, prepared.model, "test", views)
+    return result, scores, score_file_path(run, prepared, result.metrics)
+
+
+def _score_files(run: RunDirectory) -> list[File]:
+    try:
+        names = run.metrics.names()
+    except OSError:
+        return []
+    files = (run.metrics / name for name in sorted(names) if "_test_" in name and name.endswith(".csv"))
+    return [file for file in files if file.is_regular]

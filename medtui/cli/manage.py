@@ -1,0 +1,229 @@
+"""`medtui runs tag|note|archive|unarchive|delete|prune`: manage runs that are over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medtui.cli.completion import runs as complete_runs
+from medtui.cli.options import RunArgument, WorkspaceOption
+
+if TYPE_CHECKING:
+    from engine.contract.store.run_directory import RunDirectory
+    from engine.contract.store.workspace import Workspace
+    from medtui.client.pruning import Prunable
+
+
+def tag(
+    run: RunArgument,
+    tags: Annotated[list[str] | None, typer.Argument(help="Tags to add; omit them to print the current tags.")] = None,
+    remove: Annotated[list[str] | None, typer.Option("--remove", metavar="TAG", help="A tag to remove.")] = None,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Add or remove tags of a run."""
+    from engine.contract.wire.errors import UsageError
+    from medtui.client.run_management import read_labels, refuse_foreign, set_tags
+    from medtui.output import print_line
+
+    ws, found = _found(run, workspace)
+    labels = read_labels(found)
+    if tags or remove:
+        refuse_foreign(found, ws)
+        if missing := [name for name in remove or [] if name not in labels.tags]:
+            has = f"it has {', '.join(labels.tags)}" if labels.tags else "it has none"
+            raise UsageError(f"{found.name} has no tag {missing[0]!r}; {has}.", "Nothing was changed.")
+        kept = [name for name in (*labels.tags, *(tags or [])) if name not in (remove or [])]
+        labels = set_tags(found, kept)
+    print_line(f"{found.name}: {' '.join(labels.tags) or 'no tags'}")
+
+
+def note(
+    run: RunArgument,
+    text: Annotated[str | None, typer.Argument(help='The note. "" removes it; omit it to print the note.')] = None,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Add a note to a run."""
+    from medtui.client.run_management import read_labels, refuse_foreign, set_note
+    from medtui.output import print_line
+
+    ws, found = _found(run, workspace)
+    if text is not None:
+        refuse_foreign(found, ws)
+    labels = read_labels(found) if text is None else set_note(found, text)
+    print_line(f"{found.name}: {labels.note or 'no note'}")
+
+
+def archive(run: RunArgument, workspace: WorkspaceOption = None) -> None:
+    """Hide a run from lists: move it to outputs/archive."""
+    from medtui.client import run_management
+    from medtui.output import print_line
+
+    ws, found = _found(run, workspace)
+    moved = run_management.archive(found, ws)
+    print_line(f"Moved to {moved}. `medtui runs unarchive {found.name}` moves it back.")
+
+
+def unarchive(
+    run: Annotated[str, typer.Argument(help="The name of an archived run, or a unique part of it.")],
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Move an archived run back to outputs/."""
+    from engine.contract.store.find_run import find_run
+    from engine.contract.store.run_directory import list_runs
+    from engine.contract.store.workspace import find_workspace
+    from engine.contract.wire.errors import UsageError
+    from medtui.client import run_management
+    from medtui.output import print_line
+
+    ws = find_workspace(workspace)
+    archive = run_management.archive_of(ws)
+    if not list_runs(archive):
+        raise UsageError(f"No runs in {archive}.", "`medtui runs archive RUN` moves one there.")
+    print_line(f"Moved to {run_management.unarchive(find_run(archive, run), ws)}.")
+
+
+def delete(
+    run: RunArgument,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Delete a run permanently; asks for its name first."""
+    import sys
+
+    from engine.contract.wire.errors import UsageError
+    from medtui.client import run_management
+    from medtui.output import ask_user, print_line
+
+    ws, found = _found(run, workspace)
+    run_management.refuse_foreign(found, ws)
+    run_management.refuse_living(found, ws)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError(
+                f"Deleting {found.name} needs confirmation on a terminal.", "--yes deletes without asking."
+            )
+        megabytes = run_management.size_of(found) / 1e6
+        question = f"{found.name}, {megabytes:,.0f} MB, will be deleted permanently. Type its name to confirm"
+        if ask_user(question) != found.name:
+            raise UsageError("The name does not match: nothing was deleted.", "")
+    run_management.delete(found, ws)
+    print_line(f"Deleted {found.name}.")
+
+
+def prune(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RUN",
+            help="Run directories, names, unique parts of names or `last`. [default: all listed runs]",
+            autocompletion=complete_runs,
+        ),
+    ] = None,
+    resumable: Annotated[
+        bool,
+        typer.Option("--resumable", help="Also prune resumable runs, which then cannot be resumed."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be removed, with sizes; remove nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Remove checkpoints that are no longer needed; asks first.
+
+    A completed run keeps its best weights and can be shown, evaluated and reported as before. Runs that can be resumed
+    are left unchanged unless --resumable is given.
+    """
+    from engine.contract.store.workspace import find_workspace
+    from engine.contract.wire.errors import MedtuiError
+    from medtui.client import pruning
+    from medtui.output import print_error, print_line
+
+    ws = find_workspace(workspace)
+    plans = _prunable(runs or [], ws, resumable=resumable)
+    going = [plan for plan in plans if plan.files]
+    total = sum(plan.bytes for plan in going)
+    for plan in plans:
+        print_line(_plan_line(plan))
+    if not going:
+        print_line("Nothing to remove.")
+        return
+    if dry_run:
+        print_line(f"{_megabytes(total)} would be freed.")
+        return
+    if not yes:
+        _ask_to_prune(going, total)
+    freed, troubles = 0, []
+    for plan in going:
+        size = plan.bytes
+        try:
+            pruning.prune(plan, ws)
+        except MedtuiError as error:
+            troubles.append(error)
+            print_error(f"medtui: {error}")
+        else:
+            freed += size
+    print_line(f"Freed {_megabytes(freed)}.")
+    if troubles:
+        raise typer.Exit(troubles[0].exit_code)
+
+
+def _prunable(names: list[str], ws: Workspace, *, resumable: bool) -> list[Prunable]:
+    """The named runs, each of which must be modifiable; without names, all modifiable runs."""
+    from engine.contract.store.find_run import find_run
+    from engine.contract.store.run_directory import list_runs, refuse_unlisted
+    from engine.contract.wire.errors import UsageError
+    from medtui.client.pruning import prunable
+    from medtui.output import print_line
+
+    if names:
+        named = {run.root: run for run in (find_run(ws.outputs, word) for word in names)}
+        return [prunable(run, ws, resumable=resumable) for run in named.values()]
+    refuse_unlisted(ws.outputs)
+    plans = []
+    for run in list_runs(ws.outputs):
+        try:
+            plans.append(prunable(run, ws, resumable=resumable))
+        except UsageError as error:
+            print_line(f"{run.name} is skipped: {error.message}")
+    return plans
+
+
+def _plan_line(plan: Prunable) -> str:
+    files = ", ".join(file.name for file in plan.files)
+    going = f"{_megabytes(plan.bytes)} in {files}" if files else "nothing to remove"
+    remark = f" ({plan.kept})" if plan.kept else ". It can no longer be resumed afterwards" if plan.ends_resume else ""
+    return f"{plan.run.name}, {plan.state}: {going}{remark}"
+
+
+def _ask_to_prune(going: list[Prunable], total: int) -> None:
+    """Raises UsageError where the answer is no, or there is no terminal to ask on."""
+    import sys
+
+    from engine.contract.wire.errors import UsageError
+    from medtui.output import ask_user
+
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "Removing checkpoints needs confirmation on a terminal.",
+            "--yes removes them without asking; --dry-run lists them.",
+        )
+    ended = sum(plan.ends_resume for plan in going)
+    warning = f" {ended} of them can no longer be resumed afterwards." if ended else ""
+    runs = f"{len(going)} run{'s' * (len(going) != 1)}"
+    if ask_user(f"{_megabytes(total)} of {runs} will be deleted permanently.{warning} Type yes to confirm") != "yes":
+        raise UsageError("Not confirmed: nothing was removed.", "")
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB"
+
+
+def _found(run: str, workspace: Path | None) -> tuple[Workspace, RunDirectory]:
+    from engine.contract.store.find_run import find_run
+    from engine.contract.store.workspace import find_workspace
+
+    ws = find_workspace(workspace)
+    return ws, find_run(ws.outputs, run)

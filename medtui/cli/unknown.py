@@ -1,0 +1,53 @@
+"""Commands and options that do not exist: an error that suggests similar ones, by meaning and by spelling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from engine.contract.wire.errors import UsageError
+
+
+class Commands(TyperGroup):
+    """A group of commands that answers an unknown one as every other unknown name is answered."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        normalize = ctx.token_normalize_func or (lambda token: token)
+        if args and not ctx.resilient_parsing and self.get_command(ctx, normalize(args[0])) is None:
+            raise unknown_command(self, ctx, args[0])
+        return super().resolve_command(ctx, args)
+
+
+def unknown_command(group: TyperGroup, context: typer.Context, found: str) -> UsageError:
+    """The UsageError for a word that is no command of this group, or no option."""
+    from engine.contract.recipe.names import unknown_name
+
+    what = f"{group.name} command" if context.parent else "command"
+    message = unknown_name(what, found, [name for name, one in group.commands.items() if not one.hidden])
+    return UsageError(f"T{message[1:]}.".replace("?.", "?"), f"See {context.command_path} --help.")
+
+
+def unknown_option(error: Any) -> UsageError:
+    """The UsageError for an option that a command lacks; what is a recipe's field is told as `section.field=VALUE`."""
+    from engine.contract.recipe.names import unknown_name
+
+    context: typer.Context | None = error.ctx
+    found: str = error.option_name
+    known: dict[str, str] = {}
+    if context is not None:
+        options = [max(one.opts, key=len) for one in context.command.params if one.param_type_name == "option"]
+        known = (_fields() if context.info_name in ("run", "train") else {}) | {name: name for name in options}
+    message = unknown_name("option", found, known)
+    where = context.command_path if context else "medtui"
+    return UsageError(f"T{message[1:]}.".replace("?.", "?"), f"See {where} --help.")
+
+
+def _fields() -> dict[str, str]:
+    """Recipe fields as options would be called, and how each is written; those of two sections are left out."""
+    from engine.contract.recipe.schema import fields
+
+    names = [spec.name for spec in fields().values()]
+    specs = [spec for spec in fields().values() if names.count(spec.name) == 1]
+    return {f"--{spec.name.replace('_', '-')}": f"{spec.path}=VALUE" for spec in specs}

@@ -1,0 +1,121 @@
+"""Checkpoints that a run no longer needs: which, how large, what needs them, and their removal."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from engine.contract.files.folders import File
+from engine.contract.files.inspection import describe_owner
+from engine.contract.store.checkpoint_file import DIGEST, Header, opened_checkpoint, read_header
+from engine.contract.store.journal import read_journal
+from engine.contract.store.model_bundle import read_bundle
+from engine.contract.store.run_directory import RunDirectory, refuse_untrusted_entries
+from engine.contract.store.run_record import RunRecord, read_run
+from engine.contract.store.workspace import Workspace
+from engine.contract.wire.errors import CheckpointError, MedtuiError, OutputError
+from engine.contract.wire.protocol import CheckpointSaved
+from medtui.client.run_management import refuse_foreign, refuse_living
+
+
+@dataclass(frozen=True)
+class Prunable:
+    """One run and what of it may go. Its best weights, tables, journal and reports never do."""
+
+    run: RunDirectory
+    state: str
+    files: tuple[File, ...]
+    kept: str = ""  # why the rest is kept; "" where nothing is
+    ends_resume: bool = False  # can the run be resumed now, and not afterwards?
+
+    @property
+    def bytes(self) -> int:
+        return sum(file.size for file in self.files)
+
+
+def prunable(run: RunDirectory, workspace: Workspace, *, resumable: bool = False) -> Prunable:
+    """What may go. `resumable`: also what a resume goes on from. Raises UsageError for a run that trains, or is not
+    ours to change."""
+    refuse_foreign(run, workspace)
+    refuse_living(run, workspace)
+    refuse_untrusted_entries(run, "pruned")
+    record = read_run(run)
+    left = _left_by_killed_writers(run)
+    checkpoints = tuple(file for file in (run.previous, run.previous_best, run.last) if file.is_regular)
+    if not checkpoints:
+        return Prunable(run, record.state, left)
+    if record.outcome != "completed" and not resumable:
+        return Prunable(run, record.state, left, "resumable; --resumable removes them anyway")
+    if (trouble := _without_best(record)) is not None:
+        return Prunable(run, record.state, left, trouble)
+    return Prunable(run, record.state, (*left, *checkpoints), ends_resume=record.outcome != "completed")
+
+
+def prune(found: Prunable, workspace: Workspace) -> None:
+    """Remove its files, the best weights having been read back. Raises UsageError, CheckpointError or OutputError."""
+    run = found.run
+    refuse_living(run, workspace)
+    refuse_untrusted_entries(run, "pruned")
+    if any(file in found.files for file in (run.last, run.previous, run.previous_best)):
+        with opened_checkpoint(run.best) as (_, header):
+            if (trouble := _not_its_best(header, run)) is not None:
+                raise CheckpointError(f"Nothing was removed from {run.name}: {trouble}.", "Check the disk.")
+    for file in found.files:
+        try:
+            file.delete()
+        except OSError as error:
+            why = f"{error.strerror}{describe_owner(file)}"
+            raise OutputError(f"Cannot remove {file}: {why}.", "Remove it by hand, or make it writable.") from None
+
+
+def _left_by_killed_writers(run: RunDirectory) -> tuple[File, ...]:
+    try:
+        return tuple(file for file in run.checkpoints.leftovers() if file.is_regular)
+    except OSError:
+        return ()
+
+
+def _without_best(record: RunRecord) -> str | None:
+    """Why there would be no weights left to evaluate; by headers alone, which are read at once."""
+    try:
+        header = read_header(record.run.best)
+    except MedtuiError:
+        return "its best weights cannot be read"
+    return _not_its_best(header, record.run)
+
+
+def _not_its_best(header: Header, run: RunDirectory) -> str | None:
+    """Why `best` is not known to be this run's: by everything that says which weights are."""
+    digest = header.metadata.get(DIGEST)
+    if digest is None:
+        return "its best weights have no digest"
+    records = dict(_records_of_best(run))
+    wrong = [where for where, recorded in records.items() if recorded not in (digest, header.metadata.get("epoch"))]
+    if wrong:
+        return f"its best weights differ from those named by {wrong[0]}"
+    return None if records else "nothing left identifies its best weights"
+
+
+def _records_of_best(run: RunDirectory) -> Iterator[tuple[str, str]]:
+    """What names the best weights, and how: by their digest, or by their epoch."""
+    with contextlib.suppress(MedtuiError):
+        yield "model.json", read_bundle(run.model_bundle).weights.digest
+    if (digest := _digest_in_journal(run)) is not None:
+        yield "the journal", digest
+    epoch = read_run(run).summary.best_epoch
+    if epoch is not None:
+        yield "its status", str(epoch)
+    with contextlib.suppress(MedtuiError, KeyError, ValueError, TypeError):
+        yield "last.safetensors", str(json.loads(read_header(run.last).metadata["state"])["best_epoch"])
+
+
+def _digest_in_journal(run: RunDirectory) -> str | None:
+    """Of the newest best weights that it tells of."""
+    digest = None
+    with contextlib.suppress(OSError):
+        for event in read_journal(run.journal):
+            if isinstance(event, CheckpointSaved) and event.kind == "best":
+                digest = event.digest
+    return digest

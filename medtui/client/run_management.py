@@ -1,0 +1,157 @@
+"""Manage a run that is over: tags, note, archive, delete."""
+
+from __future__ import annotations
+
+import json
+import stat
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from engine.contract.files.folders import File
+from engine.contract.files.inspection import describe_owner
+from engine.contract.files.paths import absolute, is_link
+from engine.contract.store.lock import LockState
+from engine.contract.store.run_directory import ARCHIVE, RunDirectory, read_object, refuse_untrusted_entries
+from engine.contract.store.run_record import read_run
+from engine.contract.store.workspace import Workspace
+from engine.contract.wire.errors import OutputError, UsageError
+
+TAG_LIMIT, NOTE_LIMIT = 60, 2000  # characters
+
+
+@dataclass(frozen=True)
+class Labels:
+    tags: tuple[str, ...] = ()
+    note: str = ""
+
+
+def read_labels(run: RunDirectory) -> Labels:
+    """No labels where there are none or the file is damaged."""
+    values = read_object(run.labels) or {}
+    tags, note = values.get("tags"), values.get("note")
+    names = tuple(str(tag)[:TAG_LIMIT] for tag in tags) if isinstance(tags, list) else ()
+    return Labels(names, note[:NOTE_LIMIT] if isinstance(note, str) else "")
+
+
+def set_tags(run: RunDirectory, tags: list[str]) -> Labels:
+    """These and no others, each once. Raises UsageError or OutputError."""
+    for tag in tags:
+        if not tag or len(tag) > TAG_LIMIT or not tag.isprintable() or " " in tag:
+            raise UsageError(
+                f"Expected a tag of 1 to {TAG_LIMIT} characters without spaces, found {tag!r}.", "Correct it."
+            )
+    return _write(run, Labels(tuple(dict.fromkeys(tags)), read_labels(run).note))
+
+
+def set_note(run: RunDirectory, note: str) -> Labels:
+    """One line of text; an empty one removes the note. Raises UsageError or OutputError."""
+    if len(note) > NOTE_LIMIT:
+        raise UsageError(f"Expected a note of at most {NOTE_LIMIT:,} characters, found {len(note):,}.", "Shorten it.")
+    try:
+        note.encode()
+    except UnicodeEncodeError:
+        raise UsageError("Expected a note in UTF-8, found other bytes.", "Enter it again.") from None
+    return _write(run, Labels(read_labels(run).tags, note))
+
+
+def _write(run: RunDirectory, labels: Labels) -> Labels:
+    try:
+        run.labels.write(json.dumps(asdict(labels), ensure_ascii=False) + "\n", durable=False)
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write {run.labels}{describe_owner(run.labels)}: {error.strerror}.",
+            "Make it writable, or free some space.",
+        ) from None
+    return labels
+
+
+def refuse_foreign(run: RunDirectory, workspace: Workspace) -> None:
+    """Raises UsageError for what is no run in this workspace's `outputs/`: nothing else is changed from here."""
+    folder, archive = absolute(run.root.parent), archive_of(workspace)
+    here = folder == absolute(workspace.outputs) or (folder == absolute(archive) and not is_link(archive))
+    if not here or is_link(run.root) or folder / run.name == absolute(archive):
+        raise UsageError(
+            f"Expected a run in {workspace.outputs}, found {run.root}.",
+            "Pass the --workspace whose outputs/ contains it.",
+        )
+
+
+def archive(run: RunDirectory, workspace: Workspace) -> Path:
+    """Move it to `outputs/archive/`, where it is not listed. Raises UsageError or OutputError."""
+    refuse_foreign(run, workspace)
+    refuse_living(run, workspace)
+    refuse_untrusted_entries(run, "archived")
+    return _moved(run, workspace, ARCHIVE)
+
+
+def unarchive(run: RunDirectory, workspace: Workspace) -> Path:
+    """Move an archived run back to `outputs/`. Raises UsageError or OutputError."""
+    if absolute(run.root.parent) != absolute(archive_of(workspace)):
+        raise UsageError(f"{run.root} is not archived.", "`medtui runs --archived` lists archived runs.")
+    refuse_foreign(run, workspace)
+    refuse_untrusted_entries(run, "moved")
+    return _moved(run, workspace, "")
+
+
+def archive_of(workspace: Workspace) -> Path:
+    """The folder of archived runs."""
+    return workspace.outputs / ARCHIVE
+
+
+def _moved(run: RunDirectory, workspace: Workspace, to: str) -> Path:
+    """To a folder below `outputs/`, or to `outputs/` itself."""
+    outputs = workspace.folder
+    target = outputs.file(f"{to}/{run.name}" if to else run.name)
+    try:
+        if to:
+            _make_folder(outputs.file(to))
+        if target.is_there:
+            raise UsageError(f"{target} already exists.", "Rename one of the two.")
+        _in_outputs(run, workspace).move(target)
+    except OSError as error:
+        raise OutputError(f"Cannot move {run.name} to {target}: {error.strerror}.", "Move it by hand.") from None
+    return target.path
+
+
+def _make_folder(folder: File) -> None:
+    try:
+        folder.make_folder(exist_ok=True)
+    except FileExistsError:
+        raise OutputError(
+            f"Expected a folder at {folder}, found a file or a link.", "Remove it, or move it away."
+        ) from None
+
+
+def _in_outputs(run: RunDirectory, workspace: Workspace) -> File:
+    """A run of this workspace, archived or not, as a name below `outputs/`."""
+    archived = absolute(run.root.parent) == absolute(archive_of(workspace))
+    return workspace.folder.file(f"{ARCHIVE}/{run.name}" if archived else run.name)
+
+
+def delete(run: RunDirectory, workspace: Workspace) -> None:
+    """Remove it and all that is in it, permanently. Raises UsageError or OutputError."""
+    refuse_foreign(run, workspace)
+    refuse_living(run, workspace)
+    refuse_untrusted_entries(run, "deleted")
+    entry = _in_outputs(run, workspace)
+    going = entry.with_name(f".deleting-{run.name}")  # gone from every list at once, also if this is interrupted
+    try:
+        entry.move(going)
+        going.delete_tree()
+    except OSError as error:
+        raise OutputError(f"Cannot delete {run.root}: {error.strerror}.", "Delete the rest by hand.") from None
+
+
+def refuse_living(run: RunDirectory, workspace: Workspace) -> None:
+    """Raises UsageError for a run that is training, or may be."""
+    lock, record = LockState.read(workspace.lock_file), read_run(run)
+    if lock.run == run.name:
+        raise UsageError(f"{run.name} holds the workspace: {lock}.", "Stop it first.")
+    if record.engine is not None and record.outcome is None:
+        what = "is running" if record.alive else "may be running on another host"
+        raise UsageError(f"{run.name} {what}.", "Stop it first.")
+
+
+def size_of(run: RunDirectory) -> int:
+    """Bytes of its files."""
+    return sum(found.st_size for _, found in run.folder.itself.walk() if not stat.S_ISDIR(found.st_mode))

@@ -1,0 +1,206 @@
+"""Where the events of a run come from: the pipe of an engine of our own, or the files of another's."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Protocol
+
+from engine.contract.machine.process_identity import ProcessIdentity
+from engine.contract.store.run_directory import RunDirectory
+from engine.contract.store.run_record import format_last_seen, read_run
+from engine.contract.store.status import Status, read_status
+from engine.contract.wire.errors import ABORTED, COMPLETED, STOPPED, RunFailed
+from engine.contract.wire.protocol import Outcome, Progress, Resources, RunFinished, parse_event
+from medtui.client.engine_death import NO_REPORT, Death
+from medtui.client.engine_process import Line
+from medtui.client.journal_tail import JournalTail
+from medtui.client.liveness import Heartbeat, Liveness, identity_of
+from medtui.client.state import RunState
+from medtui.client.view import RunView
+
+POLL = 0.25  # seconds between polls of the files of a run
+PATIENCE = 10.0  # seconds for a process to exit after its final event
+REPLACED = 2.0  # seconds within which a living engine has surely replaced its status
+EXIT_CODES: dict[Outcome, int] = {
+    "completed": COMPLETED,
+    "stopped": STOPPED,
+    "aborted": ABORTED,
+    "failed": RunFailed.exit_code,
+}
+
+
+class Source(Protocol):
+    """Read by one thread."""
+
+    loses_events: bool  # may it leave some out? The journal has them then
+
+    def lines(self, timeout: float) -> Iterator[Line | None]:
+        """What came since the last time, waited for at most `timeout` seconds. None: it begins anew."""
+
+    def seen(self, view: RunView) -> RunView:
+        """The view, with what is known besides the events."""
+
+    def is_over(self, state: RunState) -> bool:
+        """Will nothing more come?"""
+
+    def end(self, state: RunState) -> RunFinished | Death:
+        """How a run ended that is over and did not say so itself: as its other files have it, or by its death."""
+
+
+class OwnProcess(Protocol):
+    """What is asked of `EngineProcess`."""
+
+    def receive(self, timeout: float) -> Line | None: ...
+
+    def death(self, run: RunDirectory | None, patience: float) -> Death: ...
+
+
+class EnginePipe:
+    """The pipe of an engine that we started. Read to its end, it includes the final event."""
+
+    loses_events = True
+
+    def __init__(self, engine: OwnProcess) -> None:
+        self._engine = engine
+        self._over = False
+
+    def lines(self, timeout: float) -> Iterator[Line | None]:
+        try:
+            line = self._engine.receive(timeout)
+        except queue.Empty:
+            return
+        if line is None:
+            self._over = True
+        else:
+            yield line
+
+    def seen(self, view: RunView) -> RunView:
+        return view
+
+    def is_over(self, state: RunState) -> bool:
+        return self._over
+
+    def end(self, state: RunState) -> RunFinished | Death:
+        return self._engine.death(state.run_directory, PATIENCE)
+
+
+class RunFiles:
+    """Journal and status of a run, of an engine anywhere. Snapshots come by the status, before the lines."""
+
+    loses_events = False
+
+    def __init__(self, run: RunDirectory, heartbeat: Heartbeat | None = None, *, from_end: bool = False) -> None:
+        """`from_end`: only what is written from now on."""
+        self._run = run
+        self._journal = JournalTail(run.journal, from_end=from_end)
+        self._heartbeat = heartbeat or Heartbeat()
+        self._closed = threading.Event()
+        self._caught_up = False  # the first poll is immediate
+        self._readable_at = time.monotonic()
+        self._engine: ProcessIdentity | None = None  # as it introduced itself in the journal
+        self._reported: set[float] = set()  # times of the snapshots that were told last
+        self.status: Status | None = None  # the newest
+        self.liveness: Liveness = "checking"
+        self.unreadable = False  # the status is there, and for longer than an engine needs to replace it
+
+    def lines(self, timeout: float) -> Iterator[Line | None]:
+        if self._caught_up:
+            self._closed.wait(timeout)
+            yield from self._new()
+        else:
+            with _uncollected():
+                yield from self._new()
+            self._caught_up = True
+
+    def _new(self) -> Iterator[Line | None]:
+        self._read_status()  # before the journal: of an engine that is gone the journal is whole
+        yield from self._snapshots()
+        for line in self._journal.fresh():
+            if self._closed.is_set():
+                return
+            yield None if line is None else (line, parse_event(line))
+
+    def seen(self, view: RunView) -> RunView:
+        if view.state.hello is not None:
+            self._engine = identity_of(view.state.hello)
+        points = view.points
+        if not points and self.status is not None:  # what was trained of this epoch before we came
+            epochs = view.state.epochs  # the journal is read after the status, and may know the epoch's end
+            done = epochs[-1].step if epochs else 0
+            points = tuple((step, loss) for step, loss in self.status.curve if step > done)
+        unseen = self._unseen()
+        if (unseen, points, False) == (view.unseen, view.points, view.catching_up):
+            return view
+        return replace(view, unseen=unseen, points=points, catching_up=False)
+
+    def is_over(self, state: RunState) -> bool:
+        if state.finished is None:
+            return self.liveness == "gone"
+        # an engine that lives and has not ended: a new attempt begins
+        return not (self.status is not None and self.status.outcome is None and self.liveness == "alive")
+
+    def end(self, state: RunState) -> RunFinished | Death:
+        found = read_run(self._run).summary
+        if found.outcome is None or found.outcome == "crashed":
+            return Death(NO_REPORT)
+        return RunFinished(
+            time=time.time(),
+            outcome=found.outcome,
+            exit_code=EXIT_CODES[found.outcome],
+            metrics={"validation": found.validation, "test": found.test},
+            run_dir=str(self._run.root),
+        )
+
+    @property
+    def closed(self) -> bool:
+        return self._closed.is_set()
+
+    def close(self) -> None:
+        """No more lines come; whoever waits for them does not wait on."""
+        self._closed.set()
+
+    def _read_status(self) -> None:
+        there = self._run.status.is_there
+        status = read_status(self._run)
+        self.liveness = self._heartbeat.update(status)
+        if status is None and self._engine is not None and self._engine.is_alive() is False:
+            self.liveness = "gone"
+        now = time.monotonic()
+        if status is not None or not there:
+            self._readable_at = now
+        self.unreadable = now - self._readable_at > REPLACED
+        self.status = status or self.status
+
+    def _snapshots(self) -> Iterator[Line]:
+        found: list[Progress | Resources | None] = []
+        if self.status is not None:
+            found = [self.status.progress, self.status.resources]
+        new = [one for one in found if one is not None]
+        for one in new:
+            if one.time not in self._reported:
+                yield one.line().rstrip(b"\n"), one
+        self._reported = {one.time for one in new}
+
+    def _unseen(self) -> str | None:
+        if self.liveness != "unseen":
+            return None
+        return format_last_seen(self.status.updated) if self.status is not None else "never seen"
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without garbage collection: a long journal makes millions of small values and no cycles, and looking through them
+    again and again took more than half of the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

@@ -1,0 +1,1 @@
+"""The Live screen and all that is its own."""

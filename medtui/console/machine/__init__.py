@@ -1,0 +1,1 @@
+"""The Machine screen and all that is its own."""

@@ -1,0 +1,1 @@
+"""The Recipes screen and its parts."""

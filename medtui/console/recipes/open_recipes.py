@@ -1,0 +1,70 @@
+"""The open recipes, the one being edited, and their drafts. Knows files, not widgets."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from medtui.console.recipes.document import Document, Entry
+from medtui.console.recipes.drafts import Drafts
+from medtui.console.recipes.store import open_document, save, stamp_of
+
+
+class OpenRecipes:
+    def __init__(self, drafts: Drafts) -> None:
+        self.documents: dict[str, Document] = {}  # by their entry's key
+        self.current: Document | None = None
+        self.drafts = drafts
+
+    @property
+    def dirty(self) -> set[str]:
+        """Keys of those with unsaved edits."""
+        return {key for key, document in self.documents.items() if document.dirty}
+
+    @property
+    def unsaved(self) -> list[str]:
+        """Their names."""
+        return [document.entry.name for document in self.documents.values() if document.dirty]
+
+    def open(self, entry: Entry) -> tuple[Document, bool]:
+        """The document of an entry, now the current one; True when a draft was restored.
+
+        Raises OSError, UnicodeDecodeError, TooLarge.
+        """
+        document, restored = self.documents.get(entry.key), False
+        if document is None:
+            document, restored = open_document(entry, self.drafts)
+            self.documents[entry.key] = document
+        self.current = document
+        return document, restored
+
+    def take_from_disk(self, document: Document, fresh: str) -> None:
+        """Replace the edits by the text of the file. Raises OSError."""
+        document.text = document.saved = fresh
+        document.stamp, document.fresh_on_disk = stamp_of(document.entry.path), None
+        self.drafts.keep(document)
+
+    def save(self, document: Document, path: Path) -> Document:
+        """Write it, as itself or as another recipe of the workspace, which then is the current one. Raises OSError."""
+        if path == document.entry.path:
+            save(document, path)
+            saved = document
+        else:
+            saved = Document(Entry(path.name, path, "workspace"), document.text, "")
+            save(saved, path)
+            document.text = document.saved
+            self.documents[saved.entry.key] = self.current = saved
+        with contextlib.suppress(OSError):  # it is saved; a draft that cannot be removed loses nothing
+            self.drafts.keep(document)
+        return saved
+
+    def keep_drafts(self) -> None:
+        """Write unsaved edits to disk. Small files. Raises OSError."""
+        for document in self.documents.values():
+            self.drafts.keep(document)
+
+    def discard_all(self) -> None:
+        for document in self.documents.values():
+            if document.dirty:
+                document.text = document.saved
+                self.drafts.keep(document)

@@ -1,0 +1,402 @@
+"""Results: runs of the workspace, one run in detail, comparison of marked runs, published values."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.message import Message
+from textual.widgets import Input
+
+from engine.contract.recipe.reader import recipe_from_values
+from engine.contract.recipe.yaml_reader import read_yaml
+from engine.contract.store.run_directory import RunDirectory, read_object
+from engine.contract.wire.errors import MedtuiError
+from medtui.client.evaluate import later_evaluations
+from medtui.client.journal import replay
+from medtui.client.run_management import read_labels
+from medtui.client.runs import RunRow, Stamps, run_rows, stamps
+from medtui.client.state import RunState
+from medtui.client.view import RunView
+from medtui.console.results import run_actions
+from medtui.console.results.pictures import read_samples
+from medtui.console.results.published import SOURCE, Published, published_for
+from medtui.console.results.run_table import INSTEAD, SORTS, RunTable, describe_data, published_cells, run_cells
+from medtui.console.results.text import Detail, body_text, header_text
+from medtui.console.shell.app_context import key_of
+from medtui.console.shell.base import BaseScreen
+from medtui.console.shell.keymap import bindings
+from medtui.console.shell.plain import Static, border_title
+from medtui.console.shell.text_file import TooLarge, read_text
+from medtui.console.widgets.curves import auc_plot
+from medtui.console.widgets.matrix import read_confusion
+from medtui.console.widgets.plot import Plot
+from medtui.console.widgets.table import DataTable
+
+POLL_LIST_EVERY = 4.0  # seconds
+
+
+class ListedRuns(Message):
+    def __init__(self, found: list[RunRow]) -> None:
+        super().__init__()
+        self.found = found
+
+
+class RunsChanged(Message):
+    """The list is out of date."""
+
+
+class Detailed(Message):
+    def __init__(self, detail: Detail) -> None:
+        super().__init__()
+        self.detail = detail
+
+
+class Results(BaseScreen):
+    SCREEN_NAME = "results"
+    PANES = (("pane-runs", "runs"), ("pane-detail", "detail"))
+    BINDINGS: ClassVar[list[BindingType]] = bindings("results")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.run_rows: list[RunRow] | None = None
+        self.marked: list[str] = []  # run names, in the order of marking
+        self.sort = 0
+        self.newest_first = True
+        self.detail: Detail | None = None
+        self._selected: str | None = None
+        self._finished: str | None = None
+        self._stamps: Stamps = {}  # of the files behind the list
+
+    def compose_body(self) -> ComposeResult:
+        with Vertical(id="pane-runs", classes="pane"):
+            yield Input(
+                placeholder="/ filter: name, data set, model, outcome, tag, note", id="run-filter", compact=True
+            )
+            yield Static(id="runs-empty")
+            yield RunTable("runs")
+        with Vertical(id="pane-detail", classes="pane"), VerticalScroll(id="detail-scroll"):
+            yield Static("loading runs …", id="detail")
+            yield Plot(id="detail-plot")
+            yield Static(id="detail-body")
+
+    def set_up(self) -> None:
+        self.query_one(RunTable).focus()
+        self.action_refresh_runs()
+        self.set_interval(POLL_LIST_EVERY, self._poll_runs)
+
+    def on_screen_resume(self) -> None:
+        if self.alive:
+            self.action_refresh_runs()
+
+    def show(self, view: RunView | None) -> None:
+        super().show(view)
+        if self.alive and view is not None and view.outcome is not None and view.run != self._finished:
+            self._finished = view.run
+            self.action_refresh_runs()
+
+    # ---- the table -------------------------------------------------------------------------------------------------
+
+    @work(thread=True, exit_on_error=False, exclusive=True, group="runs")
+    def action_refresh_runs(self) -> None:
+        outputs = self._app.workspace.outputs
+        self._stamps = stamps(outputs)
+        self.post_message(ListedRuns(run_rows(outputs)))
+
+    @work(thread=True, exit_on_error=False, exclusive=True, group="stamps")
+    def _poll_runs(self) -> None:
+        """Runs may start, continue and end in other shells, too."""
+        if not self.is_current or self.run_rows is None:
+            return
+        if not all(run_row.over for run_row in self.run_rows) or stamps(self._app.workspace.outputs) != self._stamps:
+            self.post_message(RunsChanged())
+
+    def on_runs_changed(self) -> None:
+        self.action_refresh_runs()
+
+    def on_listed_runs(self, message: ListedRuns) -> None:
+        if not self.alive or (message.found == self.run_rows and self.detail is not None):
+            return
+        self.run_rows = message.found
+        self.marked = [name for name in self.marked if any(run_row.run == name for run_row in message.found)]
+        self._fill()
+
+    def _shown(self) -> list[RunRow]:
+        query = self.query_one("#run-filter", Input).value.strip().lower()
+        found = [run_row for run_row in self.run_rows or [] if query in filter_text(run_row)]
+        _, key = SORTS[self.sort]
+        return sorted(found, key=key, reverse=self.newest_first)
+
+    def _fill(self) -> None:
+        table = self.query_one(RunTable)
+        shown = self._shown()
+        with self.prevent(DataTable.RowHighlighted):
+            rows = {run_row.run: run_cells(run_row, marked=run_row.run in self.marked) for run_row in shown}
+            for one in self._published(shown):
+                rows[one.key] = published_cells(one)
+            scrolled = table.scroll_y
+            table.refill(rows)
+            keys = list(rows)
+            table.move_cursor(row=keys.index(self._selected) if self._selected in rows else 0)
+            if self._selected in rows:
+                table.scroll_to(y=scrolled, animate=False)
+        order = "↓" if self.newest_first else "↑"
+        border_title(self.query_one("#pane-runs"), f"runs · {len(shown)} · by {SORTS[self.sort][0]} {order}")
+        self.query_one("#runs-empty", Static).display = not rows
+        if rows:
+            self._select(table.chosen)
+        else:
+            self._show_empty()
+
+    def _show_empty(self) -> None:
+        where = "name, data set, model, outcome, tags or note"
+        clears = f"{key_of(self, 'view.back')} clears the filter"
+        words = f"No matches in {where}; {clears}." if self.run_rows else "No runs here yet."
+        hint = f"{key_of(self, 'go.recipes')} shows the recipes; {key_of(self, 'recipes.run')} runs the selected one."
+        self.query_one("#runs-empty", Static).update(Text(f"{words}\n{hint}"))
+        self._show_instead("")
+
+    def _show_instead(self, words: str) -> None:
+        """Show this text instead of a run's detail."""
+        self.detail = None
+        self.query_one("#detail", Static).update(Text(words))
+        self.query_one("#detail-body", Static).update("")
+        self.query_one("#detail-plot").display = False
+
+    def _published(self, shown: list[RunRow]) -> list[Published]:
+        found: list[Published] = []
+        for dataset, size in dict.fromkeys((run_row.dataset, run_row.size) for run_row in shown if run_row.comparable):
+            found += published_for(dataset or "", size or 0)
+        return found
+
+    @on(DataTable.RowHighlighted, "#runs")
+    def _highlighted(self, event: DataTable.RowHighlighted) -> None:
+        self._select(str(event.row_key.value))
+
+    @on(DataTable.RowSelected, "#runs")
+    def _opened(self) -> None:
+        self.show_only(1)
+        self.query_one("#detail-scroll").focus()
+
+    def _select(self, key: str | None) -> None:
+        run_row = self._find_run_row(key)
+        before, self._selected = self._selected, key
+        if run_row is None:
+            self._show_instead(f"Published result, not a run: {SOURCE}.")
+        elif key != before or self.detail is None or self.detail.run_row != run_row:
+            self._load(run_row)
+
+    def _find_run_row(self, name: str | None) -> RunRow | None:
+        return next((run_row for run_row in self.run_rows or [] if run_row.run == name), None)
+
+    def _chosen(self) -> RunRow | None:
+        """The run under the cursor. From the table, not from its messages: keys may come faster."""
+        run_row = self._find_run_row(self.query_one(RunTable).chosen)
+        if run_row is None:
+            self._app.show_toast("Select a run first.")
+        return run_row
+
+    @on(DataTable.HeaderSelected, "#runs")
+    def _sort_by(self, event: DataTable.HeaderSelected) -> None:
+        title = str(event.column_key.value)
+        names = [name for name, _ in SORTS]
+        title = INSTEAD.get(title, title)
+        if title == names[self.sort]:
+            self.action_reverse()
+        elif title in names:
+            self.sort = names.index(title)
+            self._fill()
+
+    @on(Input.Changed, "#run-filter")
+    def _filtered(self) -> None:
+        self._fill()
+
+    @on(Input.Submitted, "#run-filter")
+    def _filter_done(self) -> None:
+        self.query_one(RunTable).focus()
+
+    # ---- the detail ------------------------------------------------------------------------------------------------
+
+    @work(thread=True, exit_on_error=False, exclusive=True, group="detail")
+    def _load(self, run_row: RunRow) -> None:
+        self.post_message(Detailed(load_detail(run_row, self._app.recipe_model)))
+
+    def on_detailed(self, message: Detailed) -> None:
+        if message.detail.run_row.run != self._selected:
+            return
+        self.detail = message.detail
+        self._show_detail()
+
+    def _show_detail(self) -> None:
+        detail = self.detail
+        if detail is None or not self.alive:
+            return
+        shown = self.query_one("#detail-scroll").size.width or self.size.width - 2  # hidden, it has no size
+        width = max(40, shown - 3)
+        self.query_one("#detail", Static).update(header_text(detail, width))
+        plot = self.query_one("#detail-plot", Plot)
+        plot.display = bool(detail.state.epochs)
+        plot.show(auc_plot(RunView(state=detail.state), "epoch"))
+        self.query_one("#detail-body", Static).update(body_text(detail, width))
+
+    def on_resize(self) -> None:
+        if self.alive:
+            self.call_after_refresh(self._show_detail)
+
+    # ---- actions ---------------------------------------------------------------------------------------------------
+
+    def choose(self, name: str) -> None:
+        """Select this run as soon as the runs are loaded."""
+        self._selected = name
+        if self.alive and self.run_rows is not None:
+            self._fill()
+
+    def action_filter(self) -> None:
+        self.show_only(0)
+        self.query_one("#run-filter", Input).focus()
+
+    def action_sort(self) -> None:
+        self.sort = (self.sort + 1) % len(SORTS)
+        self._fill()
+
+    def action_reverse(self) -> None:
+        self.newest_first = not self.newest_first
+        self._fill()
+
+    def action_mark(self) -> None:
+        table, run_row = self.query_one(RunTable), self._chosen()
+        if run_row is None:
+            return
+        if run_row.run in self.marked:
+            self.marked.remove(run_row.run)
+        else:
+            self.marked.append(run_row.run)
+        table.mark(run_row.run, run_cells(run_row, marked=run_row.run in self.marked))
+        table.action_cursor_down()
+
+    @work(exclusive=True, group="compare")
+    async def action_compare(self) -> None:
+        found = [run_row for name in self.marked if (run_row := self._find_run_row(name)) is not None]
+        if len(found) < 2:
+            self._app.show_toast(f"Mark two or more runs with {key_of(self, 'results.mark')}, then compare them.")
+            return
+        from medtui.console.results.compare import Compare
+
+        load = partial(load_detail, model=self._app.recipe_model)
+        self.app.push_screen(Compare(await asyncio.gather(*(asyncio.to_thread(load, run_row) for run_row in found))))
+
+    def action_open_recipe(self) -> None:
+        if (run_row := self._chosen()) is not None:
+            self._app.open_recipe(RunDirectory(run_row.run_dir).recipe.path)
+
+    # ---- actions on a finished run -----------------------------------------------------------------------------------
+
+    def action_tag(self) -> None:
+        self._do(run_actions.tag)
+
+    def action_note(self) -> None:
+        self._do(run_actions.note)
+
+    def action_archive(self) -> None:
+        self._do(run_actions.archive)
+
+    def action_delete(self) -> None:
+        self._do(run_actions.delete)
+
+    def action_resume_run(self) -> None:
+        self._do(run_actions.resume)
+
+    def action_evaluate(self) -> None:
+        self._do(run_actions.evaluate_again)
+
+    @work
+    async def _do(self, ask: run_actions.Ask) -> None:
+        """Ask, act, report, and reload the runs."""
+        run_row = self._chosen()
+        if run_row is None:
+            return
+        if self._app.readonly:
+            self._app.show_toast("This console is read-only.", severity="warning")
+            return
+        try:
+            words = await ask(self._app, RunDirectory(run_row.run_dir))
+        except MedtuiError as error:
+            self._app.show_toast(str(error), severity="error")
+            return
+        if words:
+            self._app.show_toast(words)
+            self.detail = None  # reloads also what the list does not show
+            self.action_refresh_runs()
+
+    def action_watch(self) -> None:
+        run_row = self._chosen()
+        if run_row is not None and self._app.attach_to(run_row.run):
+            self._app.go_to("live")
+
+    def action_section(self, by: int) -> None:
+        """Scroll the detail by a page; from the end back to the start. Shows it where it was hidden."""
+        if self.has_class("-narrow") and self.current_pane != 1:
+            self.show_only(1)
+            return
+        self.show_only(1)
+        scroll = self.query_one("#detail-scroll", VerticalScroll)
+        if scroll.scroll_y >= scroll.max_scroll_y:
+            scroll.scroll_home(animate=False)
+        else:
+            scroll.scroll_page_down(animate=False)
+
+    def action_back(self) -> None:
+        field = self.query_one("#run-filter", Input)
+        if field.value and (field.has_focus or self.query_one(RunTable).has_focus):
+            field.value = ""
+            return
+        self.show_only(0)
+        self.query_one(RunTable).focus()
+
+
+def filter_text(run_row: RunRow) -> str:
+    """The text that the filter searches."""
+    words = (
+        run_row.run,
+        run_row.state,
+        run_row.model or "",
+        describe_data(run_row),
+        *run_row.labels.tags,
+        run_row.labels.note,
+        *run_row.damage,
+    )
+    return " ".join(words).lower()
+
+
+def load_detail(run_row: RunRow, model: Any) -> Detail:
+    """Read everything of a run; unreadable parts are empty."""
+    run = RunDirectory(run_row.run_dir)
+    try:
+        state = replay(run.journal)
+    except OSError:
+        state = RunState()
+    try:
+        text = read_text(run.recipe)
+    except (OSError, UnicodeDecodeError, TooLarge) as error:
+        text = f"cannot be read: {error}"
+    try:
+        recipe = recipe_from_values(read_yaml(text).values, model)  # its data need not be here
+    except MedtuiError:
+        recipe = None
+    return Detail(
+        run_row=run_row,
+        state=state,
+        manifest=read_object(run.manifest) or {},
+        confusion=read_confusion(run),
+        samples=read_samples(run),
+        recipe_text=text,
+        recipe=recipe,
+        labels=read_labels(run),
+        later=later_evaluations(run),
+    )

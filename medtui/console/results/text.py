@@ -1,0 +1,181 @@
+"""The texts of the Results screen, as functions of values."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.text import Text
+
+from engine.contract.data.datasets import label_of
+from engine.contract.recipe.recipe import Recipe
+from engine.contract.store.run_directory import RunDirectory
+from engine.contract.store.starting_weights import describe_origin
+from engine.contract.wire.protocol import Ci95, Metrics
+from medtui.client.evaluate import LaterEvaluation
+from medtui.client.run_management import Labels
+from medtui.client.runs import RunRow
+from medtui.client.state import RunState
+from medtui.console.results.pictures import Sample, grid_text
+from medtui.console.results.published import SOURCE, published_for
+from medtui.console.shell.status_text import format_drift
+from medtui.console.widgets.classes import class_rows, classes_text
+from medtui.console.widgets.matrix import Confusion, confusion_text
+from medtui.text import UNDEFINED, clean, data_marks, duration, number, shortened
+
+
+@dataclass(frozen=True)
+class Detail:
+    """All that is shown of one run."""
+
+    run_row: RunRow
+    state: RunState
+    manifest: dict[str, Any]
+    confusion: Confusion | None
+    samples: list[Sample]
+    recipe_text: str
+    recipe: Recipe | None
+    labels: Labels = field(default_factory=Labels)
+    later: list[LaterEvaluation] = field(default_factory=list)
+
+    @property
+    def run(self) -> RunDirectory:
+        return RunDirectory(self.run_row.run_dir)
+
+
+def title(text: Text, words: str) -> None:
+    text.append(f"\n{words}\n", "bold underline")
+
+
+def header_text(detail: Detail, width: int) -> Text:
+    """Outcome and numbers."""
+    run_row, state = detail.run_row, detail.state
+    text = Text()
+    text.append(f"{clean(run_row.run)}  ", "bold")
+    text.append(clean(run_row.state), "bold green" if run_row.state == "completed" else "bold yellow")
+    best = state.summary.best_epoch or "–"
+    text.append(f"\n{clean(label_of(run_row.dataset or '?', run_row.size))}")
+    for mark in data_marks(run_row.synthetic, run_row.limit):
+        text.append(f", {mark}", "bold yellow")
+    text.append(f", {clean((run_row.model or '?').replace('_', '-'))} {clean(describe_origin(run_row.weights), 80)}")
+    text.append(f", epochs {run_row.epochs}, best {best}")
+    text.append(f", {duration(run_row.seconds)}\n" if run_row.seconds is not None else "\n")
+    if detail.labels.tags:
+        text.append(f"tags {clean(' '.join(detail.labels.tags), 200)}\n", "cyan")
+    if detail.labels.note:
+        text.append(f"note {clean(detail.labels.note, 400)}\n", "italic")
+    for what in run_row.damage:
+        text.append(f"! {clean(what, 300)}\n", "bold yellow")
+    for change in state.summary.drift:
+        text.append(f"{format_drift(change)}\n", "bold yellow")
+    finished = state.finished
+    if finished is not None and finished.error is not None:
+        text.append(clean(f"{finished.error.message} {finished.error.hint}", 600) + "\n", "bold red")
+    if run_row.state == "crashed":
+        text.append("The engine process disappeared without reporting; see run.log.\n", "bold red")
+    for name, metrics in (("validation", state.summary.validation), ("test", state.summary.test)):
+        if metrics is not None:
+            text.append_text(_metrics(name, metrics, width))
+    for one in detail.later:
+        views = f"{len(one.views)} view{'s' * (len(one.views) != 1)}"
+        text.append(f"test re-evaluated AUC {number(one.auc)}{format_ci95(one.auc_ci95)}  ACC {number(one.acc)}")
+        text.append(f"{format_ci95(one.acc_ci95)}  {views}, evaluations/{one.number}\n")
+    return text
+
+
+def _metrics(name: str, metrics: Metrics, width: int) -> Text:
+    """One line, or where that is too long, one line per metric."""
+    auc, acc = (format_ci95(metrics.auc_ci95), format_ci95(metrics.acc_ci95)) if name == "test" else ("", "")
+    words = [f"AUC {number(metrics.auc)}{auc}", f"ACC {number(metrics.acc)}{acc}"]
+    words.append(f"F1 {number(metrics.f1)}")
+    line = f"{name:<11}{'  '.join(words)}"
+    text = Text((line if len(line) <= width else f"{name:<11}" + ("\n" + " " * 11).join(words)) + "\n")
+    for metric, reason in metrics.reasons.items():
+        text.append(f"  {clean(metric, 40)}: {clean(reason, 200)}\n", "yellow")
+    return text
+
+
+def format_ci95(ci95: Ci95 | None, *, signed: bool = False) -> str:
+    """` [0.835, 0.968]`; a dash where it is unknown."""
+    if ci95 is None:
+        return f" [{UNDEFINED}]"
+    low, high = (f"{end:+.3f}" if signed else f"{end:.3f}" for end in ci95)
+    return f" [{low}, {high}]"
+
+
+def published_text(detail: Detail) -> Text:
+    started = detail.state.started
+    text = Text()
+    if started is None:
+        return text
+    found = published_for(started.dataset, started.size)
+    title(text, "published for this data set and size")
+    if not found:
+        text.append(f"none in {SOURCE}, which covers 28 px images\n", "dim")
+        return text
+    test = detail.state.summary.test
+    marks = data_marks(started.synthetic, started.limit)
+    rows = [(one.method, one.auc, one.acc, False) for one in found]
+    if test is not None and not marks:
+        rows.append(("this run", test.auc, test.acc, True))
+    for method, auc, acc, ours in sorted(rows, key=lambda row: -row[1] if row[1] == row[1] else 1.0):
+        text.append_text(_published_row(method, auc, acc, ours=ours))
+    if test is not None and marks:
+        text.append_text(_published_row("this run", test.auc, test.acc, ours=True))
+        text.append(f"  not comparable with these: {', '.join(marks)}\n", "bold yellow")
+    text.append(f"  {SOURCE}\n", "dim")
+    return text
+
+
+def _published_row(method: str, auc: float, acc: float, *, ours: bool) -> Text:
+    sign, style = ("▸", "bold") if ours else (" ", "")
+    return Text(f"{sign} {method:<24} AUC {number(auc, 3)}  ACC {number(acc, 3)}\n", style)
+
+
+def body_text(detail: Detail, width: int) -> Text:
+    """Everything below the curves."""
+    from medtui.client.view import RunView
+
+    text = Text()
+    split, rows = class_rows(RunView(state=detail.state))
+    title(text, f"per class, {split}, worst recall first")
+    text.append_text(classes_text(rows, width))
+    text.append("\n")
+    title(text, "confusion matrix, test")
+    text.append_text(confusion_text(detail.confusion, width))
+    text.append("\n")
+    title(text, "sample predictions")
+    text.append_text(grid_text(detail.samples, width))
+    text.append("\n")
+    text.append_text(published_text(detail))
+    title(text, "recipe")
+    text.append(_lines(detail.recipe_text) + "\n")
+    title(text, "provenance")
+    text.append_text(provenance(detail.manifest))
+    title(text, "artifacts")
+    for name, path in detail.state.summary.artifacts.items():
+        text.append(f"{clean(name, 40):<20} {clean(str(detail.run_row.run_dir / path), 400)}\n")
+    return text
+
+
+def _lines(text: str) -> str:
+    return "\n".join(clean(line, 300) for line in text.splitlines()[:200])
+
+
+def provenance(manifest: dict[str, Any]) -> Text:
+    """The manifest's values, one per line."""
+    text = Text()
+    if not manifest:
+        text.append("no readable manifest\n", "bold red")
+    for name, value in list(manifest.items())[:60]:
+        text.append(f"{clean(str(name), 40):<16} {clean(shortened(_as_json(value), 600), 600)}\n")
+    return text
+
+
+def _as_json(value: Any) -> str:
+    """A str as it is. A value read near the interpreter's recursion limit may be too deep to write here."""
+    try:
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return "nested too deeply to be shown"

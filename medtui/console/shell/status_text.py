@@ -1,0 +1,139 @@
+"""The top line: what the engine is doing and who holds the workspace, as a glyph and a word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from medtui.text import clean, duration, shortened
+
+if TYPE_CHECKING:
+    from engine.contract.store.lock import LockState
+    from medtui.client.view import RunView
+
+
+UNKNOWN = "…"  # what has not been checked yet
+GLYPHS = {
+    "idle": "○",
+    "starting": "◌",
+    "preparing": "◌",
+    "training": "●",
+    "paused": "‖",
+    "evaluating": "◐",
+    "reporting": "◑",
+    "finished": "◉",
+    "completed": "✓",
+    "stopped": "■",
+    "aborted": "▲",
+    "failed": "✗",
+    "crashed": "✗",
+}
+STYLES = {
+    "training": "bold green",
+    "paused": "bold yellow",
+    "completed": "bold green",
+    "stopped": "bold yellow",
+    "aborted": "bold yellow",
+    "failed": "bold red",
+    "crashed": "bold red",
+}
+
+
+@dataclass(frozen=True)
+class AppStatus:
+    """What the top line shows in addition to the run; before the first poll, that it is unknown."""
+
+    lock: str = UNKNOWN
+    gpu: str = ""
+    link: str = "link ok"
+    eta: float | None = None  # seconds
+    readonly: bool = False
+
+
+def known(view: RunView | None) -> object:
+    """What the top line shows of the run: unchanged, it is not made again (snapshots are frequent)."""
+    if view is None:
+        return None
+    return (
+        view.state,
+        view.status_label,
+        view.asked_to_start,
+        view.progress.epoch if view.progress is not None else None,
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A piece of the line, in words that get shorter; the lower its rank, the more it matters."""
+
+    rank: int
+    texts: tuple[Text, ...]
+
+
+def status_line(view: RunView | None, status: AppStatus, width: int) -> Text:
+    """As much as fits, the most important first."""
+    word = view.status_label if view is not None else "idle" if status.lock != UNKNOWN else UNKNOWN
+    parts = [
+        _Part(0, (Text(" medtui", style="bold"),)),
+        _Part(0, (Text(f"{GLYPHS.get(word, '·')} {clean(word, 40)}", style=STYLES.get(word, "bold")),)),
+    ]
+    if view is not None:
+        parts += _of_run(view, status)
+    lock = clean(status.lock, 60)
+    parts.append(_Part(1, tuple(Text(f"lock: {shortened(lock, most)}") for most in (60, 24, 14))))
+    if status.readonly:
+        parts.append(_Part(1, (Text("read-only", style="bold yellow"),)))
+    if status.gpu:
+        parts.append(_Part(5, (Text(clean(status.gpu, 40)),)))
+    if status.link != "link ok":
+        parts.append(_Part(1, (Text(status.link, style="bold yellow"),)))
+    elif view is None or view.outcome is None:  # next to an outcome, it would read as the engine's link
+        parts.append(_Part(6, (Text(status.link),)))
+    return _fitted(parts, width)
+
+
+def _of_run(view: RunView, status: AppStatus) -> list[_Part]:
+    started = view.state.started
+    if started is None:
+        return []
+    run_hash = (started.run.split("_") + [""] * 4)[3]  # as in the directory's name: 20261122_breastmnist_model_1a2b3c
+    names = [clean(started.dataset, 30), clean(started.model, 30).replace("_", "-"), clean(run_hash, 12)]
+    parts = [_Part(4, tuple(Text(" · ".join(title)) for title in (names, names[::2], names[:1])))]
+    if view.active and view.phase in ("training", "paused"):
+        parts.append(_Part(2, (Text(f"epoch {view.epoch}/{started.epochs}"),)))
+        if status.eta is not None:
+            parts.append(_Part(3, (Text(f"eta {duration(status.eta)}"),)))
+    return parts
+
+
+def _fitted(parts: list[_Part], width: int) -> Text:
+    """By rank, each in the longest wording that fits, if any; in their order."""
+    chosen: dict[int, Text] = {}
+    left = width + 2  # each is counted with the two spaces before it
+    for at, part in sorted(enumerate(parts), key=lambda item: item[1].rank):
+        fitting = (text for text in part.texts if part.rank == 0 or cell_len(text.plain) + 2 <= left)
+        text = next(fitting, None)
+        if text is not None:
+            chosen[at] = text
+            left -= cell_len(text.plain) + 2
+    line = Text("  ").join(chosen[at] for at in sorted(chosen))
+    line.truncate(width)
+    return line
+
+
+def describe_lock(state: LockState, own: bool, holder_run: str | None) -> str:
+    """Who holds the workspace, for the top line. `holder_run`: where it differs from the run that the line names."""
+    if not state.held:
+        return "free" if state.held is False else "unknown"
+    if own:
+        return "this console"
+    who = f"engine {state.holder.pid}" if state.holder else "another process"
+    return who + (f" {shortened(clean(holder_run), 24)}" if holder_run else "")
+
+
+def format_drift(change: str) -> str:
+    """One permitted change between attempts."""
+    return f"drift between attempts, not bit for bit: {clean(change, 200)}"

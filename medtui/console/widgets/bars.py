@@ -1,0 +1,39 @@
+"""Bars and sparklines, as text."""
+
+from __future__ import annotations
+
+import math
+
+from rich.text import Text
+
+from engine.contract.data.archives import format_bytes
+from engine.contract.wire.protocol import Progress
+
+SPARKS = "▁▂▃▄▅▆▇█"
+
+
+def sparkline(values: tuple[float, ...], low: float = 0.0, high: float = 1.0) -> str:
+    """One block per value; non-finite values are crosses."""
+    found = []
+    for value in values:
+        if not math.isfinite(value):
+            found.append("×")
+            continue
+        fraction = (max(low, min(value, high)) - low) / (high - low) if high > low else 0.5
+        found.append(SPARKS[min(len(SPARKS) - 1, int(fraction * len(SPARKS)))])
+    return "".join(found)
+
+
+def bar(done: float, total: float, width: int) -> Text:
+    fraction = 0.0 if total <= 0 else max(0.0, min(1.0, done / total))
+    full = round(fraction * width)
+    text = Text("█" * full, "green")
+    text.append("░" * (width - full), "dim")
+    return text
+
+
+def bytes_bar(progress: Progress, width: int) -> Text:
+    """Progress of a download: `██████░░░░ 6.1 MB of 12.0 MB`."""
+    total = f" of {format_bytes(progress.total)}" if progress.total else ""
+    words = f" {format_bytes(progress.done)}{total}"
+    return bar(progress.done, progress.total, max(6, width - len(words) - 1)).append(f"{words}\n", "none")

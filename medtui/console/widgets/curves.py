@@ -1,0 +1,93 @@
+"""From a run to its curves: what to plot, not how."""
+
+from __future__ import annotations
+
+import math
+from itertools import islice
+from typing import Literal
+
+from engine.contract.wire.protocol import EpochFinished
+from medtui.client.view import RunView
+from medtui.console.widgets.plot import PlotSpec, Point, Series, smoothed
+from medtui.text import clean, number
+
+Axis = Literal["step", "epoch", "time"]
+AXIS_TITLES: dict[Axis, str] = {"step": "step", "epoch": "epoch", "time": "minutes"}
+MAX_POINTS = 20_000  # of the training loss, about
+TRAIN, VALIDATION = 0, 1  # colours of the palette
+
+
+def loss_plot(view: RunView, axis: Axis, *, log: bool, smooth: bool) -> PlotSpec:
+    """Training loss per step, raw dim and smoothed bold; validation loss per epoch."""
+    steps = _curve(view) + list(view.points)
+    xs = _positions(view, [float(step) for step, _ in steps], axis)
+    ys = [loss for _, loss in steps]
+    epochs = view.state.epochs
+    validation = [_loss(epoch) for epoch in epochs]
+    series = [Series("train", tuple(xs), tuple(ys), TRAIN, faint=smooth)]
+    if smooth:
+        series.append(Series("train, smoothed", tuple(xs), tuple(smoothed(ys)), TRAIN))
+    if any(value is not None for value in validation):
+        known = [(epoch, value) for epoch, value in zip(epochs, validation, strict=True) if value is not None]
+        at = _positions(view, [float(epoch.step) for epoch, _ in known], axis)
+        series.append(Series("val", tuple(at), tuple(value for _, value in known), VALIDATION, dotted=True))
+    return PlotSpec(tuple(series), x_title=AXIS_TITLES[axis], log=log, empty="no step finished yet")
+
+
+def loss_title(view: RunView) -> str:
+    """The two curves are comparable only where nothing was added to the training loss."""
+    parts = view.state.started.only_in_training_loss if view.state.started is not None else []
+    return f"loss · train with {clean(', '.join(parts), 80)}" if parts else "loss"
+
+
+def auc_plot(view: RunView, axis: Axis) -> PlotSpec:
+    """Validation AUC per epoch; the best one, whose weights are kept, is marked."""
+    epochs = view.state.epochs
+    xs = _positions(view, [float(epoch.step) for epoch in epochs], axis)
+    ys = [epoch.validation.auc for epoch in epochs]
+    points = []
+    best = [(x, y, epoch.epoch) for x, y, epoch in zip(xs, ys, epochs, strict=True) if epoch.best and math.isfinite(y)]
+    if best:
+        x, y, epoch_number = best[-1]
+        points.append(Point(x, y, "★", f"best {number(y)} @ {epoch_number}"))
+    one = Series("val AUC", tuple(xs), tuple(ys), VALIDATION)
+    return PlotSpec((one,), tuple(points), x_title=AXIS_TITLES[axis], empty="no epoch finished yet", upper=1.0)
+
+
+def _curve(view: RunView) -> list[tuple[int, float]]:
+    """(step, loss) of all epochs; long runs are subsampled evenly: a plot has some hundred columns."""
+    epochs = view.state.epochs
+    stride = 1 + sum(len(epoch.curve) for epoch in epochs) // MAX_POINTS
+    sampled_epochs = islice(epochs, 0, None, 1 + len(epochs) // MAX_POINTS)
+    return [point for epoch in sampled_epochs for point in epoch.curve[::stride]]
+
+
+def _loss(epoch: EpochFinished) -> float | None:
+    return epoch.validation.loss
+
+
+def _positions(view: RunView, steps: list[float], axis: Axis) -> list[float]:
+    """Steps as positions on the axis: themselves, epochs, or minutes since the run began."""
+    started = view.state.started
+    if axis == "step" or started is None:
+        return steps
+    if axis == "epoch":
+        return [step / max(1, started.steps_per_epoch) for step in steps]
+    return _minutes(view, steps)
+
+
+def _minutes(view: RunView, steps: list[float]) -> list[float]:
+    """By the epochs' ends, linear between them: pauses count."""
+    started = view.state.started
+    assert started is not None
+    known = [(0.0, started.time)] + [(float(epoch.step), epoch.time) for epoch in view.state.epochs]
+    if view.progress is not None and view.progress.step is not None and view.progress.done > known[-1][0]:
+        known.append((float(view.progress.done), view.progress.time))
+    found, at = [], 0
+    for step in steps:
+        while at + 2 < len(known) and known[at + 1][0] < step:
+            at += 1
+        (low, early), (high, late) = known[at], known[min(at + 1, len(known) - 1)]
+        fraction = (step - low) / (high - low) if high > low else 0.0
+        found.append((early + fraction * (late - early) - started.time) / 60)
+    return found

@@ -1,0 +1,53 @@
+"""`medtui attach` without a console: a run of any engine, replayed from its journal and followed to its end."""
+
+from __future__ import annotations
+
+from engine.contract.store.run_directory import RunDirectory
+from engine.contract.wire.errors import MedtuiError
+from engine.contract.wire.protocol import SNAPSHOTS, Progress
+from medtui.client.control import describe_remote_engine
+from medtui.client.feed import RunFeed
+from medtui.client.liveness import Heartbeat
+from medtui.client.sources import POLL, RunFiles
+from medtui.plain.headless import Display, show_end
+
+
+class NotSeen(MedtuiError):
+    """The engine of a run cannot be seen, and its state cannot be known from here."""
+
+    kind = "unseen"
+    exit_code = 5
+
+
+def follow_run(run: RunDirectory, display: Display, heartbeat: Heartbeat | None = None) -> int:
+    """Show every state event from the first to `run.finished`. Returns the run's exit code. Raises NotSeen, also for a
+    status that stays unreadable.
+
+    For a dead engine the final event is made here: `crashed`.
+    """
+    files = RunFiles(run, heartbeat)
+    feed, reported = RunFeed(files), False
+    while not feed.over:
+        for line, event in feed.poll(POLL):
+            if not reported and files.status is not None:
+                reported = True
+                if words := describe_remote_engine(files.status):
+                    display.note(words)
+            if isinstance(event, Progress):
+                display.progress(event, feed.view.state)
+            elif not isinstance(event, SNAPSHOTS):
+                display.event(line, event, feed.view.state)
+        if feed.view.state.finished is None and not feed.over:
+            _refuse_unseen(run, files, feed.view.unseen)
+    return show_end(feed, display, run)
+
+
+def _refuse_unseen(run: RunDirectory, files: RunFiles, unseen: str | None) -> None:
+    if unseen is not None:
+        raise NotSeen(f"The engine of run {run.name}: {unseen}.", "Check on its host.")
+    if files.unreadable:
+        raise NotSeen(
+            f"Expected the status of run {run.name} in {run.status}, found nothing readable; a live engine "
+            "replaces it every second, so none seems to be running.",
+            f"`medtui run --resume {run.name}` resumes the run.",
+        )

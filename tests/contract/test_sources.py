@@ -1,0 +1,157 @@
+"""What a `dataset` section names: shape apart from world, the facts, and the engine's function that decodes it."""
+
+from __future__ import annotations
+
+import ast
+import os
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any, get_type_hints
+
+import pytest
+
+from engine.contract.data.datasets import datasets
+from engine.contract.recipe.reader import build_recipe, recipe_from_values
+from engine.contract.recipe.sources import (
+    ArchiveSource,
+    DatasetSection,
+    OfficialSource,
+    ProgramSource,
+    SearchPaths,
+    data_source,
+    facts_of,
+    known_sets,
+    official_sets,
+    official_source,
+    with_paths,
+)
+from engine.contract.wire.errors import RecipeError, UsageError
+from engine.contract.wire.jobs import JOBS
+
+ROOT = Path(__file__).resolve().parents[2]
+MD5 = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.mark.parametrize("name", datasets())
+def test_a_name_stands_for_the_facts_of_its_data_set(name: str) -> None:
+    section = DatasetSection(name=name)
+    assert facts_of(section) is datasets()[name]
+    assert isinstance(data_source(section), ProgramSource if name == "cells" else OfficialSource)
+
+
+def test_a_section_that_names_nothing_is_bloodmnist() -> None:
+    assert facts_of(DatasetSection()).name == "bloodmnist"
+
+
+def test_how_many_images_an_archive_of_the_users_holds_is_not_known_before_it_is_read() -> None:
+    facts = facts_of(DatasetSection(name="pathmnist", archive="mine.npz", md5=MD5))
+    assert (facts.name, facts.splits, facts.sizes) == ("pathmnist", {}, (28, 64, 128, 224))
+    build_recipe({"dataset": {"name": "breastmnist", "archive": "mine.npz"}, "training": {"batch_size": 60_000}})
+    with pytest.raises(RecipeError, match="must be at most the 546 training images"):
+        build_recipe({"dataset": {"name": "breastmnist"}, "training": {"batch_size": 60_000}})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"dataset": {"name": "my_hospital"}},
+        {"dataset": {"name": "cells", "size": 224}, "model": {"name": "resnet18"}},
+        {"dataset": {"name": "organamnist"}, "augmentation": {"hflip": 0.5}},
+        {"dataset": {"name": "breastmnist"}, "training": {"batch_size": 60_000}},
+        {"dataset": {"name": "cells", "archive": "mine.npz"}},
+    ],
+    ids=lambda values: str(values["dataset"]),
+)
+def test_a_nonexistent_source_is_refused_by_facts_but_is_a_valid_recipe_by_shape(values: dict[str, Any]) -> None:
+    """So the recipe of a run whose data are not here can still be read, shown and compared."""
+    assert recipe_from_values(values).dataset.name == values["dataset"]["name"]
+    with pytest.raises(RecipeError):
+        build_recipe(values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"dataset": {"name": None}},
+        {"dataset": {"md5": MD5}},
+        {"dataset": {"size": 30}},
+        {"training": {"warmup_epochs": 100}},
+        {"dataset": {"size": 224}, "model": {"name": "resnet18_adapted"}},
+    ],
+    ids=str,
+)
+def test_conflicts_between_fields_are_refused_by_shape_alone(values: dict[str, Any]) -> None:
+    for read in (recipe_from_values, build_recipe):
+        with pytest.raises(RecipeError):
+            read(values)
+
+
+def test_every_problem_of_shape_and_facts_is_named_at_once_with_its_line() -> None:
+    values = {"dataset": {"name": "organamnist"}, "training": {"nesterov": True, "optimizer": "adamw"}}
+    values["augmentation"] = {"vflip": 0.5}
+    lines = {("augmentation", "vflip"): 7, ("training", "nesterov"): 3}
+    with pytest.raises(RecipeError) as error:
+        build_recipe(values, lines=lines)
+    assert [(problem.path, problem.line) for problem in error.value.problems] == [
+        (("training", "nesterov"), 3),
+        (("augmentation", "vflip"), 7),
+    ]
+
+
+def test_only_published_sets_can_be_fetched() -> None:
+    assert {facts.name for facts in known_sets()} == set(datasets())
+    assert {facts.name for facts in official_sets()} == set(datasets()) - {"cells"}
+    assert official_source("pathmnist", 64).archive.file_name == "pathmnist_64.npz"
+    for name, size in (("cells", 28), ("pathmnist", 30), ("nothing", 28)):
+        with pytest.raises(UsageError):
+            official_source(name, size)
+
+
+def test_the_anchors_of_an_archive_stand_for_the_workspace_and_the_data_folders(tmp_path: Path) -> None:
+    folders = [tmp_path / "first", tmp_path / "second"]
+    search_paths = SearchPaths(tmp_path / "study", folders, tmp_path / "here")
+    for folder in (*folders, search_paths.workspace, search_paths.here):
+        folder.mkdir()
+    (folders[1] / "mine.npz").touch()
+
+    def found(written: str) -> Path:
+        source = data_source(DatasetSection(name="pathmnist", archive=written, md5=MD5))
+        assert isinstance(source, ArchiveSource)
+        return source.path(search_paths)
+
+    assert found("${data}/mine.npz") == folders[1] / "mine.npz"
+    assert found("${data}/missing.npz") == folders[0] / "missing.npz"
+    assert found("${workspace}/mine.npz") == search_paths.workspace / "mine.npz"
+    assert found("mine.npz") == search_paths.here / "mine.npz"
+    assert found("/elsewhere/mine.npz") == Path("/elsewhere/mine.npz")
+
+
+def test_only_the_paths_of_a_section_are_anchored() -> None:
+    section = DatasetSection(name="pathmnist", archive="mine.npz", md5=MD5)
+    assert with_paths(section, str.upper) == DatasetSection(name="pathmnist", archive="MINE.NPZ", md5=MD5)
+    assert with_paths(DatasetSection(), str.upper) == DatasetSection()
+
+
+def test_every_source_and_job_names_a_function_of_the_engine_that_takes_it() -> None:
+    """They are named by text, so that the console side knows them without the engine."""
+    for source in (OfficialSource, ArchiveSource, ProgramSource):
+        taken = get_type_hints(resolve_name(source.decoder))
+        assert source in taken.values(), source
+    assert JOBS
+    for name, job in JOBS.items():
+        taken = get_type_hints(resolve_name(job.work))
+        assert taken["command"] is job, name
+
+
+def test_nothing_but_the_kinds_asks_the_table_of_data_sets_what_a_section_means() -> None:
+    """`datasets()[…]` and `datasets().get(…)`: a kind that is not in the table would be missed there."""
+    allowed = {"engine/contract/recipe/sources.py", "engine/contract/recipe/names.py", "engine/evaluate/score_file.py"}
+    files = [path for package in ("engine", "medtui") for path in sorted((ROOT / package).rglob("*.py"))]
+    assert len(files) > 100
+    asking = set()
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text())):
+            inner = node.value if isinstance(node, ast.Subscript | ast.Attribute) else None
+            if isinstance(inner, ast.Call) and ast.unparse(inner.func) == "datasets":
+                asking.add(os.fspath(path.relative_to(ROOT)))
+    assert asking == allowed
