@@ -20,6 +20,7 @@ from engine.contract.store.journal import cut_torn_line, read_journal
 from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.run_log import format_log_lines
 from engine.contract.store.status import RunSummary, Status, fold_summary
+from engine.contract.wire.errors import MedtuiError
 from engine.contract.wire.protocol import (
     Alarm,
     AnyEvent,
@@ -32,6 +33,7 @@ from engine.contract.wire.protocol import (
     RunFinished,
     parse_event,
 )
+from engine.contract.wire.sentences import Sentence
 
 QUEUE_LIMIT = 10_000  # state events that wait for a slow reader; a longer gap is reread from the journal
 FLUSH_PATIENCE = 5.0  # seconds to let a reader finish when the engine ends
@@ -194,8 +196,13 @@ class EventStream:
     def log(self, message: str, level: Any = "info") -> None:
         self.emit(Log(time=now(), level=level, message=message))
 
-    def alarm(self, kind: str, message: str, hint: str = "") -> None:
-        self.emit(Alarm(time=now(), kind=kind, message=message, hint=hint))
+    def alarm(self, kind: str, sentence: Sentence, **fields: object) -> None:
+        message, hint = sentence.text(**fields)
+        self.emit(Alarm(time=now(), kind=kind, code=sentence.code, message=message, hint=hint))
+
+    def report(self, error: MedtuiError) -> None:
+        """An alarm of what ended, or will end, the run."""
+        self.emit(Alarm(time=now(), kind=error.kind, code=error.code, message=error.message, hint=error.hint))
 
     def open_journal(self, run: RunDirectory) -> None:
         """From here on events and log lines go to the run directory, those so far first. Raises OSError.

@@ -155,7 +155,7 @@ class Session:
         except Exception as error:
             failure = as_failure(error, has_log=job.run is not None)
             if job.run is not None:
-                self.stream.alarm(failure.kind, failure.message, failure.hint)
+                self.stream.report(failure)
             return JobResult("failed", failure.exit_code, _info(failure))
 
     def _finish(self, job: Job, result: JobResult, heartbeat: threading.Thread) -> None:
@@ -385,7 +385,7 @@ class _Resources:
 
 
 def _info(error: MedtuiError) -> ErrorInfo:
-    return ErrorInfo(kind=error.kind, message=error.message, hint=error.hint)
+    return ErrorInfo(kind=error.kind, code=error.code, message=error.message, hint=error.hint)
 
 
 def _identify_command(line: bytes) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, cast
 from engine.contract.data.archives import open_data_file
 from engine.contract.data.sums import known_checksum, remember_checksum, settle
 from engine.contract.wire.errors import DataError
+from engine.sentences import Archive
 
 CHUNK = 1024 * 1024  # bytes; a few milliseconds of hashing
 OnRead = Callable[[str, int, int], None]  # what is done, bytes so far, of how many; called often, raises to end it
@@ -79,7 +80,7 @@ class ArchiveFile:
         """A chunk that is the same as when it was hashed."""
         data = self.read(number * CHUNK, min(CHUNK, self.size - number * CHUNK))
         if blake2b(data, digest_size=16).digest() != self._digests[number]:
-            raise DataError(f"{self.path} changed while it was read.", "Try again when nothing is writing to it.")
+            raise DataError(Archive.CHANGED, path=self.path)
         return data
 
     def read(self, start: int, size: int) -> bytes:

@@ -13,6 +13,7 @@ from engine.control import Aborted
 from engine.events import now
 from engine.run.growing import GrowingTables
 from engine.run.job import Job
+from engine.sentences import Alarms
 from engine.train.checkpoint import save_best, save_last
 from engine.train.loop import FinishedEpoch, bucketed
 from engine.train.state import TrainingState
@@ -157,7 +158,7 @@ class TrainingCallbacks:
         stream = self.job.stream
         if math.isnan(record.val_auc):
             reason = epoch.validation.metrics.reasons.get("auc", "it is not a number")
-            stream.alarm("undefined_auc", f"The validation AUC of epoch {record.epoch} is undefined: {reason}.")
+            stream.alarm("undefined_auc", Alarms.AUC_UNDEFINED, epoch=record.epoch, reason=reason)
         stream.emit(
             EpochFinished(
                 time=now(),

@@ -15,6 +15,7 @@ from engine.failure import reason_of
 from engine.report.tables import class_rows, class_table, history_row, history_table
 from engine.run.history import class_history_of, lost_class_rows
 from engine.run.job import Job
+from engine.sentences import Alarms
 from engine.train.state import EpochRecord
 
 
@@ -47,8 +48,8 @@ class GrowingTables:
         except OSError as error:
             if not self._alarmed:
                 self._alarmed = True
-                message = f"{table.file.name_below} cannot be extended: {reason_of(error)}"
-                self.job.stream.alarm("artifact", message, "The missing rows follow once that is fixed.")
+                name, reason = table.file.name_below, reason_of(error)
+                self.job.stream.alarm("artifact", Alarms.TABLE_NOT_EXTENDED, table=name, reason=reason)
 
 
 class _GrowingFile:

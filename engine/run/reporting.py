@@ -31,6 +31,7 @@ from engine.report.tables import write_confusion_csv, write_history_csv, write_p
 from engine.run.history import class_history_of, lost_class_rows
 from engine.run.job import Job
 from engine.run.prepare import LoadedData
+from engine.sentences import Alarms
 from engine.train.state import EpochRecord
 
 SAMPLES = 20  # test images shown
@@ -100,8 +101,8 @@ def _report_failure(job: Job, run: RunDirectory, name: str, path: File, error: E
     with contextlib.suppress(OSError):
         path.delete()
     if name not in RESULTS:  # those end the run, with their own alarm
-        hint = f"When that is fixed, `medtui report {run.name}` writes it."
-        job.stream.alarm("artifact", f"{path.name_below} was not written: {reason_of(error)}", hint)
+        reason = reason_of(error)
+        job.stream.alarm("artifact", Alarms.ARTIFACT_NOT_WRITTEN, artifact=path.name_below, reason=reason, run=run.name)
 
 
 def _per_class(run: RunDirectory) -> Write:

@@ -13,6 +13,7 @@ from engine.run.job import Job
 from engine.run.manifest import add_attempt, must_match
 from engine.run.prepare import Prepared
 from engine.run.resumed import ResumedRun
+from engine.sentences import Alarms
 from engine.train.restore import holds_best, restore
 from engine.train.state import TrainingState
 
@@ -83,8 +84,13 @@ def restore_newest(job: Job, run: RunDirectory, state: TrainingState) -> File | 
             trouble = trouble or error
             continue
         if trouble:
-            where = f"epoch {state.epoch + 1}, step {state.step}"
-            job.stream.alarm("checkpoint", f"{trouble.message} Using the previous one: {where}.", "Check the disk.")
+            job.stream.alarm(
+                "checkpoint",
+                Alarms.PREVIOUS_CHECKPOINT_USED,
+                trouble=trouble.message,
+                epoch=state.epoch + 1,
+                step=state.step,
+            )
         return path
     if trouble:
         raise trouble

@@ -8,6 +8,7 @@ from engine.contract.store.run_directory import RunDirectory
 from engine.contract.wire.errors import CheckpointError
 from engine.failure import reason_of
 from engine.run.job import Job
+from engine.sentences import Alarms
 from engine.train.restore import holds_best
 from engine.train.state import TrainingState
 
@@ -24,8 +25,7 @@ def drop_previous_checkpoints(job: Job, run: RunDirectory, state: TrainingState)
     for newest, is_good in ((run.last, _is_complete), (run.best, lambda best: _is_best(best, state))):
         if not is_good(newest):
             kept = " and ".join(file.name for file in found)
-            message = f"{newest.name_below} does not hold what was written to it; {kept} are kept."
-            job.stream.alarm("checkpoint", message, "Check the disk.")
+            job.stream.alarm("checkpoint", Alarms.CHECKPOINT_ALTERED, file=newest.name_below, kept=kept)
             return
     for file in found:
         try:

@@ -57,6 +57,6 @@ def do_job(
 
 def _as_raised(info: ErrorInfo, exit_code: int) -> MedtuiError:
     """The engine's error, with its kind and exit code, on this side."""
-    error = MedtuiError(info.message, info.hint)
+    error = MedtuiError.reported(info.code, info.message, info.hint)
     error.kind, error.exit_code = info.kind, exit_code  # type: ignore[misc]
     return error

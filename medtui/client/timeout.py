@@ -13,6 +13,7 @@ from typing import TypeVar
 import psutil
 
 from engine.contract.wire.errors import MedtuiError
+from medtui.sentences import Disk
 
 NO_ANSWER = 1
 PATIENCE = 12.0  # seconds without a sign of life
@@ -42,10 +43,7 @@ def run_with_timeout(work: Callable[[Callable[[], None]], T], where: object, pat
     os.close(reader)
     if content is None:
         os.kill(child, signal.SIGKILL)  # not waited for: it may hang for as long as the disk does
-        raise DiskNotResponding(
-            f"The disk of {where} does not respond: no read or write completed for {patience:g} s.",
-            "Check the disk or its server. Signals still reach the engine; `ps` shows its pid.",
-        )
+        raise DiskNotResponding(Disk.NOT_RESPONDING, where=where, seconds=patience)
     os.waitpid(child, 0)
     raised, result = pickle.loads(content)
     if raised is not None:

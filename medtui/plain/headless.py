@@ -325,5 +325,5 @@ def refusal_event(error: MedtuiError) -> RunFinished:
         exit_code=error.exit_code,
         metrics={"validation": None, "test": None},
         run_dir=None,
-        error=ErrorInfo(kind=error.kind, message=error.message, hint=error.hint),
+        error=ErrorInfo(kind=error.kind, code=error.code, message=error.message, hint=error.hint),
     )

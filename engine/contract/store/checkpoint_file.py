@@ -15,6 +15,7 @@ from hashlib import blake2b
 from typing import Any, BinaryIO
 
 from engine.contract.files.folders import FileOrPath, file_at
+from engine.contract.sentences import Checkpoint
 from engine.contract.wire.errors import CheckpointError
 
 HEADER_LIMIT = 64 * 1024 * 1024  # bytes
@@ -66,9 +67,7 @@ def read_header(path: FileOrPath) -> Header:
         with file_at(path).reading() as file:
             return header_of(file, path)
     except OSError as error:
-        raise CheckpointError(
-            f"The checkpoint {path} cannot be read: {error.strerror}.", "Check that it exists."
-        ) from None
+        raise CheckpointError(Checkpoint.UNREADABLE, path=path, reason=error.strerror) from None
 
 
 def header_of(file: BinaryIO, path: FileOrPath) -> Header:
@@ -129,9 +128,7 @@ def opened_checkpoint(path: FileOrPath, on_progress: Callable[[], None] = no_op)
                 raise _damaged(path, f"the digest {found}, but {declared} is declared")
             yield file, header
     except OSError as error:
-        raise CheckpointError(
-            f"The checkpoint {path} cannot be read: {error.strerror}.", "Check that it exists."
-        ) from None
+        raise CheckpointError(Checkpoint.UNREADABLE, path=path, reason=error.strerror) from None
 
 
 def weights_digest(path: FileOrPath, on_progress: Callable[[], None] = no_op) -> str:
@@ -140,9 +137,7 @@ def weights_digest(path: FileOrPath, on_progress: Callable[[], None] = no_op) ->
         with file_at(path).reading() as file:
             return _digest(file, header_of(file, path), on_progress, with_metadata=False)
     except OSError as error:
-        raise CheckpointError(
-            f"The checkpoint {path} cannot be read: {error.strerror}.", "Check that it exists."
-        ) from None
+        raise CheckpointError(Checkpoint.UNREADABLE, path=path, reason=error.strerror) from None
 
 
 def _digest(file: BinaryIO, header: Header, on_progress: Callable[[], None], *, with_metadata: bool) -> str:

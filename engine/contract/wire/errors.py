@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
+
+from engine.contract.wire.sentences import Sentence
 
 COMPLETED = 0
 STOPPED = 6
@@ -13,7 +15,7 @@ INTERNAL = 70
 
 
 class MedtuiError(Exception):
-    """An error a user can act on.
+    """An error a user can act on: which sentence of a catalogue applies, with its fields.
 
     `message` says what was expected, what was found and where; `hint` says what to do next.
     """
@@ -21,13 +23,39 @@ class MedtuiError(Exception):
     kind: ClassVar[str] = "internal"
     exit_code: ClassVar[int] = INTERNAL
 
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+    def __init__(self, sentence: Sentence | str, hint: str = "", **fields: object) -> None:
+        if isinstance(sentence, str):
+            sentence = Sentence(
+                sentence.replace("{", "{{").replace("}", "}}"), hint.replace("{", "{{").replace("}", "}}")
+            )
+        self.code = sentence.code
+        self.fields = fields
+        self.message, self.hint = sentence.text(**fields)
+        super().__init__(self.message)
+
+    @classmethod
+    def reported(cls, code: str, message: str, hint: str = "") -> Self:
+        """The error that another process reported, in its words."""
+        error = cls.__new__(cls)
+        error.code, error.fields, error.message, error.hint = code, {}, message, hint
+        Exception.__init__(error, message)
+        return error
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _as_it_was, (
+            type(self),
+            {**self.__dict__, "fields": {name: str(it) for name, it in self.fields.items()}},
+        )
+
+
+def _as_it_was(of: type[MedtuiError], values: dict[str, object]) -> MedtuiError:
+    """Unpickled: after a way through another process."""
+    error = of.reported("", str(values["message"]))
+    error.__dict__.update(values)
+    return error
 
 
 class UsageError(MedtuiError):
@@ -44,6 +72,11 @@ class Problem:
     path: tuple[str, ...]
     message: str
     line: int | None = None
+    code: str = ""
+
+    @classmethod
+    def of(cls, path: tuple[str, ...], sentence: Sentence, line: int | None = None, **fields: object) -> Self:
+        return cls(path, sentence.text(**fields)[0], line, sentence.code)
 
 
 class RecipeError(MedtuiError):
@@ -52,8 +85,12 @@ class RecipeError(MedtuiError):
     kind = "recipe"
     exit_code = 2
 
-    def __init__(self, message: str, hint: str = "", problems: Sequence[Problem] = ()) -> None:
-        super().__init__(message, hint)
+    problems: tuple[Problem, ...] = ()
+
+    def __init__(
+        self, sentence: Sentence | str, hint: str = "", problems: Sequence[Problem] = (), **fields: object
+    ) -> None:
+        super().__init__(sentence, hint, **fields)
         self.problems = tuple(problems)
 
 

@@ -34,6 +34,7 @@ Outcome = Literal["completed", "stopped", "aborted", "failed", "crashed"]
 
 class ErrorInfo(Message):
     kind: str
+    code: str = ""  # of its sentence, such as `archive.changed`; empty where an older version wrote it
     message: str
     hint: str = ""
 
@@ -205,6 +206,7 @@ class Alarm(Event):
 
     event: Literal["alarm"] = "alarm"
     kind: str
+    code: str = ""
     message: str
     hint: str = ""
 

@@ -1,0 +1,95 @@
+"""Errors and alarms are data: a sentence of a catalogue, and its fields. How each reads is pinned here alone.
+
+`MEDTUI_UPDATE_GOLDEN=1 pytest tests/packaging/test_sentences.py` writes the catalogues anew; then read the difference.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import engine.contract.sentences
+import engine.sentences
+import medtui.sentences
+from engine.contract.wire.sentences import Sentence
+
+ROOT = Path(__file__).resolve().parents[2]
+CATALOGUES = {
+    "contract": engine.contract.sentences,
+    "engine": engine.sentences,
+    "console": medtui.sentences,
+}
+GOLDEN = Path(__file__).parent / "sentences"
+
+
+def sentences_of(module: object) -> dict[str, Sentence]:
+    """By `Group.NAME`, as sources name them."""
+    return {
+        f"{group}.{name}": sentence
+        for group, members in vars(module).items()
+        if isinstance(members, type) and members is not Sentence
+        for name, sentence in vars(members).items()
+        if isinstance(sentence, Sentence)
+    }
+
+
+ALL = {name: sentence for module in CATALOGUES.values() for name, sentence in sentences_of(module).items()}
+
+
+def used() -> Iterator[tuple[str, str, set[str] | None, str]]:
+    """Each use of a sentence in product code: where, its name, the fields given (None: `**`), called by what."""
+    for path in sorted([*(ROOT / "engine").rglob("*.py"), *(ROOT / "medtui").rglob("*.py")]):
+        if path.name == "sentences.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call):
+                continue
+            for argument in node.args:
+                if (name := ast.unparse(argument)) in ALL:
+                    fields = {keyword.arg for keyword in node.keywords}
+                    given = None if None in fields else {str(field) for field in fields}
+                    yield f"{path.relative_to(ROOT)}:{node.lineno}", name, given, ast.unparse(node.func)
+
+
+NOT_FIELDS = {"problems", "line"}  # of errors and problems themselves
+
+
+def test_every_error_gives_the_fields_of_its_sentence() -> None:
+    wrong = [
+        f"{where}: {name} has {sorted(ALL[name].fields)}, given {sorted(given - NOT_FIELDS)}"
+        for where, name, given, _ in used()
+        if given is not None and given - NOT_FIELDS != ALL[name].fields
+    ]
+    assert wrong == []
+
+
+def test_every_sentence_is_used() -> None:
+    sources = "".join(
+        path.read_text()
+        for path in [*(ROOT / "engine").rglob("*.py"), *(ROOT / "medtui").rglob("*.py")]
+        if path.name != "sentences.py"
+    )
+    assert [name for name in ALL if name not in sources] == []
+
+
+def test_codes_are_unique() -> None:
+    codes = [sentence.code for module in CATALOGUES.values() for sentence in sentences_of(module).values()]
+    assert sorted(set(codes)) == sorted(codes)
+
+
+@pytest.mark.parametrize("side", CATALOGUES)
+def test_the_sentences_of_a_side(side: str) -> None:
+    """The catalogue, to be read: a reworded sentence changes its module and this file, and no other test."""
+    lines = []
+    for sentence in sorted(sentences_of(CATALOGUES[side]).values(), key=lambda one: one.code):
+        lines += [sentence.code, f"    {sentence.message}", *([f"    > {sentence.hint}"] if sentence.hint else []), ""]
+    text = "\n".join(lines)
+    file = GOLDEN / f"{side}.txt"
+    if os.environ.get("MEDTUI_UPDATE_GOLDEN"):
+        GOLDEN.mkdir(exist_ok=True)
+        file.write_text(text)
+    assert text == file.read_text()
