@@ -171,6 +171,7 @@ class TrainingCallbacks:
                 train_acc=record.train_acc,
                 validation=epoch.validation.metrics,
                 per_class=epoch.validation.per_class,
+                confusion=epoch.validation.confusion,
                 best=record.best,
                 best_epoch=state.best_epoch,
                 best_auc=state.best_auc if state.best_epoch else None,

@@ -46,6 +46,7 @@ from engine.train.state import TrainingState
 from engine.train.step import TrainingStep
 
 SMALL_IMAGES = 64  # pixels per side
+CONFUSION_CLASSES = 30  # a larger matrix is for the report, not for every epoch of the journal
 
 
 def train(job: Job, command: Train) -> JobResult:
@@ -113,6 +114,8 @@ def announce_run(job: Job, run: RunDirectory, prepared: Prepared, manifest: dict
             resolved=prepared.resolved,
             resolved_hash=manifest["resolved_hash"],
             only_in_training_loss=only_in_training(training),
+            seed=training.seed,
+            schedule=training.schedule,
             drift=manifest["drift"],
         )
     )
@@ -159,7 +162,8 @@ def fit(job: Job, run: RunDirectory, prepared: Prepared, state: TrainingState, r
             prepared, model, "val", [IDENTITY], lambda done: callbacks.on_validation_batch(state, done, total)
         )
         result = evaluate(prepared.labels["val"], scores, prepared.facts.task, prepared.facts.class_names)
-        return Validation(result.metrics, result.per_class)
+        shown = result.confusion.ndim == 2 and len(result.confusion) <= CONFUSION_CLASSES
+        return Validation(result.metrics, result.per_class, result.confusion.tolist() if shown else None)
 
     loop = Loop(plan, state, step, training_batches(prepared), validate, callbacks)
     if not loop.over:  # a run that was interrupted after training

@@ -46,6 +46,7 @@ class LoopPlan:
 class Validation:
     metrics: Metrics
     per_class: list[ClassMetrics]
+    confusion: list[list[int]] | None = None  # rows true, columns predicted; None for multi-label
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ class Loop:
             val_f1=validation.metrics.f1,
             best=best,
         )
-        curve = bucketed(losses, first_step=state.epoch * plan.steps + 1)
+        curve = bucketed(losses, state.epoch * plan.steps + 1, last_share=weights[-1] / plan.batch_images(0))
         state.history.append(record)
         state.epoch += 1
         state.step = 0
@@ -190,9 +191,22 @@ class Loop:
         self.callbacks.epoch_finished(state, FinishedEpoch(record, validation, seconds, rate, curve))
 
 
-def bucketed(losses: list[float], first_step: int, points: int = CURVE_POINTS) -> list[tuple[int, float]]:
-    """At most `points` means of neighbouring losses, each at the last step it holds."""
+def bucketed(
+    losses: list[float], first_step: int, points: int = CURVE_POINTS, last_share: float = 1.0
+) -> list[tuple[int, float]]:
+    """At most `points` means of neighbouring losses over their images, each at the last step it holds.
+
+    `last_share`: the last batch as a fraction of the others. One of a few images has a noisy loss: less than half a
+    point's images join the point before, so that it makes no spike.
+    """
     width = max(1, math.ceil(len(losses) / points))
-    buckets = [losses[start : start + width] for start in range(0, len(losses), width)]
-    ends = [first_step + min(start + width, len(losses)) - 1 for start in range(0, len(losses), width)]
-    return [(end, math.fsum(bucket) / len(bucket)) for end, bucket in zip(ends, buckets, strict=True)]
+    starts = list(range(0, len(losses), width))
+    weights = [1.0] * (len(losses) - 1) + [last_share]
+    if len(starts) > 1 and math.fsum(weights[starts[-1] :]) < width / 2:
+        del starts[-1]
+    found = []
+    for start, end in zip(starts, [*starts[1:], len(losses)], strict=True):
+        images = math.fsum(weights[start:end])
+        weighted = (loss * weight for loss, weight in zip(losses[start:end], weights[start:end], strict=True))
+        found.append((first_step + end - 1, math.fsum(weighted) / images))
+    return found

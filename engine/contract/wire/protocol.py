@@ -121,6 +121,8 @@ class RunStarted(Event):
     decisions: dict[str, str]  # what `auto` became, in words: amp, weights, cache, hflip
     resolved: Resolved | None = None  # and as values; None from an older engine
     resolved_hash: str | None = None
+    seed: SafeInt | None = None
+    schedule: str | None = None  # of the learning rate, as the recipe names it
     only_in_training_loss: list[str] = []  # in words: what the validation loss is without, such as MixUp
     drift: list[str] = []  # what changed between attempts and was allowed to; results are then not bit for bit
 
@@ -161,6 +163,7 @@ class EpochFinished(Event):
     train_acc: float
     validation: Metrics
     per_class: list[ClassMetrics]
+    confusion: list[list[SafeInt]] | None = None  # of the validation split: rows true, columns predicted
     best: bool  # is this epoch the new best? By validation AUC, among equals by a lower loss
     best_epoch: SafeInt | None
     best_auc: float | None
