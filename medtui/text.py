@@ -43,6 +43,13 @@ def duration(seconds: float | None) -> str:
     return f"{total // 3600} h {total % 3600 // 60:02d} min"
 
 
+def clock(seconds: float) -> str:
+    """`0:58`, `12:05`, `3:04:05`: for what counts up or down."""
+    total = round(max(0.0, seconds))
+    hours, minutes = divmod(total // 60, 60)
+    return f"{hours}:{minutes:02d}:{total % 60:02d}" if hours else f"{minutes}:{total % 60:02d}"
+
+
 def data_marks(synthetic: bool, limit: int | None) -> list[str]:
     """What to note next to a result that is not on the complete, real data set."""
     return ["synthetic data"] * synthetic + ([f"at most {limit:,} images per split"] if limit is not None else [])

@@ -28,11 +28,12 @@ from medtui.console.shell.base import BaseScreen
 from medtui.console.shell.dialogs import Help, Question
 from medtui.console.shell.keyboard import Keyboard
 from medtui.console.shell.keys_in_order import KeysInOrder
+from medtui.console.shell.load_history import LoadHistory
 from medtui.console.shell.notifications import Link, Notifications, Pace
 from medtui.console.shell.opening import Opening
 from medtui.console.shell.palette import KeymapCommands
 from medtui.console.shell.plain import VisibleText
-from medtui.console.shell.status_text import AppStatus, known
+from medtui.console.shell.status_text import AppStatus, elapsed_of, known
 from medtui.console.shell.theme import THEMES
 from medtui.rich_output import stderr_console
 from medtui.settings import Settings
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from medtui.console.recipes.screen import Recipes
     from medtui.console.shell.engines import Engines
     from medtui.console.shell.messages import StatusPolled
+    from medtui.machine.gpu import Gpu
 
 
 TICK = 0.1  # seconds between checks of the view
@@ -87,13 +89,15 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         self.settings = settings or Settings()
         self.readonly = readonly
         self._model, self._make_engine, self._keep_warm = model, make_engine, warm and not readonly
-        self.today = date.today  # tests set another
+        self.today, self.now = date.today, time.time  # tests set others
         self.status = AppStatus(readonly=readonly)
         self._run_notifications, self._pace, self._link = Notifications(), Pace(), Link(TICK)
         self._shown: RunView | None = None
         self._key_states: tuple[object, ...] = ()  # that the key line was made of
         self._shown_status: tuple[Any, AppStatus | None, str] = (None, None, "")  # in the top line
         self._holder_run: str | None = None
+        self._gpus: tuple[Gpu, ...] = ()
+        self.load_history = LoadHistory()
         self._attach_first = attach
         self.actions = with_keys(self.settings.keys)
 
@@ -240,11 +244,14 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         if view is not self._shown:
             self._shown = view
             self._notify_changes(view)
+            self.load_history.add(view, self._gpus)
             if self.base_screen is not None:
                 self.base_screen.show(view)
             if view is not None:
                 left = self._pace.left(view)
                 self.status = replace(self.status, eta=left if left is None else round(left))
+        if view is not None and (elapsed := elapsed_of(view, self.now())) != self.status.elapsed:
+            self.status = replace(self.status, elapsed=elapsed)
         if self._shown_status != (known(view), self.status, self.screen_name):
             self._show_status(view)
 
@@ -296,7 +303,10 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         self.post_message(poll_status(self.workspace, self.engines.is_own, run))
 
     def on_status_polled(self, message: StatusPolled) -> None:
-        self.status = replace(self.status, lock=message.lock, gpu=message.gpu)
+        from medtui.machine.gpu import format_gpus
+
+        self._gpus = message.gpus
+        self.status = replace(self.status, lock=message.lock, gpu=format_gpus(message.gpus))
         self._holder_run = message.holder_run
         if message.holder_run is not None and self.handle is None:
             self.attach_to(message.holder_run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -16,6 +17,7 @@ class Gpu:
     memory_used: int | None  # bytes
     memory_total: int | None  # bytes
     temperature: int | None  # degrees Celsius
+    power: float | None = None  # watts
 
 
 @cache
@@ -48,19 +50,21 @@ def _gpu(nvml: Any, handle: Any) -> Gpu:
             return None
 
     name, rates, memory = ask("nvmlDeviceGetName"), ask("nvmlDeviceGetUtilizationRates"), ask("nvmlDeviceGetMemoryInfo")
+    milliwatts = ask("nvmlDeviceGetPowerUsage")
     return Gpu(
         name=name.decode() if isinstance(name, bytes) else str(name or "GPU"),
         load=rates.gpu if rates else None,
         memory_used=memory.used if memory else None,
         memory_total=memory.total if memory else None,
         temperature=ask("nvmlDeviceGetTemperature", 0),
+        power=milliwatts / 1000 if milliwatts is not None else None,
     )
 
 
-def format_gpus() -> str:
+def format_gpus(found: Sequence[Gpu]) -> str:
     """`gpu0 87% 6.1G` for the top line; empty without a GPU."""
     parts = []
-    for index, gpu in enumerate(gpus()):
+    for index, gpu in enumerate(found):
         load = f" {gpu.load}%" if gpu.load is not None else ""
         memory = f" {gpu.memory_used / 1e9:.1f}G" if gpu.memory_used is not None else ""
         parts.append(f"gpu{index}{load}{memory}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from stand_ins import Scripted, scripted_engine
+from stand_ins import START, Scripted, scripted_engine
 
 from engine.contract.store.workspace import Workspace
 from medtui.client import preflight
@@ -63,7 +63,7 @@ def console(workspace: Workspace, scripts: list[Scripted]) -> Callable[..., Cons
 
         options = {"settings": Settings(bell=False, notify=False), "warm": False, "make_engine": make_engine}
         app = ConsoleApp(workspace, **{**options, **more})  # type: ignore[arg-type]
-        app.today = lambda: date(2026, 11, 22)
+        app.today, app.now = lambda: date(2026, 11, 22), lambda: START + 58
         return app
 
     return make

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -14,23 +15,20 @@ from medtui.actions import BY_ID, Action
 from medtui.client.view import RunView
 from medtui.console.shell.status_text import format_drift
 from medtui.console.widgets.bars import bar, bytes_bar
-from medtui.text import clean, duration, number
+from medtui.text import clean, clock, number, shortened
 
+BESIDE = 90  # columns from which two bars stand side by side
+LEAST_BAR = 10  # cells
 LEVELS = {"warning": "yellow", "error": "bold red"}
 
 
 # ---- progress -------------------------------------------------------------------------------------------------------
 
 
-def _bar_width(started: RunStarted, width: int) -> int:
-    """The same for both bars, and for the complete run: the text next to them must fit."""
-    count = len(str(max(started.epochs, started.steps_per_epoch)))
-    used = len("epoch  ") + len("  /") + 2 * count + len("  eta 12 h 30 min")
-    return max(2, min(24, width - used))
-
-
-def progress_text(view: RunView, eta: float | None, width: int, actions: Mapping[str, Action] = BY_ID) -> Text:
-    """Bars of run and epoch, early stopping, the outcome."""
+def progress_text(
+    view: RunView, eta: float | None, width: int, actions: Mapping[str, Action] = BY_ID, *, resources: bool = True
+) -> Text:
+    """The outcome, bars of run and epoch, the newest checkpoint; `resources`: what the engine uses, too."""
     text = Text(no_wrap=True)
     started, progress = view.state.started, view.progress
     if view.outcome is not None:
@@ -38,56 +36,82 @@ def progress_text(view: RunView, eta: float | None, width: int, actions: Mapping
     elif view.phase == "paused":
         text.append(f"paused; {actions['run.pause'].key} resumes\n", "bold yellow")
     if started is not None:
-        _append_run(text, view, eta, width)
+        text.append_text(_bars(view, eta, width))
     elif view.active:
         words = progress.activity if progress is not None else "starting the engine"
         text.append(f"{view.status_label} … {clean(words, 60)}\n")
         if progress is not None and progress.unit == "bytes":
             text.append_text(bytes_bar(progress, width))
-    if progress is not None and started is not None and view.active:
-        _append_now(text, view, width)
     alarms = [message for message in view.state.messages if isinstance(message, Alarm)]
     if alarms and view.active:
         text.append(_wrapped(f"ALARM {alarms[-1].message} {alarms[-1].hint}", width), "bold red")
-    if started is not None and started.patience is not None and view.state.epochs:
-        waited = view.state.epochs[-1].without_improvement
-        text.append(f"{waited}/{started.patience} epochs without improvement\n")
-    if view.resources is not None and view.active:
-        memory, cpu = view.resources.memory / 1e9, view.resources.cpu_percent
-        text.append(f"engine: {memory:.2f} GB, {cpu:.0f}% of a core\n", "dim")
+    if facts := _facts(view, resources=resources):
+        text.append(f"{facts}\n", "dim")
     if view.noise:
         text.append(f"{view.noise:,} engine lines were not events\n", "yellow")
     text.rstrip()
     return text
 
 
-def _append_run(text: Text, view: RunView, eta: float | None, width: int) -> None:
+def _facts(view: RunView, *, resources: bool) -> str:
+    """`best: epoch 18, 14 ago · checkpoint 22:04:10`, as far as known."""
+    state, found = view.state, []
+    last = state.epochs[-1] if state.epochs else None
+    if last is not None and last.best_epoch is not None:
+        ago = last.epoch - last.best_epoch
+        found.append(f"best: epoch {last.best_epoch}" + (f", {ago} ago" if ago else ", the newest"))
+    if state.last_checkpoint is not None and view.active:
+        found.append(f"checkpoint {time.strftime('%H:%M:%S', time.localtime(state.last_checkpoint.time))}")
+    if resources and view.resources is not None and view.active:
+        found.append(f"engine: {view.resources.memory / 1e9:.2f} GB, {view.resources.cpu_percent:.0f}% of a core")
+    return " · ".join(found)
+
+
+def _bars(view: RunView, eta: float | None, width: int) -> Text:
+    """Of the run, and of what it does now: side by side where there is room for both."""
+    run, now = _run_bar(view, eta), _now_bar(view)
+    if now is None:
+        return _drawn(run, width).append("\n")
+    if width >= BESIDE:
+        left = width * 3 // 5
+        return _drawn(run, left - 3).append("   ").append_text(_drawn(now, width - left)).append("\n")
+    return _drawn(run, width).append("\n").append_text(_drawn(now, width)).append("\n")
+
+
+@dataclass(frozen=True)
+class _Bar:
+    title: str
+    done: float
+    total: float
+    words: str
+
+
+def _drawn(one: _Bar, width: int) -> Text:
+    """The bar gets what its words leave, the words what a bar of ten cells leaves."""
+    words = shortened(one.words, max(0, width - 6 - 2 - LEAST_BAR))
+    cells = max(LEAST_BAR, width - 6 - 2 - cell_len(words))
+    return Text(f"{one.title:<6}").append_text(bar(one.done, one.total, cells)).append(f"  {words}")
+
+
+def _run_bar(view: RunView, eta: float | None) -> _Bar:
     started, progress = view.state.started, view.progress
     assert started is not None
-    steps = started.steps_per_epoch * started.epochs
     done = float(progress.done) if progress is not None and progress.step is not None else 0.0
     done = max(done, float(view.state.epochs[-1].step) if view.state.epochs else 0.0)
-    text.append("run    ")
-    text.append(bar(done, steps, _bar_width(started, width)))
-    text.append(f"  {view.epoch}/{started.epochs}")
-    if view.phase == "training" and view.active:
-        text.append(f"  eta {duration(eta)}")
-    text.append("\n")
+    left = f"  {clock(eta)} left" if eta is not None and view.phase == "training" and view.active else ""
+    words = f"{view.epoch}/{started.epochs}{left}"
+    return _Bar("run", done, started.steps_per_epoch * started.epochs, words)
 
 
-def _append_now(text: Text, view: RunView, width: int) -> None:
+def _now_bar(view: RunView) -> _Bar | None:
+    """Steps of the epoch; or what else is done, such as validation."""
     started, progress = view.state.started, view.progress
-    assert started is not None and progress is not None
-    training = progress.step is not None
-    done, total = (progress.step or 0, started.steps_per_epoch) if training else (progress.done, progress.total)
-    text.append(f"{'epoch' if training else 'now':<7}")
-    text.append(bar(done, total, _bar_width(started, width)))
-    text.append(f"  {done}/{total}")
-    if not training:
-        text.append(f"  {clean(progress.activity, 40)}")
-    elif progress.images_per_second and view.phase == "training":
-        text.append(f"  {progress.images_per_second:,.0f} images/s")
-    text.append("\n")
+    if started is None or progress is None or not view.active:
+        return None
+    if progress.step is not None:
+        return _Bar("epoch", progress.step, started.steps_per_epoch, f"{progress.step}/{started.steps_per_epoch}")
+    words = f"{progress.done}/{progress.total}  {clean(progress.activity, 40)}"
+    return _Bar("now", progress.done, progress.total, words)
 
 
 def _wrapped(words: str, width: int) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from medtui.client.escalation import Escalator
     from medtui.client.run_handle import RunHandle
     from medtui.client.view import RunView
+    from medtui.console.shell.load_history import LoadHistory
 
 
 class AppContext(Protocol):
@@ -30,6 +31,7 @@ class AppContext(Protocol):
     actions: dict[str, Action]  # with the user's keys
     status: AppStatus
     today: Callable[[], date]
+    load_history: LoadHistory
 
     @property
     def recipe_model(self) -> type[Recipe]: ...

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.text import Text
 
-from medtui.text import clean, duration, shortened
+from medtui.text import clean, clock, shortened
 
 if TYPE_CHECKING:
     from engine.contract.store.lock import LockState
@@ -50,7 +51,18 @@ class AppStatus:
     gpu: str = ""
     link: str = "link ok"
     eta: float | None = None  # seconds
+    elapsed: int | None = None  # seconds since the attempt began
     readonly: bool = False
+
+
+def elapsed_of(view: RunView, now: float) -> int | None:
+    """Whole seconds since the shown attempt began, up to its end; by the clocks of engine and console."""
+    started = view.state.started
+    if started is None:
+        return None
+    finished = view.state.finished
+    end = finished.time if finished is not None else now if view.active else None
+    return None if end is None else max(0, int(end - started.time))
 
 
 def known(view: RunView | None) -> object:
@@ -99,14 +111,27 @@ def _of_run(view: RunView, status: AppStatus) -> list[_Part]:
     started = view.state.started
     if started is None:
         return []
+    seed = f"seed {started.seed}" if started.seed is not None else ""
     run_hash = (started.run.split("_") + [""] * 4)[3]  # as in the directory's name: 20261122_breastmnist_model_1a2b3c
-    names = [clean(started.dataset, 30), clean(started.model, 30).replace("_", "-"), clean(run_hash, 12)]
-    parts = [_Part(4, tuple(Text(" · ".join(title)) for title in (names, names[::2], names[:1])))]
+    dataset, model, run = clean(started.dataset, 30), clean(started.model, 30).replace("_", "-"), clean(run_hash, 12)
+    titles = ([dataset, model, seed, run], [dataset, model, run], [dataset, run], [dataset])
+    parts = [_Part(4, tuple(Text(" · ".join(filter(None, title))) for title in titles))]
     if view.active and view.phase in ("training", "paused"):
         parts.append(_Part(2, (Text(f"epoch {view.epoch}/{started.epochs}"),)))
-        if status.eta is not None:
-            parts.append(_Part(3, (Text(f"eta {duration(status.eta)}"),)))
+    if times := _times(status):
+        parts.append(_Part(3, tuple(map(Text, times))))
     return parts
+
+
+def _times(status: AppStatus) -> list[str]:
+    """Elapsed, left, and when it ends by the clock; shorter and shorter."""
+    elapsed = "" if status.elapsed is None else f"{clock(status.elapsed)} elapsed"
+    if status.eta is None:
+        return [elapsed] if elapsed else []
+    left = f"{clock(status.eta)} left"
+    end = time.localtime(time.time() + status.eta)
+    done = f"done {time.strftime('%H:%M' if status.eta < 86_400 else '%a %H:%M', end)}"
+    return [", ".join(filter(None, (elapsed, left, done))), f"{left}, {done}", left]
 
 
 def _fitted(parts: list[_Part], width: int) -> Text:

@@ -10,11 +10,12 @@ from rich.text import Text
 
 from engine.contract.wire.protocol import ClassMetrics
 from medtui.client.view import RunView
-from medtui.console.widgets.bars import sparkline
+from medtui.console.widgets.bars import bar, sparkline
 from medtui.text import clean, number, shortened
 
 SPARK_EPOCHS = 10
 EPOCHS_COLUMN = f"val, last {SPARK_EPOCHS}"  # recall on the validation split, epochs
+BARS, BAR = "", 12  # the column of bars has no title; cells
 COLUMNS = {"recall": 7, "Δ": 7, "precision": 10, "F1": 7, "AUC": 7, "support": 8, EPOCHS_COLUMN: 16}  # and their widths
 
 
@@ -60,6 +61,8 @@ def classes_text(rows: list[ClassRow], width: int) -> Text:
     columns = dict(COLUMNS)
     if all(row.delta is None for row in rows):
         del columns["Δ"]
+    if name_width + sum(columns.values()) + BAR + 1 <= width:
+        columns = {"recall": columns.pop("recall"), BARS: BAR + 1, **columns}
     while len(columns) > 1 and name_width + sum(columns.values()) > width:
         columns.popitem()
     text = Text(no_wrap=True)
@@ -84,6 +87,7 @@ def _cells(row: ClassRow) -> dict[str, tuple[str, str]]:
     falls = row.delta is not None and row.delta < 0
     return {
         "recall": (number(metrics.recall, 3), ""),
+        BARS: (bar(metrics.recall if math.isfinite(metrics.recall) else 0.0, 1.0, BAR).plain, "cyan"),
         "Δ": (signed(row.delta), "green" if rises else "red" if falls else "dim"),
         "precision": (number(metrics.precision, 3), ""),
         "F1": (number(metrics.f1, 3), ""),

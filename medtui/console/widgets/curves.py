@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal
 
 from engine.contract.wire.protocol import EpochFinished
 from medtui.client.view import RunView
@@ -14,11 +14,14 @@ from medtui.text import clean, number
 Axis = Literal["step", "epoch", "time"]
 AXIS_TITLES: dict[Axis, str] = {"step": "step", "epoch": "epoch", "time": "minutes"}
 MAX_POINTS = 20_000  # of the training loss, about
-TRAIN, VALIDATION = 0, 1  # colours of the palette
+TRAIN, VALIDATION, SMOOTHED = 2, 1, 0  # colours of the palette
+SMOOTHING = 0.9  # weight of what was before
+RECENT, RECENT_EPOCHS = 100, 10  # points and epochs that the present loss and its trend are taken from
+CLASSES = 5  # of the per-class curves
 
 
 def loss_plot(view: RunView, axis: Axis, *, log: bool, smooth: bool) -> PlotSpec:
-    """Training loss per step, raw dim and smoothed bold; validation loss per epoch."""
+    """Training loss per step, raw and smoothed; validation loss per epoch."""
     steps = _curve(view) + list(view.points)
     xs = _positions(view, [float(step) for step, _ in steps], axis)
     ys = [loss for _, loss in steps]
@@ -26,12 +29,13 @@ def loss_plot(view: RunView, axis: Axis, *, log: bool, smooth: bool) -> PlotSpec
     validation = [_loss(epoch) for epoch in epochs]
     series = [Series("train", tuple(xs), tuple(ys), TRAIN, faint=smooth)]
     if smooth:
-        series.append(Series("train, smoothed", tuple(xs), tuple(smoothed(ys)), TRAIN))
+        name = f"train, smoothed {SMOOTHING}"
+        series.append(Series(name, tuple(xs), tuple(smoothed(ys, SMOOTHING)), SMOOTHED))
     if any(value is not None for value in validation):
         known = [(epoch, value) for epoch, value in zip(epochs, validation, strict=True) if value is not None]
         at = _positions(view, [float(epoch.step) for epoch, _ in known], axis)
-        series.append(Series("val", tuple(at), tuple(value for _, value in known), VALIDATION, dotted=True))
-    return PlotSpec(tuple(series), x_title=AXIS_TITLES[axis], log=log, empty="no step finished yet")
+        series.append(Series("val", tuple(at), tuple(value for _, value in known), VALIDATION, marked=True))
+    return PlotSpec(tuple(series), x_title=AXIS_TITLES[axis], log=log, empty="no step finished yet", robust=True)
 
 
 def loss_title(view: RunView) -> str:
@@ -52,6 +56,55 @@ def auc_plot(view: RunView, axis: Axis) -> PlotSpec:
         points.append(Point(x, y, "★", f"best {number(y)} @ {epoch_number}"))
     one = Series("val AUC", tuple(xs), tuple(ys), VALIDATION)
     return PlotSpec((one,), tuple(points), x_title=AXIS_TITLES[axis], empty="no epoch finished yet", upper=1.0)
+
+
+def acc_plot(view: RunView, axis: Axis) -> PlotSpec:
+    """Accuracy per epoch: of the training split as it was augmented, and of the validation split."""
+    return _per_epoch(
+        view,
+        axis,
+        ("train", [epoch.train_acc for epoch in view.state.epochs], SMOOTHED, False),
+        ("val", [epoch.validation.acc for epoch in view.state.epochs], VALIDATION, True),
+        upper=1.0,
+    )
+
+
+def lr_plot(view: RunView, axis: Axis) -> PlotSpec:
+    return _per_epoch(view, axis, ("learning rate", [epoch.lr for epoch in view.state.epochs], SMOOTHED, False))
+
+
+def speed_plot(view: RunView, axis: Axis) -> PlotSpec:
+    rates = [epoch.images_per_second for epoch in view.state.epochs]
+    return _per_epoch(view, axis, ("training", rates, SMOOTHED, False), unit="images/s", robust=True)
+
+
+def recall_plot(view: RunView, axis: Axis) -> PlotSpec:
+    """Validation recall of the classes whose recall is lowest now."""
+    epochs = view.state.epochs
+    now = sorted(epochs[-1].per_class, key=lambda row: row.recall) if epochs else []
+    curves = []
+    for colour, worst in enumerate(now[:CLASSES]):
+        values = [next((row.recall for row in e.per_class if row.name == worst.name), math.nan) for e in epochs]
+        curves.append((clean(worst.name, 20), values, colour, colour == 0))
+    return _per_epoch(view, axis, *curves, upper=1.0)
+
+
+def _per_epoch(view: RunView, axis: Axis, *curves: tuple[str, list[float], int, bool], **more: Any) -> PlotSpec:
+    """Curves of one value per epoch: (name, values, colour, marked)."""
+    xs = tuple(_positions(view, [float(epoch.step) for epoch in view.state.epochs], axis))
+    series = tuple(Series(name, xs, tuple(ys), colour, marked=marked) for name, ys, colour, marked in curves)
+    return PlotSpec(series, x_title=AXIS_TITLES[axis], empty="no epoch finished yet", **more)
+
+
+def recent_losses(view: RunView) -> list[float]:
+    """The newest smoothed training losses, finite ones only."""
+    points = list(view.points)
+    for epoch in reversed(view.state.epochs[-RECENT_EPOCHS:]):
+        if len(points) >= RECENT:
+            break
+        points = [*epoch.curve, *points]
+    values = [loss for _, loss in points[-RECENT:] if math.isfinite(loss)]
+    return smoothed(values, SMOOTHING)
 
 
 def _curve(view: RunView) -> list[tuple[int, float]]:

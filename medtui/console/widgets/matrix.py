@@ -9,11 +9,13 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from engine.contract.store.run_directory import RunDirectory
+from medtui.client.view import RunView
 from medtui.text import clean, shortened
 
 SHADES = " ░▒▓█"
 LIMIT = 4 * 1024 * 1024  # bytes
 MOST = 1000  # classes
+WIDEST = 1000  # columns: no terminal is wider
 
 
 @dataclass(frozen=True)
@@ -44,35 +46,58 @@ def read_confusion(run: RunDirectory) -> Confusion | None:
     return Confusion(names, tuple(header[1:]), counts, multi_label=header[0] == "label")
 
 
-def confusion_text(found: Confusion | None, width: int) -> Text:
+def confusion_text(found: Confusion | None, width: int, *, legend: bool = True) -> Text:
     """Shaded by the fraction of the true class; the diagonal is correct."""
     if found is None:
         return Text("No confusion matrix yet: the test split is evaluated after training.", style="dim")
     names = [clean(name, 60) for name in found.names]
-    name_width = max(6, min(max(map(cell_len, names)) + 1, 24, width // 3))
-    largest = max((value for row in found.counts for value in row), default=0)
-    cell = max(4, len(str(largest)) + 2)
+    name_width, cell = _widths(found, width)
     labels = found.columns if found.multi_label else tuple(str(number + 1) for number in range(len(found.columns)))
-    fits = max(1, (width - name_width - 3) // (cell + 1))
+    room = max(1, (width - name_width - 3) // (cell + 1))
     text = Text(no_wrap=True)
-    header = "".join(f"{clean(label, 8):^{cell}} " for label in labels[:fits])
+    header = "".join(f"{clean(label, 8):^{cell}} " for label in labels[:room])
     text.append(f"{'true ↓  predicted →' if name_width > 20 else 'true':<{name_width + 3}}{header}\n", "dim")
     for number, (name, row) in enumerate(zip(names, found.counts, strict=True)):
         total = sum(row)
         short = shortened(name, name_width - 1)
         text.append(f"{'' if found.multi_label else number + 1:>2} {short}" + " " * (name_width - cell_len(short)))
-        for column, value in enumerate(row[:fits]):
+        for column, value in enumerate(row[:room]):
             correct = not found.multi_label and column == number
             text.append(_shaded(value, total, cell, correct=correct))
             text.append(" ")
         text.append("\n")
-    if len(labels) > fits:
-        text.append(f"{len(labels) - fits} more columns do not fit\n", "dim")
-    text.append(
-        "shade: fraction of the true class; the diagonal is correct" if not found.multi_label else "one row per label",
-        "dim",
-    )
+    if len(labels) > room:
+        text.append(f"{len(labels) - room} more columns do not fit\n", "dim")
+    if legend:
+        shades = "shade: fraction of the true class; the diagonal is correct"
+        text.append("one row per label" if found.multi_label else shades, "dim")
+    text.rstrip()
     return text
+
+
+def _widths(found: Confusion, width: int) -> tuple[int, int]:
+    """Of the names and of a cell, in columns."""
+    longest = max(cell_len(clean(name, 60)) for name in found.names)
+    largest = max((value for row in found.counts for value in row), default=0)
+    return max(6, min(longest + 1, 24, width // 3)), max(4, len(str(largest)) + 2)
+
+
+def width_of(found: Confusion) -> int:
+    """Columns that the whole matrix takes."""
+    name_width, cell = _widths(found, WIDEST)
+    return name_width + 3 + len(found.columns) * (cell + 1)
+
+
+def latest_confusion(view: RunView) -> Confusion | None:
+    """Of the validation split, of the newest epoch that has one."""
+    started, epochs = view.state.started, view.state.epochs
+    counts = epochs[-1].confusion if epochs else None
+    if started is None or not counts or len(counts) != len(started.class_names):
+        return None
+    if any(len(row) != len(counts) for row in counts):
+        return None
+    names = tuple(started.class_names)
+    return Confusion(names, names, tuple(map(tuple, counts)), multi_label=False)
 
 
 def _shaded(value: int, total: int, cell: int, *, correct: bool) -> Text:

@@ -12,17 +12,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.text import Text
+from textual.events import MouseDown, MouseMove, MouseScrollDown, MouseScrollUp
+from textual.message import Message
 from textual_plotext.plot import Plot as Figure
 
 from medtui.console.shell.capability import marks
 from medtui.console.shell.theme import series_colour
 from medtui.console.widgets.rows import Rows
+from medtui.console.widgets.scales import log_ticks, robust_limits, round_ticks
 from medtui.text import number
 
 FRAME = 9  # columns of axis and labels, about
 MINIMUM = (16, 5)  # columns, rows; below it only a sentence is shown
 HUGE = 1e100  # larger values, or smaller than 1 / HUGE on a log scale, overflow in plotext
-DOT = "•"
+MARK = "◆"
+ABOVE, BELOW = "▲", "▼"  # where a value is beyond the scale
+MARKS = 16  # on a marked curve, at most about twice as many
 MARKERS = {"braille": "braille", "block": "hd", "ascii": "*"}
 
 
@@ -35,7 +40,7 @@ class Series:
     ys: Sequence[float]
     colour: int  # of the series palette
     faint: bool = False
-    dotted: bool = False  # to tell it from another curve: colour is never the only sign
+    marked: bool = False  # each value with a mark, which tells it from another curve: colour is never the only sign
     sign: str = ""  # shown near the curve's end: colour is never the only sign
 
 
@@ -50,16 +55,28 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Level:
+    """A horizontal line, such as a published value."""
+
+    y: float
+    words: str
+
+
+@dataclass(frozen=True)
 class PlotSpec:
     """Everything that a plot shows. Equal specs are plotted once."""
 
     series: tuple[Series, ...] = ()
     points: tuple[Point, ...] = ()
+    levels: tuple[Level, ...] = ()
     x_title: str = ""
+    unit: str = ""  # of the y axis
     log: bool = False
     cursor: float | None = None  # a position on the x axis
     empty: str = "no values yet"
     upper: float | None = None  # of the y axis
+    robust: bool = False  # a few outliers do not decide the scale; they are marked at its edge
+    window: tuple[float, float] | None = None  # the part of the x axis that is shown; None: all of it
 
 
 @dataclass(frozen=True)
@@ -123,7 +140,8 @@ def plot_text(spec: PlotSpec, width: int, height: int, *, dark: bool, marker: st
     """The plot as text of exactly this size."""
     if width < MINIMUM[0] or height < MINIMUM[1]:
         return Text("too small for a plot", style="dim")
-    parts = [(one, bucketed(one.xs, one.ys, max(4, width - FRAME), log=spec.log)) for one in spec.series]
+    columns = max(4, width - FRAME)
+    parts = [(one, bucketed(*_within(one, spec.window), columns, log=spec.log)) for one in spec.series]
     parts = [(one, part) for one, part in parts if part.ys or part.nonfinite]
     if not any(part.ys for _, part in parts):
         nonfinite = any(part.nonfinite for _, part in parts)
@@ -136,13 +154,25 @@ def plot_text(spec: PlotSpec, width: int, height: int, *, dark: bool, marker: st
     return Text("\n").join([legend, body])
 
 
+def _within(one: Series, window: tuple[float, float] | None) -> tuple[Sequence[float], Sequence[float]]:
+    """The values in the window of the x axis."""
+    if window is None or not one.xs:
+        return one.xs, one.ys
+    low, high = window
+    inside = [at for at, x in enumerate(one.xs) if low <= x <= high]
+    if not inside:
+        return (), ()
+    first, last = inside[0], inside[-1] + 1
+    return one.xs[first:last], one.ys[first:last]
+
+
 def _legend(spec: PlotSpec, parts: list[tuple[Series, Bucketed]], dark: bool) -> Text:
     line = Text(no_wrap=True)
     if spec.cursor is not None:  # first: the values stay visible, however narrow the plot is
         line.append(format_cursor(spec), "reverse")
         line.append("  ")
     for one, part in parts:
-        line.append(("┄ " if one.faint else f"{DOT} " if one.dotted else "─ "), _rich_colour(one.colour, dark))
+        line.append(("┄ " if one.faint else f"{MARK} " if one.marked else "─ "), _rich_colour(one.colour, dark))
         line.append(one.name)
         if part.nonfinite:
             line.append(
@@ -152,8 +182,11 @@ def _legend(spec: PlotSpec, parts: list[tuple[Series, Bucketed]], dark: bool) ->
         line.append("  ")
     for point in spec.points:
         line.append(f"{point.sign} {point.words}  ", "bold")
-    words = [word for word in (f"by {spec.x_title}" if spec.x_title else "", "log" if spec.log else "") if word]
-    line.append(", ".join(words), "dim")
+    for level in spec.levels:
+        line.append(f"┈ {level.words}  ", "dim")
+    words = [spec.unit, f"by {spec.x_title}" if spec.x_title else "", "log" if spec.log else ""]
+    words.append("zoomed" if spec.window is not None else "")
+    line.append(", ".join(filter(None, words)), "dim")
     return line
 
 
@@ -180,8 +213,9 @@ def _figure(
     figure.ticks_color((140, 150, 160) if dark else (90, 96, 104))
     if spec.log:  # plotted as logarithms with our labels: plotext's log scale overflows
         parts = [(one, Bucketed(part.xs, [math.log10(y) for y in part.ys], part.nonfinite)) for one, part in parts]
-    ys = [y for _, part in parts for y in part.ys]
-    low, high = _limits(figure, spec, min(ys), max(ys))
+    levels = [math.log10(level.y) if spec.log else level.y for level in spec.levels if not spec.log or level.y > 0]
+    low, high = _limits(figure, spec, parts, levels)
+    parts, clipped = _clipped(parts, low, high)
     _x_axis(figure, spec, [x for _, part in parts for x in (*part.xs, *part.nonfinite)], width)
     if spec.log:
         ticks = log_ticks(low, high, max(2, min(6, height // 3)))
@@ -199,6 +233,11 @@ def _figure(
                 part.nonfinite if len(part.nonfinite) <= width else part.nonfinite[:: len(part.nonfinite) // width + 1]
             )
             figure.scatter(list(spots), [high] * len(spots), marker="x", color=(255, 90, 80))
+    for colour_number, x, y in clipped:
+        edge, mark = (high, ABOVE) if y > high else (low, BELOW)
+        figure.scatter([x], [edge], marker=mark, color=series_colour(colour_number, dark=dark))
+    for level_y in levels:
+        figure.hline(level_y, color=(120, 126, 134))
     for number_, (one, part) in enumerate(parts):
         if one.sign and part.ys:  # one before the other: curves may end together
             at = max(0, len(part.xs) - 1 - number_ * max(1, len(part.xs) // 10))
@@ -206,15 +245,20 @@ def _figure(
             figure.scatter([part.xs[at]], [part.ys[at]], marker=one.sign, color=colour)
     for point in spec.points:
         y = point.y if not spec.log else math.log10(point.y) if point.y > 0 else math.nan
-        if low <= y <= high:
+        inside = spec.window is None or spec.window[0] <= point.x <= spec.window[1]
+        if inside and low <= y <= high:
             figure.scatter([point.x], [y], marker=point.sign, color=(240, 228, 66) if dark else (122, 92, 0))
     if spec.cursor is not None:
         figure.vline(spec.cursor, color=(150, 150, 150))
     return _text_of(figure.build(), height)
 
 
-def _limits(figure: Any, spec: PlotSpec, low: float, high: float) -> tuple[float, float]:
+def _limits(
+    figure: Any, spec: PlotSpec, parts: list[tuple[Series, Bucketed]], levels: list[float]
+) -> tuple[float, float]:
     """The limits of the y axis; a constant gets a margin."""
+    each = [robust_limits(part.ys) if spec.robust else (min(part.ys), max(part.ys)) for _, part in parts if part.ys]
+    low, high = min([one for one, _ in each] + levels), max([one for _, one in each] + levels)
     if high - low <= 1e-6 * max(1.0, abs(high)):
         pad = abs(low) * 0.1 or 1.0
         low, high = low - pad, high + pad
@@ -224,51 +268,30 @@ def _limits(figure: Any, spec: PlotSpec, low: float, high: float) -> tuple[float
     return low, high
 
 
+def _clipped(
+    parts: list[tuple[Series, Bucketed]], low: float, high: float
+) -> tuple[list[tuple[Series, Bucketed]], list[tuple[int, float, float]]]:
+    """The curves held within the limits, and (colour, x, y) of each value that is not."""
+    found, beyond = [], []
+    for one, part in parts:
+        ys = [min(max(y, low), high) for y in part.ys]
+        beyond += [(one.colour, x, y) for x, y in zip(part.xs, part.ys, strict=True) if not low <= y <= high]
+        found.append((one, Bucketed(part.xs, ys, part.nonfinite)))
+    return found, beyond
+
+
 def _x_axis(figure: Any, spec: PlotSpec, plotted_xs: list[float], width: int) -> None:
     """From the least position to the greatest, whatever their order; a single one gets a margin.
 
     plotext draws a line to a position beyond its axis point by point: that must not happen.
     """
     xs = plotted_xs + [point.x for point in spec.points] + ([] if spec.cursor is None else [spec.cursor])
-    low, high = min(xs), max(xs)
+    low, high = spec.window or (min(xs), max(xs))
     if high - low <= 1e-9 * max(1.0, abs(high)):
         margin = max(1.0, 1e-9 * abs(high))
         low, high = (low - margin if low < 0 or low >= margin else 0.0), high + margin  # nothing is before the start
     figure.xlim(low, high)
     figure.xticks(*round_ticks(low, high, max(2, width // 12), integers=spec.x_title in ("step", "epoch")))
-
-
-def round_ticks(low: float, high: float, most: int, *, integers: bool = False) -> tuple[list[float], list[str]]:
-    """Multiples of 1, 2 or 5 times a power of ten between two bounds, and their labels; integers where required.
-
-    At most so many, unless only one would be left: one is not a scale.
-    """
-    power = 10.0 ** max(0 if integers else -math.inf, math.floor(math.log10((high - low) / most)))
-    found: list[float] = []
-    step = power
-    for factor in (1, 2, 5, 10, 20):
-        numbers = range(math.ceil(low / (factor * power) - 1e-9), math.floor(high / (factor * power) + 1e-9) + 1)
-        if found and len(numbers) < 2:
-            break
-        step = factor * power
-        found = [number * step for number in numbers]
-        if len(found) <= most:
-            break
-    digits = max(0, -math.floor(math.log10(step) + 1e-9))
-    plain = integers or (digits <= 8 and 1e-4 <= max(map(abs, found)) < 1e6)
-    return found, [f"{tick:.{digits}f}" if plain else f"{tick:.4g}" for tick in found]
-
-
-def log_ticks(low: float, high: float, most: int) -> list[float]:
-    """Logarithms of round numbers between two, 1, 2 and 5 times powers of ten where there are few; else the ends."""
-    powers = range(math.floor(low), math.ceil(high) + 1)
-    for digits in ((1, 2, 5), (1, 3), (1,)):
-        found = [tick for power in powers for digit in digits if low <= (tick := power + math.log10(digit)) <= high]
-        if 2 <= len(found) <= most:
-            return found
-    if len(found) > most:
-        return found[:: -(-len(found) // most)]
-    return [low, high]
 
 
 def _plot_series(figure: Any, one: Series, part: Bucketed, *, dark: bool, marker: str, log: bool) -> None:
@@ -278,9 +301,11 @@ def _plot_series(figure: Any, one: Series, part: Bucketed, *, dark: bool, marker
     if len(part.ys) == 1:
         figure.scatter(part.xs, part.ys, marker="●" if marker != "ascii" else "o", color=colour)
         return
-    dots = "o" if marker == "ascii" else DOT
-    line = dots if one.dotted else MARKERS.get(marker, "braille")
-    figure.plot(part.xs, part.ys, marker=line, color=colour)
+    figure.plot(part.xs, part.ys, marker=MARKERS.get(marker, "braille"), color=colour)
+    if one.marked:
+        every = 1 + len(part.xs) // MARKS
+        sign = "o" if marker == "ascii" else MARK
+        figure.scatter(part.xs[::-every], part.ys[::-every], marker=sign, color=colour)
     for x, y in _lone(one, part, log=log):
         figure.scatter([x], [y], marker="●" if marker != "ascii" else "o", color=colour)
 
@@ -305,12 +330,25 @@ def _rich_colour(colour: int, dark: bool) -> str:
 
 
 class Plot(Rows):
-    """A plot that fills its area."""
+    """A plot that fills its area. The wheel asks to zoom, dragging to move; who shows it decides."""
+
+    class Zoomed(Message):
+        def __init__(self, *, closer: bool, at: float) -> None:
+            """`at`: where, as a fraction of the axis that is shown."""
+            super().__init__()
+            self.closer, self.at = closer, at
+
+    class Dragged(Message):
+        def __init__(self, by: float) -> None:
+            """`by`: fraction of the axis that is shown; to the right is positive."""
+            super().__init__()
+            self.by = by
 
     def __init__(self, id: str) -> None:
         super().__init__(id, can_focus=True)
         self.spec = PlotSpec()
         self._plotted_for: tuple[int, int, bool] | None = None  # columns, rows, dark
+        self._dragged_from: int | None = None  # column
 
     def show(self, spec: PlotSpec) -> None:
         if spec != self.spec:
@@ -332,3 +370,31 @@ class Plot(Rows):
     def _plot_text(self) -> Text:
         self._plotted_for = width, height, dark = self._geometry
         return plot_text(self.spec, width, height, dark=dark, marker=marks())
+
+    @property
+    def _axis_columns(self) -> int:
+        return max(1, self.content_size.width - FRAME)
+
+    def _at(self, x: int) -> float:
+        return max(0.0, min(1.0, (x - FRAME + 2) / self._axis_columns))
+
+    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
+        event.stop()
+        self.post_message(self.Zoomed(closer=True, at=self._at(event.x)))
+
+    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+        event.stop()
+        self.post_message(self.Zoomed(closer=False, at=self._at(event.x)))
+
+    def on_mouse_down(self, event: MouseDown) -> None:
+        self._dragged_from = event.x
+        self.capture_mouse()
+
+    def on_mouse_move(self, event: MouseMove) -> None:
+        if self._dragged_from is not None and event.x != self._dragged_from:
+            self.post_message(self.Dragged((event.x - self._dragged_from) / self._axis_columns))
+            self._dragged_from = event.x
+
+    def on_mouse_up(self) -> None:
+        self._dragged_from = None
+        self.release_mouse()

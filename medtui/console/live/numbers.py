@@ -1,0 +1,84 @@
+"""The numbers that are always in sight while a run trains, as many per row as fit."""
+
+from __future__ import annotations
+
+import math
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from medtui.client.view import RunView
+from medtui.console.widgets.curves import recent_losses
+from medtui.text import number
+
+FALLS, RISES, LEVEL = "↘", "↗", "→"
+SAME = 0.01  # relative change that counts as none
+SCHEDULES = {"cosine": "╲", "one_cycle": "╱╲", "plateau": "▔▁", "constant": "─"}  # the shape of the learning rate
+GAP = "  "
+
+
+def trend(before: float, after: float) -> str:
+    if not (math.isfinite(before) and math.isfinite(after)):
+        return ""
+    if abs(after - before) <= SAME * max(abs(before), abs(after)):
+        return LEVEL
+    return FALLS if after < before else RISES
+
+
+def numbers(view: RunView) -> list[Text]:
+    """Each number with its name, the most important first. Losses of training are smoothed."""
+    started, epochs, progress = view.state.started, view.state.epochs, view.progress
+    if started is None:
+        return []
+    found = []
+    if losses := recent_losses(view):
+        found.append(_named("loss", number(losses[-1], 3), trend(losses[len(losses) // 2], losses[-1])))
+    if epochs:
+        now, before = epochs[-1], epochs[-2] if len(epochs) > 1 else None
+        if now.validation.loss is not None:
+            past = before.validation.loss if before is not None and before.validation.loss is not None else math.nan
+            found.append(_named("val loss", number(now.validation.loss, 3), trend(past, now.validation.loss)))
+        best = f"★{now.best_epoch}" if now.best_epoch is not None else ""
+        found.append(_named("AUC", number(now.validation.auc), best))
+        found.append(_named("ACC", number(now.validation.acc, 3)))
+        found.append(_named("F1", number(now.validation.f1, 3)))
+    lr = progress.lr if progress is not None and progress.lr is not None else epochs[-1].lr if epochs else None
+    if lr is not None and math.isfinite(lr):
+        found.append(_named("lr", f"{lr:.2g}", SCHEDULES.get(started.schedule or "", "")))
+    rate = progress.images_per_second if progress is not None else None
+    if rate is None and epochs:
+        rate = epochs[-1].images_per_second
+    if rate is not None and math.isfinite(rate):
+        found.append(_named("", f"{rate:,.0f}", "img/s"))
+    if started.patience is not None and epochs and view.active:
+        left = max(0, started.patience - epochs[-1].without_improvement)
+        found.append(_named("early stop", f"in {left}", "epoch" if left == 1 else "epochs"))
+    return found
+
+
+def _named(name: str, value: str, note: str = "") -> Text:
+    text = Text(f"{name} " if name else "", style="dim")
+    text.append(value, "bold not dim")
+    if note:
+        text.append(f" {note}", "not dim")
+    return text
+
+
+def numbers_text(view: RunView, width: int, rows: int) -> Text:
+    """In at most so many rows; what does not fit is left out, the least important first."""
+    lines: list[Text] = [Text(" ", no_wrap=True)]
+    for one in numbers(view):
+        needed = cell_len(one.plain)
+        if cell_len(lines[-1].plain) > 1 and cell_len(lines[-1].plain) + len(GAP) + needed > width - 1:
+            if len(lines) == rows:
+                break
+            lines.append(Text(" ", no_wrap=True))
+        if cell_len(lines[-1].plain) > 1:
+            lines[-1].append(GAP)
+        lines[-1].append_text(one)
+    return Text("\n").join(lines)
+
+
+def rows_for(view: RunView, width: int, most: int) -> int:
+    """Rows that all numbers take, up to `most`."""
+    return numbers_text(view, width, most).plain.count("\n") + 1
