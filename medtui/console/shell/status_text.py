@@ -100,7 +100,7 @@ def _of_run(view: RunView, status: AppStatus) -> list[_Part]:
     if started is None:
         return []
     run_hash = (started.run.split("_") + [""] * 4)[3]  # as in the directory's name: 20261122_breastmnist_model_1a2b3c
-    names = [clean(started.dataset, 30), clean(started.model, 30).replace("_", "-"), clean(run_hash, 12)]
+    names = [clean(started.dataset, 30), clean(started.model, 30), clean(run_hash, 12)]
     parts = [_Part(4, tuple(Text(" · ".join(title)) for title in (names, names[::2], names[:1])))]
     if view.active and view.phase in ("training", "paused"):
         parts.append(_Part(2, (Text(f"epoch {view.epoch}/{started.epochs}"),)))
