@@ -11,6 +11,7 @@ from engine.contract.machine.hardware import cpu_has_bfloat16
 from engine.contract.machine.limits import cores, memory
 from engine.contract.wire.errors import DeviceError
 from engine.contract.wire.resolved import Resolved, why_not_mixed
+from engine.sentences import Devices
 
 
 def choose_device(requested: str) -> torch.device:
@@ -22,9 +23,7 @@ def choose_device(requested: str) -> torch.device:
         number = int(requested.partition(":")[2] or 0)
         if number >= count:
             found = f"{count} CUDA device{'s' * (count != 1)}" if count else "no CUDA device"
-            raise DeviceError(
-                f"The recipe requests runtime.device {requested}, found {found}.", "Write `device: auto`."
-            )
+            raise DeviceError(Devices.NOT_FOUND, expected=requested, found=found)
         return torch.device("cuda", number)
     return torch.device(requested)
 
@@ -43,9 +42,7 @@ def choose_precision(requested: bool | str, device: torch.device) -> torch.dtype
     if device.type == "cpu" and cpu_has_bfloat16():
         return torch.bfloat16
     if requested is True:
-        raise DeviceError(
-            f"The recipe requests training.amp, but {why_not_mixed(device.type)}.", "Write `amp: auto` or `amp: false`."
-        )
+        raise DeviceError(Devices.NOT_MIXED, reason=why_not_mixed(device.type))
     return None
 
 

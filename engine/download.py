@@ -28,6 +28,8 @@ from urllib.parse import urlsplit
 
 from engine.contract.data.archives import format_bytes
 from engine.contract.files.folders import File, file_at
+from engine.contract.sentence import Sentence
+from engine.sentences import Downloads
 
 CONNECT = 5.0  # seconds for the name, the connection and its encryption
 WINDOW = 30.0  # seconds over which a server must send at least
@@ -41,7 +43,11 @@ AUTHORIZATION = "Authorization"
 
 
 class DownloadFailed(Exception):
-    """Why, in the words that end a sentence."""
+    """Why: a sentence of `Downloads`, whose words end another one."""
+
+    def __init__(self, sentence: Sentence, **fields: object) -> None:
+        self.code, self.fields = sentence.code, fields
+        super().__init__(sentence.text(**fields)[0])
 
 
 class _Cut(DownloadFailed):
@@ -78,7 +84,8 @@ def download(spec: Download, on_progress: OnProgress, log: Callable[[str], None]
             part.verify()
             on_progress(part.done, part.done)
     except OSError as error:
-        raise DownloadFailed(f"{spec.target.parent} cannot be written: {error.strerror or error}") from None
+        reason = error.strerror or error
+        raise DownloadFailed(Downloads.NOT_WRITABLE, folder=spec.target.parent, reason=reason) from None
 
 
 class _Part:
@@ -104,8 +111,8 @@ class _Part:
         free = shutil.disk_usage(self.spec.target.parent).free
         missing = (self.total or 0) - self.done
         if missing + ROOM > free:
-            folder = self.spec.target.parent
-            raise DownloadFailed(f"it needs {format_bytes(missing)} in {folder}, found {format_bytes(free)} free")
+            need, found, folder = format_bytes(missing), format_bytes(free), self.spec.target.parent
+            raise DownloadFailed(Downloads.NO_SPACE, need=need, folder=folder, found=found)
 
     def write(self, chunk: bytes) -> None:
         self._refuse_larger(self.done + len(chunk))
@@ -117,14 +124,20 @@ class _Part:
         self.file.flush()
         found = self._digest.hexdigest()
         if not found.startswith(self.spec.digest):
-            what = f"{self.done:,} bytes of {self.kind}" if self.kind else f"{self.done:,} bytes"
-            page = ", a web page" if "html" in self.kind else ""
+            what = f" of {self.kind}" if self.kind else ""
             name = "MD5" if self.spec.algorithm == "md5" else "SHA-256"
-            raise DownloadFailed(f"expected {name} {self.spec.digest}, found {found} ({what}{page})")
+            raise DownloadFailed(
+                Downloads.WEB_PAGE if "html" in self.kind else Downloads.DIGEST,
+                algorithm=name,
+                expected=self.spec.digest,
+                found=found,
+                size=self.done,
+                what=what,
+            )
 
     def _refuse_larger(self, size: int) -> None:
         if size > self.spec.largest:
-            raise DownloadFailed(f"expected at most {self.spec.largest:,} bytes, found {size:,} or more")
+            raise DownloadFailed(Downloads.TOO_LARGE, expected=self.spec.largest, found=size)
 
 
 def _fill(part: _Part, on_progress: OnProgress, log: Callable[[str], None]) -> None:
@@ -154,14 +167,14 @@ def _receive(part: _Part, on_progress: OnProgress) -> None:
                 if part.done == part.total:  # some servers keep the connection open
                     return
     if part.total is not None and part.done < part.total:
-        raise _Cut(f"the connection was cut after {part.done:,} of {part.total:,} bytes")
+        raise _Cut(Downloads.CUT, done=part.done, total=part.total)
 
 
 def _refuse_slower(part: _Part, rate: float) -> None:
     """Raises _Cut: another connection may be faster."""
     if rate < SLOWEST:
         host = urlsplit(part.spec.url).hostname
-        raise _Cut(f"{host} sends {rate:.0f} bytes per second, expected at least {SLOWEST:,.0f} over {WINDOW:g} s")
+        raise _Cut(Downloads.TOO_SLOW, host=host, found=rate, expected=SLOWEST, seconds=WINDOW)
 
 
 # ---- the other thread ------------------------------------------------------------------------------------------------
@@ -188,8 +201,10 @@ def _messages(spec: Download, offset: int, on_progress: Callable[[], None]) -> G
                 message = receiver.messages.get(timeout=POLL)
             except queue.Empty:
                 if time.monotonic() - silent > limit:
-                    what = "connection to" if limit == CONNECT else "data from"
-                    raise _Cut(f"no {what} {urlsplit(spec.url).hostname} within {limit:g} s") from None
+                    host = urlsplit(spec.url).hostname
+                    raise _Cut(
+                        Downloads.NO_CONNECTION if limit == CONNECT else Downloads.NO_DATA, host=host, seconds=limit
+                    ) from None
                 continue
             silent, limit = time.monotonic(), STALL
             if isinstance(message, _Answer | bytes):
@@ -227,13 +242,14 @@ class _Receiver(threading.Thread):
             self._send("end")
         except HTTPError as error:
             reason = "" if "://" in str(error.reason) else f" {error.reason}"  # an address may hold a secret
-            self._send(DownloadFailed(f"{urlsplit(error.url).hostname} answered {error.code}{reason}"))
+            host = urlsplit(error.url).hostname
+            self._send(DownloadFailed(Downloads.ANSWERED, host=host, status=error.code, reason=reason))
         except (URLError, ssl.SSLCertVerificationError) as error:
-            self._send(DownloadFailed(_describe_reason(getattr(error, "reason", error), self._url)))
+            self._send(_unreachable(getattr(error, "reason", error), self._url))
         except (http.client.InvalidURL, ValueError):  # their texts quote it
-            self._send(DownloadFailed(f"the address on {urlsplit(self._url).hostname} is not valid"))
+            self._send(DownloadFailed(Downloads.ADDRESS, host=urlsplit(self._url).hostname))
         except (OSError, http.client.HTTPException) as error:
-            self._send(_Cut(f"the connection was cut ({str(error) or type(error).__name__})"))
+            self._send(_Cut(Downloads.CUT_BECAUSE, reason=str(error) or type(error).__name__))
 
     def _send(self, message: _Answer | bytes | DownloadFailed | str) -> None:
         while not self._given_up.is_set():
@@ -254,13 +270,13 @@ def _answer_of(response: Any) -> _Answer:
     return _Answer(0, total, kind)
 
 
-def _describe_reason(reason: object, url: str) -> str:
+def _unreachable(reason: object, url: str) -> DownloadFailed:
     host = urlsplit(url).hostname
     if isinstance(reason, socket.gaierror):
-        return f"the host name {host} cannot be resolved ({reason.strerror})"
+        return DownloadFailed(Downloads.HOST_NAME, host=host, reason=reason.strerror)
     if isinstance(reason, ssl.SSLCertVerificationError):
-        return f"the certificate of {host} is not trusted ({reason.verify_message})"
-    return f"{host} cannot be reached ({getattr(reason, 'strerror', None) or reason})"
+        return DownloadFailed(Downloads.CERTIFICATE, host=host, reason=reason.verify_message)
+    return DownloadFailed(Downloads.UNREACHABLE, host=host, reason=getattr(reason, "strerror", None) or reason)
 
 
 def _opener(connected: Callable[[], None]) -> urllib.request.OpenerDirector:

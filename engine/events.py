@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from engine.contract.files.file_system import append_all, flush
 from engine.contract.files.folders import File
+from engine.contract.sentence import Sentence
 from engine.contract.store.journal import cut_torn_line, read_journal
 from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.run_log import format_log_lines
@@ -33,7 +34,6 @@ from engine.contract.wire.protocol import (
     RunFinished,
     parse_event,
 )
-from engine.contract.wire.sentences import Sentence
 
 QUEUE_LIMIT = 10_000  # state events that wait for a slow reader; a longer gap is reread from the journal
 FLUSH_PATIENCE = 5.0  # seconds to let a reader finish when the engine ends
@@ -195,6 +195,10 @@ class EventStream:
 
     def log(self, message: str, level: Any = "info") -> None:
         self.emit(Log(time=now(), level=level, message=message))
+
+    def note(self, sentence: Sentence, level: Any = "info", **fields: object) -> None:
+        """A log line of a catalogue: what a run does of its own accord."""
+        self.log(sentence.text(**fields)[0], level)
 
     def alarm(self, kind: str, sentence: Sentence, **fields: object) -> None:
         message, hint = sentence.text(**fields)

@@ -22,6 +22,7 @@ from engine.contract.wire.errors import (
     MedtuiError,
     OutOfMemory,
 )
+from engine.sentences import Failure, Libraries
 
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
 # What to do about the other ways in which a file or the system itself refuses.
@@ -54,20 +55,24 @@ def as_failure(error: Exception, *, has_log: bool = True) -> MedtuiError:
         traceback.print_exc(file=sys.stderr)
     if (known := _machine_error(error, running=has_log)) is not None:
         return known
-    found = f"Internal error: {type(error).__name__}: {text_of(error)}."
+    name, reason = type(error).__name__, text_of(error)
     if has_log:
-        return MedtuiError(found, "run.log has the traceback; please report it.")
-    return MedtuiError(found + f" It was raised in {_where(error)}.", "Please report it with this line.")
+        return MedtuiError(Failure.INTERNAL, error=name, reason=reason)
+    return MedtuiError(Failure.INTERNAL_WITHOUT_LOG, error=name, reason=reason, where=_where(error))
 
 
 def as_import_failure(error: Exception) -> MedtuiError:
     """What kept a job's libraries from being imported. The traceback goes to standard error."""
     if (known := as_failure(error, has_log=False)).kind != MedtuiError.kind:
         return known
-    found = f"The engine's libraries cannot be imported: {type(error).__name__}: {text_of(error)}."
+    name, reason, python = type(error).__name__, text_of(error), sys.executable
     named = sorted(name for name in os.environ if name.startswith(("TORCH", "PYTORCH_", "CUDA_")))
-    unset = f"Unset {', '.join(named[:6])}, or install" if named else "Install"
-    return InstallationError(found, f"{unset} torch again: `{sys.executable} -m pip install --force-reinstall torch`.")
+    if not named:
+        return InstallationError(Libraries.ENGINE, error=name, reason=reason, python=python)
+    variables = ", ".join(named[:6])
+    return InstallationError(
+        Libraries.ENGINE_WITH_VARIABLES, error=name, reason=reason, variables=variables, python=python
+    )
 
 
 def reason_of(error: Exception) -> str:
@@ -81,40 +86,33 @@ def _machine_error(error: Exception, *, running: bool) -> MedtuiError | None:
     text, again = text_of(error), "resume" if running else "try again"
     if _is_memory(error):
         limit = memory().limit
-        found = f"Out of memory: this job is limited by {limit}." if limit else "The machine ran out of memory."
-        return OutOfMemory(found, "Lower training.batch_size, or set dataset.cache: mapped.")
+        return OutOfMemory(Failure.MEMORY_LIMIT, limit=limit) if limit else OutOfMemory(Failure.MEMORY)
     if isinstance(error, OSError) and error.errno in NO_ROOM:
-        return DiskFull(f"The disk is full: {error}.", f"Free some space and {again}.")
+        return DiskFull(Failure.DISK_FULL, reason=error, again=again)
     if isinstance(error, OSError) and error.errno in _NOT_ALLOWED:
         return _not_allowed(error)
     if _raised_by(error, _COMPILER):
-        hint = "Write training.compile: false, or see `medtui doctor` for what the compiler lacks."
-        return MachineFailed(f"The compiler of training.compile failed: {text}.", hint)
+        return MachineFailed(Failure.COMPILER, reason=text)
     if isinstance(error, ImportError) or (isinstance(error, OSError) and _NO_LIBRARY.search(text)):
-        found = f"A part of the installation cannot be loaded: {text}."
-        return (MachineFailed if running else InstallationError)(found, f"Reinstall its package and {again}.")
+        return (MachineFailed if running else InstallationError)(Libraries.NOT_LOADED, reason=text, again=again)
     if isinstance(error, OSError):
-        number = error.errno or 0
-        remedy = _REMEDIES.get(number, "Fix that")
-        return FileFailed(f"A file could not be read or written: {error}.", f"{remedy} and {again}.")
+        remedy = _REMEDIES.get(error.errno or 0, "Fix that")
+        return FileFailed(Failure.FILE, reason=error, remedy=remedy, again=again)
     if isinstance(error, RuntimeError) and _NO_THREAD.search(text):
-        return MachineFailed(
-            f"The machine cannot start more threads: {text}.", f"{_REMEDIES[errno.EAGAIN]} and {again}."
-        )
+        return MachineFailed(Failure.THREADS, reason=text, remedy=_REMEDIES[errno.EAGAIN], again=again)
     if isinstance(error, RuntimeError) and _DRIVER.search(text):
-        return MachineFailed(f"The GPU or its driver failed: {text}.", f"Check it, and {again}.")
+        return MachineFailed(Failure.GPU, reason=text, again=again)
     if _raised_by(error, ("psutil",)):
-        return MachineFailed(f"The system could not be queried: {text}.", f"Check /proc, and {again}.")
+        return MachineFailed(Failure.SYSTEM, reason=text, again=again)
     return None
 
 
 def _not_allowed(error: OSError) -> FileFailed:
     """Nothing is broken: another user's, or write-protected."""
     if not isinstance(error.filename, (str, os.PathLike)):
-        return FileFailed(f"You may not read or write a file: {error}.", "Choose another --workspace.")
-    owner = describe_owner(file_at(Path(error.filename)))
-    hint = remedy_for_writing(error)
-    return FileFailed(f"You may not read or write {error.filename}{owner}: {error.strerror}.", hint)
+        return FileFailed(Failure.NOT_ALLOWED, reason=error)
+    owner, remedy = describe_owner(file_at(Path(error.filename))), remedy_for_writing(error)
+    return FileFailed(Failure.NOT_ALLOWED_AT, path=error.filename, owner=owner, reason=error.strerror, remedy=remedy)
 
 
 def _is_memory(error: Exception) -> bool:

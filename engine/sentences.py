@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from engine.contract.wire.sentences import Sentence
+from engine.contract.sentence import Sentence
+
+_FETCH_OR_CORRECT = "Fetch the official file again, or correct this one."
+_BY_HAND = "By hand: put {download} into one of these, or pass --data FOLDER."
+_ANOTHER_DISK = "or choose a --workspace on another disk."
+_ALLOW_DRIFT = "or pass --allow-drift, which marks the results."
+_NO_COMPILER = "training.compile needs a working compiler, found none: {reason}."
+_OR_NO_COMPILE = "or write training.compile: false."
+_NO_REPORT_YET = "{run} is {state}: only a finished run has a report."
 
 
 class Alarms:
@@ -20,4 +28,313 @@ class Alarms:
 
 
 class Archive:
+    """The file of a data set."""
+
     CHANGED = Sentence("{path} changed while it was read.", "Try again when nothing is writing to it.")
+    DAMAGED = Sentence("{path} is damaged: {reason}.", "Fetch it again.")
+    MISSING = Sentence("Expected the archive at {path}, found no file{why}.", "Correct dataset.archive.")
+    NOT_AN_ARCHIVE = Sentence("{path} is damaged or not an .npz archive: {reason}.", "Fetch it again.")
+    NOT_FETCHED = Sentence(
+        "{file} could not be fetched from {source}: {reason}.",
+        "Try again, or download by hand, on another machine if necessary: {download} into {folder}.",
+    )
+    NOT_FOUND = Sentence(
+        "{dataset} at {size} px needs {file}; looked in {searched}.",
+        "`medtui data fetch {command}` fetches it. " + _BY_HAND,
+    )
+    NOT_FOUND_OFFLINE = Sentence(
+        "{dataset} at {size} px needs {file}; looked in {searched}.",
+        "`medtui data fetch {command}` fetches it where MEDTUI_OFFLINE is not set. " + _BY_HAND,
+    )
+    NOT_OFFICIAL = Sentence(
+        "{path} is not the official {file}: expected MD5 {expected}, found {found}.",
+        "Fetch it again with `medtui data fetch {command} --replace`, or name it as dataset.archive with its md5 to "
+        "use it as a different edition.",
+    )
+    NOT_THE_RECIPES = Sentence(
+        "{path} is not the recipe's archive: expected MD5 {expected}, found {found}.",
+        "If this is the intended file, write `md5: {found}`.",
+    )
+    OFFLINE = Sentence("MEDTUI_OFFLINE is set: nothing is fetched.", "Put {download} into {folder}.")
+    UNIDENTIFIED = Sentence(
+        "{path} is not the official {dataset} and dataset.md5 does not identify it.",
+        "To use it as it is now, write `md5: {found}` next to `archive` in the recipe.",
+    )
+    UNREADABLE = Sentence("{path} cannot be read: {reason}.", "Check that it is a file, and its permissions.")
+
+
+class Arrays:
+    """What an archive holds."""
+
+    HEADER = Sentence(
+        "{path}: expected {array} as an .npy array, found an invalid header ({reason}).", _FETCH_OR_CORRECT
+    )
+    IMAGES = Sentence("{path}: expected {expected} {split} images, found {found}.", _FETCH_OR_CORRECT)
+    IMAGES_SHAPE = Sentence("{path}: expected {array} of shape {expected}, found {found}.", _FETCH_OR_CORRECT)
+    IMAGES_TYPE = Sentence("{path}: expected {array} as uint8, found {found}.", _FETCH_OR_CORRECT)
+    LABELS_RANGE = Sentence(
+        "{path}: expected {array} from 0 to {highest}, found {lowest_found} to {highest_found}.", _FETCH_OR_CORRECT
+    )
+    LABELS_SHAPE = Sentence("{path}: expected {array} of shape {expected}, found {found}.", _FETCH_OR_CORRECT)
+    MISSING = Sentence("{path}: expected the array {array}, found none.", _FETCH_OR_CORRECT)
+    NOT_INTEGERS = Sentence("{path}: expected {array} as integers, found {found}.", _FETCH_OR_CORRECT)
+    SIZE = Sentence(
+        "{path}: expected {array} of shape {shape} with a matching size, found {found:,} bytes declared.",
+        _FETCH_OR_CORRECT,
+    )
+    TWICE = Sentence("{path}: expected each array once, found {found!r} twice.", _FETCH_OR_CORRECT)
+    UNKNOWN = Sentence("{path}: expected only {expected}, found {found!r}.", _FETCH_OR_CORRECT)
+
+
+class Cache:
+    """Decoded data sets."""
+
+    DAMAGED = Sentence(
+        "The decoded copy in {folder} was damaged ({reason}).",
+        "It was removed; the archive is intact, and the next start decodes it again. Check the disk.",
+    )
+    DAMAGED_AND_KEPT = Sentence(
+        "The decoded copy in {folder} is damaged ({damage}) and cannot be removed: {reason}.", "Remove it by hand."
+    )
+    DAMAGED_WHILE_WRITTEN = Sentence("{folder} was damaged while it was written: {reason}.", "Check the disk.")
+    NOT_CREATED = Sentence("{folder} cannot be created: {reason}.", "Check what is there.")
+    NOT_DECODED = Sentence("Decoding {path} into {folder} failed: {reason}.", "Free some space, or check the disk.")
+    NO_SPACE = Sentence(
+        "Decoding {path} needs {need:,} bytes in {folder}, found {free:,} free.",
+        "Free some space, or set MEDTUI_CACHE to another disk.",
+    )
+    READ_ONLY = Sentence(
+        "The cache folder {folder} cannot be written: {reason}.", "Set MEDTUI_CACHE to a writable folder."
+    )
+
+
+class Checkpoints:
+    """What a run resumes from."""
+
+    BEST_LOST = Sentence(
+        "{path} does not hold the weights of epoch {epoch}, the best so far, and no other checkpoint does.",
+        "Restore it, or start a new run.",
+    )
+    FORMAT = Sentence(
+        "{path} does not fit this run: found the format {found!r} where {expected!r} is expected.",
+        "Use an earlier one.",
+    )
+    NONE_TO_RESUME_FROM = Sentence(
+        "{run} has best weights, but neither last.safetensors nor previous.safetensors to resume from.",
+        "Restore one, or start a new run; training.init_from starts from the best weights.",
+    )
+    UNFIT = Sentence("{path} does not fit this run: found {found}.", "Use an earlier one.")
+
+
+class Compiler:
+    """Tried before a run that compiles its model."""
+
+    CANNOT_LOAD = Sentence(
+        _NO_COMPILER,
+        "Set TORCHINDUCTOR_CACHE_DIR and TMPDIR to folders where programs may run (not mounted noexec), "
+        + _OR_NO_COMPILE,
+    )
+    MISSING = Sentence(_NO_COMPILER, "Install g++ (or set CXX to a C++ compiler), " + _OR_NO_COMPILE)
+    NO_SPACE = Sentence(
+        _NO_COMPILER, "Set TORCHINDUCTOR_CACHE_DIR and TMPDIR to folders with free space, " + _OR_NO_COMPILE
+    )
+
+
+class Decisions:
+    """What a run does of its own accord; logged."""
+
+    EARLY_STOP = Sentence(
+        "Stopped early after epoch {epoch}: {patience} epochs without a higher validation AUC; "
+        "the best is epoch {best}."
+    )
+    FROM_SCRATCH = Sentence("Training starts {weights}.")
+    LIMITED_FILE_SYSTEM = Sentence("The file system of {folder} is limited: {reason}.")
+    NOTHING_TRAINED = Sentence("Stopped before the first step: nothing was trained.")
+    OTHER_HARDWARE = Sentence(
+        "The hardware differs from the last attempt: {changes}. The run continues, as it is not strict; the last bits "
+        "of its results may differ."
+    )
+    SCORES_AGAIN = Sentence("The scores are computed again: {reason}")
+    TIME_USED_UP = Sentence("The time budget (runtime.max_minutes) is used up; training ends here.")
+    WITH_DRIFT = Sentence("The run continues although this changed: {changes}. Its results are marked.")
+
+
+class Devices:
+    """What a recipe asks of the machine."""
+
+    NOT_FOUND = Sentence("runtime.device is {expected}, found {found}.", "Write `device: auto`.")
+    NOT_MIXED = Sentence("training.amp is true, but {reason}.", "Write `amp: auto` or `amp: false`.")
+
+
+class Downloads:
+    """Why a file could not be fetched; the words end the sentence that says which."""
+
+    ADDRESS = Sentence("the address on {host} is not valid")
+    ANSWERED = Sentence("{host} answered {status}{reason}")
+    CERTIFICATE = Sentence("the certificate of {host} is not trusted ({reason})")
+    CUT = Sentence("the connection was cut after {done:,} of {total:,} bytes")
+    CUT_BECAUSE = Sentence("the connection was cut ({reason})")
+    DIGEST = Sentence("expected {algorithm} {expected}, found {found} ({size:,} bytes{what})")
+    HOST_NAME = Sentence("the host name {host} cannot be resolved ({reason})")
+    NOT_WRITABLE = Sentence("{folder} cannot be written: {reason}")
+    NO_CONNECTION = Sentence("no connection to {host} within {seconds:g} s")
+    NO_DATA = Sentence("no data from {host} within {seconds:g} s")
+    NO_SPACE = Sentence("it needs {need} in {folder}, found {found} free")
+    TOO_LARGE = Sentence("expected at most {expected:,} bytes, found {found:,} or more")
+    TOO_SLOW = Sentence(
+        "{host} sends {found:.0f} bytes per second, expected at least {expected:,.0f} over {seconds:g} s"
+    )
+    UNREACHABLE = Sentence("{host} cannot be reached ({reason})")
+    WEB_PAGE = Sentence("expected {algorithm} {expected}, found {found} ({size:,} bytes{what}, a web page)")
+
+
+class Drift:
+    """What keeps a run from being resumed as it began."""
+
+    CHANGED = Sentence("{run} would not continue as it began: {changes}.", "Restore these, " + _ALLOW_DRIFT)
+    UNKNOWN = Sentence(
+        "{run} cannot continue as it began: its manifest.json, which says what must match, cannot be read.",
+        "Restore the file, " + _ALLOW_DRIFT,
+    )
+
+
+class Evaluation:
+    NOT_CREATED = Sentence("Cannot create {folder}: {reason}.", "Make the run directory writable.")
+    NO_WEIGHTS = Sentence("{run} has no best weights at {path}.", "A run has them after its first validation.")
+
+
+class Failure:
+    """What ends a job. `again` is how to go on: resume, or try again."""
+
+    COMPILER = Sentence(
+        "The compiler of training.compile failed: {reason}.",
+        "Write training.compile: false, or see `medtui doctor` for what the compiler lacks.",
+    )
+    DISK_FULL = Sentence("The disk is full: {reason}.", "Free some space and {again}.")
+    FILE = Sentence("A file could not be read or written: {reason}.", "{remedy} and {again}.")
+    GPU = Sentence("The GPU or its driver failed: {reason}.", "Check it, and {again}.")
+    INTERNAL = Sentence("Internal error: {error}: {reason}.", "run.log has the traceback; please report it.")
+    INTERNAL_WITHOUT_LOG = Sentence(
+        "Internal error: {error}: {reason}. It was raised in {where}.", "Please report it with this line."
+    )
+    MEMORY = Sentence("The machine ran out of memory.", "Lower training.batch_size, or set dataset.cache: mapped.")
+    MEMORY_LIMIT = Sentence(
+        "Out of memory: this job is limited by {limit}.", "Lower training.batch_size, or set dataset.cache: mapped."
+    )
+    NON_FINITE_LOSS = Sentence(
+        "The loss became {loss} at step {step} of epoch {epoch}.",
+        "Lower training.lr, set training.clip_norm, or turn mixed precision off.",
+    )
+    NOT_ALLOWED = Sentence("You may not read or write a file: {reason}.", "Choose another --workspace.")
+    NOT_ALLOWED_AT = Sentence("You may not read or write {path}{owner}: {reason}.", "{remedy}")
+    SYSTEM = Sentence("The system could not be queried: {reason}.", "Check /proc, and {again}.")
+    THREADS = Sentence("The machine cannot start more threads: {reason}.", "{remedy} and {again}.")
+
+
+class InitFrom:
+    """The run that another one starts from, by training.init_from."""
+
+    CHANGED = Sentence("{path} changed while it was read.", "Wait until that run has ended.")
+    GONE = Sentence(
+        "this run started from {source}, which is neither at {folder} nor in {outputs}.",
+        "Restore it, or start a new run.",
+    )
+    NO_OTHER_RUN = Sentence("there is no other run in {outputs}.", "Name a run.")
+    UNUSABLE = Sentence("training.init_from: {cause.message}", "{cause.hint}")
+
+
+class Libraries:
+    """Packages that cannot be imported."""
+
+    ENGINE = Sentence(
+        "The engine's libraries cannot be imported: {error}: {reason}.",
+        "Install torch again: `{python} -m pip install --force-reinstall torch`.",
+    )
+    ENGINE_WITH_VARIABLES = Sentence(
+        "The engine's libraries cannot be imported: {error}: {reason}.",
+        "Unset {variables}, or install torch again: `{python} -m pip install --force-reinstall torch`.",
+    )
+    NOT_LOADED = Sentence(
+        "A part of the installation cannot be loaded: {reason}.", "Reinstall its package and {again}."
+    )
+    REPORT = Sentence(
+        "A run needs {package} for its evaluation and report, but it cannot be imported: {reason}.",
+        "Reinstall it: `{python} -m pip install --force-reinstall {package}`.",
+    )
+
+
+class ModelWeights:
+    """What a model starts from."""
+
+    DAMAGED = Sentence("{path} is damaged or holds more than tensors: {reason}.", "Fetch it again.")
+    DIGEST = Sentence(
+        "{path} is damaged or another file: its SHA-256 begins with {found}, expected {expected}.",
+        "Remove it; the next run fetches it again.",
+    )
+    MISSING = Sentence(
+        "Pretrained weights need {file} in {folder}, found no such file{why}.",
+        "Start from scratch with `model.pretrained=false`, put {url} there, or set TORCH_HOME.",
+    )
+    NONE_PUBLISHED = Sentence("There are no ImageNet weights for {model}.", "Write `model.pretrained=false`.")
+    NOT_FETCHED = Sentence(
+        "{file} could not be fetched from {source}: {reason}.",
+        "Try again, put {url} into {folder} by hand, or start from scratch with `model.pretrained=false`.",
+    )
+    NOT_TENSORS = Sentence("Expected named tensors in {path}, found {found}.", "Fetch it again.")
+    OTHER_FAMILY = Sentence("{path} is not a {family}: {stem} does not fit.", "Fetch it again.")
+    TORCH_TOO_OLD = Sentence(
+        "Reading {path} safely needs torch 2.10 or newer, found {found}.",
+        "Upgrade torch, or write `pretrained: false`.",
+    )
+    UNFIT = Sentence("The weights of {path} do not fit this model: {names} differ.", "Use the model they belong to.")
+    UNREADABLE = Sentence("{path} cannot be read: {reason}.", "Make it readable.")
+
+
+class Reports:
+    RUN_ENDED = Sentence(_NO_REPORT_YET, "`medtui run --resume {run}` continues it and ends with its report.")
+    RUN_GOES_ON = Sentence(
+        _NO_REPORT_YET, "Wait for it to end, or end it with `medtui stop {run}`; it then writes its report."
+    )
+
+
+class ScoreFile:
+    """A result file of the official evaluator."""
+
+    CLASSES = Sentence("{path}: expected {expected} scores per line, found {found}.", "Is it from this data set?")
+    INDEX_TWICE = Sentence(
+        "{path}, line {number}: expected {expected} scores and each index once, found index {index} twice.",
+        "Correct it.",
+    )
+    INDICES = Sentence(
+        "{path}: expected the indices 0 to {last}, found {found} different ones.", "Is it from this split?"
+    )
+    LIMITED = Sentence(
+        "{name!r} holds only part of the split (dataset.limit), so it cannot be scored officially.",
+        "Run without the limit.",
+    )
+    LINE = Sentence("{path}, line {number}: expected an index and scores: {reason}.", "Correct it.")
+    NAME = Sentence(
+        "Expected a name such as breastmnist_test_[AUC]0.913_[ACC]0.846@run.csv, found {found!r}.",
+        "It starts with the data set, its size if not 28, and the split ({splits}).",
+    )
+    NOT_NUMBERS = Sentence("{path}: expected lines of comma-separated numbers: {reason}.", "Correct it.")
+    UNREADABLE = Sentence("The result file {path} cannot be read: {reason}.", "Check its name.")
+    WIDTH = Sentence(
+        "{path}, line {number}: expected {expected} scores and each index once, found {found} scores.", "Correct it."
+    )
+
+
+class Space:
+    """What a job needs on disk. `job` begins the sentence: `A report`."""
+
+    FILE_SIZE = Sentence(
+        "A checkpoint of this run takes about {need:,} MB, but `ulimit -f` limits files to {limit:,.1f} MB.",
+        "Raise it (`ulimit -f unlimited`), or choose a smaller model.",
+    )
+    NO_BYTES = Sentence(
+        "{job} needs about {need:,} MB in {folder}, found {free:,} MB free.", "Free some space, " + _ANOTHER_DISK
+    )
+    NO_FILES = Sentence(
+        "{job} needs about {need} files in {folder}, found {free:,} inodes free.",
+        "Delete some files, " + _ANOTHER_DISK,
+    )

@@ -2,8 +2,246 @@
 
 from __future__ import annotations
 
-from engine.contract.wire.sentences import Sentence
+from engine.contract.sentence import Sentence
 
 
 class Checkpoint:
+    DAMAGED = Sentence("{path} is damaged or not a checkpoint: found {found}.", "Use an earlier one.")
     UNREADABLE = Sentence("The checkpoint {path} cannot be read: {reason}.", "Check that it exists.")
+
+
+class Commands:
+    """Why the engine rejects a line of its client."""
+
+    INVALID = Sentence("{reason}")
+    INVALID_FIELD = Sentence("{field}: {reason}")
+    TOO_LONG = Sentence("a line may be at most 1 MiB, found {size:,} bytes")
+    UNKNOWN_JOB = Sentence("there is no job named {found!r}; known: {known}")
+
+
+class Conflicts:
+    """Fields of a recipe that do not agree with each other or with the data set. They follow the field's name."""
+
+    ARCHIVE_OF_GENERATED = Sentence("cannot be used with {dataset}, which is generated: remove `archive`")
+    BATCH_SIZE = Sentence(
+        "must be at most the {images} training images, found {found}: write `batch_size: {images}`",
+    )
+    COMPILE = Sentence("cannot be reproduced bit for bit: write `compile: false`")
+    FLIP = Sentence(
+        "must be 0 for {dataset}: flips swap left and right organs, which are different classes; write `{field}: 0`"
+    )
+    MD5_WITHOUT_ARCHIVE = Sentence("is given without `archive`: name the file, or remove `md5`")
+    MIN_LR = Sentence("must be below lr ({lr:g}), found {found:g}: write `min_lr: {instead:g}`")
+    MIXUP_UNTIL = Sentence("must be at most epochs ({epochs}), found {found}: write `mixup_until: {epochs}` or null")
+    MODEL_SIZE = Sentence("is {model}, which is for images {bounds} px, found {found}")
+    MODEL_SIZE_INSTEAD = Sentence(
+        "is {model}, which is for images {bounds} px, found {found}: "
+        "write `name: {instead}`, which is designed for them"
+    )
+    NESTEROV = Sentence("needs SGD with momentum above 0: write `nesterov: false`")
+    NO_SOURCE = Sentence("must be the name of a data set, found nothing")
+    NO_WEIGHTS = Sentence("is not possible: {model} has no published weights; write `false`")
+    OF_OTHER_SOURCE = Sentence("belongs to `{belongs_to}`, but the source is `{source}`: remove it")
+    SIZE = Sentence("must be {expected} px for {dataset}, found {found}")
+    SOURCES = Sentence("cannot be combined with `{source}`: a recipe has one source, so remove one of the two")
+    WARMUP_LENGTH = Sentence("must be below epochs ({epochs}), found {found}: write `warmup_epochs: {instead}`")
+    WARMUP_WITH_ONE_CYCLE = Sentence("must be 0 with one_cycle, which has its own warm-up: write `warmup_epochs: 0`")
+
+
+class DataFolders:
+    """Where data set files are searched for and fetched from."""
+
+    MIRROR = Sentence(
+        "Expected an http or https address in MEDTUI_MIRROR, found {found}.",
+        "Use one that serves the official files under their names, such as http://host/folder/; in a user name or "
+        "password write : / ? # @ as %3A %2F %3F %23 %40.",
+    )
+    NO_FOLDER = Sentence(
+        "Expected a folder for --data, found none at {folder}{why}.", "Pass the folder that holds the .npz files."
+    )
+    NO_HOME = Sentence("Expected a home folder for {folder}, found none.", "Pass --data FOLDER or set MEDTUI_DATA.")
+
+
+class DataSets:
+    """Published data sets, as commands name them."""
+
+    SIZE = Sentence("{dataset} is available at {expected} px, found {found}.", "Pass one of these as --size.")
+    UNKNOWN = Sentence("Expected a MedMNIST data set, found {found!r}; {alternatives}.", "See `medtui data list`.")
+
+
+class Fields:
+    """What is wrong with one field of a recipe. They follow its name."""
+
+    INVALID = Sentence("must be {expected}, found {found}")
+    NO_SECTION = Sentence("must have fields, as under `training:`, found {found}")
+    UNKNOWN = Sentence("is unknown; {alternatives}")
+    UNKNOWN_DATASET = Sentence("must be a known data set, found {found!r}; {alternatives}")
+    UNKNOWN_MODEL = Sentence("must be a known model, found {found!r}; {alternatives}")
+
+
+class Hardware:
+    """What is requested, by a recipe or on the command line, and this machine lacks."""
+
+    NO_BFLOAT16 = Sentence(
+        "training.amp is true, but this CPU has no bfloat16 units and would be slower.",
+        "Write `amp: auto` or `amp: false`.",
+    )
+    NO_CUDA = Sentence("runtime.device is {device}, but this machine has no CUDA device.", "Write `device: auto`.")
+    NO_FLOAT64 = Sentence(
+        "runtime.device is mps, but training needs float64, which Metal does not support.",
+        "Write `device: auto`, which uses the CPU on this machine.",
+    )
+    THREADS = Sentence(
+        "runtime.threads is {threads}, found {found}: at most {per_core} threads per core.",
+        "Omit `threads` for one per core.",
+    )
+
+
+class Lock:
+    """Why training is not possible in a workspace."""
+
+    FAILED = Sentence("Cannot lock {path}: {reason}.", "Choose another --workspace.")
+    HELD = Sentence(
+        "The workspace {workspace} is held by {holder}.", "Wait for it, stop it, or use another --workspace."
+    )
+    HELD_BY_OTHER_PROGRAM = Sentence(
+        "The workspace {workspace} is held by {holder}.", "End that process, or use another --workspace."
+    )
+    HELD_WITHOUT_FILE = Sentence(
+        "The workspace {workspace} is held by engine {pid}, whose lock file was removed.",
+        "Wait for it, stop it, or use another --workspace.",
+    )
+    NOT_A_FILE = Sentence(
+        "Cannot open the workspace lock {path}: {reason}.", "Remove what is there, or choose another --workspace."
+    )
+    NOT_OPENED = Sentence("Cannot open the workspace lock {path}: {reason}.", "{remedy}")
+    OF_OTHER_USER = Sentence(
+        "The workspace lock {path} is in your folder but belongs to {owner}.",
+        "Remove it, and give write access to outputs/ only to those who may train there.",
+    )
+    UNSUPPORTED = Sentence(
+        "The file system of {folder} cannot lock files ({reason}).", "Choose a --workspace on a local disk."
+    )
+    WORKSPACE_OF_OTHER_USER = Sentence(
+        "The workspace {workspace} belongs to {owner}: you may not open {path}.",
+        "Use your own --workspace, or share this one with your group (chmod g+ws outputs).",
+    )
+
+
+class ModelDescription:
+    """The file next to a run's best weights that says what model they are of."""
+
+    DAMAGED = Sentence(
+        "{path} is damaged or not a model description: {where}: {reason}.",
+        "A run writes it next to its best weights; resuming the run rewrites it.",
+    )
+    UNREADABLE = Sentence(
+        "The model description {path} cannot be read: {reason}.",
+        "A run writes it next to its best weights; resuming the run rewrites it.",
+    )
+
+
+class Paths:
+    NOT_UTF8 = Sentence("Expected a path in UTF-8, found {found}.", "Rename it, or choose another.")
+    NO_CURRENT_FOLDER = Sentence("The current folder no longer exists.", "cd to one that does, or pass --workspace.")
+
+
+class Recipes:
+    """Recipes as a whole: finding one, and what is wrong with its values."""
+
+    NOT_FOUND = Sentence(
+        "There is no recipe named {found!r}, neither a file nor a shipped one; {alternatives}.",
+        "`medtui recipe init my.yaml` creates one to start from.",
+    )
+    PROBLEM = Sentence(
+        "{source}: {found}.",
+        "Correct it and try again; `medtui recipe schema` lists the allowed values of every field.",
+    )
+    PROBLEMS = Sentence(
+        "{source}: {found}.",
+        "Correct them and try again; `medtui recipe schema` lists the allowed values of every field.",
+    )
+    SET = Sentence("Expected section.field=value, found {found!r}.", "For example training.lr=0.01.")
+    SET_WITHOUT_SECTION = Sentence("Expected section.field=value, found {found!r}.", "Write {instead}.")
+    UNREADABLE = Sentence("The recipe {name} cannot be read{why}.", "Choose another.")
+
+
+class Runs:
+    ALL_ARCHIVED = Sentence(
+        "Every run in {folder} is archived.",
+        "`medtui runs --archived` lists them, `medtui runs unarchive RUN` restores one.",
+    )
+    AMBIGUOUS_HASH = Sentence(
+        "{count} runs have {word!r} as the beginning of their hash: {names}.", "Type more of the name."
+    )
+    AMBIGUOUS_NAME = Sentence("{count} runs have {word!r} in their names: {names}.", "Type more of the name.")
+    ARCHIVED = Sentence("{run} is archived.", "`medtui runs unarchive {run}` restores it.")
+    COMPLETED = Sentence(
+        "{run} is completed: there is nothing to resume.",
+        "`medtui show` has its results; a new run of its recipe gets a new directory.",
+    )
+    NONE_YET = Sentence("There is no run in {folder} yet.", "`medtui run quickstart` starts one.")
+    NOT_CREATED = Sentence("Cannot create the run directory {path}: {reason}.", "Free some space, or make it writable.")
+    NOT_WRITABLE = Sentence(
+        "{run} cannot be {action}: {reason}.", "Ask its owner, make it writable, or work on a copy of it."
+    )
+    NO_NAME = Sentence("Expected a run, found an empty name.", "Pass a run's name, or `last`.")
+    OF_OTHER_WORKSPACE = Sentence(
+        "Expected a run in {folder}, found {found}.", "Choose the --workspace whose outputs/ contains it."
+    )
+    UNKNOWN = Sentence("In {folder}, there is no run named {found!r}; {alternatives}.", "See `medtui runs`.")
+    UNTRUSTED_ENTRY = Sentence(
+        "{run} cannot be {action}: {reason}.",
+        "A run may only contain regular files of yours; remove it, or copy the run without links.",
+    )
+
+
+class RunsFolder:
+    """`outputs/` of a workspace."""
+
+    LINK_BROKEN = Sentence("{folder} is a link to {target}: {reason}.", "Correct the link.")
+    LINK_OF_OTHER_USER = Sentence(
+        "{folder} is a link to {target} that belongs to {owner}, not to you.",
+        "Remove it, or choose another --workspace.",
+    )
+    LINK_TO_OTHER_FILES = Sentence(
+        "{folder} is a link to {target}, which contains something other than runs: {found}.",
+        "Link to an empty folder, or remove the link.",
+    )
+    MISSING = Sentence("There is no runs folder: {reason}.", "Mount or create it, or remove the link.")
+    NOT_A_FOLDER = Sentence(
+        "Expected a runs folder at {folder}, found a file.", "Move it, or choose another --workspace."
+    )
+    NOT_CREATED = Sentence("Cannot create the runs folder {folder}: {reason}.", "{remedy}")
+    NOT_WRITABLE = Sentence("Cannot write to the runs folder {folder}{owner}: {reason}.", "{remedy}")
+    UNREADABLE = Sentence("The runs folder {folder} cannot be read: {reason}.", "Choose another --workspace.")
+
+
+class Workspaces:
+    NOT_FOUND = Sentence("Expected a workspace folder, found none at {folder}{why}.", "Create it, or choose another.")
+    UNUSABLE = Sentence("The workspace {folder} cannot be used: {reason}.", "Choose another --workspace.")
+
+
+class Yaml:
+    """Text that is no recipe. `where` is a file, or a file and a line."""
+
+    ALIAS = Sentence("{where}: anchors and aliases (& and *) are not supported.", "Write the value out.")
+    CONTROL_CHARACTER = Sentence("{where}: control characters are not allowed, found #x{found:04x}.", "Remove it.")
+    DUPLICATE_KEY = Sentence("{where}: {key} is given twice.", "Remove one of them.")
+    EMPTY = Sentence(
+        "{where}: expected a recipe, found an empty file.", "`medtui recipe init` creates one to start from."
+    )
+    FOLDER = Sentence("{where}: expected a recipe file, found a directory.", "Pass a .yaml file.")
+    KEY = Sentence("{where}: expected a name as a key.", "Write `name: value`.")
+    MERGE_KEY = Sentence("{where}: merge keys (<<) are not supported.", "Write the fields out.")
+    NOT_SECTIONS = Sentence(
+        "{where}: expected sections such as `training:`, found {found}.", "See `medtui recipe init`."
+    )
+    NOT_UTF8 = Sentence("{where}: expected UTF-8 text, found an invalid byte at {position}.", "Save as UTF-8.")
+    NOT_YAML = Sentence("{where}: not YAML: {reason}.", "Correct the line.")
+    SECOND_DOCUMENT = Sentence("{where}: expected one document, found a second.", "Remove the `---`.")
+    TAG = Sentence("{where}: tags are not supported, found {found}.", "Write the plain value.")
+    TEXT_TOO_LARGE = Sentence("{where}: expected at most 256 KiB of text.", "Is it a recipe?")
+    TOO_DEEP = Sentence("{where}: nested deeper than {limit} levels.", "A recipe has sections and fields only.")
+    TOO_LARGE = Sentence("{where}: expected at most 256 KiB, found {size:,} bytes.", "Is it a recipe?")
+    UNREADABLE = Sentence("{where}: cannot be read: {reason}.", "Check its name and permissions.")

@@ -22,6 +22,7 @@ from engine.contract.data.datasets import SPLITS, DatasetFacts
 from engine.contract.files.paths import path_status
 from engine.contract.wire.errors import DataError
 from engine.data.archive_file import ArchiveFile, OnRead, no_progress
+from engine.sentences import Archive, Arrays
 
 MEMBERS = tuple(f"{split}_{part}" for split in SPLITS for part in ("images", "labels"))
 
@@ -53,20 +54,21 @@ def find_archive(spec: ArchiveSpec, folders: Sequence[Path]) -> Path:
     """The archive's file. Raises DataError that names every place looked in, and how to fetch it by hand."""
     if spec.path is not None:
         if not (there := path_status(spec.path)).is_there:
-            raise DataError(
-                f"Expected the archive at {spec.path}, found no file{there.why}.", "Correct dataset.archive."
-            )
+            raise DataError(Archive.MISSING, path=spec.path, why=there.why)
         return spec.path
     archive = spec.facts.archives[spec.size]
     if (path := find_file(archive, folders)) is not None:
         return path
     closed = unreadable_folders(folders, archive.file_name)
     searched = ", ".join(f"{folder} ({closed[folder]})" if folder in closed else str(folder) for folder in folders)
-    unless = " where MEDTUI_OFFLINE is not set" if offline() else ""
     raise DataError(
-        f"{spec.facts.title} at {spec.size} px needs {archive.file_name}; looked in {searched}.",
-        f"`medtui data fetch {spec.command}` fetches it{unless}. By hand: put {manual_download(spec)} into one of "
-        "these, or pass --data FOLDER.",
+        Archive.NOT_FOUND_OFFLINE if offline() else Archive.NOT_FOUND,
+        dataset=spec.facts.title,
+        size=spec.size,
+        file=archive.file_name,
+        searched=searched,
+        command=spec.command,
+        download=manual_download(spec),
     )
 
 
@@ -96,18 +98,11 @@ def expect_md5(found: str, path: Path, spec: ArchiveSpec) -> str:
         official = spec.facts.archives.get(spec.size)
         if official is not None and found == official.md5:
             return found  # named by path, and yet the official one
-        raise DataError(
-            f"{path} is not the official {spec.facts.title} and dataset.md5 does not identify it.",
-            f"To use it as it is now, write `md5: {found}` next to `archive` in the recipe.",
-        )
-    what = f"the official {spec.facts.archives[spec.size].file_name}" if spec.official else "the recipe's archive"
-    hint = (
-        f"Fetch it again with `medtui data fetch {spec.command} --replace`, "
-        "or name it as dataset.archive with its md5 to use it as a different edition."
-        if spec.official
-        else f"If this is the intended file, write `md5: {found}`."
-    )
-    raise DataError(f"{path} is not {what}: expected MD5 {expected}, found {found}.", hint)
+        raise DataError(Archive.UNIDENTIFIED, path=path, dataset=spec.facts.title, found=found)
+    if not spec.official:
+        raise DataError(Archive.NOT_THE_RECIPES, path=path, expected=expected, found=found)
+    file = spec.facts.archives[spec.size].file_name
+    raise DataError(Archive.NOT_OFFICIAL, path=path, file=file, expected=expected, found=found, command=spec.command)
 
 
 @dataclass(frozen=True)
@@ -134,7 +129,7 @@ def check_structure(path: Path, spec: ArchiveSpec, content: BinaryIO) -> dict[st
         RuntimeError,
         OSError,
     ) as error:
-        raise DataError(f"{path} is damaged or not an .npz archive: {error}.", "Fetch it again.") from None
+        raise DataError(Archive.NOT_AN_ARCHIVE, path=path, reason=error) from None
     for split in SPLITS:
         _check_split(path, spec, split, members)
     return members
@@ -144,12 +139,12 @@ def _check_names(path: Path, archive: zipfile.ZipFile) -> None:
     names = archive.namelist()
     for name in names:
         if names.count(name) > 1:
-            raise _refused(path, f"each array once, found {name[:60]!r} twice")
+            raise DataError(Arrays.TWICE, path=path, found=name[:60])
         if name.removesuffix(".npy") not in MEMBERS or not name.endswith(".npy"):
-            raise _refused(path, f"only {', '.join(MEMBERS)}, found {name[:60]!r}")
+            raise DataError(Arrays.UNKNOWN, path=path, expected=", ".join(MEMBERS), found=name[:60])
     for member in MEMBERS:
         if f"{member}.npy" not in names:
-            raise _refused(path, f"the array {member}, found none")
+            raise DataError(Arrays.MISSING, path=path, array=member)
 
 
 def _member(path: Path, archive: zipfile.ZipFile, name: str) -> Member:
@@ -158,12 +153,12 @@ def _member(path: Path, archive: zipfile.ZipFile, name: str) -> Member:
         try:
             shape, _, dtype = _read_header(file)
         except (ValueError, SyntaxError, tokenize.TokenError, RecursionError) as error:
-            raise _refused(path, f"{name} as an .npy array, found an invalid header ({str(error)[:80]})") from None
+            raise DataError(Arrays.HEADER, path=path, array=name, reason=str(error)[:80]) from None
         header_size = file.tell()
     if dtype.hasobject or dtype.kind not in "ui" or dtype.itemsize > 8:
-        raise _refused(path, f"{name} as integers, found {dtype}")
+        raise DataError(Arrays.NOT_INTEGERS, path=path, array=name, found=dtype)
     if info.file_size != header_size + math.prod(shape) * dtype.itemsize:
-        raise _refused(path, f"{name} of shape {shape} with a matching size, found {info.file_size:,} bytes declared")
+        raise DataError(Arrays.SIZE, path=path, array=name, shape=shape, found=info.file_size)
     return Member(shape, dtype, info.file_size)
 
 
@@ -180,20 +175,16 @@ def _check_split(path: Path, spec: ArchiveSpec, split: str, members: dict[str, M
     facts, size = spec.facts, spec.size
     images, labels = members[f"{split}_images"], members[f"{split}_labels"]
     if images.dtype != np.uint8:
-        raise _refused(path, f"{split}_images as uint8, found {images.dtype}")
+        raise DataError(Arrays.IMAGES_TYPE, path=path, array=f"{split}_images", found=images.dtype)
     n = images.shape[0] if images.shape else 0
     picture = (size, size) if facts.channels == 1 else (size, size, 3)
     if images.shape[1:] != picture or n == 0:
         expected = "×".join(map(str, ("N", *picture)))
-        raise _refused(
-            path, f"{split}_images of shape {expected}, found {'×'.join(map(str, images.shape)) or 'a scalar'}"
-        )
+        shape = "×".join(map(str, images.shape)) or "a scalar"
+        raise DataError(Arrays.IMAGES_SHAPE, path=path, array=f"{split}_images", expected=expected, found=shape)
     if spec.official and n != facts.splits[split]:
-        raise _refused(path, f"{facts.splits[split]} {split} images, found {n}")
+        raise DataError(Arrays.IMAGES, path=path, split=split, expected=facts.splits[split], found=n)
     allowed = [(n, facts.classes)] if facts.task == "multi_label" else [(n, 1)] if spec.official else [(n, 1), (n,)]
     if labels.shape not in allowed:
-        raise _refused(path, f"{split}_labels of shape {allowed[0]}, found {labels.shape}")
-
-
-def _refused(path: Path, expected_found: str) -> DataError:
-    return DataError(f"{path}: expected {expected_found}.", "Fetch the official file again, or correct this one.")
+        array = f"{split}_labels"
+        raise DataError(Arrays.LABELS_SHAPE, path=path, array=array, expected=allowed[0], found=labels.shape)

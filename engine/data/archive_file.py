@@ -140,4 +140,4 @@ def _as_before(before: os.stat_result, now: os.stat_result) -> bool:
 
 def _unreadable(path: Path, error: Exception) -> DataError:
     reason = getattr(error, "strerror", None) or str(error)
-    return DataError(f"{path} cannot be read: {reason}.", "Check that it is a file, and its permissions.")
+    return DataError(Archive.UNREADABLE, path=path, reason=reason)

@@ -28,6 +28,7 @@ from engine.data.archive import MEMBERS, ArchiveSpec, check_structure, expect_md
 from engine.data.archive_file import ArchiveFile, OnRead, no_progress
 from engine.data.cache_entry import Damaged, Unrecorded, check_entry, copy_array, write_entry
 from engine.data.filling import fill_atomically
+from engine.sentences import Archive, Arrays, Cache
 
 _PIXELS = 4 * 1024 * 1024  # bytes of images that are read or copied at once
 Log = Callable[[str], None]
@@ -69,8 +70,12 @@ class Decoded:
         highest = 1 if multi_label else self.facts.classes - 1
         if labels.size and (labels.min() < 0 or labels.max() > highest):
             raise DataError(
-                f"{self.source}: expected {split}_labels from 0 to {highest}, found {labels.min()} to {labels.max()}.",
-                "Fetch the official file again, or correct this one.",
+                Arrays.LABELS_RANGE,
+                path=self.source,
+                array=f"{split}_labels",
+                highest=highest,
+                lowest_found=labels.min(),
+                highest_found=labels.max(),
             )
         labels = labels.astype(np.int64)
         self.on_read(f"reading the {split} labels", labels.nbytes, labels.nbytes)
@@ -198,10 +203,7 @@ def unpack(archive: ArchiveFile, spec: ArchiveSpec, folder: File, on_read: OnRea
     members = check_structure(path, spec, archive.content())
     need, free = sum(member.bytes for member in members.values()), free_space(folder)
     if need > free:
-        raise DataError(
-            f"Decoding {path} needs {need:,} bytes in {folder.parent}, found {free:,} free.",
-            "Free some space, or set MEDTUI_CACHE to another disk.",
-        )
+        raise DataError(Cache.NO_SPACE, path=path, folder=folder.parent, need=need, free=free)
     done = 0
 
     def on_bytes(size: int) -> None:
@@ -216,11 +218,9 @@ def unpack(archive: ArchiveFile, spec: ArchiveSpec, folder: File, on_read: OnRea
                 with opened.open(f"{member}.npy") as source:
                     digests[member] = copy_array(source, folder / f"{member}.npy", on_bytes)
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
-        raise DataError(f"{path} is damaged: {error}.", "Fetch it again.") from None
+        raise DataError(Archive.DAMAGED, path=path, reason=error) from None
     except OSError as error:
-        raise DataError(
-            f"Decoding {path} into {folder} failed: {error.strerror}.", "Free some space, or check the disk."
-        ) from None
+        raise DataError(Cache.NOT_DECODED, path=path, folder=folder, reason=error.strerror) from None
     return digests
 
 
@@ -246,7 +246,7 @@ class CacheEntry:
             fill_atomically(self.folder, record, self.is_complete)
             return self.digests()
         except Damaged as damage:
-            raise DataError(f"{self.folder} was damaged while it was written: {damage}.", "Check the disk.") from None
+            raise DataError(Cache.DAMAGED_WHILE_WRITTEN, folder=self.folder, reason=damage) from None
 
     def digests(self, *, reread: bool = False) -> dict[str, str]:
         """Of its arrays as they are. Raises Unrecorded where it is missing or of an older medtui, and Damaged."""

@@ -10,6 +10,7 @@ from engine.contract.data.sums import checksum_file, remember_checksum
 from engine.contract.wire.errors import DataError
 from engine.data.archive import ArchiveSpec, manual_download
 from engine.download import Download, DownloadFailed, OnProgress, download
+from engine.sentences import Archive
 
 
 def fetch_archive(spec: ArchiveSpec, folder: Path, on_progress: OnProgress, log: Callable[[str], None]) -> Path:
@@ -25,8 +26,12 @@ def fetch_archive(spec: ArchiveSpec, folder: Path, on_progress: OnProgress, log:
         download(Download(source.url, target, "md5", archive.md5, largest, source.authorization), on_progress, log)
     except DownloadFailed as failed:
         raise DataError(
-            f"{archive.file_name} could not be fetched from {source}: {failed}.",
-            f"Try again, or download by hand, on another machine if necessary: {manual_download(spec)} into {folder}.",
+            Archive.NOT_FETCHED,
+            file=archive.file_name,
+            source=source,
+            reason=failed,
+            download=manual_download(spec),
+            folder=folder,
         ) from None
     remember_checksum(target, target.stat(), archive.md5, checksum_file())
     log(f"Fetched {target} ({format_bytes(target.stat().st_size)}), MD5 ok.")

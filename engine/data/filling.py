@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 from engine.contract.files.folders import File
 from engine.contract.wire.errors import DataError
+from engine.sentences import Cache
 
 ABANDONED = 24 * 3600.0  # seconds without a change, after which a temporary folder that is not locked is swept
 SWAP_PATIENCE = 10.0  # seconds; a process that holds the lock longer than that is stopped
@@ -29,10 +30,7 @@ def fill_atomically(target: File, fill: Callable[[File], None], is_complete: Cal
         _sweep(target.parent)
         temporary = target.make_temporary()
     except OSError as error:
-        raise DataError(
-            f"The cache folder {target.parent} cannot be written: {error.strerror}.",
-            "Set MEDTUI_CACHE to a writable folder.",
-        ) from None
+        raise DataError(Cache.READ_ONLY, folder=target.parent, reason=error.strerror) from None
     try:
         with _locked(temporary):
             fill(temporary)
@@ -58,7 +56,7 @@ def _swap_in(temporary: File, target: File, is_complete: Callable[[], bool]) -> 
             temporary.move(target)
         except OSError as error:
             if not is_complete():
-                raise DataError(f"{target} cannot be created: {error.strerror}.", "Check what is there.") from None
+                raise DataError(Cache.NOT_CREATED, folder=target, reason=error.strerror) from None
     if aside is not None:
         _remove(aside)
 

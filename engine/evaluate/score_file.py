@@ -13,6 +13,7 @@ import numpy as np
 from engine.contract.data.datasets import SPLITS, datasets
 from engine.contract.files.folders import FileOrPath, file_at, named_by_user
 from engine.contract.wire.errors import DataError, UsageError
+from engine.sentences import ScoreFile
 
 _NAME = re.compile(r"(?P<dataset>[a-z0-9]+?mnist|cells)(_(?P<size>64|128|224))?_(?P<split>train|val|test).*\.(?i:csv)")
 
@@ -32,17 +33,11 @@ class ScoreFileName:
 def parse_name(name: str) -> ScoreFileName:
     """What a result file's name says. Raises UsageError."""
     if name.startswith("limited_"):
-        raise UsageError(
-            f"{name[:100]!r} holds only part of the split (dataset.limit), so it cannot be scored officially.",
-            "Run without the limit.",
-        )
+        raise UsageError(ScoreFile.LIMITED, name=name[:100])
     match = _NAME.fullmatch(name)
     facts = datasets().get(match["dataset"]) if match else None
     if match is None or facts is None or int(match["size"] or 28) not in facts.sizes:
-        raise UsageError(
-            f"Expected a name such as breastmnist_test_[AUC]0.913_[ACC]0.846@run.csv, found {name[:100]!r}.",
-            f"It starts with the data set, its size if not 28, and the split ({', '.join(SPLITS)}).",
-        )
+        raise UsageError(ScoreFile.NAME, found=name[:100], splits=", ".join(SPLITS))
     return ScoreFileName(match["dataset"], int(match["size"] or 28), match["split"])
 
 
@@ -64,30 +59,31 @@ def read_scores(path: Path, images: int, classes: int) -> np.ndarray:
             for row in reader:
                 if not row:
                     continue
-                index, values = _row(path, reader.line_num, row)
+                number = reader.line_num
+                index, values = _row(path, number, row)
                 width = len(values) if width is None else width
-                if len(values) != width or index in rows:
-                    found = f"index {index} twice" if index in rows else f"{len(values)} scores"
-                    raise _bad_line(path, reader.line_num, f"{width} scores and each index once, found {found}")
+                if index in rows:
+                    raise DataError(ScoreFile.INDEX_TWICE, path=path, number=number, expected=width, index=index)
+                if len(values) != width:
+                    raise DataError(ScoreFile.WIDTH, path=path, number=number, expected=width, found=len(values))
                 rows[index] = values
     except OSError as error:
-        raise DataError(f"The result file {path} cannot be read: {error.strerror}.", "Check its name.") from None
+        raise DataError(ScoreFile.UNREADABLE, path=path, reason=error.strerror) from None
     except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: expected lines of comma-separated numbers: {error}.", "Correct it.") from None
+        raise DataError(ScoreFile.NOT_NUMBERS, path=path, reason=error) from None
     if sorted(rows) != list(range(images)):
-        hint = "Is it from this split?"
-        raise DataError(f"{path}: expected the indices 0 to {images - 1}, found {len(rows)} different ones.", hint)
+        raise DataError(ScoreFile.INDICES, path=path, last=images - 1, found=len(rows))
     if width not in {classes, 1} or (width == 1 and classes != 2):
-        raise DataError(f"{path}: expected {classes} scores per line, found {width}.", "Is it from this data set?")
+        raise DataError(ScoreFile.CLASSES, path=path, expected=classes, found=width)
     scores = np.array([rows[index] for index in range(images)], dtype=np.float64)
     return np.column_stack([1 - scores, scores]) if width == 1 else scores
 
 
-def _row(path: Path, line: int, row: list[str]) -> tuple[int, list[float]]:
+def _row(path: Path, number: int, row: list[str]) -> tuple[int, list[float]]:
     try:
         return _index(row[0]), [float(value) for value in row[1:]]
     except ValueError as error:
-        raise _bad_line(path, line, f"an index and scores: {str(error)[:80]}") from None
+        raise DataError(ScoreFile.LINE, path=path, number=number, reason=str(error)[:80]) from None
 
 
 def _index(text: str) -> int:
@@ -95,7 +91,3 @@ def _index(text: str) -> int:
     if not (number := float(text)).is_integer():
         raise ValueError(f"the index {text!r} is not an integer")
     return int(number)
-
-
-def _bad_line(path: Path, line: int, expected: str) -> DataError:
-    return DataError(f"{path}, line {line}: expected {expected}.", "Correct it.")

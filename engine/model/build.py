@@ -18,6 +18,7 @@ from engine.model.normalisation import Normalisation
 from engine.model.plan import ModelPlan
 from engine.model.stem import resized_kernel
 from engine.model.weights import Weights, load_published
+from engine.sentences import ModelWeights
 
 COUNTER = ".num_batches_tracked"  # missing in files from before torch 0.4, and unused here
 RESIZED = "its stem resized with the scale kept"  # runs before this was so started from a decimated one
@@ -52,7 +53,7 @@ def start_from_published(
         return StartingWeights(kind="scratch")
     if weights is None:
         if pretrained is True:
-            raise WeightsError(f"There are no ImageNet weights for {name}.", "Write `model.pretrained=false`.")
+            raise WeightsError(ModelWeights.NONE_PUBLISHED, model=name)
         return StartingWeights(kind="scratch", note=f"there are no ImageNet weights for {name}")
     try:
         if fetch is not None and not is_file(weights.path):
@@ -74,7 +75,7 @@ def _load_published(built: Built) -> str:
     if spec.stem is not None:
         own, found = built.module.state_dict()[spec.stem].shape, weights.get(spec.stem)
         if found is None or found.ndim != len(own) or found.shape[:2] != own[:2] or found.shape[-1] < own[-1]:
-            raise WeightsError(f"{source} is not a {spec.family}: {spec.stem} does not fit.", "Fetch it again.")
+            raise WeightsError(ModelWeights.OTHER_FAMILY, path=source, family=spec.family, stem=spec.stem)
         weights = {**weights, spec.stem: resized_kernel(found, own[-1])}
     load_matching(built, {name: tensor for name, tensor in weights.items() if name not in spec.classifier}, source)
     return digest
@@ -91,10 +92,7 @@ def load_matching(built: Built, weights: Weights, source: str) -> list[str]:
     mismatched = [name for name in left if name not in classifier and not name.endswith(COUNTER)]
     mismatched += [name for name in weights if name not in own and name not in classifier]
     if mismatched:
-        raise WeightsError(
-            f"The weights of {source} do not fit this model: {', '.join(mismatched[:3])} differ.",
-            "Use the model they belong to.",
-        )
+        raise WeightsError(ModelWeights.UNFIT, path=source, names=", ".join(mismatched[:3]))
     with torch.no_grad():
         built.module.load_state_dict(fitting, strict=False)
     return left

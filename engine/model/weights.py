@@ -13,6 +13,7 @@ from engine.contract.files.paths import path_status
 from engine.contract.models.catalogue import WeightsSpec
 from engine.contract.wire.errors import WeightsError
 from engine.download import Download, DownloadFailed, OnProgress, download
+from engine.sentences import ModelWeights
 
 Weights = dict[str, torch.Tensor]
 SAFE_TORCH = (2, 10)  # below it, `weights_only=True` can be talked into running code (CVE-2026-24747)
@@ -31,9 +32,12 @@ def fetch_published(weights: WeightsSpec, on_progress: OnProgress, log: Callable
         download(spec, on_progress, log)
     except DownloadFailed as failed:
         raise WeightsError(
-            f"{path.name} could not be fetched from {source}: {failed}.",
-            f"Try again, put {weights.url} into {path.parent} by hand, or start from scratch with "
-            "`model.pretrained=false`.",
+            ModelWeights.NOT_FETCHED,
+            file=path.name,
+            source=source,
+            reason=failed,
+            url=weights.url,
+            folder=path.parent,
         ) from None
 
 
@@ -44,16 +48,10 @@ def load_published(weights: WeightsSpec) -> tuple[Weights, str]:
     """
     path = weights.path
     if not (there := path_status(path)).is_file:
-        raise WeightsError(
-            f"Pretrained weights need {path.name} in {path.parent}, found no such file{there.why}.",
-            f"Start from scratch with `model.pretrained=false`, put {weights.url} there, or set TORCH_HOME.",
-        )
+        raise WeightsError(ModelWeights.MISSING, file=path.name, folder=path.parent, why=there.why, url=weights.url)
     digest = digest_of(path)
     if not digest.startswith(weights.sha256):
-        raise WeightsError(
-            f"{path} is damaged or another file: its SHA-256 begins with {digest[:8]}, expected {weights.sha256}.",
-            "Remove it; the next run fetches it again.",
-        )
+        raise WeightsError(ModelWeights.DIGEST, path=path, found=digest[:8], expected=weights.sha256)
     return read_pth(path), digest
 
 
@@ -63,22 +61,19 @@ def digest_of(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise WeightsError(f"{path} cannot be read: {error.strerror}.", "Make it readable.") from None
+        raise WeightsError(ModelWeights.UNREADABLE, path=path, reason=error.strerror) from None
 
 
 def read_pth(path: Path) -> Weights:
     """The tensors of a `.pth` file, nothing of it executed. Raises WeightsError."""
     version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
     if version < SAFE_TORCH:
-        raise WeightsError(
-            f"Reading {path} safely needs torch 2.10 or newer, found {torch.__version__}.",
-            "Upgrade torch, or write `pretrained: false`.",
-        )
+        raise WeightsError(ModelWeights.TORCH_TOO_OLD, path=path, found=torch.__version__)
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes the unpickler raise whatever comes first
         reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
-        raise WeightsError(f"{path} is damaged or holds more than tensors: {reason}.", "Fetch it again.") from None
+        raise WeightsError(ModelWeights.DAMAGED, path=path, reason=reason) from None
     if not isinstance(weights, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in weights.values()):
-        raise WeightsError(f"Expected named tensors in {path}, found {type(weights).__name__}.", "Fetch it again.")
+        raise WeightsError(ModelWeights.NOT_TENSORS, path=path, found=type(weights).__name__)
     return weights

@@ -13,7 +13,7 @@ from engine.control import Aborted
 from engine.events import now
 from engine.run.growing import GrowingTables
 from engine.run.job import Job
-from engine.sentences import Alarms
+from engine.sentences import Alarms, Decisions
 from engine.train.checkpoint import save_best, save_last
 from engine.train.loop import FinishedEpoch, bucketed
 from engine.train.state import TrainingState
@@ -58,10 +58,10 @@ class TrainingCallbacks:
         if not (control.stop_requested or used_up):
             return True
         if state.global_step == 0:
-            self.job.stream.log("Stopped before the first step: nothing was trained.", "warning")
+            self.job.stream.note(Decisions.NOTHING_TRAINED, "warning")
             raise Aborted
         if not control.stop_requested:
-            self.job.stream.log("The time budget (runtime.max_minutes) is used up; training ends here.")
+            self.job.stream.note(Decisions.TIME_USED_UP)
         self.save(state)
         self.stopped = True
         return False

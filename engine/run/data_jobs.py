@@ -22,6 +22,7 @@ from engine.data.cache_entry import Damaged, Unrecorded
 from engine.data.filling import remove_folder
 from engine.events import now
 from engine.run.job import Job, JobResult
+from engine.sentences import Archive, Cache
 
 SNAPSHOT = 0.2  # seconds between two
 
@@ -45,7 +46,7 @@ def _fetched(job: Job, spec: ArchiveSpec, *, overwrite: bool) -> JobResult:
             return JobResult()
     folder = fetch_folder(job.start.data) if there is None else there.parent
     if not may_fetch(job):
-        raise DataError("MEDTUI_OFFLINE is set: nothing is fetched.", f"Put {manual_download(spec)} into {folder}.")
+        raise DataError(Archive.OFFLINE, download=manual_download(spec), folder=folder)
     fetch_into(spec, folder, access_of(job))
     return JobResult()
 
@@ -78,14 +79,8 @@ def verify_decoded(job: Job, spec: ArchiveSpec, md5: str) -> str:
         try:
             remove_folder(entry.folder)
         except OSError as error:
-            raise DataError(
-                f"The decoded copy in {entry.folder} is damaged ({damage}) and cannot be removed: {error.strerror}.",
-                "Remove it by hand.",
-            ) from None
-        raise DataError(
-            f"The decoded copy in {entry.folder} was damaged ({damage}).",
-            "It was removed; the archive is intact, and the next start decodes it again. Check the disk.",
-        ) from None
+            raise DataError(Cache.DAMAGED_AND_KEPT, folder=entry.folder, damage=damage, reason=error.strerror) from None
+        raise DataError(Cache.DAMAGED, folder=entry.folder, reason=damage) from None
     return ", decoded copy ok"
 
 

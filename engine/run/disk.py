@@ -13,6 +13,7 @@ from engine.contract.recipe.recipe import Recipe
 from engine.contract.wire.errors import OutputError
 from engine.run.job import Job
 from engine.run.resumed import ResumedRun
+from engine.sentences import Decisions, Space
 
 RUN_FILES = 60  # folders and files, temporary ones among them
 REPORT_BYTES = 8_000_000  # journal, tables, workbook, figures
@@ -26,15 +27,10 @@ def check_disk_space(outputs: Path, need: int, what: str) -> None:
         return
     free = there.bytes
     if there.files is not None and there.files < RUN_FILES:
-        raise OutputError(
-            f"{what} needs about {RUN_FILES} files in {outputs}, found {there.files:,} inodes free.",
-            "Delete some files, or choose a --workspace on another disk.",
-        )
+        raise OutputError(Space.NO_FILES, job=what, need=RUN_FILES, folder=outputs, free=there.files)
     if need > free:
-        raise OutputError(
-            f"{what} needs about {max(1, need // 10**6):,} MB in {outputs}, found {free // 10**6:,} MB free.",
-            "Free some space, or choose a --workspace on another disk.",
-        )
+        needed = max(1, need // 10**6)
+        raise OutputError(Space.NO_BYTES, job=what, need=needed, folder=outputs, free=free // 10**6)
 
 
 def check_disk(job: Job, recipe: Recipe, model: nn.Module, resumed: ResumedRun | None) -> None:
@@ -55,11 +51,7 @@ def check_file_size(largest: int) -> None:
     """May a file be as large as a checkpoint? Raises OutputError."""
     limit = file_size_limit()
     if limit is not None and limit < largest:
-        raise OutputError(
-            f"A checkpoint of this run takes about {max(1, largest // 10**6):,} MB, but `ulimit -f` limits files to "
-            f"{limit / 10**6:,.1f} MB.",
-            "Raise it (`ulimit -f unlimited`), or choose a smaller model.",
-        )
+        raise OutputError(Space.FILE_SIZE, need=max(1, largest // 10**6), limit=limit / 10**6)
 
 
 def warn_of_limitations(job: Job, outputs: Path) -> None:
@@ -70,4 +62,4 @@ def warn_of_limitations(job: Job, outputs: Path) -> None:
         except OSError:  # a cache that can be read only
             continue
         for lack in found:
-            job.stream.log(f"The file system of {folder} is limited: {lack}.", "warning")
+            job.stream.note(Decisions.LIMITED_FILE_SYSTEM, "warning", folder=folder, reason=lack)

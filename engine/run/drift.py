@@ -16,7 +16,6 @@ from engine.kernels import NAMES
 VECTOR_UNITS = NAMES[-1]
 HARDWARE = {"device_name", "threads", *NAMES}  # others of the same kind round the last bits otherwise, and no more
 # An older medtui did not record these: that alone is no drift
-# An older medtui did not record these: that alone is no drift
 NEWER_NAMES = {*NAMES, "device_name", "hflip", "views", "best_by"}
 UNCOMPARED = {"pydantic", "safetensors"}  # recorded by an older medtui, and part of no result
 # Identity fields that may be written otherwise where the same was decided. Not the starting weights: a resumed run
@@ -26,13 +25,20 @@ COMPARED_BY_DECISION = {path: name for path, name in DECIDED_BY.items() if name 
 
 @dataclass(frozen=True)
 class Change:
-    name: str
-    description: str  # `threads 1 → 2`
+    kind: str  # the name of what was recorded
+    name: str  # as users know it
+    before: str
+    now: str
 
     @property
     def is_hardware(self) -> bool:
         """Another CPU, another model of GPU or number of cores: not another kind of device or precision."""
-        return self.name in HARDWARE
+        return self.kind in HARDWARE
+
+    @property
+    def description(self) -> str:
+        """`threads 1 → 2`."""
+        return f"{self.name} {self.before} → {self.now}"
 
 
 def changes(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> list[Change]:
@@ -75,15 +81,15 @@ def _change(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> Cha
         removed, added = set(old.split()) - set(new.split()), set(new.split()) - set(old.split())
         old, new = (" ".join(sorted(units)) or "none" for units in (removed, added))
     shown = "device" if name == "device_name" else name
-    return Change(name, f"{shown[:60]} {old[:80]} → {new[:80]}")
+    return Change(name, shown[:60], old[:80], new[:80])
 
 
 def _change_of_weights(before: StartingWeights | None, now: StartingWeights | None) -> Change:
     if before is not None and now is not None and before.kind == now.kind == "run":
         old, new = (f"{weights.id} {weights.digest or UNKNOWN}" for weights in (before, now))
-        return Change("weights", f"init_from {old[:120]} → {new[:120]}")
+        return Change("weights", "init_from", old[:120], new[:120])
     old, new = (weights.description if weights else UNKNOWN for weights in (before, now))
-    return Change("weights", f"weights {old[:80]} → {new[:80]}")
+    return Change("weights", "weights", old[:80], new[:80])
 
 
 def _describe(name: str, values: Mapping[str, Any], missing: str) -> str:

@@ -27,6 +27,7 @@ from engine.run.disk import check_disk_space
 from engine.run.job import Job, JobResult
 from engine.run.prepare import LoadedData, WithModel, load_data, model_for, set_up, untrained_model
 from engine.run.train_job import split_results
+from engine.sentences import Evaluation
 from engine.train.checkpoint import load_weights
 
 
@@ -63,7 +64,7 @@ def run_of(folder: str, what: str) -> RunDirectory:
 
 def require_weights(run: RunDirectory) -> None:
     if not run.best.is_regular:
-        raise UsageError(f"{run.name} has no best weights at {run.best}.", "A run has them after its first validation.")
+        raise UsageError(Evaluation.NO_WEIGHTS, run=run.name, path=run.best)
 
 
 def prepared_test(job: Job, run: RunDirectory, recipe: Recipe) -> WithModel:
@@ -88,9 +89,7 @@ def _next_folder(run: RunDirectory) -> File:
         except FileExistsError:
             continue
         except OSError as error:
-            raise OutputError(
-                f"Cannot create {folder}: {error.strerror}.", "Make the run directory writable."
-            ) from None
+            raise OutputError(Evaluation.NOT_CREATED, folder=folder, reason=error.strerror) from None
         return folder
     raise AssertionError("there is always a next number")
 

@@ -12,6 +12,7 @@ from engine.contract.store.checkpoint_file import weights_digest
 from engine.contract.store.run_directory import RunDirectory, list_runs
 from engine.contract.wire.errors import CheckpointError, MedtuiError, UsageError, WeightsError
 from engine.run.resumed import ResumedRun
+from engine.sentences import InitFrom
 from engine.train.checkpoint import Tensors, load_weights
 
 
@@ -46,7 +47,7 @@ def find_source(word: str, find_run: FindRun, resumed: ResumedRun | None, record
             return _recorded(recorded, resumed.run.root.parent)
         return _of_older_medtui(word, find_run, resumed)
     except MedtuiError as error:
-        raise WeightsError(f"training.init_from: {error.message}", error.hint) from None
+        raise WeightsError(InitFrom.UNUSABLE, cause=error) from None
 
 
 def load_source(run: RunDirectory, on_progress: Callable[[], None]) -> tuple[Tensors, Source]:
@@ -55,9 +56,9 @@ def load_source(run: RunDirectory, on_progress: Callable[[], None]) -> tuple[Ten
         digest = weights_digest(run.best, on_progress)
         weights = load_weights(run.best)
         if weights_digest(run.best, on_progress) != digest:
-            raise CheckpointError(f"{run.best} changed while it was read.", "Wait until that run has ended.")
+            raise CheckpointError(InitFrom.CHANGED, path=run.best)
     except CheckpointError as error:
-        raise WeightsError(f"training.init_from: {error.message}", error.hint) from None
+        raise WeightsError(InitFrom.UNUSABLE, cause=error) from None
     return weights, Source(run.name, str(run.root), digest)
 
 
@@ -66,10 +67,7 @@ def _recorded(recorded: Source, outputs: Path) -> RunDirectory:
     candidates = [outputs / Path(recorded.run).name, Path(recorded.folder)]
     runs = [RunDirectory(folder) for folder in candidates if is_file(folder / "manifest.json")]
     if not runs:
-        raise UsageError(
-            f"this run started from {recorded.run}, which is neither at {recorded.folder} nor in {outputs}.",
-            "Restore it, or start a new run.",
-        )
+        raise UsageError(InitFrom.GONE, source=recorded.run, folder=recorded.folder, outputs=outputs)
     return next((run for run in runs if _has(run, recorded.digest)), runs[0])
 
 
@@ -90,5 +88,5 @@ def _of_older_medtui(word: str, find_run: FindRun, resumed: ResumedRun) -> RunDi
     outputs = resumed.run.root.parent
     others = [run for run in list_runs(outputs) if run.name != resumed.run.name]
     if not others:
-        raise UsageError(f"there is no other run in {outputs}.", "Name a run.")
+        raise UsageError(InitFrom.NO_OTHER_RUN, outputs=outputs)
     return others[-1]

@@ -26,6 +26,7 @@ from engine.contract.files.folders import Folder, file_at
 from engine.contract.store.run_directory import read_object
 from engine.contract.wire.errors import DeviceError, InstallationError
 from engine.failure import text_of
+from engine.sentences import Compiler, Libraries
 
 PACKAGES = ("sklearn", "scipy", "matplotlib", "PIL", "openpyxl")
 IMPORTS = {
@@ -68,10 +69,7 @@ class Needs:
             package, error = self._failed
             _note(error)
             found = text_of(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {text_of(error)}"
-            raise InstallationError(
-                f"A run needs {package} for its evaluation and report, but it cannot be imported: {found}.",
-                f"Reinstall it: `{sys.executable} -m pip install --force-reinstall {package}`.",
-            )
+            raise InstallationError(Libraries.REPORT, package=package, reason=found, python=sys.executable)
 
 
 def _memory() -> Path:
@@ -115,24 +113,19 @@ def check_compiler(device: torch.device) -> None:
         torch.compile(_line)(torch.ones(1024, device=device))
     except Exception as error:
         _note(error)
-        raise DeviceError(
-            f"training.compile needs a working compiler, found none: {text_of(error)[:300]}.", remedy_of(error)
-        ) from None
+        raise _compiler_error(error) from None
     finally:
         torch.compiler.reset()  # it counts for no limit of recompilations
 
 
-def remedy_of(error: Exception) -> str:
-    """What to do about a compiler that does not work."""
-    text = str(error)
+def _compiler_error(error: Exception) -> DeviceError:
+    """What keeps the compiler from working."""
+    text, reason = str(error), text_of(error)[:300]
     if "failed to map segment" in text or "Permission denied" in text:
-        return (
-            "Set TORCHINDUCTOR_CACHE_DIR and TMPDIR to folders where programs may run (not mounted noexec), "
-            "or write training.compile: false."
-        )
+        return DeviceError(Compiler.CANNOT_LOAD, reason=reason)
     if "No space left" in text or "Read-only" in text:
-        return "Set TORCHINDUCTOR_CACHE_DIR and TMPDIR to folders with free space, or write training.compile: false."
-    return "Install g++ (or set CXX to a C++ compiler), or write training.compile: false."
+        return DeviceError(Compiler.NO_SPACE, reason=reason)
+    return DeviceError(Compiler.MISSING, reason=reason)
 
 
 def _line(values: torch.Tensor) -> torch.Tensor:

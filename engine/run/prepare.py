@@ -45,6 +45,7 @@ from engine.run.disk import check_disk
 from engine.run.init_from import Source, find_source, load_source, source_of
 from engine.run.job import Job
 from engine.run.resumed import ResumedRun
+from engine.sentences import Decisions
 from engine.train.loss import balanced_class_weights
 from engine.train.step import Precision
 
@@ -231,5 +232,5 @@ def starting_model(job: Job, loaded: LoadedData, resumed: ResumedRun | None = No
         fetch = partial(fetch_published, published, progress, job.stream.log)
     start = start_from_published(built, recipe.model.pretrained, fetch)
     if recipe.model.pretrained == "auto" and start.kind == "scratch" and published is not None:
-        job.stream.log(f"Training starts {start.description}.", "warning")
+        job.stream.note(Decisions.FROM_SCRATCH, "warning", weights=start.description)
     return Start(built, start, None)

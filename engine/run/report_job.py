@@ -21,6 +21,7 @@ from engine.run.needs import Needs
 from engine.run.prepare import WithModel
 from engine.run.reporting import artifacts_of, report_of, score_file_path, write_each
 from engine.run.train_job import split_results
+from engine.sentences import Decisions, Reports
 from engine.train.checkpoint import load_weights
 
 FINISHED = ("completed", "stopped")
@@ -34,11 +35,8 @@ def report_again(job: Job, command: Report) -> JobResult:
         run = run_of(command.run, "reported")
         record = read_run(run)
         if record.outcome not in FINISHED:
-            resume_hint = f"`medtui run --resume {run.name}` continues it and ends with its report."
-            wait_hint = f"Wait for it to end, or end it with `medtui stop {run.name}`; it then writes its report."
             raise UsageError(
-                f"{run.name} is {record.state}: only a finished run has a report.",
-                wait_hint if record.alive else resume_hint,
+                Reports.RUN_GOES_ON if record.alive else Reports.RUN_ENDED, run=run.name, state=record.state
             )
         prepared = prepared_test(job, run, read_recipe(run.recipe))
         check_disk_space(run.root, REPORT_BYTES + bytes_for(prepared), "A report")
@@ -66,7 +64,7 @@ def _results(job: Job, run: RunDirectory, prepared: WithModel) -> tuple[Evaluate
         try:
             scores = read_scores(file.path, len(labels), facts.classes).astype(np.float32)
         except DataError as error:
-            job.stream.log(f"The scores are computed again: {error.message}", "warning")
+            job.stream.note(Decisions.SCORES_AGAIN, "warning", reason=error.message)
             continue
         return evaluate_with_ci95(labels, scores, facts.task, facts.class_names), scores, file
     require_weights(run)

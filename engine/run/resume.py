@@ -13,7 +13,7 @@ from engine.run.job import Job
 from engine.run.manifest import add_attempt, must_match
 from engine.run.prepare import Prepared
 from engine.run.resumed import ResumedRun
-from engine.sentences import Alarms
+from engine.sentences import Alarms, Checkpoints, Decisions, Drift
 from engine.train.restore import holds_best, restore
 from engine.train.state import TrainingState
 
@@ -28,18 +28,12 @@ def reopen_run(
     run = resumed.run
     changed = changes(resumed.recorded, must_match(prepared))
     if not resumed.manifest and not resumed.allow_drift:
-        raise DriftError(
-            f"{run.name} cannot continue as it began: its manifest.json, which says what must match, cannot be read.",
-            "Restore the file, or pass --allow-drift, which marks the results.",
-        )
+        raise DriftError(Drift.UNKNOWN, run=run.name)
     strict = prepared.recipe.runtime.reproducible
     drift = [change.description for change in changed if strict or not change.is_hardware]
     noted = [change.description for change in changed if change.is_hardware and not strict]
     if drift and not resumed.allow_drift:
-        raise DriftError(
-            f"{run.name} would not continue as it began: {'; '.join(drift)}.",
-            "Restore these, or pass --allow-drift, which marks the results.",
-        )
+        raise DriftError(Drift.CHANGED, run=run.name, changes="; ".join(drift))
     with job.control.interruptible():
         restored = restore_newest(job, run, state)
     job.control.raise_if_aborted()
@@ -57,15 +51,9 @@ def reopen_run(
     if job.lock:
         job.lock.describe(run.name)
     if drift:
-        job.stream.log(
-            f"The run continues although this changed: {'; '.join(drift)}. Its results are marked.", "warning"
-        )
+        job.stream.note(Decisions.WITH_DRIFT, "warning", changes="; ".join(drift))
     if noted:
-        job.stream.log(
-            f"The hardware differs from the last attempt: {'; '.join(noted)}. The run continues, as it is not strict; "
-            "the last bits of its results may differ.",
-            "warning",
-        )
+        job.stream.note(Decisions.OTHER_HARDWARE, "warning", changes="; ".join(noted))
     return run, add_attempt(run, resumed.manifest, prepared, job, state, drift, noted)
 
 
@@ -113,8 +101,4 @@ def recover_best(run: RunDirectory, state: TrainingState, save: Callable[[Traini
     elif (state.epoch, state.step) == (state.best_epoch, 0):
         save(state)
     else:
-        raise CheckpointError(
-            f"{run.best} does not hold the weights of epoch {state.best_epoch}, the best so far, "
-            "and no other checkpoint does.",
-            "Restore it, or start a new run.",
-        )
+        raise CheckpointError(Checkpoints.BEST_LOST, path=run.best, epoch=state.best_epoch)

@@ -17,6 +17,7 @@ from engine.contract.wire.jobs import Train
 from engine.contract.wire.recorded import read_resolved, translated
 from engine.contract.wire.resolved import Resolved
 from engine.run.job import Job
+from engine.sentences import Checkpoints
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,5 @@ def resumed_run(job: Job, command: Train) -> ResumedRun | None:
     manifest = check_resumable(run, job.workspace)
     resumed = ResumedRun(run, manifest, command.allow_drift, data_folders_of(manifest))
     if run.best.is_there and not resumed.has_checkpoint:
-        raise CheckpointError(
-            f"{run.name} has best weights, but neither last.safetensors nor previous.safetensors to resume from.",
-            "Restore one, or start a new run; training.init_from starts from the best weights.",
-        )
+        raise CheckpointError(Checkpoints.NONE_TO_RESUME_FROM, run=run.name)
     return resumed

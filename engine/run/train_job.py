@@ -35,6 +35,7 @@ from engine.run.reporting import report_of, score_file_path, write_artifacts
 from engine.run.resume import recover_best, reopen_run
 from engine.run.resumed import recipe_of, resumed_run
 from engine.run.retention import drop_previous_checkpoints
+from engine.sentences import Decisions
 from engine.train.checkpoint import load_weights
 from engine.train.ema import MovingAverage
 from engine.train.loop import Fetch, Loop, LoopPlan, Validation
@@ -170,8 +171,8 @@ def fit(job: Job, run: RunDirectory, prepared: Prepared, state: TrainingState, r
         job.enter("training")
     finished = loop.run()
     if finished and state.epoch < training.epochs:
-        waited = f"{training.patience} epochs without a higher validation AUC"
-        job.stream.log(f"Stopped early after epoch {state.epoch}: {waited}; the best is epoch {state.best_epoch}.")
+        best, patience = state.best_epoch, training.patience
+        job.stream.note(Decisions.EARLY_STOP, epoch=state.epoch, patience=patience, best=best)
     callbacks.training_over(state)
     return finished
 

@@ -14,6 +14,7 @@ from torch import nn
 from engine.contract.wire.errors import RunFailed
 from engine.contract.wire.protocol import ClassMetrics, Metrics
 from engine.randomness import seed_step
+from engine.sentences import Failure
 from engine.train.mixup import MixUp, mix_for
 from engine.train.schedule import Schedule
 from engine.train.state import EpochRecord, TrainingState
@@ -148,10 +149,7 @@ class Loop:
         fresh = state.losses[self._checked : state.step].tolist()
         for step, loss in enumerate(fresh, start=self._checked + 1):
             if not math.isfinite(loss):
-                raise NonFiniteLoss(
-                    f"The loss became {loss} at step {step} of epoch {state.epoch + 1}.",
-                    "Lower training.lr, set training.clip_norm, or turn mixed precision off.",
-                )
+                raise NonFiniteLoss(Failure.NON_FINITE_LOSS, loss=loss, step=step, epoch=state.epoch + 1)
         self._checked = state.step
         return fresh[-1] if fresh else math.nan
 

@@ -13,6 +13,7 @@ from torch import nn
 from engine.contract.files.folders import FileOrPath
 from engine.contract.store.checkpoint_file import DIGEST, opened_checkpoint
 from engine.contract.wire.errors import CheckpointError
+from engine.sentences import Checkpoints
 from engine.train.checkpoint import FORMAT, SavedValues, Tensors, best_metadata, read_tensors
 from engine.train.schedule import Plateau
 from engine.train.state import TrainingState
@@ -27,7 +28,8 @@ def restore(path: FileOrPath, state: TrainingState) -> None:
     with opened_checkpoint(path) as (file, header):
         metadata, tensors = header.metadata, read_tensors(file, header)
     if metadata.get("format") != FORMAT:
-        raise _unfit(path, f"the format {metadata.get('format', 'none')[:40]!r} where {FORMAT!r} is expected")
+        found = metadata.get("format", "none")[:40]
+        raise CheckpointError(Checkpoints.FORMAT, path=path, found=found, expected=FORMAT)
     try:
         values = SavedValues.model_validate_json(metadata["state"])
         _restore_values(state, values)
@@ -41,7 +43,8 @@ def restore(path: FileOrPath, state: TrainingState) -> None:
         AttributeError,
         RuntimeError,
     ) as error:
-        raise _unfit(path, " ".join(str(error).split())[:200]) from None
+        found = " ".join(str(error).split())[:200]
+        raise CheckpointError(Checkpoints.UNFIT, path=path, found=found) from None
 
 
 def holds_best(path: FileOrPath, state: TrainingState) -> bool:
@@ -165,7 +168,3 @@ def _slots_of(optimizer: torch.optim.Optimizer) -> set[str]:
     if "betas" in optimizer.defaults:
         return {"step", "exp_avg", "exp_avg_sq"}
     return {"momentum_buffer"} if optimizer.defaults["momentum"] else set()
-
-
-def _unfit(path: FileOrPath, found: str) -> CheckpointError:
-    return CheckpointError(f"{path} does not fit this run: found {found}.", "Use an earlier one.")

@@ -13,6 +13,7 @@ from medtui.cli.global_options import pass_to_subcommand
 from medtui.cli.options import DataOption, JsonOption, OfflineOption, WorkspaceOption
 from medtui.cli.unknown import Commands
 from medtui.output import print_line
+from medtui.sentences import CommandLine
 
 CONTEXT = {
     "help_option_names": ["-h", "--help"],
@@ -61,7 +62,7 @@ def _options(
         pass_to_subcommand(context, given)
         return None
     if json:
-        raise UsageError("--json needs a command: the console prints no JSON.", "Name one, such as medtui --json runs.")
+        raise UsageError(CommandLine.JSON_WITHOUT_COMMAND)
     if offline:
         os.environ["MEDTUI_OFFLINE"] = "1"  # for the engines that the console starts
     from medtui.cli.console import open_console

@@ -14,8 +14,9 @@ from engine.contract.models.catalogue import models
 from engine.contract.recipe.reader import build_recipe, find_recipe, layered, recipe_error, set_value
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.sections import normalised_name
-from engine.contract.recipe.yaml_reader import KeyPath, YamlText, read_yaml_file, shortened, written
+from engine.contract.recipe.yaml_reader import KeyPath, YamlText, read_yaml_file, written
 from engine.contract.wire.errors import Problem, RecipeError
+from engine.contract.wire.text import shortened
 
 Flags = dict[str, Any]  # what was given on the command line, by dotted recipe field
 FLAG_OF = {  # dotted recipe field → the flag that gives it
@@ -110,7 +111,9 @@ def _blamed(error: RecipeError, text: YamlText, given: Mapping[KeyPath, str]) ->
     errors = [recipe_error(source, problems) for source, problems in by_source.items()]
     if not errors:
         return error
-    return RecipeError(" ".join(one.message for one in errors), errors[0].hint, error.problems)
+    blamed = RecipeError.reported(errors[0].code, " ".join(one.message for one in errors), errors[0].hint)
+    blamed.problems = error.problems
+    return blamed
 
 
 def _paths(sections: Mapping[str, Any]) -> set[KeyPath]:

@@ -20,13 +20,14 @@ def open_console(
     from engine.contract.wire.errors import UsageError
     from medtui import terminal
     from medtui.output import on_a_terminal
+    from medtui.sentences import CommandLine
     from medtui.settings import read_settings
 
     if not on_a_terminal():
-        raise UsageError("The console needs a terminal.", "`medtui run RECIPE` trains without one.")
+        raise UsageError(CommandLine.NO_TERMINAL)
     if (remedy := terminal.remedy()) is not None:
-        hint = f"{remedy} `medtui run RECIPE` trains without a console."
-        raise UsageError(f"The console cannot run in this terminal: {terminal.describe_terminal()}.", hint)
+        found = terminal.describe_terminal()
+        raise UsageError(CommandLine.UNSUITABLE_TERMINAL, terminal=found, remedy=remedy)
     ws = find_workspace(workspace)
     data = given_folder(data) if data is not None else None
     _drop_invalid_colour_system()

@@ -87,6 +87,7 @@ def kill(
     from medtui.client.control import NothingToCommand, resolve_run
     from medtui.client.escalation import escalator_for
     from medtui.client.timeout import run_with_timeout
+    from medtui.sentences import Control
 
     run_with_timeout(
         lambda alive: _read_all(workspace, run), f"run {run}"
@@ -99,12 +100,14 @@ def kill(
     try:
         engine = handle.engine
         if engine is None or (engine.is_alive() is False and handle.finished):
-            raise NothingToCommand(f"Run {found.name} has no engine to end.", f"See `medtui show {found.name}`.")
+            raise NothingToCommand(Control.NO_ENGINE, run=found.name)
         if not engine.is_here:
             return _kill_elsewhere(found, as_json=json)
         lines = _StepPrinter(quiet=json)
         escalator = escalator_for(handle, _workspace_of(found, ws), _current_user(), now=now, on_change=lines.on_change)
         escalation = escalator.escalate()
+        if escalation.unneeded:
+            raise NothingToCommand(Control.RUN_OVER, run=found.name, outcome=escalation.outcome)
         return _print_escalation(found.name, escalation, as_json=json)
     finally:
         handle.close()
@@ -222,7 +225,7 @@ def _kill_elsewhere(run: RunDirectory, *, as_json: bool) -> int:
 
 
 class _StepPrinter:
-    """Prints a step when it is reached."""
+    """Prints a step when it is reached; none while a run that ended by itself is all that there is to report."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
@@ -233,6 +236,8 @@ class _StepPrinter:
         from medtui.client.escalation_steps import format_step
         from medtui.output import print_line
 
+        if escalation.unneeded:
+            return
         for step in steps_taken(escalation):
             if step.state != "waiting" and step.title not in self._printed and not self._quiet:
                 self._printed.add(step.title)

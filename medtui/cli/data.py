@@ -83,13 +83,16 @@ def verify(
     from medtui.cli.run import data_folders
     from medtui.client.data_sets import inventory, verify_data_set
     from medtui.output import print_error, print_json
+    from medtui.sentences import DataFiles
 
     ws, folders = find_workspace(workspace), data_folders(data)
     _known(name)
     _report_skipped_folders(ws, folders)
     files = [file for file in inventory(ws, folders) if file.path and name in (None, file.facts.name)]
     if not files:
-        raise DataError(f"No file of {name or 'any data set'} was found.", "`medtui data list` shows what is on disk.")
+        if name is not None:
+            raise DataError(DataFiles.NOT_FOUND, name=name)
+        raise DataError(DataFiles.NONE_FOUND)
     damaged: dict[str, str] = {}
     with JobProgress(quiet=json) as progress:
         for file in files:
@@ -116,8 +119,12 @@ def _report_skipped_folders(workspace: Workspace, data: list[str]) -> None:
 
 def _known(name: str | None) -> None:
     """Raises UsageError for what is no data set of MedMNIST."""
-    from engine.contract.recipe.sources import official_source
+    from engine.contract.recipe.sources import known_sets, official_source
+    from engine.contract.wire.errors import UsageError
+    from medtui.sentences import DataFiles
 
+    if name in {facts.name for facts in known_sets() if not facts.archives}:
+        raise UsageError(DataFiles.GENERATED, name=name)
     if name is not None:
         official_source(name, 28, "{name} --size {size}")
 

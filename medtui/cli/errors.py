@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 def ended(work: Callable[[], object]) -> int:
     """Do it; the exit code, by what it returns or raises."""
     from engine.contract.wire.errors import INTERNAL, MedtuiError, OutputError, UsageError
+    from medtui.sentences import CommandLine
 
     try:
         code = work()
@@ -43,9 +44,7 @@ def ended(work: Callable[[], object]) -> int:
             print_error_text(traceback.format_exc())
             return INTERNAL
         discard_output()
-        report_error(
-            OutputError(f"The output cannot be written: {error.strerror}.", "Free some space, or write elsewhere.")
-        )
+        report_error(OutputError(CommandLine.OUTPUT_FAILED, reason=error.strerror))
         return OutputError.exit_code
     except Exception as error:
         if _is_a(error, "Abort"):
@@ -60,8 +59,8 @@ def ended(work: Callable[[], object]) -> int:
             report_error(usage)
             return usage.exit_code
         if _is_a(error, "ClickException"):
-            message = error.format_message().rstrip(".") + "."  # type: ignore[attr-defined]
-            usage = UsageError(message, "See --help.")
+            reason = error.format_message().rstrip(".")  # type: ignore[attr-defined]
+            usage = UsageError(CommandLine.SYNTAX, reason=reason)
             report_error(usage)
             return usage.exit_code
         print_error_text(traceback.format_exc())
@@ -94,5 +93,5 @@ def report_error(error: MedtuiError) -> None:
 
         print_json_line(json_line(refusal_event(error).model_dump()))
     else:
-        body = {"kind": error.kind, "message": error.message, "hint": error.hint}
+        body = {"kind": error.kind, "code": error.code, "message": error.message, "hint": error.hint}
         print_json_line(json_line({"error": body}))

@@ -7,6 +7,7 @@ from typing import Any
 import typer
 
 from engine.contract.wire.errors import UsageError
+from medtui.sentences import CommandLine
 
 EVERYWHERE = ("workspace", "data", "offline")
 
@@ -23,7 +24,7 @@ def pass_to_subcommand(context: typer.Context, given: dict[str, Any]) -> None:
     missing_features = [option for option in given if option not in EVERYWHERE and not _knows(command, option)]
     if missing_features:
         full_name = f"{context.command_path} {name}"
-        raise UsageError(f"`{full_name}` has no option --{missing_features[0]}.", f"Remove it; see {full_name} --help.")
+        raise UsageError(CommandLine.NO_SUCH_OPTION, command=full_name, option=missing_features[0])
     context.default_map = {**(context.default_map or {}), name: _defaults(command, given)}
 
 

@@ -26,14 +26,15 @@ def tag(
     from engine.contract.wire.errors import UsageError
     from medtui.client.run_management import read_labels, refuse_foreign, set_tags
     from medtui.output import print_line
+    from medtui.sentences import Tagging
 
     ws, found = _found(run, workspace)
     labels = read_labels(found)
     if tags or remove:
         refuse_foreign(found, ws)
         if missing := [name for name in remove or [] if name not in labels.tags]:
-            has = f"it has {', '.join(labels.tags)}" if labels.tags else "it has none"
-            raise UsageError(f"{found.name} has no tag {missing[0]!r}; {has}.", "Nothing was changed.")
+            tags_here = ", ".join(labels.tags) or "none"
+            raise UsageError(Tagging.NO_SUCH_TAG, run=found.name, tag=missing[0], tags=tags_here)
         kept = [name for name in (*labels.tags, *(tags or [])) if name not in (remove or [])]
         labels = set_tags(found, kept)
     print_line(f"{found.name}: {' '.join(labels.tags) or 'no tags'}")
@@ -76,11 +77,12 @@ def unarchive(
     from engine.contract.wire.errors import UsageError
     from medtui.client import run_management
     from medtui.output import print_line
+    from medtui.sentences import Management
 
     ws = find_workspace(workspace)
     archive = run_management.archive_of(ws)
     if not list_runs(archive):
-        raise UsageError(f"No runs in {archive}.", "`medtui runs archive RUN` moves one there.")
+        raise UsageError(Management.ARCHIVE_EMPTY, path=archive)
     print_line(f"Moved to {run_management.unarchive(find_run(archive, run), ws)}.")
 
 
@@ -95,19 +97,18 @@ def delete(
     from engine.contract.wire.errors import UsageError
     from medtui.client import run_management
     from medtui.output import ask_user, print_line
+    from medtui.sentences import Management
 
     ws, found = _found(run, workspace)
     run_management.refuse_foreign(found, ws)
     run_management.refuse_living(found, ws)
     if not yes:
         if not sys.stdin.isatty():
-            raise UsageError(
-                f"Deleting {found.name} needs confirmation on a terminal.", "--yes deletes without asking."
-            )
+            raise UsageError(Management.DELETE_UNCONFIRMED, run=found.name)
         megabytes = run_management.size_of(found) / 1e6
         question = f"{found.name}, {megabytes:,.0f} MB, will be deleted permanently. Type its name to confirm"
         if ask_user(question) != found.name:
-            raise UsageError("The name does not match: nothing was deleted.", "")
+            raise UsageError(Management.NAME_DIFFERS)
     run_management.delete(found, ws)
     print_line(f"Deleted {found.name}.")
 
@@ -187,7 +188,7 @@ def _prunable(names: list[str], ws: Workspace, *, resumable: bool) -> list[Pruna
         try:
             plans.append(prunable(run, ws, resumable=resumable))
         except UsageError as error:
-            print_line(f"{run.name} is skipped: {error.message}")
+            print_line(f"Skipped: {error.message}")
     return plans
 
 
@@ -204,17 +205,15 @@ def _ask_to_prune(going: list[Prunable], total: int) -> None:
 
     from engine.contract.wire.errors import UsageError
     from medtui.output import ask_user
+    from medtui.sentences import Pruning
 
     if not sys.stdin.isatty():
-        raise UsageError(
-            "Removing checkpoints needs confirmation on a terminal.",
-            "--yes removes them without asking; --dry-run lists them.",
-        )
+        raise UsageError(Pruning.UNCONFIRMED)
     ended = sum(plan.ends_resume for plan in going)
     warning = f" {ended} of them can no longer be resumed afterwards." if ended else ""
     runs = f"{len(going)} run{'s' * (len(going) != 1)}"
     if ask_user(f"{_megabytes(total)} of {runs} will be deleted permanently.{warning} Type yes to confirm") != "yes":
-        raise UsageError("Not confirmed: nothing was removed.", "")
+        raise UsageError(Pruning.DECLINED)
 
 
 def _megabytes(count: int) -> str:

@@ -28,6 +28,7 @@ def init(
     from engine.contract.recipe.reader import find_recipe
     from engine.contract.wire.errors import OutputError, UsageError
     from medtui.output import print_line
+    from medtui.sentences import RecipeFile
 
     path = expanded(path)
     text = find_recipe(base).read_text(encoding="utf-8")
@@ -35,9 +36,9 @@ def init(
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise UsageError(f"{path} already exists.", "Choose another file name.") from None
+        raise UsageError(RecipeFile.EXISTS, path=path) from None
     except OSError as error:
-        raise OutputError(f"Cannot write {path}: {error.strerror}.", "Choose a writable location.") from None
+        raise OutputError(RecipeFile.UNWRITABLE, path=path, reason=error.strerror) from None
     print_line(f"Wrote {path}. Edit it, then: medtui run {path}")
 
 

@@ -32,25 +32,25 @@ def runs(
 
 def list_(workspace: WorkspaceOption = None, archived: ArchivedOption = False, json: JsonOption = False) -> None:
     """List the runs of a workspace, newest last."""
-    from engine.contract.store.run_directory import refuse_unlisted
+    from engine.contract.store.run_directory import list_runs, refuse_unlisted
     from engine.contract.store.workspace import find_workspace
     from medtui.client.run_management import archive_of
     from medtui.client.runs import RunRow, run_rows
     from medtui.client.timeout import run_with_timeout
     from medtui.output import print_json, print_line
 
-    def read(alive: Callable[[], None]) -> list[RunRow]:
+    def read(alive: Callable[[], None]) -> tuple[list[RunRow], int]:
         ws = find_workspace(workspace)
         refuse_unlisted(ws.outputs)
-        return run_rows(archive_of(ws) if archived else ws.outputs)
+        rows = run_rows(archive_of(ws) if archived else ws.outputs)
+        return rows, 0 if rows or archived else len(list_runs(archive_of(ws)))
 
-    found = run_with_timeout(read, workspace or "the workspace")
+    found, in_archive = run_with_timeout(read, workspace or "the workspace")
     if json:
         print_json([run_row.values() for run_row in found])
         return
     if not found:
-        none = "No archived runs." if archived else "No runs yet; `medtui run quickstart` starts one."
-        print_line(none)
+        print_line(_describe_none(archived=archived, in_archive=in_archive))
         return
     from rich.table import Table
 
@@ -70,6 +70,15 @@ def list_(workspace: WorkspaceOption = None, archived: ArchivedOption = False, j
     # a wrapped name cannot be copied; without a terminal the width is free
     console = stdout_console() if sys.stdout.isatty() else stdout_console(width=160)
     console.print(table)
+
+
+def _describe_none(*, archived: bool, in_archive: int) -> str:
+    if archived:
+        return "No archived runs."
+    if in_archive:
+        runs = "The only run here is" if in_archive == 1 else f"All {in_archive} runs here are"
+        return f"{runs} archived; `medtui runs --archived` lists {'it' if in_archive == 1 else 'them'}."
+    return "No runs yet; `medtui run quickstart` starts one."
 
 
 def show(run: RunArgument = "last", workspace: WorkspaceOption = None, json: JsonOption = False) -> None:

@@ -153,6 +153,7 @@ def _split_arguments(arguments: list[str], config: str | None) -> tuple[str | No
     from engine.contract.recipe.reader import ASSIGNMENT
     from engine.contract.wire.errors import UsageError
     from medtui.output import print_error
+    from medtui.sentences import CommandLine
 
     assignments = [word for word in arguments if ASSIGNMENT.match(word) and not is_there(word)]
     recipes = [word for word in arguments if word not in assignments]
@@ -162,9 +163,9 @@ def _split_arguments(arguments: list[str], config: str | None) -> tuple[str | No
     if config is not None:
         recipes.append(config)
     if "" in recipes:
-        raise UsageError("Expected a recipe, found an empty name.", "Check that the shell variable is set.")
+        raise UsageError(CommandLine.RECIPE_EMPTY)
     if len(recipes) > 1:
-        raise UsageError(f"Expected one recipe, found {len(recipes)}: {', '.join(recipes)}.", "Name one of them.")
+        raise UsageError(CommandLine.SEVERAL_RECIPES, number=len(recipes), recipes=", ".join(recipes))
     return (recipes[0] if recipes else None), assignments
 
 
@@ -234,13 +235,11 @@ def _command_line() -> list[str]:
 def on_disconnect(recipe: Recipe, *, detach: bool) -> Literal["continue", "stop"]:
     """What a headless run does when its terminal goes away. Raises UsageError."""
     from engine.contract.wire.errors import UsageError
+    from medtui.sentences import CommandLine
 
     policy = recipe.runtime.on_disconnect
     if detach and policy == "stop":
-        raise UsageError(
-            "--detach conflicts with runtime.on_disconnect: stop.",
-            "Set it to `auto` or `continue`, or drop --detach.",
-        )
+        raise UsageError(CommandLine.DETACH_CONFLICT)
     return "continue" if detach or policy == "continue" else "stop"
 
 

@@ -30,11 +30,12 @@ def score(
     from medtui.cli.run import data_folders
     from medtui.client.job import CLEANUP, do_job
     from medtui.output import print_json, print_line
+    from medtui.sentences import CommandLine
     from medtui.text import number
 
     file = expanded(file)
     if not (there := path_status(file)).is_file:
-        raise UsageError(f"Expected a result file, found none at {file}{there.why}.", "Check the path.")
+        raise UsageError(CommandLine.NO_RESULT_FILE, path=file, reason=there.why)
     path, folders = str(absolute(file)), data_folders(data)
     start = Score(id="start", by="medtui score", file=path, data=folders, offline=offline)
     with JobProgress(quiet=json, on_stderr=True) as progress:

@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from engine.contract.wire.errors import UsageError
+from medtui.sentences import CommandLine
 
 
 class Commands(TyperGroup):
@@ -22,16 +23,19 @@ class Commands(TyperGroup):
 
 def unknown_command(group: TyperGroup, context: typer.Context, found: str) -> UsageError:
     """The UsageError for a word that is no command of this group, or no option."""
-    from engine.contract.recipe.names import unknown_name
+    from engine.contract.recipe.names import alternatives
+    from engine.contract.wire.text import shortened
 
     what = f"{group.name} command" if context.parent else "command"
-    message = unknown_name(what, found, [name for name, one in group.commands.items() if not one.hidden])
-    return UsageError(f"T{message[1:]}.".replace("?.", "?"), f"See {context.command_path} --help.")
+    instead = alternatives(what, found, [name for name, one in group.commands.items() if not one.hidden])
+    command, typed = context.command_path, shortened(found)
+    return UsageError(CommandLine.UNKNOWN_COMMAND, what=what, found=typed, alternatives=instead, command=command)
 
 
 def unknown_option(error: Any) -> UsageError:
     """The UsageError for an option that a command lacks; what is a recipe's field is told as `section.field=VALUE`."""
-    from engine.contract.recipe.names import unknown_name
+    from engine.contract.recipe.names import alternatives
+    from engine.contract.wire.text import shortened
 
     context: typer.Context | None = error.ctx
     found: str = error.option_name
@@ -39,9 +43,8 @@ def unknown_option(error: Any) -> UsageError:
     if context is not None:
         options = [max(one.opts, key=len) for one in context.command.params if one.param_type_name == "option"]
         known = (_fields() if context.info_name in ("run", "train") else {}) | {name: name for name in options}
-    message = unknown_name("option", found, known)
-    where = context.command_path if context else "medtui"
-    return UsageError(f"T{message[1:]}.".replace("?.", "?"), f"See {where} --help.")
+    command, instead = context.command_path if context else "medtui", alternatives("option", found, known)
+    return UsageError(CommandLine.UNKNOWN_OPTION, found=shortened(found), alternatives=instead, command=command)
 
 
 def _fields() -> dict[str, str]:

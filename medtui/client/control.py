@@ -37,6 +37,7 @@ from medtui.client.feed import RunFeed
 from medtui.client.liveness import is_alive
 from medtui.client.sources import RunFiles
 from medtui.client.view import Request, RunView
+from medtui.sentences import Control
 from medtui.text import duration
 
 COMMANDS: dict[str, type[Any]] = {
@@ -72,7 +73,7 @@ class CommandResult:
 def resolve_run(workspace: Workspace, word: str) -> RunDirectory:
     """The run to watch or to command. Raises UsageError, also for `last` while the workspace is held for no run yet."""
     if word == "last" and (holder := preparing(workspace)) is not None:
-        raise UsageError(f"The newest run has no directory yet: {holder}.", "Try again in a moment, or name a run.")
+        raise UsageError(Control.NO_DIRECTORY_YET, holder=holder)
     return find_run(workspace.outputs, word)
 
 
@@ -86,14 +87,11 @@ def commandable_record(run: RunDirectory) -> RunRecord:
     """The record of a run that can be commanded, with its engine's id. Raises NothingToCommand."""
     record = read_run(run)
     if record.summary.outcome is not None:
-        raise NothingToCommand(f"Run {run.name} is over: {record.outcome}.", f"See `medtui show {run.name}`.")
+        raise NothingToCommand(Control.RUN_OVER, run=run.name, outcome=record.outcome)
     if record.engine is None or record.engine_id is None:
-        raise NothingToCommand(f"Run {run.name} does not name its engine.", f"Check {run.status}.")
+        raise NothingToCommand(Control.ENGINE_UNKNOWN, run=run.name, path=run.status)
     if record.alive is False:
-        raise NothingToCommand(
-            f"The engine of run {run.name} is gone and accepts no commands.",
-            f"`medtui run --resume {run.name}` resumes it.",
-        )
+        raise NothingToCommand(Control.ENGINE_GONE, run=run.name)
     return record
 
 
@@ -140,9 +138,7 @@ def append_command(control: File, command: AnyCommand) -> None:
     """Append one complete line to a `control.jsonl`, under its lock. Raises NothingToCommand."""
     line = command.line()
     if len(line) > CONTROL_LIMIT:
-        raise NothingToCommand(
-            f"Expected a command of at most {CONTROL_LIMIT} bytes, found {len(line)}.", "Shorten it."
-        )
+        raise NothingToCommand(Control.COMMAND_TOO_LONG, limit=CONTROL_LIMIT, found=len(line))
     try:
         descriptor = control.descriptor(os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
     except OSError as error:
@@ -153,7 +149,7 @@ def append_command(control: File, command: AnyCommand) -> None:
         if size and os.pread(descriptor, 1, size - 1) != b"\n":  # half a line of a writer that died
             line = b"\n" + line
         if os.write(descriptor, line) != len(line):
-            raise NothingToCommand(f"The command could not be fully written to {control}.", "Free some space.")
+            raise NothingToCommand(Control.HALF_WRITTEN, path=control)
     except OSError as error:
         raise _unwritable(control, error) from None
     finally:
@@ -173,10 +169,8 @@ def _lock(descriptor: int) -> None:
 
 
 def _unwritable(control: File, error: OSError) -> NothingToCommand:
-    return NothingToCommand(
-        f"Cannot write to {control}{describe_owner(control)}: {error.strerror}.",
-        "Only the owner of the engine may command a run.",
-    )
+    owner = describe_owner(control)
+    return NothingToCommand(Control.UNWRITABLE, path=control, owner=owner, reason=error.strerror)
 
 
 def describe_result(run: RunDirectory, name: str, result: CommandResult) -> str:

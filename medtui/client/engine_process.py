@@ -26,6 +26,7 @@ from engine.contract.wire.lines import lines_of
 from engine.contract.wire.protocol import LINE_LIMIT, AnyCommand, AnyEvent, parse_event
 from medtui.client.engine_death import Death, describe_death
 from medtui.isolation import engine_environment
+from medtui.sentences import Disk, EngineStart
 
 # What must be set before the interpreter, CUDA or OpenMP start; the user's own values win.
 ENVIRONMENT = {
@@ -65,7 +66,7 @@ class EngineProcess:
             command = command.model_copy(update={"folder": caller_folder()})
         line = command.line()
         if len(line) > LINE_LIMIT:
-            raise ProtocolError(f"Expected a command of at most 1 MiB, found {len(line):,} bytes.", "Shorten it.")
+            raise ProtocolError(EngineStart.COMMAND_TOO_LONG, found=len(line))
         try:
             self._process.stdin.write(line)
             self._process.stdin.flush()
@@ -143,8 +144,7 @@ def _started(command: list[str], stderr: BinaryIO, workspace: Workspace) -> subp
         )
     except OSError as error:
         why = path_status(workspace.outputs).why or f": {error.strerror}"
-        hint = "Choose another --workspace."
-        raise OutputError(f"Cannot start an engine in {workspace.root}{why}.", hint) from None
+        raise OutputError(EngineStart.IMPOSSIBLE, path=workspace.root, reason=why) from None
 
 
 def _unnamed_file() -> BinaryIO:
@@ -158,9 +158,7 @@ def _unnamed_file() -> BinaryIO:
     try:
         return cast(BinaryIO, tempfile.TemporaryFile())
     except OSError as error:
-        raise OutputError(
-            f"Expected a writable temporary folder, found none: {error.strerror}.", "Set TMPDIR to one."
-        ) from None
+        raise OutputError(Disk.NO_TEMPORARY_FOLDER, reason=error.strerror) from None
 
 
 def _end_of(file: BinaryIO, limit: int) -> str:

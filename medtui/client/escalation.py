@@ -26,6 +26,7 @@ from medtui.client.escalation_steps import EscalationStep, StepState
 from medtui.client.process_group import EngineGroup, Process, is_engine_in
 from medtui.client.run_handle import RunHandle
 from medtui.client.view import Request
+from medtui.sentences import Control
 from medtui.text import clean
 
 Answer = CommandAccepted | CommandRejected
@@ -48,6 +49,7 @@ class Escalation:
     began: float
     requested_at: float | None = None
     abort_error: str = ""  # why abort could not be asked for
+    outcome: str = ""  # of a run that was over before it could be asked to abort
     answer: Answer | None = None
     terminated: float | None = None
     killed: float | None = None
@@ -64,6 +66,11 @@ class Escalation:
     @property
     def succeeded(self) -> bool:
         return self.gone is not None and self.lock_free is not None and self.checkpoint_good
+
+    @property
+    def unneeded(self) -> bool:
+        """Had the run ended by itself, its process too?"""
+        return bool(self.outcome) and self.terminated is None and self.killed is None
 
 
 class Escalator:
@@ -126,7 +133,8 @@ class Escalator:
                 self._abort()
                 found: dict[str, object] = {"requested_at": time.time()}
             except MedtuiError as error:
-                found = {"abort_error": error.message}
+                over = error.code == Control.RUN_OVER.code
+                found = {"outcome": error.fields["outcome"]} if over else {"abort_error": error.message}
             if not gave_up:
                 self._change(**found)
             done.set()
@@ -238,18 +246,15 @@ def escalator_for(
     """
     engine = handle.engine
     if engine is None or not engine.is_here:
-        raise NothingToCommand("Signals cannot reach an engine on another machine.", "Abort it instead.")
+        raise NothingToCommand(Control.OTHER_MACHINE)
     if not handle.view.own and not _is_engine(engine, workspace):
-        raise NothingToCommand(
-            f"Process {engine.pid}, named in the run's status.json, is not an engine of this workspace: not signalled.",
-            "That file names the wrong process.",
-        )
+        raise NothingToCommand(Control.NOT_AN_ENGINE, pid=engine.pid)
     requests: list[Request] = []
 
     def abort() -> None:
         request = handle.command("abort", by)
         if request is None:
-            raise NothingToCommand("The engine no longer listens.")
+            raise NothingToCommand(Control.NOT_LISTENING)
         requests.append(request)
 
     def answer() -> Answer | None:
@@ -281,6 +286,8 @@ def steps_taken(escalation: Escalation) -> list[EscalationStep]:
     if escalation.requested_at is not None:
         step("abort requested", escalation.requested_at)
         found.append(_answer_step(escalation))
+    elif escalation.outcome:
+        found.append(EscalationStep("run had already ended", "done", None, escalation.outcome))
     elif escalation.abort_error:
         found.append(EscalationStep("abort not requested", "failed", None, clean(escalation.abort_error, 200)))
     if escalation.terminated is not None:

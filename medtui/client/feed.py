@@ -26,12 +26,13 @@ from engine.contract.wire.protocol import (
     RunFinished,
     RunStarted,
 )
-from medtui.client.engine_death import NO_REPORT, Death
+from medtui.client.engine_death import Death
 from medtui.client.engine_process import Line
 from medtui.client.journal import without_gap
 from medtui.client.sources import Source
 from medtui.client.state import RunState, fold
 from medtui.client.view import KEPT_POINTS, RunView
+from medtui.sentences import EngineDeath
 
 
 class RunFeed:
@@ -79,7 +80,8 @@ class RunFeed:
         `run`: where it lies, if that may be elsewhere than its engine said.
         """
         state = self._view.state
-        return state.finished or _crashed(state, self.death or Death(NO_REPORT), run or state.run_directory)
+        death = self.death or Death(EngineDeath.UNREPORTED)
+        return state.finished or _crashed(state, death, run or state.run_directory)
 
     def _take(self, line: bytes, event: AnyEvent | None) -> None:
         if event is None:
@@ -146,7 +148,7 @@ def _crashed(state: RunState, death: Death, run: RunDirectory | None) -> RunFini
         exit_code=ABORTED if resumable else RunFailed.exit_code,
         metrics={"validation": state.summary.validation, "test": state.summary.test},
         run_dir=str(run.root) if run is not None else None,
-        error=ErrorInfo(kind="crashed", message=death.how, hint=f"{death.remedy} {last}".strip()),
+        error=ErrorInfo(kind="crashed", code=death.code, message=death.how, hint=f"{death.remedy} {last}".strip()),
     )
 
 

@@ -12,9 +12,17 @@ from medtui.client.engine_process import EngineProcess
 from medtui.client.feed import RunFeed
 from medtui.client.sources import EnginePipe
 from medtui.client.state import RunState
+from medtui.sentences import Job
 
 POLL = 1.0  # seconds between checks whether the caller has cancelled
 CLEANUP = 5.0  # seconds for an engine to clean up a download
+
+
+class JobAborted(MedtuiError):
+    """A job that somebody aborted."""
+
+    kind = "aborted"
+    exit_code = ABORTED
 
 
 def do_job(
@@ -34,7 +42,7 @@ def do_job(
         engine.send(start)
         while not feed.over:
             if cancelled():
-                raise RunFailed("The job was cancelled.", "Start it again.")
+                raise RunFailed(Job.CANCELLED)
             for _, event in feed.poll(POLL):
                 if event is not None:
                     on_event(event)
@@ -46,12 +54,12 @@ def do_job(
         raise
     state = feed.view.state
     if (death := feed.death) is not None:
-        raise RunFailed(death.how, f"{death.remedy} {death.output[-500:]}".strip())
+        raise RunFailed.reported(death.code, death.how, f"{death.remedy} {death.output[-500:]}".strip())
     assert state.finished is not None
     if state.finished.error is not None:
         raise _as_raised(state.finished.error, state.finished.exit_code)
     if state.finished.outcome == "aborted":
-        raise _as_raised(ErrorInfo(kind="aborted", message="The job was aborted.", hint="Start it again."), ABORTED)
+        raise JobAborted(Job.ABORTED)
     return state
 
 

@@ -16,6 +16,7 @@ from medtui.client.control import ANSWER_ELSEWHERE, ANSWER_HERE, COMMANDS, Nothi
 from medtui.client.feed import RunFeed
 from medtui.client.sources import RunFiles
 from medtui.client.view import Request, RunView
+from medtui.sentences import Control
 
 POLL = 0.1  # seconds
 
@@ -51,7 +52,7 @@ class PreparingEngine:
     def command(self, name: str, by: str) -> Request:
         """Append a command to the file next to the lock. Raises NothingToCommand."""
         if self._holder.engine is None:
-            raise NothingToCommand(f"The {self._holder} has not reported its id.", "`medtui kill last` ends it.")
+            raise NothingToCommand(Control.NO_ID_YET, holder=self._holder)
         id_ = secrets.token_hex(8)
         append_command(self._workspace.control_file, COMMANDS[name](id=id_, by=by, engine=self._holder.engine))
         request = Request(id_, name, time.time())

@@ -18,6 +18,7 @@ from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import CheckpointError, MedtuiError, OutputError
 from engine.contract.wire.protocol import CheckpointSaved
 from medtui.client.run_management import refuse_foreign, refuse_living
+from medtui.sentences import Pruning
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,13 @@ def prune(found: Prunable, workspace: Workspace) -> None:
     if any(file in found.files for file in (run.last, run.previous, run.previous_best)):
         with opened_checkpoint(run.best) as (_, header):
             if (trouble := _not_its_best(header, run)) is not None:
-                raise CheckpointError(f"Nothing was removed from {run.name}: {trouble}.", "Check the disk.")
+                raise CheckpointError(Pruning.BEST_WEIGHTS, run=run.name, reason=trouble)
     for file in found.files:
         try:
             file.delete()
         except OSError as error:
             why = f"{error.strerror}{describe_owner(file)}"
-            raise OutputError(f"Cannot remove {file}: {why}.", "Remove it by hand, or make it writable.") from None
+            raise OutputError(Pruning.REMOVE_FAILED, path=file, reason=why) from None
 
 
 def _left_by_killed_writers(run: RunDirectory) -> tuple[File, ...]:

@@ -17,6 +17,7 @@ from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.schema import FieldSpec, fields
 from engine.contract.recipe.yaml_reader import KeyPath, read_yaml, scalar, written
 from engine.contract.wire.errors import Problem, RecipeError
+from medtui.sentences import RecipeText
 
 _LINE = re.compile(r"line (\d+): ")
 
@@ -77,7 +78,8 @@ def _text_problem(error: RecipeError, source: str) -> Problem:
     message = error.message.removeprefix(f"{source}: ")
     found = _LINE.match(message)
     hint = f" {error.hint}" if error.hint else ""
-    return Problem((), _LINE.sub("", message, count=1) + hint, int(found[1]) if found else None)
+    line = int(found[1]) if found else None
+    return Problem((), _LINE.sub("", message, count=1) + hint, line, error.code, error.fields)
 
 
 def differences(before: Recipe, after: Recipe) -> list[tuple[str, Any, Any]]:
@@ -134,7 +136,7 @@ def with_value(text: str, section: str, name: str, value: str) -> str:
     except RecipeError:
         reads_as_expected = False
     if not reads_as_expected:
-        raise RecipeError(f"{section}.{name} cannot be changed in this layout.", "Change it in the text.")
+        raise RecipeError(RecipeText.LAYOUT, field=f"{section}.{name}")
     return changed
 
 
@@ -142,7 +144,7 @@ def _values(text: str) -> dict[str, Any]:
     """What a text says, {} for one that says nothing. Raises RecipeError, for sections that are none too."""
     values = read_yaml(text).values if _compose(text) is not None else {}
     if not all(section is None or isinstance(section, dict) for section in values.values()):
-        raise RecipeError("Expected sections with fields, found something else.", "Correct the text first.")
+        raise RecipeError(RecipeText.NO_SECTIONS)
     return values
 
 
@@ -222,7 +224,7 @@ def _compose(text: str) -> yaml.Node | None:
         node: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         first = (str(error).splitlines() or ["it cannot be read"])[0]
-        raise RecipeError(f"Not valid YAML: {first}.", "Correct the text first.") from None
+        raise RecipeError(RecipeText.NO_YAML, reason=first) from None
     return node
 
 

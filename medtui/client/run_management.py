@@ -15,6 +15,7 @@ from engine.contract.store.run_directory import ARCHIVE, RunDirectory, read_obje
 from engine.contract.store.run_record import read_run
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import OutputError, UsageError
+from medtui.sentences import Management, Tagging
 
 TAG_LIMIT, NOTE_LIMIT = 60, 2000  # characters
 
@@ -37,20 +38,18 @@ def set_tags(run: RunDirectory, tags: list[str]) -> Labels:
     """These and no others, each once. Raises UsageError or OutputError."""
     for tag in tags:
         if not tag or len(tag) > TAG_LIMIT or not tag.isprintable() or " " in tag:
-            raise UsageError(
-                f"Expected a tag of 1 to {TAG_LIMIT} characters without spaces, found {tag!r}.", "Correct it."
-            )
+            raise UsageError(Tagging.TAG, limit=TAG_LIMIT, tag=tag)
     return _write(run, Labels(tuple(dict.fromkeys(tags)), read_labels(run).note))
 
 
 def set_note(run: RunDirectory, note: str) -> Labels:
     """One line of text; an empty one removes the note. Raises UsageError or OutputError."""
     if len(note) > NOTE_LIMIT:
-        raise UsageError(f"Expected a note of at most {NOTE_LIMIT:,} characters, found {len(note):,}.", "Shorten it.")
+        raise UsageError(Tagging.NOTE_TOO_LONG, limit=NOTE_LIMIT, found=len(note))
     try:
         note.encode()
     except UnicodeEncodeError:
-        raise UsageError("Expected a note in UTF-8, found other bytes.", "Enter it again.") from None
+        raise UsageError(Tagging.NOTE_ENCODING) from None
     return _write(run, Labels(read_labels(run).tags, note))
 
 
@@ -58,10 +57,8 @@ def _write(run: RunDirectory, labels: Labels) -> Labels:
     try:
         run.labels.write(json.dumps(asdict(labels), ensure_ascii=False) + "\n", durable=False)
     except OSError as error:
-        raise OutputError(
-            f"Cannot write {run.labels}{describe_owner(run.labels)}: {error.strerror}.",
-            "Make it writable, or free some space.",
-        ) from None
+        owner = describe_owner(run.labels)
+        raise OutputError(Tagging.UNWRITABLE, path=run.labels, owner=owner, reason=error.strerror) from None
     return labels
 
 
@@ -70,10 +67,7 @@ def refuse_foreign(run: RunDirectory, workspace: Workspace) -> None:
     folder, archive = absolute(run.root.parent), archive_of(workspace)
     here = folder == absolute(workspace.outputs) or (folder == absolute(archive) and not is_link(archive))
     if not here or is_link(run.root) or folder / run.name == absolute(archive):
-        raise UsageError(
-            f"Expected a run in {workspace.outputs}, found {run.root}.",
-            "Pass the --workspace whose outputs/ contains it.",
-        )
+        raise UsageError(Management.NOT_HERE, path=workspace.outputs, found=run.root)
 
 
 def archive(run: RunDirectory, workspace: Workspace) -> Path:
@@ -87,7 +81,7 @@ def archive(run: RunDirectory, workspace: Workspace) -> Path:
 def unarchive(run: RunDirectory, workspace: Workspace) -> Path:
     """Move an archived run back to `outputs/`. Raises UsageError or OutputError."""
     if absolute(run.root.parent) != absolute(archive_of(workspace)):
-        raise UsageError(f"{run.root} is not archived.", "`medtui runs --archived` lists archived runs.")
+        raise UsageError(Management.NOT_ARCHIVED, path=run.root)
     refuse_foreign(run, workspace)
     refuse_untrusted_entries(run, "moved")
     return _moved(run, workspace, "")
@@ -106,10 +100,10 @@ def _moved(run: RunDirectory, workspace: Workspace, to: str) -> Path:
         if to:
             _make_folder(outputs.file(to))
         if target.is_there:
-            raise UsageError(f"{target} already exists.", "Rename one of the two.")
+            raise UsageError(Management.TARGET_EXISTS, path=target)
         _in_outputs(run, workspace).move(target)
     except OSError as error:
-        raise OutputError(f"Cannot move {run.name} to {target}: {error.strerror}.", "Move it by hand.") from None
+        raise OutputError(Management.MOVE_FAILED, run=run.name, path=target, reason=error.strerror) from None
     return target.path
 
 
@@ -117,9 +111,7 @@ def _make_folder(folder: File) -> None:
     try:
         folder.make_folder(exist_ok=True)
     except FileExistsError:
-        raise OutputError(
-            f"Expected a folder at {folder}, found a file or a link.", "Remove it, or move it away."
-        ) from None
+        raise OutputError(Management.NOT_A_FOLDER, path=folder) from None
 
 
 def _in_outputs(run: RunDirectory, workspace: Workspace) -> File:
@@ -139,17 +131,16 @@ def delete(run: RunDirectory, workspace: Workspace) -> None:
         entry.move(going)
         going.delete_tree()
     except OSError as error:
-        raise OutputError(f"Cannot delete {run.root}: {error.strerror}.", "Delete the rest by hand.") from None
+        raise OutputError(Management.DELETE_FAILED, path=run.root, reason=error.strerror) from None
 
 
 def refuse_living(run: RunDirectory, workspace: Workspace) -> None:
     """Raises UsageError for a run that is training, or may be."""
     lock, record = LockState.read(workspace.lock_file), read_run(run)
     if lock.run == run.name:
-        raise UsageError(f"{run.name} holds the workspace: {lock}.", "Stop it first.")
+        raise UsageError(Management.HOLDS_WORKSPACE, run=run.name, lock=lock)
     if record.engine is not None and record.outcome is None:
-        what = "is running" if record.alive else "may be running on another host"
-        raise UsageError(f"{run.name} {what}.", "Stop it first.")
+        raise UsageError(Management.RUNNING if record.alive else Management.MAY_RUN, run=run.name)
 
 
 def size_of(run: RunDirectory) -> int:

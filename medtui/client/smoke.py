@@ -17,6 +17,7 @@ from engine.contract.wire.jobs import Train
 from medtui.client.evaluate import evaluate_run
 from medtui.client.job import do_job
 from medtui.client.state import RunState
+from medtui.sentences import Disk, Smoke
 
 RECIPE: dict[str, dict[str, Any]] = {
     "dataset": {"name": "cells", "limit": 96},
@@ -53,7 +54,7 @@ def smoke(
         began = time.time()
         again = evaluate_run(run, workspace, [], tta=None, by="smoke", cancelled=cancelled)
         if again.metrics != state.evaluations[-1].metrics:
-            raise RunFailed("The saved weights give different results when evaluated again.", "Check memory and disk.")
+            raise RunFailed(Smoke.RESULTS_DIFFER)
         done("weights read back, identical results", time.time() - began)
     return steps
 
@@ -62,9 +63,7 @@ def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
     try:
         return tempfile.TemporaryDirectory(prefix="medtui-smoke-")
     except OSError as error:
-        raise OutputError(
-            f"Expected a writable temporary folder, found none: {error.strerror}.", "Set TMPDIR to one."
-        ) from None
+        raise OutputError(Disk.NO_TEMPORARY_FOLDER, reason=error.strerror) from None
 
 
 def _parts(state: RunState, began: float) -> list[tuple[str, float]]:
@@ -84,12 +83,10 @@ def _checked(state: RunState) -> RunDirectory:
     """Its run, with every artifact present and the weights verified. Raises RunFailed or CheckpointError."""
     assert state.finished is not None
     if state.finished.outcome != "completed" or state.finished.run_dir is None:
-        raise RunFailed(f"Expected a completed run, found {state.finished.outcome}.", "`medtui doctor` may show why.")
+        raise RunFailed(Smoke.NOT_COMPLETED, outcome=state.finished.outcome)
     run = RunDirectory(Path(state.finished.run_dir))
     for artifact in state.artifacts:
         if not run.folder.file(artifact.path).is_regular:
-            raise RunFailed(
-                f"{artifact.path} was announced but does not exist.", "Check the disk of the temporary folder."
-            )
+            raise RunFailed(Smoke.ARTIFACT_MISSING, path=artifact.path)
     verified_digest(run.best)
     return run

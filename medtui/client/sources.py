@@ -17,12 +17,13 @@ from engine.contract.store.run_record import format_last_seen, read_run
 from engine.contract.store.status import Status, read_status
 from engine.contract.wire.errors import ABORTED, COMPLETED, STOPPED, RunFailed
 from engine.contract.wire.protocol import Outcome, Progress, Resources, RunFinished, parse_event
-from medtui.client.engine_death import NO_REPORT, Death
+from medtui.client.engine_death import Death
 from medtui.client.engine_process import Line
 from medtui.client.journal_tail import JournalTail
 from medtui.client.liveness import Heartbeat, Liveness, identity_of
 from medtui.client.state import RunState
 from medtui.client.view import RunView
+from medtui.sentences import EngineDeath
 
 POLL = 0.25  # seconds between polls of the files of a run
 PATIENCE = 10.0  # seconds for a process to exit after its final event
@@ -148,7 +149,7 @@ class RunFiles:
     def end(self, state: RunState) -> RunFinished | Death:
         found = read_run(self._run).summary
         if found.outcome is None or found.outcome == "crashed":
-            return Death(NO_REPORT)
+            return Death(EngineDeath.UNREPORTED)
         return RunFinished(
             time=time.time(),
             outcome=found.outcome,

@@ -13,7 +13,7 @@ from typing import TypeVar
 import psutil
 
 from engine.contract.wire.errors import MedtuiError
-from medtui.sentences import Disk
+from medtui.sentences import CommandLine, Disk
 
 NO_ANSWER = 1
 PATIENCE = 12.0  # seconds without a sign of life
@@ -29,7 +29,7 @@ class DiskNotResponding(MedtuiError):
 
 
 def run_with_timeout(work: Callable[[Callable[[], None]], T], where: object, patience: float = PATIENCE) -> T:
-    """What `work` returns or raises; DiskSilent when it gives no sign of life for `patience` seconds.
+    """What `work` returns or raises; DiskNotResponding when it gives no sign of life for `patience` seconds.
 
     `work` is given what to call for such a sign; that it computes is one too. It runs in a child process: a thread that
     hangs in the kernel would keep this process from ending. Only for a process without other threads.
@@ -62,7 +62,8 @@ def _do(work: Callable[[Callable[[], None]], object], writer: int) -> None:
         except MedtuiError as error:
             payload = pickle.dumps((error, None))
         except Exception as error:
-            payload = pickle.dumps((MedtuiError(f"Internal error: {type(error).__name__}: {str(error)[:500]}."), None))
+            internal = MedtuiError(CommandLine.INTERNAL, kind=type(error).__name__, reason=str(error)[:500])
+            payload = pickle.dumps((internal, None))
         _write(writer, b"=" + payload)
     finally:
         os._exit(0)
@@ -74,7 +75,7 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def _received(reader: int, child: int, patience: float) -> bytes | None:
-    """The result; None when the child is silent for too long. Raises DiskSilent when it ended without one."""
+    """The result; None when the child is silent for too long. Raises DiskNotResponding when it ended without one."""
     content, computed, deadline = b"", 0.0, time.monotonic() + patience
     while True:
         ready, _, _ = select.select([reader], [], [], POLL)
@@ -90,7 +91,7 @@ def _received(reader: int, child: int, patience: float) -> bytes | None:
         if not part:
             break
     if not content:
-        raise DiskNotResponding("The command ended without a result.", "Try again.")
+        raise DiskNotResponding(CommandLine.NO_RESULT)
     return content[1:]
 
 

@@ -20,7 +20,7 @@ from textual.screen import Screen
 
 from engine.contract.files.paths import absolute
 from engine.contract.store.workspace import Workspace
-from engine.contract.wire.errors import MedtuiError
+from engine.contract.wire.errors import MedtuiError, UsageError
 from medtui.actions import EVERYWHERE, Action, with_keys
 from medtui.console.screens import SCREENS
 from medtui.console.shell import keymap
@@ -36,6 +36,7 @@ from medtui.console.shell.plain import VisibleText
 from medtui.console.shell.status_text import AppStatus, elapsed_of, known
 from medtui.console.shell.theme import THEMES
 from medtui.rich_output import stderr_console
+from medtui.sentences import Console
 from medtui.settings import Settings
 from medtui.text import clean
 
@@ -166,28 +167,24 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
     def busy(self) -> bool:
         return self.engines.busy
 
-    def start_run(self, recipe: dict[str, Any]) -> str | None:
-        """Train. None when it was requested; else why not."""
-        return self._start(lambda: self.engines.train(recipe, self.data))
+    def start_run(self, recipe: dict[str, Any]) -> None:
+        """Ask for training. Raises MedtuiError where that is impossible."""
+        self._start(lambda: self.engines.train(recipe, self.data))
 
-    def resume_run(self, run: RunDirectory) -> str | None:
-        """Resume a run. None when it was requested; else why not."""
-        return self._start(lambda: self.engines.resume(run, self.data))
+    def resume_run(self, run: RunDirectory) -> None:
+        """Ask for a run to be resumed. Raises MedtuiError where that is impossible."""
+        self._start(lambda: self.engines.resume(run, self.data))
 
-    def _start(self, ask: Callable[[], None]) -> str | None:
+    def _start(self, ask: Callable[[], None]) -> None:
         if self.readonly:
-            return "This console is read-only."
+            raise UsageError(Console.READ_ONLY)
         if self.engines.trains_here:
-            return "This console is already training; stop that run first."
+            raise UsageError(Console.TRAINING)
         if (holder := self.engines.held_by_another()) is not None:  # what is shown stays shown
-            return f"The workspace is held by {holder}. {self.actions['run.attach'].key} attaches to its run."
-        try:
-            ask()
-        except MedtuiError as error:
-            return str(error)
+            raise UsageError(Console.HELD_BY_ANOTHER, holder=holder, key=self.actions["run.attach"].key)
+        ask()
         self._begin()
         self.go_to("live")
-        return None
 
     def _begin(self) -> None:
         """Another run is shown: nothing about it is reported yet."""

@@ -10,6 +10,7 @@ from medtui.client.feed import RunFeed
 from medtui.client.liveness import Heartbeat
 from medtui.client.sources import POLL, RunFiles
 from medtui.plain.headless import Display, show_end
+from medtui.sentences import Following
 
 
 class NotSeen(MedtuiError):
@@ -44,10 +45,6 @@ def follow_run(run: RunDirectory, display: Display, heartbeat: Heartbeat | None 
 
 def _refuse_unseen(run: RunDirectory, files: RunFiles, unseen: str | None) -> None:
     if unseen is not None:
-        raise NotSeen(f"The engine of run {run.name}: {unseen}.", "Check on its host.")
+        raise NotSeen(Following.UNSEEN, run=run.name, seen=unseen)
     if files.unreadable:
-        raise NotSeen(
-            f"Expected the status of run {run.name} in {run.status}, found nothing readable; a live engine "
-            "replaces it every second, so none seems to be running.",
-            f"`medtui run --resume {run.name}` resumes the run.",
-        )
+        raise NotSeen(Following.STATUS_UNREADABLE, run=run.name, path=run.status)

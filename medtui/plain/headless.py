@@ -34,6 +34,7 @@ from medtui.client.sources import EnginePipe
 from medtui.client.state import RunState
 from medtui.machine.orphans import end_orphan, find_orphans
 from medtui.output import print_error, print_json_line
+from medtui.sentences import CommandLine
 from medtui.text import checked_line
 
 SAME_PRESS = 0.25  # seconds; one SIGINT may come to the process and to its group
@@ -280,10 +281,7 @@ def _show_final_event(finished: RunFinished, state: RunState, display: Display) 
 def _interrupted_wait(workspace: Workspace) -> WorkspaceLocked:
     """Why a run did not start when its wait was interrupted: the same refusal as without waiting."""
     state = LockState.read(workspace.lock_file)
-    return WorkspaceLocked(
-        f"Interrupted while waiting for the workspace {workspace.root}, held by {state}.",
-        "Nothing was started.",
-    )
+    return WorkspaceLocked(CommandLine.WAIT_INTERRUPTED, path=workspace.root, holder=state)
 
 
 class JsonLines:

@@ -60,7 +60,7 @@ async def test_a_run_starts_from_the_recipe_and_its_curves_and_classes_move(cons
         start = script.sent[0]
         assert (start.command, start.job, start.on_disconnect) == ("start", "train", "continue")
         assert start.recipe["dataset"]["name"] == "cells"
-        await shows(pilot, "● training", "breastmnist · resnet18-adapted · 1a2b3c", "epoch 4/10", "best 0.8600 @ 3")
+        await shows(pilot, "● training", "breastmnist · resnet18_adapted · 1a2b3c", "epoch 4/10", "best 0.8600 @ 3")
         text = screen_text(app)
         assert text.index("malignant") < text.index("benign"), "worst first"
         assert "+0.050" in text
@@ -596,7 +596,7 @@ def test_the_top_line_shows_what_matters_most_in_the_available_space(tmp_path) -
     app_status = AppStatus(lock="this console", gpu="gpu0 87% 6.1G", eta=250.0, elapsed=58)
     done = time.strftime("%H:%M", time.localtime(now := time.time() + 250.0))
     times = f"0:58 elapsed, 4:10 left, done {done}"
-    whole = f" medtui  ● training  breastmnist · resnet18-adapted · 1a2b3c  epoch 4/10  {times}  lock: this console"
+    whole = f" medtui  ● training  breastmnist · resnet18_adapted · 1a2b3c  epoch 4/10  {times}  lock: this console"
     if time.strftime("%H:%M", time.localtime(now + 5)) == done:  # the minute does not change meanwhile
         assert status_line(view, app_status, 160).plain == f"{whole}  gpu0 87% 6.1G  link ok"
         assert status_line(view, app_status, 140).plain == f"{whole}  link ok", "less important, but there is space"

@@ -191,7 +191,7 @@ async def test_list_detail_and_comparison_show_each_runs_starting_weights(consol
     app = console()
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot, app)
-        await shows(pilot, "from", "scratch", "ImageNet", "resnet18-adapted from scratch")
+        await shows(pilot, "from", "scratch", "ImageNet", "resnet18_adapted from scratch")
         await pilot.press("space", "space", "c")
         await shows(pilot, "2 runs compared", "from ImageNet, epochs", "from scratch, epochs")
 
@@ -325,7 +325,7 @@ async def test_an_archived_run_is_moved_completely_and_no_longer_listed(console,
         await pilot.press("A")
         await shows(pilot, "outputs/archive?", "unarchive", NAME)
         await pilot.press("right", "enter")
-        await shows(pilot, "No runs here yet.")
+        await shows(pilot, "All runs here are archived", "medtui runs --archived")
     moved = workspace.outputs / "archive" / NAME
     assert sorted(path.relative_to(moved) for path in moved.rglob("*")) == files
     assert list_runs(workspace.outputs) == []

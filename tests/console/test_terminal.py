@@ -180,7 +180,7 @@ def test_from_recipe_to_results_by_the_keyboard_alone(terminal: Terminal, tmp_pa
     terminal.shows("lr: 0.005            # my note", "training.lr 0.01 → 0.005")
     terminal.keys("r")
     terminal.trains()
-    terminal.shows("cells · mini-cnn", "neutrophil", "val AUC", "★ best", "lock: this console")
+    terminal.shows("cells · mini_cnn", "neutrophil", "val AUC", "★ best", "lock: this console")
     terminal.keys("p")
     terminal.shows("‖ paused", "paused; p resumes")
     terminal.keys("p")

@@ -9,9 +9,10 @@ import pytest
 from engine.contract.models import catalogue
 from engine.contract.models.catalogue import model_aliases, models
 from engine.contract.recipe.identity import identity_values
-from engine.contract.recipe.names import unknown_name
+from engine.contract.recipe.names import alternatives
 from engine.contract.recipe.reader import build_recipe
 from engine.contract.recipe.schema import fields
+from engine.contract.sentences import Conflicts
 from engine.contract.store.starting_weights import describe_origin, starting_weights
 from engine.contract.wire.errors import RecipeError
 
@@ -43,17 +44,18 @@ def test_a_model_is_refused_only_for_unsupported_image_sizes_and_an_alternative_
         if models()[name].fits(size):
             assert build_recipe(values).model.name == name
             continue
-        with pytest.raises(RecipeError, match=f"found {size}: write `name: ") as refusal:
+        with pytest.raises(RecipeError) as refusal:
             build_recipe(values)
-        instead = refusal.value.message.partition("write `name: ")[2].partition("`")[0]
-        assert build_recipe(values | {"model": {"name": instead}})
+        (found,) = refusal.value.problems
+        assert (found.code, found.fields["found"]) == (Conflicts.MODEL_SIZE_INSTEAD.code, size)
+        assert build_recipe(values | {"model": {"name": found.fields["instead"]}})
 
 
 def test_a_family_with_a_model_in_the_catalogue_is_not_reported_as_unsupported() -> None:
-    assert "not supported" in unknown_name("model", "mobilenet_v3_smal", list(models()))
+    assert "not supported" in alternatives("model", "mobilenet_v3_smal", list(models()))
     known = [*models(), replace(models()["resnet18"], name="mobilenet_v3_small").name]
-    assert "did you mean mobilenet_v3_small?" in unknown_name("model", "mobilenet_v3_smal", known)
-    assert "not supported" in unknown_name("model", "densenet121", known)
+    assert "did you mean mobilenet_v3_small?" in alternatives("model", "mobilenet_v3_smal", known)
+    assert "not supported" in alternatives("model", "densenet121", known)
 
 
 def test_published_weights_are_known_by_the_start_of_a_sha_256() -> None:

@@ -21,6 +21,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save
 
+from engine.contract.sentences import Checkpoint
 from engine.contract.store.checkpoint_file import DIGEST, ContentDigest, read_header, verified_digest, weights_digest
 from engine.contract.wire.errors import CheckpointError
 
@@ -150,13 +151,13 @@ def test_other_weights_have_another_digest(tmp_path: Path, change: Tensors) -> N
 
 def test_metadata_changed_after_the_fact_are_noticed(tmp_path: Path) -> None:
     forged = save(TENSORS, {**METADATA, "epoch": "5", DIGEST: digest_of(TENSORS, METADATA)})
-    with pytest.raises(CheckpointError, match="digest"):
-        verified_digest(file_of(tmp_path, forged))
+    error = refusal(file_of(tmp_path, forged))
+    assert error.code == Checkpoint.DAMAGED.code and "digest" in str(error.fields["found"])
 
 
 def test_a_file_without_a_declared_digest_is_not_verified(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="digest"):
-        verified_digest(file_of(tmp_path, save(TENSORS, METADATA)))
+    error = refusal(file_of(tmp_path, save(TENSORS, METADATA)))
+    assert error.code == Checkpoint.DAMAGED.code and "digest" in str(error.fields["found"])
 
 
 # ---- damage -------------------------------------------------------------------------------------------------------
@@ -169,12 +170,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("damaged")
 
 
-def refusal(path: Path, read: Callable[[Path], object] = verified_digest) -> str:
+def refusal(path: Path, read: Callable[[Path], object] = verified_digest) -> CheckpointError:
     with pytest.raises(CheckpointError) as error:
         read(path)
-    assert str(path) in str(error.value)
-    assert error.value.hint
-    return str(error.value)
+    assert error.value.fields["path"] == path
+    return error.value
 
 
 @settings(max_examples=400, deadline=None)
@@ -292,12 +292,12 @@ def test_no_header_raises_any_other_error(folder: Path, dtype: Any, shape: Any, 
     try:
         assert len(weights_digest(path)) == 32
     except CheckpointError as error:
-        assert str(path) in str(error)
+        assert (error.code, error.fields["path"]) == (Checkpoint.DAMAGED.code, path)
 
 
 def test_a_missing_file_and_a_directory_are_refused(tmp_path: Path) -> None:
-    assert "cannot be read" in refusal(tmp_path / "missing.safetensors")
-    assert "cannot be read" in refusal(tmp_path)
+    assert refusal(tmp_path / "missing.safetensors").code == Checkpoint.UNREADABLE.code
+    assert refusal(tmp_path).code == Checkpoint.UNREADABLE.code
 
 
 def test_a_digest_can_be_checked_without_torch(tmp_path: Path) -> None:

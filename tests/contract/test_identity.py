@@ -22,6 +22,7 @@ from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.schema import fields
 from engine.contract.recipe.sections import TrainingSection
 from engine.contract.recipe.setting import Section, setting
+from engine.contract.sentences import Fields
 from engine.contract.wire.errors import RecipeError
 
 IDENTITY = [path for path, spec in fields().items() if spec.identity]
@@ -194,8 +195,11 @@ def test_integer_negative_and_plain_zero_are_one_value(path: str) -> None:
 
 def test_zero_and_false_are_not_mixed_up() -> None:
     """In Python 0 == False; in a recipe one is a number and the other is none."""
-    with pytest.raises(RecipeError, match=r"training\.weight_decay must be a number.*found false"):
+    with pytest.raises(RecipeError) as error:
         build_recipe({"training": {"weight_decay": False}})
+    (found,) = error.value.problems
+    assert (found.path, found.code) == (("training", "weight_decay"), Fields.INVALID.code)
+    assert found.fields["found"] == "false"
 
 
 def test_the_hash_is_blake2b_of_the_canonical_json() -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from engine.contract.machine.process_identity import this_process
+from engine.contract.sentences import Lock
 from engine.contract.store.lock import RETRY, LockState, WorkspaceLock
 from engine.contract.wire.errors import OutputError, WorkspaceLocked
 
@@ -94,12 +95,11 @@ def start(path: Path) -> Iterator[Start]:
                 pipe.close()
 
 
-def refusal(path: Path) -> str:
+def refusal(path: Path) -> WorkspaceLocked:
     with pytest.raises(WorkspaceLocked) as error:
         WorkspaceLock(path).acquire(patience=0)
     assert error.value.exit_code == 3
-    assert error.value.hint
-    return str(error.value)
+    return error.value
 
 
 def test_a_second_process_is_refused_and_the_holder_named(path: Path, start: Start) -> None:
@@ -113,9 +113,10 @@ def test_a_second_process_is_refused_and_the_holder_named(path: Path, start: Sta
 
 def test_a_holder_that_still_prepares_is_named_without_a_run(path: Path, start: Start) -> None:
     holder = start(HOLD, "")
-    said = refusal(path)
-    assert f"engine {holder.pid} " in said
-    assert "preparing" in said
+    error = refusal(path)
+    assert error.code == Lock.HELD.code
+    said = str(error.fields["holder"])
+    assert said.startswith(f"engine {holder.pid} ") and "preparing" in said
 
 
 def test_the_holder_reports_the_start_time_of_its_process(path: Path, start: Start) -> None:
@@ -151,7 +152,8 @@ def test_a_released_lock_can_be_taken_again(path: Path) -> None:
         lock = WorkspaceLock(path)
         lock.acquire(patience=0)
         assert LockState.read(path).held
-        assert "is held by engine" in refusal(path)
+        error = refusal(path)
+        assert (error.code, error.fields["workspace"]) == (Lock.HELD.code, path.parent.parent)
         lock.release()
         assert not LockState.read(path).held
 
@@ -185,7 +187,8 @@ def test_readers_that_probe_all_the_time_do_not_keep_a_starter_out(path: Path, s
 def test_a_starter_waits_for_a_reader_that_holds_the_lock_briefly(path: Path, start: Start) -> None:
     path.touch()
     reader = start(SHARE)
-    assert "held" in refusal(path)
+    error = refusal(path)
+    assert error.code == Lock.HELD.code and "another process" in str(error.fields["holder"])
     assert reader.stdin is not None
     reader.stdin.close()  # it lets go a little later, while the starter is already trying
     lock = WorkspaceLock(path)
@@ -243,7 +246,9 @@ def test_a_damaged_text_still_refuses(path: Path, name: str) -> None:
     lock.acquire()
     path.write_bytes(DAMAGED[name].encode("latin-1"))
     try:
-        assert f"is held by process {os.getpid()} " in refusal(path), "by the kernel's own list"
+        error = refusal(path)
+        assert error.code == Lock.HELD_BY_OTHER_PROGRAM.code
+        assert str(error.fields["holder"]).startswith(f"process {os.getpid()} "), "by the kernel's own list"
     finally:
         lock.release()
 
@@ -254,7 +259,7 @@ def test_an_invalid_date_still_refuses(path: Path, since: float) -> None:
     lock.acquire()
     path.write_text(json.dumps(GOOD | {"since": since}))
     try:
-        assert "is held by" in refusal(path)
+        assert refusal(path).code == Lock.HELD_BY_OTHER_PROGRAM.code
     finally:
         lock.release()
 
@@ -309,8 +314,10 @@ def test_a_text_without_a_lock_does_not_refuse(path: Path) -> None:
 
 
 def test_a_lock_that_cannot_be_opened_is_an_error_of_the_outputs(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"Cannot open the workspace lock .*outputs/\.medtui\.lock"):
-        WorkspaceLock(tmp_path / "outputs" / ".medtui.lock").acquire(patience=0)
+    path = tmp_path / "outputs" / ".medtui.lock"
+    with pytest.raises(OutputError) as error:
+        WorkspaceLock(path).acquire(patience=0)
+    assert (error.value.code, str(error.value.fields["path"])) == (Lock.NOT_OPENED.code, str(path))
 
 
 def test_a_file_system_that_cannot_lock_is_reported_with_exit_code_3(
@@ -325,6 +332,8 @@ def test_a_file_system_that_cannot_lock_is_reported_with_exit_code_3(
     monkeypatch.setattr(fcntl, "flock", no_locks)  # what NFS without a lock daemon answers
     with pytest.raises(WorkspaceLocked) as refused:
         WorkspaceLock(tmp_path / ".medtui.lock").acquire()
-    assert refused.value.exit_code == 3
-    assert "cannot lock files" in refused.value.message
-    assert "--workspace" in refused.value.hint
+    assert (refused.value.code, refused.value.exit_code) == (Lock.UNSUPPORTED.code, 3)
+    assert (str(refused.value.fields["folder"]), refused.value.fields["reason"]) == (
+        str(tmp_path),
+        "No locks available",
+    )

@@ -12,19 +12,22 @@ from hypothesis import strategies as st
 from engine.contract.data.datasets import datasets
 from engine.contract.models.catalogue import models
 from engine.contract.recipe.aliases import ALIASES
-from engine.contract.recipe.names import distance, unknown_name
+from engine.contract.recipe.names import alternatives, distance
 from engine.contract.recipe.reader import build_recipe, find_recipe
 from engine.contract.recipe.schema import fields, section_titles
+from engine.contract.sentences import Fields, Recipes
 from engine.contract.wire.errors import RecipeError
 
 DATA_SETS = list(datasets())
 
 
 def answer_to(name: str) -> str:
-    """What a recipe that names this data set is refused with."""
+    """What a recipe that names this data set is offered instead."""
     with pytest.raises(RecipeError) as error:
         build_recipe({"dataset": {"name": name}})
-    return error.value.message
+    (found,) = error.value.problems
+    assert found.code == Fields.UNKNOWN_DATASET.code
+    return str(found.fields["alternatives"])
 
 
 def suggested(name: str) -> set[str]:
@@ -99,7 +102,7 @@ def test_a_size_that_a_data_set_lacks_is_answered_with_those_it_has(name: str, s
 @given(name=st.text("abcdeghilmnoprstuv_-3", min_size=1, max_size=16))
 def test_a_suggested_data_set_is_at_most_three_typos_away(name: str) -> None:
     """Of any name: what is further away is another word, and is listed among all."""
-    told = unknown_name("data set", name, DATA_SETS)
+    told = alternatives("data set", name, DATA_SETS)
     _, _, after = told.partition("did you mean ")
     for one in (one for one in DATA_SETS if one in after and not ALIASES["data set"].get(name.strip("_-"))):
         plain = name.replace("_", "").replace("-", "")
@@ -124,13 +127,17 @@ def test_an_unknown_recipe_suggests_no_recipe_of_another_data_set(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RecipeError) as error:
         find_recipe(name)
-    assert f"did you mean {meant}?" in error.value.message
+    assert error.value.code == Recipes.NOT_FOUND.code
+    assert error.value.fields == {"found": name, "alternatives": f"did you mean {meant}?"}
 
 
 @pytest.mark.parametrize("name", ["resnet50", "ResNet-34", "resnet101", "vgg16", "densenet121", "vit_b_16"])
 def test_an_unsupported_model_is_not_mistaken_for_a_supported_one(name: str) -> None:
-    with pytest.raises(RecipeError, match="is not supported; known: resnet18_adapted, resnet18, mini_cnn"):
+    with pytest.raises(RecipeError) as error:
         build_recipe({"model": {"name": name}})
+    (found,) = error.value.problems
+    assert (found.code, found.fields["found"]) == (Fields.UNKNOWN_MODEL.code, name)
+    assert "is not supported; known: resnet18_adapted, resnet18, mini_cnn" in str(found.fields["alternatives"])
 
 
 @pytest.mark.parametrize(
@@ -149,7 +156,8 @@ def test_an_unknown_field_suggests_the_one_of_its_meaning(path: str, meant: str)
     section, field = path.split(".")
     with pytest.raises(RecipeError) as error:
         build_recipe({section: {field: 1}})
-    assert f"did you mean {meant}?" in error.value.message
+    (found,) = error.value.problems
+    assert (found.code, found.fields) == (Fields.UNKNOWN.code, {"alternatives": f"did you mean {meant}?"})
 
 
 def test_every_alias_leads_to_a_name_that_exists() -> None:
@@ -167,16 +175,16 @@ RUNS = [f"202611{day:02}_breastmnist_resnet18-adapted_{day:02}a2b3" for day in r
 
 def test_an_unknown_run_names_a_few_never_every_run() -> None:
     for word in ("nosuch", "brestmnist", "20261101_breastmnist_resnet18-adapted_01a2b4"):
-        told = unknown_name("run", word, RUNS)
+        told = alternatives("run", word, RUNS)
         assert 1 <= sum(run in told for run in RUNS) <= 3, told
-    assert "did you mean 20261101_breastmnist_resnet18-adapted_01a2b3?" in told
-    assert RUNS[-1] in unknown_name("run", "nosuch", RUNS), "the newest is among them"
+    assert told == "did you mean 20261101_breastmnist_resnet18-adapted_01a2b3?"
+    assert RUNS[-1] in alternatives("run", "nosuch", RUNS), "the newest is among them"
 
 
 @pytest.mark.parametrize("name", ["a" * 200_000, "a_" * 100_000, "a" + "_" * 200_000 + "x", "ab12" * 50_000])
 def test_a_name_of_any_length_is_answered_at_once(name: str) -> None:
     began = time.process_time()
-    told = unknown_name("field", name, [spec.name for spec in fields().values()])
+    told = alternatives("field", name, [spec.name for spec in fields().values()])
     assert "did you mean" not in answer_to(name)
     assert len(told) < 1000
     assert time.process_time() - began < 0.5  # seconds of this process
@@ -185,7 +193,7 @@ def test_a_name_of_any_length_is_answered_at_once(name: str) -> None:
 def test_one_of_ten_thousand_runs_is_found_within_a_second() -> None:
     runs = [f"20261122_breastmnist_resnet18-adapted_{number:06x}" for number in range(10_000)]
     began = time.process_time()
-    told = unknown_name("run", "20261122_breastmnist_resnet18-adapted_00270x", runs)
+    told = alternatives("run", "20261122_breastmnist_resnet18-adapted_00270x", runs)
     assert time.process_time() - began < 1
     assert "did you mean" in told
 
@@ -199,6 +207,7 @@ def test_a_recipe_that_differs_in_a_digit_is_another_experiment(
     (tmp_path / "experiment.yaml").write_text("training: {epochs: 1}\n")
     with pytest.raises(RecipeError) as error:
         find_recipe(f"{typed}.yaml")
-    assert "did you mean" not in error.value.message
-    with pytest.raises(RecipeError, match="did you mean experiment"):
+    assert "did you mean" not in str(error.value.fields["alternatives"])
+    with pytest.raises(RecipeError) as error:
         find_recipe("experimnt.yaml")
+    assert error.value.fields["alternatives"] == "did you mean experiment.yaml?"

@@ -152,7 +152,7 @@ def test_the_descriptions_of_decisions_are_unchanged() -> None:
         "threads": "1",
     }
     assert describe_decisions(PLAIN, mixed=False)["amp"] == "off (recipe)"
-    slower = "off (this CPU has no bfloat16 units, it would be slower)"
+    slower = "off (this CPU has no bfloat16 units and would be slower)"
     assert describe_decisions(PLAIN, mixed=True)["amp"] == slower
     run = StartingWeights(kind="run", id="a_run", digest="aa", left=("fc.weight", "fc.bias"))
     assert run.description == "weights of a_run, but for fc.weight, fc.bias"

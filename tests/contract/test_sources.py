@@ -25,6 +25,7 @@ from engine.contract.recipe.sources import (
     official_source,
     with_paths,
 )
+from engine.contract.sentences import Conflicts, DataSets
 from engine.contract.wire.errors import RecipeError, UsageError
 from engine.contract.wire.jobs import JOBS
 
@@ -47,8 +48,10 @@ def test_how_many_images_an_archive_of_the_users_holds_is_not_known_before_it_is
     facts = facts_of(DatasetSection(name="pathmnist", archive="mine.npz", md5=MD5))
     assert (facts.name, facts.splits, facts.sizes) == ("pathmnist", {}, (28, 64, 128, 224))
     build_recipe({"dataset": {"name": "breastmnist", "archive": "mine.npz"}, "training": {"batch_size": 60_000}})
-    with pytest.raises(RecipeError, match="must be at most the 546 training images"):
+    with pytest.raises(RecipeError) as error:
         build_recipe({"dataset": {"name": "breastmnist"}, "training": {"batch_size": 60_000}})
+    (found,) = error.value.problems
+    assert (found.code, found.fields) == (Conflicts.BATCH_SIZE.code, {"images": 546, "found": 60_000})
 
 
 @pytest.mark.parametrize(
@@ -96,15 +99,21 @@ def test_every_problem_of_shape_and_facts_is_named_at_once_with_its_line() -> No
         (("training", "nesterov"), 3),
         (("augmentation", "vflip"), 7),
     ]
+    assert [problem.code for problem in error.value.problems] == [Conflicts.NESTEROV.code, Conflicts.FLIP.code]
 
 
 def test_only_published_sets_can_be_fetched() -> None:
     assert {facts.name for facts in known_sets()} == set(datasets())
     assert {facts.name for facts in official_sets()} == set(datasets()) - {"cells"}
     assert official_source("pathmnist", 64).archive.file_name == "pathmnist_64.npz"
-    for name, size in (("cells", 28), ("pathmnist", 30), ("nothing", 28)):
-        with pytest.raises(UsageError):
+    for name, size, sentence in (
+        ("cells", 28, DataSets.UNKNOWN),
+        ("pathmnist", 30, DataSets.SIZE),
+        ("nothing", 28, DataSets.UNKNOWN),
+    ):
+        with pytest.raises(UsageError) as error:
             official_source(name, size)
+        assert error.value.code == sentence.code
 
 
 def test_the_anchors_of_an_archive_stand_for_the_workspace_and_the_data_folders(tmp_path: Path) -> None:

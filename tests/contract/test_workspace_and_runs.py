@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from engine.contract.files.folders import file_at
+from engine.contract.sentences import Runs, RunsFolder, Workspaces
 from engine.contract.store.find_run import find_run
 from engine.contract.store.lock import WorkspaceLock
 from engine.contract.store.run_directory import list_runs, make_run_directory, read_object
@@ -79,8 +80,9 @@ def test_an_explicit_workspace_must_be_a_folder(tmp_path: Path, kind: str) -> No
     given = tmp_path / "given"
     if kind == "a file":
         given.touch()
-    with pytest.raises(UsageError, match=re.escape(str(given))):
+    with pytest.raises(UsageError) as error:
         find_workspace(given)
+    assert (error.value.code, error.value.fields["folder"]) == (Workspaces.NOT_FOUND.code, given)
 
 
 def test_in_the_container_the_workspace_is_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,16 +102,18 @@ def test_runs_and_lock_are_in_outputs(tmp_path: Path) -> None:
 
 def test_outputs_that_are_a_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "outputs").write_text("mine")
-    with pytest.raises(OutputError, match=r"Expected a runs folder.*outputs, found a file") as error:
+    with pytest.raises(OutputError) as error:
         Workspace(tmp_path).make_outputs()
-    assert error.value.exit_code == 2
+    assert (error.value.code, error.value.exit_code) == (RunsFolder.NOT_A_FOLDER.code, 2)
     assert (tmp_path / "outputs").read_text() == "mine"
 
 
 def test_outputs_under_a_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "workspace").touch()
-    with pytest.raises(OutputError, match=str(tmp_path / "workspace" / "outputs")):
+    with pytest.raises(OutputError) as error:
         Workspace(tmp_path / "workspace").make_outputs()
+    assert error.value.code == RunsFolder.NOT_CREATED.code
+    assert error.value.fields["folder"] == tmp_path / "workspace" / "outputs"
 
 
 @contextmanager
@@ -144,18 +148,21 @@ def test_outputs_that_cannot_be_written_are_refused(open_folder: Path, existing:
         closed = workspace.outputs if existing else workspace.root
         closed.chmod(0o500)
         try:
-            with pytest.raises(OutputError, match="outputs") as error:
+            with pytest.raises(OutputError) as error:
                 workspace.make_outputs()
         finally:
             closed.chmod(0o700)
+    expected = RunsFolder.NOT_WRITABLE if existing else RunsFolder.NOT_CREATED
+    assert (error.value.code, error.value.fields["folder"]) == (expected.code, workspace.outputs)
     assert error.value.exit_code == 2
     assert [path.name for path in workspace.root.rglob("*")] == (["outputs"] if existing else [])
 
 
 def test_outputs_on_a_read_only_file_system_are_refused(disk: Callable[[str], Path]) -> None:
-    with pytest.raises(OutputError, match=r"outputs.*[Rr]ead-only") as error:
+    with pytest.raises(OutputError) as error:
         Workspace(disk("size=1m,ro")).make_outputs()
-    assert error.value.exit_code == 2
+    assert (error.value.code, error.value.exit_code) == (RunsFolder.NOT_CREATED.code, 2)
+    assert error.value.fields["reason"] == os.strerror(errno.EROFS)
 
 
 # ---- run directories ----------------------------------------------------------------------------------------------
@@ -197,8 +204,10 @@ def test_a_run_directory_has_its_subfolders_and_a_private_control_file(tmp_path:
 
 
 def test_a_run_directory_that_cannot_be_created_is_an_error_of_the_outputs(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=re.escape(str(tmp_path / "missing" / NAME))):
+    with pytest.raises(OutputError) as error:
         make_run_directory(tmp_path / "missing", NAME)
+    assert error.value.code == Runs.NOT_CREATED.code
+    assert str(error.value.fields["path"]) == str(tmp_path / "missing" / NAME)
 
 
 # ---- finding a run ------------------------------------------------------------------------------------------------
@@ -266,22 +275,30 @@ def test_a_run_is_found_by_a_unique_part_of_its_name(outputs: Path, part: str) -
 
 
 def test_a_part_of_several_names_is_refused_and_they_are_named(outputs: Path) -> None:
-    with pytest.raises(UsageError, match=r"2 runs have 'bbbbbb'") as error:
+    with pytest.raises(UsageError) as error:
         find_run(outputs, "bbbbbb")
-    for run in ("20261122_bloodmnist_mini-cnn_bbbbbb", "20261122_bloodmnist_mini-cnn_bbbbbb_2"):
-        assert run in str(error.value)
+    assert error.value.code == Runs.AMBIGUOUS_NAME.code
+    assert (error.value.fields["count"], error.value.fields["word"]) == (2, "bbbbbb")
+    names = {"20261122_bloodmnist_mini-cnn_bbbbbb", "20261122_bloodmnist_mini-cnn_bbbbbb_2"}
+    assert set(str(error.value.fields["names"]).split(", ")) == names
     assert error.value.exit_code == 2
 
 
 def test_an_unknown_run_is_refused_and_the_nearest_suggested(outputs: Path) -> None:
-    with pytest.raises(UsageError, match=r"no run named '20261123_breastmnist_mini-cnn_aaaaab'.*_aaaaaa\?"):
+    with pytest.raises(UsageError) as error:
         find_run(outputs, "20261123_breastmnist_mini-cnn_aaaaab")
+    assert (error.value.code, error.value.fields["found"]) == (
+        Runs.UNKNOWN.code,
+        "20261123_breastmnist_mini-cnn_aaaaab",
+    )
+    assert error.value.fields["alternatives"] == "did you mean 20261123_breastmnist_mini-cnn_aaaaaa?"
 
 
 @pytest.mark.parametrize("word", ["x" * 300, "a\0b", "no/such/run"])
 def test_an_impossible_run_name_is_refused_in_the_same_way(outputs: Path, word: str) -> None:
-    with pytest.raises(UsageError, match="no run"):
+    with pytest.raises(UsageError) as error:
         find_run(outputs, word)
+    assert error.value.code == Runs.UNKNOWN.code
 
 
 @pytest.mark.parametrize("word", ["last", "breast"])
@@ -289,8 +306,9 @@ def test_a_workspace_without_runs_is_reported(tmp_path: Path, word: str) -> None
     (tmp_path / "outputs").mkdir()
     for outputs in (tmp_path / "outputs", tmp_path / "missing"):
         assert list_runs(outputs) == []
-        with pytest.raises(UsageError, match="There is no run in"):
+        with pytest.raises(UsageError) as error:
             find_run(outputs, word)
+        assert (error.value.code, error.value.fields) == (Runs.NONE_YET.code, {"folder": outputs})
 
 
 DAMAGED = {
@@ -416,14 +434,16 @@ def test_a_run_is_found_by_the_beginning_of_its_recipe_hash_whatever_its_folder_
         manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"recipe_hash": digits}))
     for word in ("0123", "012345", "0123456789abcdef" * 2):
         assert find_run(outputs, word).name == OLDEST
-    with pytest.raises(UsageError, match="no run"):
+    with pytest.raises(UsageError) as error:
         find_run(outputs, "0124")
+    assert error.value.code == Runs.UNKNOWN.code
 
 
 def test_a_hash_that_two_runs_share_is_refused_and_both_are_named(outputs: Path) -> None:
     for name in (OLDEST, "20261122_bloodmnist_mini-cnn_bbbbbb"):
         manifest = outputs / name / "manifest.json"
         manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"recipe_hash": "0123" * 8}))
-    with pytest.raises(UsageError, match=r"2 runs have '01230' as the beginning of their hash: .*aaaaaa") as error:
+    with pytest.raises(UsageError) as error:
         find_run(outputs, "01230")
-    assert OLDEST in str(error.value) and "20261122_bloodmnist_mini-cnn_bbbbbb" in str(error.value)
+    assert (error.value.code, error.value.fields["count"]) == (Runs.AMBIGUOUS_HASH.code, 2)
+    assert set(str(error.value.fields["names"]).split(", ")) == {OLDEST, "20261122_bloodmnist_mini-cnn_bbbbbb"}

@@ -25,6 +25,7 @@ from engine.contract.store.workspace import Workspace
 from medtui.client.liveness import Heartbeat
 from medtui.plain.attach import NotSeen, follow_run
 from medtui.plain.headless import JsonLines
+from medtui.sentences import Control, Following
 
 LONG = tiny(training={"epochs": 2000, "batch_size": 8, "patience": None})
 
@@ -106,7 +107,7 @@ def test_attach_ends_with_crashed_if_the_engine_dies(workspace: Path) -> None:
     assert ordered(events[:-1])
     assert watching.wait(PATIENCE) == 7
     refused = medtui("stop", run.name, "--json", cwd=workspace)
-    assert refused.returncode == 2 and json.loads(refused.stdout)["error"]["kind"] == "not_commanded"
+    assert refused.returncode == 2 and json.loads(refused.stdout)["error"]["code"] == Control.RUN_OVER.code
 
 
 def test_a_run_outlives_whoever_attached_to_it(workspace: Path) -> None:
@@ -157,8 +158,10 @@ def test_an_unreadable_status_is_reported_and_not_waited_for(workspace: Path) ->
     run.journal.path.touch()
     run.status.path.write_text("garbage")
     began = time.monotonic()
-    with pytest.raises(NotSeen, match=r"status\.json, found nothing readable.*--resume"):
+    with pytest.raises(NotSeen) as unseen:
         follow_run(run, JsonLines())
+    assert unseen.value.code == Following.STATUS_UNREADABLE.code
+    assert (unseen.value.fields["run"], unseen.value.fields["path"]) == (run.name, run.status)
     assert time.monotonic() - began < 5
 
 
@@ -228,8 +231,9 @@ def test_a_silent_engine_on_another_host_is_unseen_never_crashed(
     os.kill(engine.process.pid, signal.SIGSTOP)
     try:
         began = time.monotonic()
-        with pytest.raises(NotSeen, match="not seen since"):
+        with pytest.raises(NotSeen) as unseen:
             follow_run(run, JsonLines(), Heartbeat(patience=2.0))
+        assert unseen.value.code == Following.UNSEEN.code
         assert time.monotonic() - began >= 2.0
         events = json_lines(capsys.readouterr().out)
         assert ordered(events) and "run.finished" not in [event["event"] for event in events]

@@ -112,12 +112,14 @@ def test_command_line_values_are_recorded_in_recipe_hash_and_manifest(workspace:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("run", "breastmnist", "--model-name", "resnet50"), "medtui: --model-name: model.name is unknown: there is"),
+        (("run", "breastmnist", "--model-name", "resnet50"), "medtui: --model-name: model.name must be a known model"),
         (("run", "breastmnist", "--epochs", "0"), "medtui: --epochs: training.epochs must be a whole number from 1"),
         (("run", "breastmnist", "--batch-size", "547"), "medtui: --batch-size: training.batch_size must be at most"),
-        (("run", "breastmnist", "--dataset", "nosuch"), "medtui: --dataset: dataset.name is unknown: there is no"),
+        (("run", "breastmnist", "--dataset", "nosuch"), "medtui: --dataset: dataset.name must be a known data set"),
         (("run", "breastmnist", "training.seed=-1"), "medtui: training.seed=-1: training.seed must be a whole number"),
         (("run", "--config", "tiny.yaml", "--set", "training.lr=0"), "medtui: training.lr=0: training.lr must be a"),
+        (("run", "foo=1"), "medtui: Expected section.field=value, found 'foo=1'. For example training.lr=0.01."),
+        (("run", "runtime.device=mps"), "medtui: runtime.device is mps, but training needs float64"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -126,6 +128,15 @@ def test_a_command_line_value_is_checked_and_its_flag_named(words: tuple[str, ..
     assert code == 2
     assert complaint.startswith(said)
     assert "breastmnist.yaml" not in complaint, "the recipe is good"
+
+
+def test_the_recipes_that_there_are_are_listed_in_order(workspace: Path) -> None:
+    for name in ("charlie", "alpha", "bravo", "delta"):
+        (workspace / f"{name}.yaml").write_text("")
+    unknown = medtui("run", "zzzzzzzz", cwd=workspace)
+    assert unknown.returncode == 2
+    places = [unknown.stderr.index(f"{name}.yaml") for name in ("alpha", "bravo", "charlie", "delta")]
+    assert places == sorted(places)
 
 
 def test_with_config_the_file_wins_and_each_losing_flag_is_named(typed: Typed) -> None:

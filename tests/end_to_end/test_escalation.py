@@ -20,10 +20,12 @@ from engine.contract.store.lock import LockState
 from engine.contract.store.run_directory import list_runs
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.protocol import CommandAccepted
+from medtui.client.attached import AttachedRun
 from medtui.client.escalation import Escalation, Escalator, Timeouts, escalator_for, steps_taken
 from medtui.client.escalation_steps import format_step
 from medtui.client.own_engine import OwnEngine
 from medtui.client.process_group import EngineGroup
+from medtui.sentences import Control
 
 DOUBLES = Path(__file__).resolve().parents[1] / "doubles" / "misbehaving"
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,6 +38,7 @@ SLACK = 1.5  # seconds; looking at a process takes its time on a loaded machine
 RECIPES = {
     "evaluating": tiny(training={"epochs": 1}),
     "reporting": tiny(training={"epochs": 1}),
+    "finished": tiny(training={"epochs": 1}),
 }
 LONG = tiny(training={"epochs": 2000, "batch_size": 16, "patience": None})
 
@@ -137,6 +140,35 @@ def test_kill_now_starts_with_sigkill(workspace: Workspace, misbehaving: Callabl
     escalation = escalator_for(engine, workspace, "test", now=True, timeouts=Timeouts()).escalate()
     assert (escalation.requested_at, escalation.terminated) == (None, None)
     assert escalation.succeeded and escalation.gone is not None and escalation.gone - escalation.began < SLACK
+
+
+def test_kill_of_a_run_that_has_just_ended_says_so_and_signals_nothing(
+    workspace: Workspace, misbehaving: Callable[[str], OwnEngine]
+) -> None:
+    engine = misbehaving("finished:slow")  # it exits 6 s later
+    (run,) = list_runs(workspace.outputs)
+    done = medtui("kill", run.name, "--json", "--workspace", workspace.root, cwd=workspace.root)
+    assert done.returncode == 2, done.stdout
+    error = json_lines(done.stdout)[-1]["error"]
+    assert (error["kind"], error["code"]) == ("not_commanded", Control.RUN_OVER.code)
+    assert f"Run {run.name} is over: completed." in done.stderr
+    assert "abort" not in done.stdout + done.stderr
+    assert engine.view.after.process_gone is not None or engine.engine.is_alive() is False
+
+
+def test_an_engine_that_hangs_after_its_run_has_ended_is_terminated(
+    workspace: Workspace, misbehaving: Callable[[str], OwnEngine]
+) -> None:
+    misbehaving("finished:hang")
+    (run,) = list_runs(workspace.outputs)
+    handle = AttachedRun(run, workspace)
+    try:
+        escalation = escalator_for(handle, workspace, "test", timeouts=PATIENT).escalate()
+    finally:
+        handle.close()
+    assert (escalation.outcome, escalation.abort_error, escalation.requested_at) == ("completed", "", None)
+    assert escalation.terminated is not None and escalation.succeeded and not escalation.unneeded
+    assert [step.title for step in steps_taken(escalation)][:2] == ["run had already ended", "SIGTERM to group"]
 
 
 def test_an_engine_that_was_silent_until_it_was_signalled_gave_no_answer() -> None:

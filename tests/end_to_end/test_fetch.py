@@ -14,6 +14,8 @@ import pytest
 from driving import MEDTUI, PATIENCE, Engine, json_lines, medtui, tiny
 from serving import Mirror, Serve, a_web_page, complete, cut_after, silent_after
 
+from medtui.sentences import DataFiles
+
 MD5 = "750601b1f35ba3300ea97c75c52ff8f6"  # of breastmnist.npz, as medmnist publishes it
 OFFICIAL = "https://zenodo.org/records/10519652/files/breastmnist.npz"  # likewise
 RECIPE = tiny(dataset={"name": "breastmnist"}, training={"epochs": 1})
@@ -185,6 +187,14 @@ def test_data_fetch_of_an_unknown_data_set_is_a_usage_error(
     done = medtui("data", "fetch", *arguments, "--json", cwd=tmp_path, environment=environment(mirror, home))
     assert done.returncode == 2
     assert json.loads(done.stdout)["error"]["kind"] == "usage"
+
+
+@pytest.mark.parametrize("command", ["fetch", "verify"])
+def test_a_data_set_that_is_generated_needs_no_file(command: str, home: Path, tmp_path: Path) -> None:
+    done = medtui("data", command, "cells", "--json", cwd=tmp_path, environment={"HOME": str(home)})
+    error = json.loads(done.stdout)["error"]
+    assert (done.returncode, error["code"]) == (2, DataFiles.GENERATED.code)
+    assert "cells is generated and needs no file" in done.stderr
 
 
 def test_ctrl_c_ends_data_fetch_and_keeps_nothing(mirror: Mirror, home: Path, tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 from driving import MEDTUI, PATIENCE, Engine, json_lines, medtui, tiny, yaml_of
 
+from medtui.sentences import CommandLine, EngineDeath
+
 LONG = tiny(training={"epochs": 500, "batch_size": 8, "patience": None})
 
 
@@ -127,7 +129,7 @@ def test_an_engine_that_dies_before_anything_was_saved_is_a_crash_with_exit_code
     os.kill(engine, signal.SIGKILL)
     code, finished = running.end()
     assert (code, finished["outcome"], finished["exit_code"], finished["run_dir"]) == (5, "crashed", 5, None)
-    assert "signal 9" in finished["error"]["message"]
+    assert finished["error"]["code"] == EngineDeath.KILLED.code
     again = medtui("run", "tiny.yaml", "--json", cwd=workspace)
     assert again.returncode == 0, "the lock is free after a kill"
 
@@ -249,7 +251,10 @@ def test_a_usage_error_is_one_sentence_and_exit_code_2(workspace: Path, argument
     assert done.stderr.startswith("medtui: ")
     assert len(done.stderr.splitlines()) == 1
     machine = medtui(*arguments, "--json", cwd=workspace)
-    assert json.loads(machine.stdout.splitlines()[-1])["error"]["kind"] == "usage"
+    error = json.loads(machine.stdout.splitlines()[-1])["error"]
+    wrong = {"--nosuch": CommandLine.UNKNOWN_OPTION, "nosuch": CommandLine.UNKNOWN_COMMAND}
+    wrong["extra"] = CommandLine.UNKNOWN_COMMAND
+    assert (error["kind"], error["code"]) == ("usage", wrong.get(arguments[-1], CommandLine.SYNTAX).code)
 
 
 @pytest.mark.parametrize("redirection", [">&-", ">/dev/full", "| head -1 >/dev/null"])

@@ -19,6 +19,7 @@ from engine.contract.wire.jobs import Verify
 from medtui.client import job as jobs
 from medtui.client.engine_process import EngineProcess
 from medtui.client.own_engine import OwnEngine
+from medtui.sentences import EngineDeath
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -58,8 +59,9 @@ def test_a_job_whose_engine_was_killed_ends_although_a_child_keeps_the_pipe(
     monkeypatch.setattr("medtui.client.engine_process.READ_OUT", 5.0)
     monkeypatch.setattr(jobs, "EngineProcess", lambda workspace: LeavesAChild(workspace, how, mark))
     try:
-        with pytest.raises(RunFailed, match="signal 9"):
+        with pytest.raises(RunFailed) as died:
             jobs.do_job(Verify(id="start", dataset="breastmnist"), Workspace(tmp_path))
+        assert died.value.code == EngineDeath.KILLED.code
     finally:
         os.kill(int(mark.read_text()), signal.SIGKILL)
 

@@ -139,6 +139,8 @@ def test_a_run_is_archived_and_deleted_only_after_confirmation(trained: Path) ->
     place = trained / "outputs" / "archive" / name
     assert moved.returncode == 0 and (place / "manifest.json").is_file()
     assert asked(trained, "runs") == []
+    none = medtui("runs", "--workspace", trained, cwd=trained)
+    assert none.stdout == "The only run here is archived; `medtui runs --archived` lists it.\n"
     assert [run_row["run"] for run_row in asked(trained, "runs", "--archived")] == [name]
 
     (trained / "outputs" / name).mkdir()

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from driving import MEDTUI, PATIENCE, Engine, json_lines, tiny, yaml_of
 
+from medtui.sentences import CommandLine
+
 LONG = tiny(training={"epochs": 2000, "batch_size": 8, "patience": None})
 # an engine that says on standard error, at its end, whether torch was imported
 ENGINE = (
@@ -129,6 +131,6 @@ def test_cancelled_waiting_ends_like_the_refusal_without_wait(
     assert (process.returncode, finished["event"], finished["outcome"]) == (3, "run.finished", "failed")
     assert (finished["exit_code"], finished["run_dir"], finished["error"]["kind"]) == (3, None, "locked")
     assert f"held by engine {holder.process.pid} " in finished["error"]["message"]
-    assert finished["error"]["hint"] == "Nothing was started."
+    assert finished["error"]["code"] == CommandLine.WAIT_INTERRUPTED.code
     assert holder.process.poll() is None
     os.kill(holder.process.pid, 0)

@@ -17,8 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine import sentences
 from engine.contract.data.datasets import Archive, DatasetFacts, datasets
 from engine.contract.data.sums import cache_folder, known_md5
+from engine.contract.sentence import Sentence
 from engine.contract.wire.errors import DataError
 from engine.data.archive import ArchiveSpec, check_structure, find_archive, verify_archive
 from engine.data.cache import Decoded, channel_statistics, decode
@@ -88,14 +90,22 @@ def decoded(spec: ArchiveSpec, *folders: Path, log: Callable[[str], None] = lamb
     return decode(spec, folders, log)
 
 
-def refusal(path: Path, facts: DatasetFacts = BREAST) -> str:
+# of a file that has the expected MD5 and is refused for what it holds
+CONTENT = (
+    *(sentence.code for sentence in vars(sentences.Arrays).values() if isinstance(sentence, Sentence)),
+    sentences.Archive.DAMAGED.code,
+    sentences.Archive.NOT_AN_ARCHIVE.code,
+    sentences.Archive.UNREADABLE.code,
+)
+
+
+def refusal(path: Path, facts: DatasetFacts = BREAST) -> DataError:
     with pytest.raises(DataError) as error:
         decoded(custom(path, facts))
     assert error.value.exit_code == 4
-    assert str(path) in error.value.message
-    assert error.value.hint
-    assert "MD5" not in error.value.message  # refused for what it holds
-    return error.value.message
+    assert error.value.code in CONTENT
+    assert error.value.fields["path"] == path
+    return error.value
 
 
 # Finding
@@ -132,8 +142,10 @@ def test_a_folder_with_the_archives_name_is_not_mistaken_for_it(tmp_path: Path) 
 
 
 def test_a_missing_custom_archive_is_reported_by_its_path(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"mine\.npz"):
+    with pytest.raises(DataError) as error:
         find_archive(ArchiveSpec(BREAST, 28, tmp_path / "mine.npz", "0" * 32), [tmp_path])
+    assert error.value.code == sentences.Archive.MISSING.code
+    assert error.value.fields["path"] == tmp_path / "mine.npz"
 
 
 # Verifying
@@ -143,18 +155,21 @@ def test_another_md5_is_refused_naming_both(tmp_path: Path) -> None:
     path = saved(tmp_path / "breastmnist.npz", arrays_like(BREAST))
     with pytest.raises(DataError) as error:
         decoded(ArchiveSpec(BREAST, 28), tmp_path)
-    assert "750601b1f35ba3300ea97c75c52ff8f6" in error.value.message  # the published one
-    assert md5(path) in error.value.message
-    assert str(path) in error.value.message
+    fields = error.value.fields
+    assert (error.value.code, fields["path"]) == (sentences.Archive.NOT_OFFICIAL.code, path)
+    assert (fields["expected"], fields["found"]) == ("750601b1f35ba3300ea97c75c52ff8f6", md5(path))  # the published one
 
 
 def test_a_custom_archive_with_another_md5_is_refused_and_the_hint_has_the_right_one(tmp_path: Path) -> None:
     path = saved(tmp_path / "mine.npz", arrays_like(BREAST))
-    for stated in ("0" * 32, None):
+    for stated, sentence in (
+        ("0" * 32, sentences.Archive.NOT_THE_RECIPES),
+        (None, sentences.Archive.UNIDENTIFIED),
+    ):
         with pytest.raises(DataError) as error:
             decoded(ArchiveSpec(BREAST, 28, path, stated))
+        assert (error.value.code, error.value.fields.get("expected")) == (sentence.code, stated)
         assert f"md5: {md5(path)}" in error.value.hint
-        assert stated is None or stated in error.value.message
     decoded(ArchiveSpec(BREAST, 28, path, md5(path)))
 
 
@@ -230,29 +245,73 @@ def without(arrays: Arrays, name: str) -> Arrays:
 
 
 GOOD = arrays_like(BREAST)
-WRONG: dict[str, tuple[Arrays, str]] = {
-    "no validation images": (without(GOOD, "val_images"), "val_images"),
-    "no test labels": (without(GOOD, "test_labels"), "test_labels"),
-    "an array too many": (GOOD | {"extra": np.zeros(3)}, "extra"),
-    "images of 27 px": (GOOD | {"train_images": np.zeros((7, 27, 28), np.uint8)}, "N×28×28"),
-    "colour for grey": (GOOD | {"train_images": np.zeros((7, 28, 28, 3), np.uint8)}, "7×28×28×3"),
-    "float images": (GOOD | {"val_images": np.zeros((3, 28, 28), np.float32)}, "val_images"),
-    "wide images": (GOOD | {"val_images": np.zeros((3, 28, 28), np.uint16)}, "uint16"),
-    "float labels": (GOOD | {"val_labels": np.zeros((3, 1), np.float64)}, "float64"),
-    "text labels": (GOOD | {"val_labels": np.array([["a"], ["b"], ["c"]])}, "val_labels"),
-    "complex labels": (GOOD | {"val_labels": np.zeros((3, 1), np.complex64)}, "val_labels"),
-    "fewer labels": (GOOD | {"test_labels": np.zeros((3, 1), np.uint8)}, "test_labels"),
-    "labels of two columns": (GOOD | {"test_labels": np.zeros((4, 2), np.uint8)}, "test_labels"),
-    "no image": (GOOD | {"val_images": np.zeros((0, 28, 28), np.uint8), "val_labels": np.zeros((0, 1), np.uint8)}, "0"),
-    "a number for images": (GOOD | {"val_images": np.array(3, np.uint8)}, "a scalar"),
+NO_IMAGE = {"val_images": np.zeros((0, 28, 28), np.uint8), "val_labels": np.zeros((0, 1), np.uint8)}
+# the arrays, the sentence that refuses them, and some of its fields
+WRONG: dict[str, tuple[Arrays, Sentence, dict[str, object]]] = {
+    "no validation images": (without(GOOD, "val_images"), sentences.Arrays.MISSING, {"array": "val_images"}),
+    "no test labels": (without(GOOD, "test_labels"), sentences.Arrays.MISSING, {"array": "test_labels"}),
+    "an array too many": (GOOD | {"extra": np.zeros(3)}, sentences.Arrays.UNKNOWN, {"found": "extra.npy"}),
+    "images of 27 px": (
+        GOOD | {"train_images": np.zeros((7, 27, 28), np.uint8)},
+        sentences.Arrays.IMAGES_SHAPE,
+        {"array": "train_images", "expected": "N×28×28", "found": "7×27×28"},
+    ),
+    "colour for grey": (
+        GOOD | {"train_images": np.zeros((7, 28, 28, 3), np.uint8)},
+        sentences.Arrays.IMAGES_SHAPE,
+        {"found": "7×28×28×3"},
+    ),
+    "float images": (
+        GOOD | {"val_images": np.zeros((3, 28, 28), np.float32)},
+        sentences.Arrays.NOT_INTEGERS,
+        {"array": "val_images", "found": np.float32},
+    ),
+    "wide images": (
+        GOOD | {"val_images": np.zeros((3, 28, 28), np.uint16)},
+        sentences.Arrays.IMAGES_TYPE,
+        {"array": "val_images", "found": np.uint16},
+    ),
+    "float labels": (
+        GOOD | {"val_labels": np.zeros((3, 1), np.float64)},
+        sentences.Arrays.NOT_INTEGERS,
+        {"array": "val_labels", "found": np.float64},
+    ),
+    "text labels": (
+        GOOD | {"val_labels": np.array([["a"], ["b"], ["c"]])},
+        sentences.Arrays.NOT_INTEGERS,
+        {"array": "val_labels"},
+    ),
+    "complex labels": (
+        GOOD | {"val_labels": np.zeros((3, 1), np.complex64)},
+        sentences.Arrays.NOT_INTEGERS,
+        {"array": "val_labels"},
+    ),
+    "fewer labels": (
+        GOOD | {"test_labels": np.zeros((3, 1), np.uint8)},
+        sentences.Arrays.LABELS_SHAPE,
+        {"array": "test_labels", "found": (3, 1)},
+    ),
+    "labels of two columns": (
+        GOOD | {"test_labels": np.zeros((4, 2), np.uint8)},
+        sentences.Arrays.LABELS_SHAPE,
+        {"array": "test_labels", "found": (4, 2)},
+    ),
+    "no image": (GOOD | NO_IMAGE, sentences.Arrays.IMAGES_SHAPE, {"array": "val_images", "found": "0×28×28"}),
+    "a number for images": (
+        GOOD | {"val_images": np.array(3, np.uint8)},
+        sentences.Arrays.IMAGES_SHAPE,
+        {"found": "a scalar"},
+    ),
 }
 
 
-@pytest.mark.parametrize(("arrays", "named"), WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize(("arrays", "sentence", "fields"), WRONG.values(), ids=WRONG)
 def test_an_archive_of_another_structure_is_refused_saying_what_was_found(
-    arrays: Arrays, named: str, tmp_path: Path
+    arrays: Arrays, sentence: Sentence, fields: dict[str, object], tmp_path: Path
 ) -> None:
-    assert named in refusal(saved(tmp_path / "mine.npz", arrays))
+    error = refusal(saved(tmp_path / "mine.npz", arrays))
+    assert error.code == sentence.code
+    assert {name: error.fields[name] for name in fields} == fields
 
 
 def test_object_arrays_are_refused_and_their_pickles_not_executed(tmp_path: Path) -> None:
@@ -265,7 +324,8 @@ def test_object_arrays_are_refused_and_their_pickles_not_executed(tmp_path: Path
     labels = np.empty((7, 1), dtype=object)
     labels[:] = Trap()
     path = saved(tmp_path / "mine.npz", GOOD | {"train_labels": labels})
-    assert "object" in refusal(path)
+    error = refusal(path)
+    assert (error.code, error.fields["array"]) == (sentences.Arrays.NOT_INTEGERS.code, "train_labels")
     assert not marker.exists()
     with np.load(path, allow_pickle=True) as armed:  # the trap does work
         _ = armed["train_labels"]
@@ -277,13 +337,14 @@ def test_member_names_that_leave_the_folder_are_refused_and_nothing_is_written(n
     inside = tmp_path / "inside"
     inside.mkdir()
     path = zipped(inside / "mine.npz", [*members_of(GOOD), (name, npy(GOOD["val_labels"]))])
-    assert "x.npy" in refusal(path) or "a/" in refusal(path)
+    error = refusal(path)
+    assert (error.code, error.fields["found"]) == (sentences.Arrays.UNKNOWN.code, name)
     assert sorted(file.name for file in tmp_path.rglob("*") if file.is_file()) == ["mine.npz", "verified.json"]
 
 
 def test_a_duplicate_member_is_refused(tmp_path: Path) -> None:
     path = zipped(tmp_path / "mine.npz", [*members_of(GOOD), ("train_images.npy", npy(GOOD["train_images"] + 1))])
-    assert "twice" in refusal(path)
+    assert refusal(path).code == sentences.Arrays.TWICE.code
 
 
 def with_header(shape: tuple[int, ...], text: str | None = None) -> bytes:
@@ -395,8 +456,10 @@ def test_an_official_archive_must_have_the_published_number_of_images(tmp_path: 
     spec = as_official(path)
     check_structure(path, spec, path.open("rb"))
     more = replace(spec, facts=replace(spec.facts, splits=SIZES | {"val": 5}))
-    with pytest.raises(DataError, match="5 val images, found 3"):
+    with pytest.raises(DataError) as error:
         check_structure(path, more, path.open("rb"))
+    assert error.value.code == sentences.Arrays.IMAGES.code
+    assert error.value.fields == {"path": path, "split": "val", "expected": 5, "found": 3}
 
 
 @pytest.mark.parametrize(
@@ -412,9 +475,10 @@ def test_labels_out_of_range_are_refused_with_the_range(facts: DatasetFacts, lab
     assert data.labels("train").min() >= 0
     with pytest.raises(DataError) as error:
         data.labels("val")
-    assert "val_labels" in error.value.message
-    assert str(label) in error.value.message
-    assert f"0 to {1 if facts is CHEST else facts.classes - 1}" in error.value.message
+    fields = error.value.fields
+    assert (error.value.code, fields["array"]) == (sentences.Arrays.LABELS_RANGE.code, "val_labels")
+    assert fields["highest"] == (1 if facts is CHEST else facts.classes - 1)
+    assert label in (fields["lowest_found"], fields["highest_found"])
 
 
 # Real files
@@ -427,10 +491,12 @@ def test_the_relabelled_breastmnist_is_refused_as_the_official_one_with_a_clear_
     (tmp_path / "breastmnist.npz").symlink_to(real_data / "breastmnist_relabelled.npz")
     with pytest.raises(DataError) as error:
         decoded(ArchiveSpec(BREAST, 28), tmp_path)
-    assert "750601b1f35ba3300ea97c75c52ff8f6" in error.value.message
-    assert "098de56cd2d92ef2f7170e6153c02849" in error.value.message
-    assert "official" in error.value.message
-    assert "archive" in error.value.hint
+    fields = error.value.fields
+    assert error.value.code == sentences.Archive.NOT_OFFICIAL.code
+    assert (fields["expected"], fields["found"]) == (
+        "750601b1f35ba3300ea97c75c52ff8f6",
+        "098de56cd2d92ef2f7170e6153c02849",
+    )
 
 
 @pytest.mark.real_data
@@ -567,8 +633,8 @@ def test_a_cache_that_cannot_be_created_is_reported_by_name(tmp_path: Path, cach
     cache.write_text("a file where the folder should be")
     with pytest.raises(DataError) as error:
         decoded(custom(saved(tmp_path / "mine.npz", GOOD)))
-    assert str(cache) in error.value.message
-    assert "MEDTUI_CACHE" in error.value.hint
+    assert error.value.code == sentences.Cache.READ_ONLY.code
+    assert str(error.value.fields["folder"]).startswith(str(cache))
 
 
 # Data are what their digest says
@@ -594,10 +660,12 @@ def test_an_archive_rewritten_in_place_with_its_times_restored_is_read_again(tmp
     spec = custom(path)
     decoded(spec)
     changed_in_place(path, PIXELS, OTHER_PIXELS)
-    with pytest.raises(DataError, match="expected MD5"):
+    with pytest.raises(DataError) as error:
         decoded(spec)
-    with pytest.raises(DataError, match="expected MD5"):
+    assert error.value.code == sentences.Archive.NOT_THE_RECIPES.code
+    with pytest.raises(DataError) as error:
         verify_archive(path, spec, cache_folder() / "verified.json")
+    assert error.value.code == sentences.Archive.NOT_THE_RECIPES.code
 
 
 def test_data_added_to_an_archive_after_hashing_do_not_enter_the_cache(tmp_path: Path, cache: Path) -> None:
@@ -608,8 +676,9 @@ def test_data_added_to_an_archive_after_hashing_do_not_enter_the_cache(tmp_path:
         if activity.startswith("verifying") and done == total:
             changed_in_place(path, PIXELS, OTHER_PIXELS)
 
-    with pytest.raises(DataError, match="changed while it was read"):
+    with pytest.raises(DataError) as error:
         decode(spec, [], lambda words: None, tamper)
+    assert error.value.code == sentences.Archive.CHANGED.code
     assert list((cache / "arrays").iterdir()) == []
     changed_in_place(path, OTHER_PIXELS, PIXELS)
     np.testing.assert_array_equal(decoded(spec).images("test", mapped=True), GOOD["test_images"])
@@ -621,8 +690,9 @@ def test_a_remembered_sum_is_not_trusted_for_decoding(tmp_path: Path, cache: Pat
     verify_archive(path, custom(path), cache / "verified.json")
     memory = json.loads((cache / "verified.json").read_text())
     (cache / "verified.json").write_text(json.dumps(dict.fromkeys(memory, "1" * 32)))
-    with pytest.raises(DataError, match="expected MD5 1111"):
+    with pytest.raises(DataError) as error:
         decoded(spec)
+    assert (error.value.code, error.value.fields["expected"]) == (sentences.Archive.NOT_THE_RECIPES.code, "1" * 32)
 
 
 def test_a_changed_cached_array_is_recreated_with_a_warning(tmp_path: Path) -> None:
@@ -727,7 +797,7 @@ def test_an_archive_that_is_not_a_regular_file_is_refused_in_one_sentence(
         pytest.skip(f"there is no {what} here")
     with pytest.raises(DataError) as error:
         decoded(ArchiveSpec(BREAST, 28, path, "0" * 32))
-    assert named in error.value.message and str(path) in error.value.message
+    assert named in error.value.message and error.value.fields["path"] == path
     assert known_md5(path) is None, "nor does the console read it"
 
 

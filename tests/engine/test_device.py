@@ -12,9 +12,11 @@ import torch
 from engine import device
 from engine.contract.machine.hardware import refuse_impossible
 from engine.contract.recipe.reader import build_recipe
+from engine.contract.sentences import Hardware
 from engine.contract.wire.errors import DeviceError
 from engine.contract.wire.resolved import describe_precision
 from engine.device import choose_device, choose_precision, resolved_machine, set_determinism, set_threads
+from engine.sentences import Devices
 
 CPU = torch.device("cpu")
 
@@ -36,9 +38,8 @@ def test_a_missing_gpu_is_refused_with_exit_code_2_and_a_hint(wanted: str) -> No
     with pytest.raises(DeviceError) as refusal:
         choose_device(wanted)
     assert refusal.value.exit_code == 2
-    assert wanted in refusal.value.message
-    assert "no CUDA device" in refusal.value.message
-    assert "auto" in refusal.value.hint
+    assert refusal.value.code == Devices.NOT_FOUND.code
+    assert refusal.value.fields == {"expected": wanted, "found": "no CUDA device"}
 
 
 def test_a_gpu_number_beyond_the_last_is_refused_with_how_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,8 +47,9 @@ def test_a_gpu_number_beyond_the_last_is_refused_with_how_many_there_are(monkeyp
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert choose_device("cuda:1") == torch.device("cuda", 1)
     assert choose_device("cuda") == torch.device("cuda", 0)
-    with pytest.raises(DeviceError, match="found 2 CUDA devices"):
+    with pytest.raises(DeviceError) as refusal:
         choose_device("cuda:2")
+    assert refusal.value.fields == {"expected": "cuda:2", "found": "2 CUDA devices"}
 
 
 @pytest.mark.usefixtures("no_cuda")
@@ -57,19 +59,19 @@ def test_auto_takes_the_cpu_where_there_is_no_gpu() -> None:
 
 
 def test_missing_metal_is_refused() -> None:
-    with pytest.raises(DeviceError, match="mps") as refusal:
+    with pytest.raises(DeviceError) as refusal:
         refuse_impossible(build_recipe({"runtime": {"device": "mps"}}))
-    assert refusal.value.hint
+    assert refusal.value.code == Hardware.NO_FLOAT64.code
 
 
 def test_requested_mixed_precision_is_used_or_refused(bfloat16: bool) -> None:
     if bfloat16:
         assert choose_precision(True, CPU) is torch.bfloat16
         return
-    with pytest.raises(DeviceError, match="bfloat16") as refusal:
+    with pytest.raises(DeviceError) as refusal:
         choose_precision(True, CPU)
     assert refusal.value.exit_code == 2
-    assert "amp: auto" in refusal.value.hint
+    assert refusal.value.code == Devices.NOT_MIXED.code
 
 
 def test_auto_precision_reports_what_it_decided_and_why(bfloat16: bool) -> None:
@@ -126,8 +128,10 @@ def test_threads_are_those_of_the_recipe_or_of_torch() -> None:
 def test_far_more_threads_than_cores_are_refused() -> None:
     cores = os.cpu_count() or 1
     refuse_impossible(build_recipe({"runtime": {"threads": 4 * cores}}))
-    with pytest.raises(DeviceError, match=rf"runtime\.threads {4 * cores + 1}, found {cores} core.*for one per core"):
+    with pytest.raises(DeviceError) as refusal:
         refuse_impossible(build_recipe({"runtime": {"threads": 4 * cores + 1}}))
+    assert (refusal.value.code, refusal.value.fields["threads"]) == (Hardware.THREADS.code, 4 * cores + 1)
+    assert refusal.value.fields["per_core"] == 4
 
 
 @pytest.mark.usefixtures("settings_restored")

@@ -8,7 +8,7 @@ import pytest
 
 from engine.contract.wire.recorded import read_resolved, translated
 from engine.contract.wire.resolved import describe_precision
-from engine.run.drift import changes
+from engine.run.drift import Change, changes
 
 NOW: dict[str, Any] = {
     "training.lr": "0.008",
@@ -30,31 +30,31 @@ RUN = {"kind": "run", "id": "20261126_cells_mini-cnn_123456", "digest": "aa"}
 FILE = {"kind": "imagenet", "id": "resnet18-f37072fd.pth", "digest": "f37072fd" + "0" * 56}
 
 # what an attempt had recorded, as it is found now, what is said, and whether it is only other hardware
-DIFFERENCES: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, bool]]]] = {
+DIFFERENCES: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, str, str, bool]]]] = {
     "nothing": ({}, {}, []),
-    "another GPU": ({"device_name": "Tesla V100"}, {}, [("device Tesla V100 → NVIDIA A100", True)]),
-    "another number of threads": ({"threads": 16}, {}, [("threads 16 → 4", True)]),
-    "another precision": ({"precision": "float16"}, {}, [("precision float16 → bfloat16", False)]),
-    "another kind of device": (CPU, {"precision": "float32"}, [("device cpu → NVIDIA A100", False)]),
-    "another version": ({"torch": "2.9.0"}, {}, [("torch 2.9.0 → 2.10.0", False)]),
-    "another learning rate": ({"training.lr": "0.1"}, {}, [("training.lr 0.1 → 0.008", False)]),
-    "other data": ({"data": "cells-v1"}, {"data": "cells-v2"}, [("data cells-v1 → cells-v2", False)]),
-    "other views": ({"views": ["identity"]}, {}, [("views identity → identity hflip", False)]),
+    "another GPU": ({"device_name": "Tesla V100"}, {}, [("device", "Tesla V100", "NVIDIA A100", True)]),
+    "another number of threads": ({"threads": 16}, {}, [("threads", "16", "4", True)]),
+    "another precision": ({"precision": "float16"}, {}, [("precision", "float16", "bfloat16", False)]),
+    "another kind of device": (CPU, {"precision": "float32"}, [("device", "cpu", "NVIDIA A100", False)]),
+    "another version": ({"torch": "2.9.0"}, {}, [("torch", "2.9.0", "2.10.0", False)]),
+    "another learning rate": ({"training.lr": "0.1"}, {}, [("training.lr", "0.1", "0.008", False)]),
+    "other data": ({"data": "cells-v1"}, {"data": "cells-v2"}, [("data", "cells-v1", "cells-v2", False)]),
+    "other views": ({"views": ["identity"]}, {}, [("views", "identity", "identity hflip", False)]),
     "others that it started from": (
         {"weights": FILE},
         {},
-        [("weights ImageNet weights, resnet18-f37072fd.pth → from scratch", False)],
+        [("weights", "ImageNet weights, resnet18-f37072fd.pth", "from scratch", False)],
     ),
     "the same file under another name": ({"weights": FILE}, {"weights": FILE | {"id": "renamed.pth"}}, []),
     "the same file, fitted to the model otherwise": (
         {"weights": FILE},
         {"weights": FILE | {"adapted": "stem resized"}},
-        [(f"weights ImageNet weights, {FILE['id']} → ImageNet weights, {FILE['id']}, stem resized", False)],
+        [("weights", f"ImageNet weights, {FILE['id']}", f"ImageNet weights, {FILE['id']}, stem resized", False)],
     ),
     "other weights of the same run": (
         {"weights": RUN},
         {"weights": RUN | {"digest": "bb"}},
-        [(f"init_from {RUN['id']} aa → {RUN['id']} bb", False)],
+        [("init_from", f"{RUN['id']} aa", f"{RUN['id']} bb", False)],
     ),
     "the machine's choice written out": (
         {},
@@ -64,18 +64,22 @@ DIFFERENCES: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, boo
     "other weights asked for than it goes on with": (
         {},
         {"model.pretrained": "true"},
-        [("model.pretrained auto → true", False)],
+        [("model.pretrained", "auto", "true", False)],
     ),
     "a package whose version is part of no result": ({"pydantic": "2.12", "safetensors": "0.6"}, {}, []),
-    "a value of another type": ({"threads": {"\x1b": 1}}, {}, [("threads {'\\x1b': 1} → 4", True)]),
+    "a value of another type": ({"threads": {"\x1b": 1}}, {}, [("threads", "{'\\x1b': 1}", "4", True)]),
 }
+
+
+def told(change: Change) -> tuple[str, str, str, bool]:
+    return change.name, change.before, change.now, change.is_hardware
 
 
 @pytest.mark.parametrize("difference", DIFFERENCES)
 def test_changes_that_affect_results_are_distinguished_from_other_hardware_of_the_same_kind(difference: str) -> None:
     before, now, said = DIFFERENCES[difference]
     found = changes(NOW | before, NOW | now)
-    assert [(change.description, change.is_hardware) for change in found] == said
+    assert [told(change) for change in found] == said
 
 
 WORDS = {
@@ -92,15 +96,15 @@ OLD = {name: value for name, value in NOW.items() if name not in ("device_name",
     ("before", "now", "said"),
     [
         ({}, {}, []),
-        ({"device": "Tesla V100"}, {}, [("device Tesla V100 → NVIDIA A100", True)]),
+        ({"device": "Tesla V100"}, {}, [("device", "Tesla V100", "NVIDIA A100", True)]),
         ({"amp": "on, bfloat16 (Tesla V100)"}, {}, []),
-        ({"amp": "on, float16 (Tesla V100)"}, {}, [("precision float16 → bfloat16", False)]),
-        ({"amp": "off (recipe)"}, {}, [("precision float32 → bfloat16", False)]),
+        ({"amp": "on, float16 (Tesla V100)"}, {}, [("precision", "float16", "bfloat16", False)]),
+        ({"amp": "off (recipe)"}, {}, [("precision", "float32", "bfloat16", False)]),
         ({"device": "cpu", "amp": "off (this CPU has no bfloat16 units, it would be slower)"}, CPU, []),
         (
             {"device": "cpu", "amp": "on, bfloat16 (this CPU has units for it)"},
             CPU,
-            [("precision bfloat16 → float32", False)],
+            [("precision", "bfloat16", "float32", False)],
         ),
         ({"data": "drawn by medtui (cells-v1)"}, {"data": "cells-v1"}, []),
         ({"data": "generated by medtui (cells-v1)"}, {"data": "cells-v1"}, []),
@@ -112,19 +116,20 @@ OLD = {name: value for name, value in NOW.items() if name not in ("device_name",
         ),
         ({"weights": f"weights of {RUN['id']}"}, {"weights": RUN}, []),
         ({"weights": "from scratch (no such file)"}, {}, []),
-        ({"threads": "16"}, {}, [("threads 16 → 4", True)]),
+        ({"threads": "16"}, {}, [("threads", "16", "4", True)]),
     ],
 )
 def test_the_sentences_of_medtui_0_1_0_are_compared_by_their_meaning(
-    before: dict[str, Any], now: dict[str, Any], said: list[tuple[str, bool]]
+    before: dict[str, Any], now: dict[str, Any], said: list[tuple[str, str, str, bool]]
 ) -> None:
     found = changes(OLD | before, NOW | now)
-    assert [(change.description, change.is_hardware) for change in found] == said
+    assert [told(change) for change in found] == said
 
 
 def test_weights_of_an_older_run_with_another_digest_count_as_different() -> None:
     old = OLD | {"weights": f"weights of {RUN['id']}", "init_from": f"{RUN['id']} cc"}
     (change,) = changes(old, NOW | {"weights": RUN})
+    assert told(change) == ("init_from", f"{RUN['id']} cc", f"{RUN['id']} aa", False)
     assert change.description == f"init_from {RUN['id']} cc → {RUN['id']} aa"
 
 
@@ -145,7 +150,7 @@ def test_a_run_from_before_a_field_did_what_its_default_does(monkeypatch: pytest
     monkeypatch.setattr("engine.run.drift.newer_defaults", lambda: {"training.sharpness": "0.0"})
     assert changes(NOW, NOW | {"training.sharpness": "0.0"}) == []
     (change,) = changes(NOW, NOW | {"training.sharpness": "0.5"})
-    assert (change.description, change.is_hardware) == ("training.sharpness 0.0 → 0.5", False)
+    assert told(change) == ("training.sharpness", "0.0", "0.5", False)
 
 
 def test_unknown_values_are_not_drift() -> None:

@@ -23,6 +23,7 @@ from engine.contract.wire.errors import WeightsError
 from engine.model.build import Built, build, count_parameters, load_matching, start_from_published
 from engine.model.plan import ModelPlan
 from engine.model.weights import fetch_published, read_pth
+from engine.sentences import Downloads, ModelWeights
 
 NAME = "resnet18-f37072fd.pth"  # torchvision's own, ResNet18_Weights.IMAGENET1K_V1
 
@@ -137,9 +138,9 @@ def test_missing_required_weights_are_refused_naming_file_and_folder(name: str, 
     with pytest.raises(WeightsError) as refusal:
         build_model(name, 2, 0.0, pretrained=True)
     assert refusal.value.exit_code == 4
-    assert NAME in refusal.value.message
-    assert str(weights_file.parent) in refusal.value.message
-    assert ResNet18_Weights.IMAGENET1K_V1.url in refusal.value.hint
+    assert refusal.value.code == ModelWeights.MISSING.code
+    assert (refusal.value.fields["file"], refusal.value.fields["folder"]) == (NAME, weights_file.parent)
+    assert refusal.value.fields["url"] == ResNet18_Weights.IMAGENET1K_V1.url
 
 
 @pytest.mark.parametrize("name", ["resnet18_adapted", "resnet18"])
@@ -193,15 +194,16 @@ def test_weights_that_cannot_be_fetched_are_an_error_or_with_auto_a_warning(
 ) -> None:
     if content is not None:
         mirror.files[NAME] = content
-    why = "answered 404" if content is None else "expected SHA-256 f37072fd"
+    why = Downloads.ANSWERED if content is None else Downloads.DIGEST
     fetch = partial(fetch_published, RESNET18_IMAGENET, nothing, print)
     with pytest.raises(WeightsError) as error:
         build_model("resnet18_adapted", 2, 0.0, True, fetch)
     assert error.value.exit_code == 4
-    assert why in error.value.message and str(weights_file.parent) in error.value.hint
+    assert (error.value.code, error.value.fields["folder"]) == (ModelWeights.NOT_FETCHED.code, weights_file.parent)
+    assert error.value.fields["reason"].code == why.code
     built = build_model("resnet18_adapted", 2, 0.0, "auto", fetch)
     assert not built.pretrained
-    assert built.start.startswith("from scratch (resnet18-f37072fd.pth could not be fetched") and why in built.start
+    assert built.start.startswith("from scratch (") and error.value.message in built.start
     assert list(weights_file.parent.iterdir()) == []
 
 
@@ -209,8 +211,9 @@ def test_mini_cnn_has_no_imagenet_weights_and_reports_it() -> None:
     built = build_model("mini_cnn", 2, 0.0, pretrained="auto")
     assert not built.pretrained
     assert "from scratch" in built.start
-    with pytest.raises(WeightsError, match="mini_cnn"):
+    with pytest.raises(WeightsError) as refusal:
         build_model("mini_cnn", 2, 0.0, pretrained=True)
+    assert (refusal.value.code, refusal.value.fields["model"]) == (ModelWeights.NONE_PUBLISHED.code, "mini_cnn")
 
 
 def test_weights_that_were_not_requested_are_not_read(weights_file: Path) -> None:
@@ -236,7 +239,7 @@ def test_a_pickle_with_code_in_it_is_refused_and_not_executed(
         with pytest.raises(WeightsError) as refusal:
             build_model("resnet18_adapted", 2, 0.0, pretrained=True)
         assert refusal.value.exit_code == 4
-        assert str(weights_file) in refusal.value.message
+        assert (refusal.value.code, refusal.value.fields["path"]) == (ModelWeights.DAMAGED.code, weights_file)
         assert not marker.exists()
     torch.load(weights_file, weights_only=False)  # the trap does work
     assert marker.exists()
@@ -254,8 +257,7 @@ def test_a_damaged_weight_file_is_refused_in_one_sentence(content: str, weights_
     weights_file.write_bytes(damaged.get(content, b"\x80"))
     with pytest.raises(WeightsError) as refusal:
         build_model("resnet18", 2, 0.0, pretrained=True)
-    assert str(weights_file) in refusal.value.message
-    assert refusal.value.hint
+    assert (refusal.value.code, refusal.value.fields["path"]) == (ModelWeights.DAMAGED.code, weights_file)
 
 
 def test_weights_that_are_not_the_published_file_are_refused_though_they_can_be_read(
@@ -266,7 +268,8 @@ def test_weights_that_are_not_the_published_file_are_refused_though_they_can_be_
     found = hashlib.sha256(weights_file.read_bytes()).hexdigest()[:8]
     with pytest.raises(WeightsError) as refusal:
         build_model("resnet18", 2, 0.0, pretrained=True, stand_in=False)
-    assert all(part in refusal.value.message for part in (str(weights_file), found, "f37072fd"))
+    assert refusal.value.code == ModelWeights.DIGEST.code
+    assert refusal.value.fields == {"path": weights_file, "found": found, "expected": "f37072fd"}
     built = build_model("resnet18", 2, 0.0, "auto", stand_in=False)
     assert not built.pretrained and found in built.start
 
@@ -293,18 +296,22 @@ def test_a_file_without_named_tensors_is_refused_in_one_sentence(held: object, w
     torch.save(held, weights_file)
     with pytest.raises(WeightsError) as refusal:
         build_model("resnet18", 2, 0.0, pretrained=True)
-    assert str(weights_file) in refusal.value.message
+    assert refusal.value.code in (ModelWeights.NOT_TENSORS.code, ModelWeights.UNFIT.code)  # {} holds no other thing
+    assert str(refusal.value.fields["path"]) == str(weights_file)
 
 
 def test_weights_of_another_network_are_refused_naming_what_differs(
     weights_file: Path, imagenet: dict[str, torch.Tensor]
 ) -> None:
     torch.save(imagenet | {"layer3.0.conv1.weight": torch.rand(1, 1, 3, 3)}, weights_file)
-    with pytest.raises(WeightsError, match=r"layer3\.0\.conv1\.weight"):
+    with pytest.raises(WeightsError) as refusal:
         build_model("resnet18_adapted", 2, 0.0, pretrained=True)
+    assert refusal.value.code == ModelWeights.UNFIT.code
+    assert refusal.value.fields["names"] == "layer3.0.conv1.weight"
     torch.save(imagenet | {"layer9.weight": torch.rand(1)}, weights_file)
-    with pytest.raises(WeightsError, match=r"layer9\.weight"):
+    with pytest.raises(WeightsError) as refusal:
         build_model("resnet18_adapted", 2, 0.0, pretrained=True)
+    assert refusal.value.fields["names"] == "layer9.weight"
 
 
 def test_weights_of_another_run_with_another_number_of_classes_leave_only_the_classifier_unchanged() -> None:

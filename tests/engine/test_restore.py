@@ -20,6 +20,7 @@ from engine.contract.store.run_directory import RunDirectory, make_parts
 from engine.contract.wire.errors import CheckpointError
 from engine.run.callbacks import TrainingCallbacks
 from engine.run.retention import drop_previous_checkpoints
+from engine.sentences import Alarms, Checkpoints
 from engine.train.checkpoint import save_best, save_last
 from engine.train.ema import MovingAverage
 from engine.train.optimizer import OptimizerPlan, build_optimizer
@@ -107,16 +108,18 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
     state = new_state(width=8)
     train(state, 1)
     save_last(tmp_path / "last.safetensors", tmp_path / "previous.safetensors", state)
-    with pytest.raises(CheckpointError, match="does not fit this run"):
+    with pytest.raises(CheckpointError) as error:
         restore(tmp_path / "last.safetensors", new_state())
+    assert error.value.code == Checkpoints.UNFIT.code
 
 
 def test_best_weights_are_not_a_state_to_resume_from(tmp_path: Path) -> None:
     state = new_state()
     train(state, STEPS)
     save_best(tmp_path / "best.safetensors", tmp_path / "previous_best.safetensors", state)
-    with pytest.raises(CheckpointError, match="format"):
+    with pytest.raises(CheckpointError) as error:
         restore(tmp_path / "best.safetensors", state)
+    assert error.value.code == Checkpoints.FORMAT.code
 
 
 def forged(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
@@ -156,7 +159,7 @@ def test_an_impossible_state_is_refused_though_its_digest_matches(change: dict[s
     forged(path, lambda values: values.update(change))
     with pytest.raises(CheckpointError) as error:
         restore(path, new_state())
-    assert str(path) in error.value.message
+    assert (error.value.code, error.value.fields["path"]) == (Checkpoints.UNFIT.code, path)
 
 
 def test_best_holds_the_right_weights(tmp_path: Path) -> None:
@@ -259,12 +262,13 @@ def test_older_checkpoints_are_deleted_only_when_the_newest_are_verified(damaged
     if damaged:
         path = run.root / f"checkpoints/{damaged}.safetensors"
         path.write_bytes(bytes([*path.read_bytes()[:-1], path.read_bytes()[-1] ^ 1]))
-    job = SimpleNamespace(stream=SimpleNamespace(alarm=lambda *words: told.append(words)))
+    job = SimpleNamespace(stream=SimpleNamespace(alarm=lambda *kinds, **fields: told.append((*kinds, fields))))
     drop_previous_checkpoints(job, run, state)
     if damaged:
         assert run.checkpoints.names() == sorted(files)
-        ((kind, message, _),) = told
-        assert kind == "checkpoint" and f"{damaged}.safetensors" in message
+        ((kind, sentence, fields),) = told
+        assert (kind, sentence.code) == ("checkpoint", Alarms.CHECKPOINT_ALTERED.code)
+        assert fields["file"] == f"checkpoints/{damaged}.safetensors"
     else:
         assert run.checkpoints.names() == ["best.safetensors", "last.safetensors"] and not told
 
@@ -369,4 +373,4 @@ def test_tensors_of_wrong_shape_are_refused_though_their_digest_matches(kind: st
     with_tensors(path, change)
     with pytest.raises(CheckpointError) as error:
         restore(path, new_state(optimizer))
-    assert str(path) in error.value.message
+    assert (error.value.code, error.value.fields["path"]) == (Checkpoints.UNFIT.code, path)

@@ -14,9 +14,11 @@ from medmnist.evaluator import Evaluator
 from medmnist.evaluator import Metrics as OfficialMetrics
 
 from engine.contract.data.datasets import datasets
+from engine.contract.sentence import Sentence
 from engine.contract.wire.errors import DataError, UsageError
 from engine.evaluate.metrics import evaluate
 from engine.evaluate.score_file import ScoreFileName, parse_name, read_scores, write_scores
+from engine.sentences import ScoreFile
 
 BREAST, RETINA = datasets()["breastmnist"], datasets()["retinamnist"]
 
@@ -122,8 +124,8 @@ def test_an_uninformative_name_is_refused_with_an_example(name: str) -> None:
     with pytest.raises(UsageError) as refusal:
         parse_name(name)
     assert refusal.value.exit_code == 2
+    assert (refusal.value.code, refusal.value.fields["found"]) == (ScoreFile.NAME.code, name)
     assert "breastmnist_test_" in refusal.value.message
-    assert repr(name) in refusal.value.message
 
 
 # Contents
@@ -139,8 +141,9 @@ def test_one_column_of_a_binary_set_is_the_score_of_the_second_class(tmp_path: P
     path = tmp_path / "scores.csv"
     path.write_text("0,0.25\n1,1\n")
     assert read_scores(path, 2, 2).tolist() == [[0.75, 0.25], [0.0, 1.0]]
-    with pytest.raises(DataError, match="expected 3 scores"):
+    with pytest.raises(DataError) as error:
         read_scores(path, 2, 3)
+    assert error.value.code == ScoreFile.CLASSES.code
 
 
 @pytest.mark.parametrize(
@@ -163,37 +166,37 @@ def test_a_file_that_another_program_saved_again_has_the_same_scores(tmp_path: P
 
 GOOD = "0,0.1,0.9\n1,0.2,0.8\n"
 WITH_A_BAD_LINE = {  # every one of them in line 3
-    "words": "hello,world,again",
-    "a score of words": "2,0.5,high",
-    "an index of words": "two,0.5,0.5",
-    "an index between two": "2.5,0.5,0.5",
-    "an empty score": "2,,0.5",
-    "a score too few": "2,0.5",
-    "a score too many": "2,0.5,0.25,0.25",
-    "an index alone": "2",
-    "an index twice": "1,0.5,0.5",
-    "another separator": "2;0.5;0.5",
-    "a NUL": "2,0.5,\x000.5",
+    "words": ("hello,world,again", ScoreFile.LINE),
+    "a score of words": ("2,0.5,high", ScoreFile.LINE),
+    "an index of words": ("two,0.5,0.5", ScoreFile.LINE),
+    "an index between two": ("2.5,0.5,0.5", ScoreFile.LINE),
+    "an empty score": ("2,,0.5", ScoreFile.LINE),
+    "a score too few": ("2,0.5", ScoreFile.WIDTH),
+    "a score too many": ("2,0.5,0.25,0.25", ScoreFile.WIDTH),
+    "an index alone": ("2", ScoreFile.WIDTH),
+    "an index twice": ("1,0.5,0.5", ScoreFile.INDEX_TWICE),
+    "another separator": ("2;0.5;0.5", ScoreFile.LINE),
+    "a NUL": ("2,0.5,\x000.5", ScoreFile.LINE),
 }
 
 
-@pytest.mark.parametrize("line", WITH_A_BAD_LINE.values(), ids=WITH_A_BAD_LINE)
-def test_an_invalid_line_is_reported_by_its_number(line: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("line", "sentence"), WITH_A_BAD_LINE.values(), ids=WITH_A_BAD_LINE)
+def test_an_invalid_line_is_reported_by_its_number(line: str, sentence: Sentence, tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
     path.write_text(f"{GOOD}{line}\n3,0.5,0.5\n")
     with pytest.raises(DataError) as error:
         read_scores(path, 4, 2)
     assert error.value.exit_code == 4
-    assert str(path) in error.value.message
-    assert "line 3" in error.value.message
+    assert error.value.code == sentence.code
+    assert (error.value.fields["path"], error.value.fields["number"]) == (path, 3)
 
 
-def refused(path: Path, images: int = 2, classes: int = 2) -> str:
+def refused(path: Path, images: int = 2, classes: int = 2) -> DataError:
     with pytest.raises(DataError) as error:
         read_scores(path, images, classes)
-    assert error.value.hint
-    assert str(path) in error.value.message
-    return error.value.message
+    assert error.value.code.startswith("scorefile.")
+    assert error.value.fields["path"] == path
+    return error.value
 
 
 @pytest.mark.parametrize("content", ["0\n1,0.5,0.5\n", "0\n1\n", "0,\n1,\n"])
@@ -213,17 +216,16 @@ def test_missing_and_unknown_indices_are_refused_with_what_was_expected(tmp_path
     path = tmp_path / "scores.csv"
     for content in ("0,0.1,0.9\n", "0,0.1,0.9\n2,0.1,0.9\n", "1,0.1,0.9\n2,0.1,0.9\n", GOOD + "2,0.5,0.5\n", ""):
         path.write_text(content)
-        assert "0 to 1" in refused(path)
+        assert refused(path).fields["last"] == 1
     path.write_text("0,0.1,0.9\n-1,0.2,0.8\n")
-    assert "0 to 1" in refused(path)
+    assert refused(path).fields["last"] == 1
 
 
 def test_scores_of_another_number_of_classes_are_refused_with_both_numbers(tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
     path.write_text(GOOD)
-    message = refused(path, classes=5)
-    assert "expected 5 scores" in message
-    assert "found 2" in message
+    fields = refused(path, classes=5).fields
+    assert (fields["expected"], fields["found"]) == (5, 2)
 
 
 NO_TEXT = {

@@ -16,6 +16,7 @@ from torch import nn
 
 from engine.contract.wire.protocol import Metrics
 from engine.evaluate.predict import IDENTITY, predict_scores
+from engine.sentences import Failure
 from engine.train.ema import MovingAverage
 from engine.train.loop import FinishedEpoch, Loop, LoopPlan, NonFiniteLoss, Validation, bucketed
 from engine.train.loss import Criterion
@@ -390,8 +391,8 @@ def test_a_non_finite_loss_fails_the_run_naming_epoch_and_step(value: float) -> 
     with pytest.raises(NonFiniteLoss) as failure:
         loop(state, epochs=3, fetch=broken).run()
     assert failure.value.exit_code == 5
-    assert "step 3 of epoch 2" in failure.value.message  # both count from 1
-    assert "lr" in failure.value.hint
+    assert failure.value.code == Failure.NON_FINITE_LOSS.code
+    assert (failure.value.fields["step"], failure.value.fields["epoch"]) == (3, 2)  # both count from 1
     assert len(state.history) == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from kit import ENOSPC, Fault, ForkServer, go_on, new_run, only_run, results
 
 from engine.contract.store.journal import read_journal
 from engine.contract.store.run_directory import RunDirectory
+from engine.sentences import Alarms
 
 FIGURES = {"curves", "confusion", "samples", "roc", "reliability"}
 
@@ -23,7 +25,7 @@ def alarms(run: RunDirectory) -> list[Any]:
 @pytest.mark.parametrize(
     ("fault", "missing", "said"),
     [
-        (Fault("write", "*/figures/*", 1, errno=ENOSPC), "figures/curves.png", "disk is full"),
+        (Fault("write", "*/figures/*", 1, errno=ENOSPC), "figures/curves.png", "No space left on device"),
         (Fault("rename", "*/report.xlsx", 1), "reports/report.xlsx", "Input/output error"),
         (Fault("rename", "*/confusion.csv", 1, errno=30), "metrics/confusion.csv", "Read-only file system"),
         (Fault("rename", "*/samples.json", 1, errno=13), "metrics/samples.json", "Permission denied"),
@@ -36,8 +38,8 @@ def test_an_artifact_that_cannot_be_written_is_named_and_the_run_completes(
     assert fork_server.run(tmp_path, new_run(tiny()), fault=fault).status == 0
     run = only_run(tmp_path)
     (alarm,) = alarms(run)
-    assert alarm.kind == "artifact" and missing in alarm.message and said in alarm.message
-    assert "medtui report" in alarm.hint and "Internal" not in alarm.message
+    assert (alarm.kind, alarm.code) == ("artifact", Alarms.ARTIFACT_NOT_WRITTEN.code)
+    assert missing in alarm.message and said in alarm.message and run.name in alarm.hint
     files = {path.relative_to(run.root).as_posix() for path in run.root.rglob("*") if path.is_file()}
     assert missing not in files
     expected = {f"figures/{name}.png" for name in FIGURES} | {"reports/report.xlsx", "metrics/history.csv"}
@@ -61,8 +63,8 @@ def test_a_table_that_cannot_grow_is_reported_once_and_complete_in_the_end(
     ended = fork_server.run(faulty, new_run(recipe), fault=fault)
     assert (ended.status, ended.count >= nth) == (0, True)
     (alarm,) = alarms(only_run(faulty))
-    assert alarm.kind == "artifact"
-    assert alarm.message.startswith("metrics/history.csv cannot be extended: The disk is full")
+    assert (alarm.kind, alarm.code) == ("artifact", Alarms.TABLE_NOT_EXTENDED.code)
+    assert "metrics/history.csv" in alarm.message and os.strerror(ENOSPC) in alarm.message
     assert results(only_run(faulty)) == results(only_run(whole))
 
 

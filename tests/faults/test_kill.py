@@ -16,6 +16,7 @@ from kit import Fault, ForkServer, go_on, line_of, new_run, only_run, results
 from engine.contract.store.checkpoint_file import read_header, verified_digest
 from engine.contract.store.run_directory import RunDirectory, list_runs
 from engine.contract.wire.errors import CheckpointError
+from engine.sentences import Alarms
 from medtui.client.journal import replay
 
 # everything that has a state: momentum, moving average, dropout, MixUp, a schedule that waits
@@ -187,7 +188,7 @@ def test_a_damaged_newest_checkpoint_is_noticed_and_the_one_before_is_used(
         verified_digest(run.last)
     assert results(finish(fork_server, tmp_path)) == results(undisturbed)
     (alarm,) = [message for message in replay(run.journal).messages if message.event == "alarm"]
-    assert alarm.kind == "checkpoint"
+    assert (alarm.kind, alarm.code) == ("checkpoint", Alarms.PREVIOUS_CHECKPOINT_USED.code)
     assert "last.safetensors" in alarm.message
     aside = [path.relative_to(run.last.path.parent).as_posix() for path in run.last.path.parent.glob("*.aside/*")]
     assert aside == ["last.safetensors.aside/mine"] * (damage is make_folder), "what is no checkpoint is not lost"

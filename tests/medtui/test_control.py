@@ -23,6 +23,7 @@ from engine.contract.wire.protocol import Stop
 from engine.control_file import READ_LIMIT, ControlFile
 from medtui.client import control
 from medtui.client.control import NothingToCommand, append_command, resolve_run
+from medtui.sentences import Control
 
 ME = "9f8e7d6c"
 
@@ -151,8 +152,9 @@ def test_an_entry_that_is_not_a_file_is_not_waited_for(run: RunDirectory, tmp_pa
         (tmp_path / "elsewhere").write_bytes(stop().line())
         run.control.path.symlink_to(tmp_path / "elsewhere")
     assert file.poll() == []
-    with pytest.raises(NothingToCommand, match=r"control\.jsonl"):
+    with pytest.raises(NothingToCommand) as refused:
         append_command(run.control, stop())
+    assert (refused.value.code, refused.value.fields["path"]) == (Control.UNWRITABLE.code, run.control)
 
 
 def test_while_an_engine_prepares_last_does_not_mean_an_older_run(tmp_path: Path) -> None:
@@ -162,8 +164,10 @@ def test_while_an_engine_prepares_last_does_not_mean_an_older_run(tmp_path: Path
     lock = WorkspaceLock(workspace.lock_file)
     lock.acquire()
     try:
-        with pytest.raises(UsageError, match=rf"no directory yet: engine {os.getpid()} "):
+        with pytest.raises(UsageError) as refused:
             resolve_run(workspace, "last")
+        assert refused.value.code == Control.NO_DIRECTORY_YET.code
+        assert str(refused.value.fields["holder"]).startswith(f"engine {os.getpid()} ")
         assert resolve_run(workspace, older.name) == older
     finally:
         lock.release()
@@ -193,8 +197,9 @@ def test_a_stopped_writer_does_not_block_the_others_permanently(
     monkeypatch.setattr(control, "WRITER_PATIENCE", 0.1)
     with run.control.path.open("ab") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(NothingToCommand, match=r"control\.jsonl"):
+        with pytest.raises(NothingToCommand) as refused:
             append_command(run.control, stop())
+        assert (refused.value.code, refused.value.fields["path"]) == (Control.UNWRITABLE.code, run.control)
     append_command(run.control, stop())
 
 

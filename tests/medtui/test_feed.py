@@ -26,6 +26,7 @@ from medtui.client.engine_death import Death, describe_death
 from medtui.client.engine_process import Line
 from medtui.client.feed import RunFeed
 from medtui.client.sources import EnginePipe, RunFiles
+from medtui.sentences import EngineDeath
 
 ENDED = {"pid": 999_999_999, "started": 1.0, "host": socket.gethostname(), "boot": boot_id()}  # no process has that pid
 
@@ -100,7 +101,8 @@ def test_an_engine_that_dies_without_reporting_is_detected_in_the_pipe(tmp_path:
     read_to_its_end(feed)
     word = feed.final_event()
     assert (word.outcome, word.exit_code, word.seq) == ("crashed", 5, None)
-    assert word.error is not None and "signal 9" in word.error.message and "libfoo" in word.error.hint
+    assert word.error is not None and word.error.code == EngineDeath.KILLED.code and "libfoo" in word.error.hint
+    assert feed.death is not None and feed.death.fields == {"signal": 9}
     assert feed.view.died == "The engine died (signal 9). Last output: in libfoo"
     assert feed.view.noise == 1, "an empty line is none"
 

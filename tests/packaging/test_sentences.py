@@ -15,7 +15,7 @@ import pytest
 import engine.contract.sentences
 import engine.sentences
 import medtui.sentences
-from engine.contract.wire.sentences import Sentence
+from engine.contract.sentence import Sentence
 
 ROOT = Path(__file__).resolve().parents[2]
 CATALOGUES = {
@@ -40,6 +40,12 @@ def sentences_of(module: object) -> dict[str, Sentence]:
 ALL = {name: sentence for module in CATALOGUES.values() for name, sentence in sentences_of(module).items()}
 
 
+def names_in(argument: ast.expr) -> list[str]:
+    """Of the sentence that this argument is, or of both that it may be."""
+    either = [argument.body, argument.orelse] if isinstance(argument, ast.IfExp) else [argument]
+    return [name for name in map(ast.unparse, either) if name in ALL]
+
+
 def used() -> Iterator[tuple[str, str, set[str] | None, str]]:
     """Each use of a sentence in product code: where, its name, the fields given (None: `**`), called by what."""
     for path in sorted([*(ROOT / "engine").rglob("*.py"), *(ROOT / "medtui").rglob("*.py")]):
@@ -49,7 +55,7 @@ def used() -> Iterator[tuple[str, str, set[str] | None, str]]:
             if not isinstance(node, ast.Call):
                 continue
             for argument in node.args:
-                if (name := ast.unparse(argument)) in ALL:
+                for name in names_in(argument):
                     fields = {keyword.arg for keyword in node.keywords}
                     given = None if None in fields else {str(field) for field in fields}
                     yield f"{path.relative_to(ROOT)}:{node.lineno}", name, given, ast.unparse(node.func)
@@ -79,6 +85,31 @@ def test_every_sentence_is_used() -> None:
 def test_codes_are_unique() -> None:
     codes = [sentence.code for module in CATALOGUES.values() for sentence in sentences_of(module).values()]
     assert sorted(set(codes)) == sorted(codes)
+
+
+def error_names() -> set[str]:
+    """Every class of errors that is made of a sentence, wherever it is defined."""
+    found = {"MedtuiError"}
+    classes = [
+        node
+        for path in [*(ROOT / "engine").rglob("*.py"), *(ROOT / "medtui").rglob("*.py")]
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+    ]
+    while new := {n.name for n in classes if found & {ast.unparse(base) for base in n.bases}} - found:
+        found |= new
+    return found
+
+
+def test_no_error_is_made_of_text() -> None:
+    """Not where it is raised: a sentence that stands there can be reworded only by whoever finds it."""
+    errors, found = error_names(), []
+    for path in sorted([*(ROOT / "engine").rglob("*.py"), *(ROOT / "medtui").rglob("*.py")]):
+        for node in ast.walk(ast.parse(path.read_text())):
+            made = isinstance(node, ast.Call) and ast.unparse(node.func) in errors and node.args
+            if made and not names_in(node.args[0]):
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node.args[0])[:80]}")
+    assert found == []
 
 
 @pytest.mark.parametrize("side", CATALOGUES)

@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from engine.contract.data.datasets import Archive
 from engine.contract.files.paths import absolute, expanded, has_no_home, is_file, path_status
+from engine.contract.sentences import DataFolders
 from engine.contract.wire.errors import DataError, UsageError
 
 FOLDER = "~/.medmnist"  # the `medmnist` package's own, so a file that either fetched serves both
@@ -36,8 +37,7 @@ def given_folder(folder: Path) -> Path:
     """What `--data` names, from the root. Raises UsageError where it is no folder."""
     folder = expanded(folder)
     if not (there := path_status(folder)).is_folder:
-        hint = "Pass the folder that holds the .npz files."
-        raise UsageError(f"Expected a folder for --data, found none at {folder}{there.why}.", hint)
+        raise UsageError(DataFolders.NO_FOLDER, folder=folder, why=there.why)
     return absolute(folder)
 
 
@@ -46,7 +46,7 @@ def fetch_folder(given: Sequence[str]) -> Path:
     folder = Path(given[0] if given else os.environ.get("MEDTUI_DATA") or FOLDER)
     found = _expand_home(folder)
     if found is None:
-        raise DataError(f"Expected a home folder for {folder}, found none.", "Pass --data FOLDER or set MEDTUI_DATA.")
+        raise DataError(DataFolders.NO_HOME, folder=folder)
     return found
 
 
@@ -150,11 +150,7 @@ def address(url: str, file_name: str) -> Address:
 
 def _invalid_mirror(found: str) -> UsageError:
     """Does not quote the text itself: it may hold a password."""
-    return UsageError(
-        f"Expected an http or https address in MEDTUI_MIRROR, found {found}.",
-        "Use one that serves the official files under their names, such as http://host/folder/; in a user name or "
-        "password write : / ? # @ as %3A %2F %3F %23 %40.",
-    )
+    return UsageError(DataFolders.MIRROR, found=found)
 
 
 def format_bytes(size: float) -> str:

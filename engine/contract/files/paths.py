@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.contract.files.owners import user_name
+from engine.contract.sentences import Paths
 from engine.contract.wire.errors import UsageError
 
 _REASONS = {
@@ -120,7 +121,7 @@ def caller_folder() -> str | None:
 
 
 def _no_current_folder() -> UsageError:
-    return UsageError("The current folder no longer exists.", "cd to one that does, or pass --workspace.")
+    return UsageError(Paths.NO_CURRENT_FOLDER)
 
 
 def _link_to_nothing(path: str | os.PathLike[str]) -> str:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from engine.contract.recipe.recipe import Recipe
+from engine.contract.sentences import Hardware
 from engine.contract.wire.errors import DeviceError
 
 THREADS_PER_CORE = 4
@@ -18,25 +19,17 @@ def refuse_impossible(recipe: Recipe) -> None:
     refuse_threads(recipe.runtime.threads)
     device = recipe.runtime.device
     if device.startswith("cuda") and has_no_gpu():
-        raise DeviceError(
-            f"The recipe requests runtime.device {device}, found no CUDA device.", "Write `device: auto`."
-        )
+        raise DeviceError(Hardware.NO_CUDA, device=device)
     refuse_metal(device)
     on_cpu = device == "cpu" or (device == "auto" and has_no_gpu())
     if recipe.training.amp is True and on_cpu and not cpu_has_bfloat16():
-        raise DeviceError(
-            "The recipe requests training.amp, but this CPU has no bfloat16 units, it would be slower.",
-            "Write `amp: auto` or `amp: false`.",
-        )
+        raise DeviceError(Hardware.NO_BFLOAT16)
 
 
 def refuse_metal(device: str) -> None:
     """Raises DeviceError: Metal has no float64, which images are counted in, here and in every checkpoint."""
     if device == "mps":
-        raise DeviceError(
-            "The recipe requests runtime.device mps, but training needs float64, which Metal does not support.",
-            "Write `device: auto`, which uses the CPU on this machine.",
-        )
+        raise DeviceError(Hardware.NO_FLOAT64)
 
 
 def refuse_threads(threads: int | None) -> None:
@@ -45,12 +38,9 @@ def refuse_threads(threads: int | None) -> None:
     Some more are allowed: a run of a larger machine continues bit for bit only with the threads that it began with.
     """
     if threads is not None and threads > max_threads():
-        found = os.cpu_count() or 1
-        raise DeviceError(
-            f"The recipe requests runtime.threads {threads}, found {found} core{'s' * (found != 1)}: at most "
-            f"{THREADS_PER_CORE} threads per core.",
-            "Omit `threads` for one per core.",
-        )
+        cores = os.cpu_count() or 1
+        found = f"{cores} core{'s' * (cores != 1)}"
+        raise DeviceError(Hardware.THREADS, threads=threads, found=found, per_core=THREADS_PER_CORE)
 
 
 def max_threads() -> int:

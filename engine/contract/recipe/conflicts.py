@@ -6,6 +6,7 @@ from engine.contract.data.datasets import DatasetFacts
 from engine.contract.models.catalogue import models
 from engine.contract.recipe.sections import Sections, TrainingSection
 from engine.contract.recipe.sources import DatasetSection, facts_of, source_conflicts
+from engine.contract.sentences import Conflicts
 from engine.contract.wire.errors import Problem, RecipeError
 
 ENDING_AT_MIN_LR = ("cosine", "plateau")  # the other schedules ignore `min_lr`
@@ -26,18 +27,14 @@ def facts_conflicts(recipe: Sections, facts: DatasetFacts) -> list[Problem]:
     dataset, augmentation, found = recipe.dataset, recipe.augmentation, []
     if dataset.size not in facts.sizes:
         sizes = " or ".join(map(str, facts.sizes))
-        found.append(Problem(("dataset", "size"), f"must be {sizes} px for {facts.name}, found {dataset.size}"))
-    if dataset.archive is not None and facts.synthetic:
         found.append(
-            Problem(("dataset", "archive"), f"cannot be used with {facts.name}, which is generated: remove `archive`")
+            Problem.of(("dataset", "size"), Conflicts.SIZE, expected=sizes, dataset=facts.name, found=dataset.size)
         )
+    if dataset.archive is not None and facts.synthetic:
+        found.append(Problem.of(("dataset", "archive"), Conflicts.ARCHIVE_OF_GENERATED, dataset=facts.name))
     if facts.orientation_matters:
         found += [
-            Problem(
-                ("augmentation", name),
-                f"must be 0 for {facts.name}: flips swap left and right organs, which are different classes; "
-                f"write `{name}: 0`",
-            )
+            Problem.of(("augmentation", name), Conflicts.FLIP, dataset=facts.name, field=name)
             for name in ("hflip", "vflip")
             if getattr(augmentation, name) not in ("auto", 0.0)
         ]
@@ -58,7 +55,7 @@ def external_conflicts(recipe: Sections) -> list[Problem]:
 def _dataset_conflicts(dataset: DatasetSection) -> list[Problem]:
     found = source_conflicts(dataset)
     if not found and dataset.md5 is not None and dataset.archive is None:
-        found.append(Problem(("dataset", "md5"), "is given without `archive`: name the file, or remove `md5`"))
+        found.append(Problem.of(("dataset", "md5"), Conflicts.MD5_WITHOUT_ARCHIVE))
     return found
 
 
@@ -67,66 +64,60 @@ def _model_conflicts(recipe: Sections) -> list[Problem]:
     offered before others."""
     spec, size = models()[recipe.model.name], recipe.dataset.size
     if spec.weights is None and recipe.model.pretrained is True and recipe.training.init_from is None:
-        return [
-            Problem(
-                ("model", "pretrained"),
-                f"is not possible: {spec.name} has no published weights; write `false`",
-            )
-        ]
+        return [Problem.of(("model", "pretrained"), Conflicts.NO_WEIGHTS, model=spec.name)]
     if spec.fits(size):
         return []
     bounds = f"up to {spec.largest}" if spec.largest is not None and size > spec.largest else f"from {spec.smallest}"
     others = sorted((other for other in models().values() if other.fits(size)), key=lambda o: o.family != spec.family)
-    instead = f": write `name: {others[0].name}`, which is designed for them" if others else ""
-    return [Problem(("model", "name"), f"is {spec.name}, which is for images {bounds} px, found {size}{instead}")]
+    path, name = ("model", "name"), spec.name
+    if not others:
+        return [Problem.of(path, Conflicts.MODEL_SIZE, model=name, bounds=bounds, found=size)]
+    instead = others[0].name
+    return [Problem.of(path, Conflicts.MODEL_SIZE_INSTEAD, model=name, bounds=bounds, found=size, instead=instead)]
 
 
 def _batch_size_conflicts(batch_size: int, images: int) -> list[Problem]:
     """A batch must not be larger than the training split."""
     if batch_size <= images:
         return []
-    message = f"must be at most the {images} training images, found {batch_size}: write `batch_size: {images}`"
-    return [Problem(("training", "batch_size"), message)]
+    return [Problem.of(("training", "batch_size"), Conflicts.BATCH_SIZE, images=images, found=batch_size)]
 
 
 def _training_conflicts(training: TrainingSection) -> list[Problem]:
     found = []
     if training.schedule in ENDING_AT_MIN_LR and training.min_lr >= training.lr:
         found.append(
-            Problem(
+            Problem.of(
                 ("training", "min_lr"),
-                f"must be below lr ({training.lr:g}), found {training.min_lr:g}: write `min_lr: {training.lr / 100:g}`",
+                Conflicts.MIN_LR,
+                lr=training.lr,
+                found=training.min_lr,
+                instead=training.lr / 100,
             )
         )
     if training.mixup_until is not None and training.mixup_until > training.epochs:
+        until = training.mixup_until
         found.append(
-            Problem(
-                ("training", "mixup_until"),
-                f"must be at most epochs ({training.epochs}), found {training.mixup_until}: "
-                f"write `mixup_until: {training.epochs}` or null",
-            )
+            Problem.of(("training", "mixup_until"), Conflicts.MIXUP_UNTIL, epochs=training.epochs, found=until)
         )
     if training.schedule == "one_cycle" and training.warmup_epochs:
-        found.append(
-            Problem(
-                ("training", "warmup_epochs"),
-                "must be 0 with one_cycle, which has its own warm-up: write `warmup_epochs: 0`",
-            )
-        )
+        found.append(Problem.of(("training", "warmup_epochs"), Conflicts.WARMUP_WITH_ONE_CYCLE))
     elif training.warmup_epochs >= training.epochs:
         found.append(
-            Problem(
+            Problem.of(
                 ("training", "warmup_epochs"),
-                f"must be below epochs ({training.epochs}), found {training.warmup_epochs}: "
-                f"write `warmup_epochs: {training.epochs // 10}`",
+                Conflicts.WARMUP_LENGTH,
+                epochs=training.epochs,
+                found=training.warmup_epochs,
+                instead=training.epochs // 10,
             )
         )
     if training.nesterov and (training.optimizer != "sgd" or training.momentum == 0.0):
-        found.append(Problem(("training", "nesterov"), "needs SGD with momentum above 0: write `nesterov: false`"))
+        found.append(Problem.of(("training", "nesterov"), Conflicts.NESTEROV))
     return found
 
 
 def _strict_conflicts(recipe: Sections) -> list[Problem]:
     if recipe.training.compile and recipe.runtime.reproducible:
-        return [Problem(("training", "compile"), "cannot be reproduced bit for bit: write `compile: false`")]
+        return [Problem.of(("training", "compile"), Conflicts.COMPILE)]
     return []

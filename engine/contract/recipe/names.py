@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 
 from engine.contract.recipe.aliases import ALIASES, NOT_HERE
+from engine.contract.wire.text import shortened
 
 LISTED = 20  # names, when none is near
 NEAREST = 3  # names of things that users make: runs
@@ -21,21 +22,25 @@ _SIZED = re.compile(r"(?P<base>.*?[a-z])[\W_]*(?P<size>\d{2,4})(px)?", re.IGNORE
 
 
 def unknown_name(what: str, found: str, known: Mapping[str, str] | Collection[str], sized: str = "") -> str:
-    """One sentence for an unknown name, with suggestions. `known`: names, or how each is to be written.
+    """`there is no model named 'resnt18'; did you mean resnet18?`: with the `alternatives`."""
+    return f"there is no {what} named {shortened(found)!r}; {alternatives(what, found, known, sized)}"
 
-    `sized`: how a data set at a size is to be written, with `{name}` (as `known` writes it) and `{size}`.
+
+def alternatives(what: str, found: str, known: Mapping[str, str] | Collection[str], sized: str = "") -> str:
+    """What to write in place of an unknown name: `did you mean resnet18?`, or what there is.
+
+    `known`: names, or how each is to be written. `sized`: how a data set at a size is to be written, with `{name}` (as
+    `known` writes it) and `{size}`.
     """
-    shown = found if len(found) <= 60 else found[:57] + "..."
-    sentence = f"there is no {what} named {shown!r}"
     written = known if isinstance(known, Mapping) else {name: name for name in known}
     if "data set" in (what, RELATED_KINDS.get(what)) and (suggestion := _size_suggestion(found, written, sized)):
-        return f"{sentence}; {suggestion}"
+        return suggestion
     why_not = _why_not(what, found, written)
     nearest = [] if why_not else suggestions(what, found, written)
     if nearest:
-        return f"{sentence}; did you mean {_alternatives(written.get(name, name) for name in nearest)}?"
+        return f"did you mean {_or(written.get(name, name) for name in nearest)}?"
     own = [name for name, how in written.items() if name == how]
-    return f"{sentence}; {why_not + '; ' if why_not else ''}{_listed(what, own)}"
+    return f"{why_not + '; ' if why_not else ''}{_listed(what, own)}"
 
 
 def suggestions(what: str, found: str, known: Iterable[str]) -> list[str]:
@@ -118,7 +123,7 @@ def _why_not(what: str, found: str, known: Iterable[str]) -> str:
     return ""
 
 
-def _alternatives(names: Iterable[str]) -> str:
+def _or(names: Iterable[str]) -> str:
     *others, last = list(dict.fromkeys(names))
     return f"{', '.join(others)} or {last}" if others else last
 

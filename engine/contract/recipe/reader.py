@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from engine.contract.data.datasets import datasets
 from engine.contract.files.folders import File
 from engine.contract.files.paths import expanded, is_folder, path_status
 from engine.contract.recipe.conflicts import external_conflicts
-from engine.contract.recipe.names import unknown_name
+from engine.contract.recipe.names import alternatives
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.schema import fields, section_titles
 from engine.contract.recipe.shipped import shipped_recipes
-from engine.contract.recipe.yaml_reader import KeyPath, read_yaml_file, scalar, shortened, written
+from engine.contract.recipe.yaml_reader import KeyPath, read_yaml_file, scalar, written
+from engine.contract.sentences import Fields, Recipes
 from engine.contract.wire.errors import Problem, RecipeError
+from engine.contract.wire.text import shortened
 
 NAMED_PROBLEMS = 20  # in one sentence; all of them stay on the error
 
@@ -71,7 +74,7 @@ def _shaped(values: Mapping[str, Any], model: type[Recipe]) -> tuple[Recipe | No
 
 
 def _at_line(problem: Problem, lines: Mapping[KeyPath, int]) -> Problem:
-    return Problem(problem.path, problem.message, lines.get(problem.path))
+    return replace(problem, line=lines.get(problem.path))
 
 
 def recipe_error(source: str, problems: list[Problem]) -> RecipeError:
@@ -83,40 +86,43 @@ def recipe_error(source: str, problems: list[Problem]) -> RecipeError:
         sentences.append(f"{line}{'.'.join(problem.path)} {problem.message}".replace(":  ", ": "))
     if len(problems) > NAMED_PROBLEMS:
         sentences.append(f"and {len(problems) - NAMED_PROBLEMS} more")
-    description = "; ".join(sentences)
-    end = "" if description.endswith("?") else "."
-    return RecipeError(
-        f"{source}: {description}{end}",
-        f"Correct {'it' if len(problems) == 1 else 'them'} and try again; "
-        "`medtui recipe schema` lists the allowed values of every field.",
-        problems,
-    )
+    found = "; ".join(sentences)
+    if len(problems) == 1:
+        return RecipeError(Recipes.PROBLEM, source=source, found=found, problems=problems)
+    return RecipeError(Recipes.PROBLEMS, source=source, found=found, problems=problems)
 
 
 def _problems(items: Sequence[Any], model: type[Recipe]) -> list[Problem]:
     found: dict[KeyPath, Problem] = {}
     for item in items:
         path = tuple(str(part) for part in item["loc"][:2])
-        found.setdefault(path, Problem(path, _message(path, item, model)))
+        found.setdefault(path, _problem(path, item, model))
     return list(found.values())
 
 
-def _message(path: KeyPath, item: Any, model: type[Recipe]) -> str:
+def _problem(path: KeyPath, item: Any, model: type[Recipe]) -> Problem:
     specs = fields(model)
     if item["type"] == "extra_forbidden":
-        known = (
-            list(section_titles(model)) if len(path) == 1 else [s.name for s in specs.values() if s.section == path[0]]
-        )
-        if elsewhere := [s.section for s in specs.values() if len(path) == 2 and s.name == path[1]]:
-            return f"is unknown; did you mean {' or '.join(f'{section}.{path[1]}' for section in elsewhere)}?"
-        return "is unknown: " + unknown_name("section" if len(path) == 1 else "field", path[-1], known)
+        return Problem.of(path, Fields.UNKNOWN, alternatives=_known_fields(path, model))
     spec = specs.get(".".join(path))
     if spec is None:
-        return f"must have fields, as under `training:`, found {shortened(repr(item['input']))}"
+        return Problem.of(path, Fields.NO_SECTION, found=_found(item["input"]))
     found = "control characters" if item["type"] == "control_characters" else _found(item["input"])
     if path == ("model", "name") and isinstance(item["input"], str):
-        return "is unknown: " + unknown_name("model", item["input"], spec.choices)
-    return f"must be {spec.expected}, found {found}"
+        name = item["input"]
+        instead = alternatives("model", name, spec.choices)
+        return Problem.of(path, Fields.UNKNOWN_MODEL, found=shortened(name), alternatives=instead)
+    return Problem.of(path, Fields.INVALID, expected=spec.expected, found=found)
+
+
+def _known_fields(path: KeyPath, model: type[Recipe]) -> str:
+    """What to write in place of an unknown section or field: a field of another section may be meant."""
+    if len(path) == 1:
+        return alternatives("section", path[0], list(section_titles(model)))
+    specs = fields(model).values()
+    if elsewhere := [spec.path for spec in specs if spec.name == path[1]]:
+        return f"did you mean {' or '.join(elsewhere)}?"
+    return alternatives("field", path[1], [spec.name for spec in specs if spec.section == path[0]])
 
 
 def _found(value: Any) -> str:
@@ -139,11 +145,10 @@ def set_value(assignment: str) -> tuple[KeyPath, Any]:
     name = name.strip().replace("-", "_")
     if not equals or name.count(".") != 1:
         matching = [path for path, spec in fields().items() if spec.name == name]
-        hint = f"Write {' or '.join(f'{path}={text.strip()}' for path in matching)}." if matching and equals else ""
-        raise RecipeError(
-            f"--set: expected section.field=value, found {shortened(assignment)!r}.",
-            hint or "For example --set training.lr=0.01",
-        )
+        if not matching or not equals:
+            raise RecipeError(Recipes.SET, found=shortened(assignment))
+        instead = " or ".join(f"{path}={text.strip()}" for path in matching)
+        raise RecipeError(Recipes.SET_WITHOUT_SECTION, found=shortened(assignment), instead=instead)
     section, field = name.split(".")
     quoted = re.fullmatch(r"\s*(['\"])(.*)\1\s*", text)
     return (section, field), quoted[2] if quoted else scalar(text.strip())
@@ -165,7 +170,7 @@ def layered(*layers: Mapping[str, Any]) -> dict[str, Any]:
 
 def _recipes_in(folder: Path) -> list[str]:
     try:
-        return [str(other) for other in folder.glob("*.y*ml")] if is_folder(folder) else []
+        return sorted(str(other) for other in folder.glob("*.y*ml")) if is_folder(folder) else []
     except OSError:  # a folder that may not be listed
         return []
 
@@ -179,16 +184,13 @@ def find_recipe(name: str) -> Path:
     if name in shipped:
         return shipped[name]
     if there.trouble:
-        raise RecipeError(f"The recipe {shortened(name, 200)} cannot be read{there.why}.", "Choose another.")
+        raise RecipeError(Recipes.UNREADABLE, name=shortened(name, 200), why=there.why)
     files = _recipes_in(path.parent)
     known = {one: one for one in (*shipped, *files)}
     if not files or path.parent == Path():
         known |= {one: f"--dataset {one}" for one in datasets() if one not in shipped}
-    description = unknown_name("recipe", name, known, "{name} dataset.size={size}")
-    raise RecipeError(
-        f"Neither a file nor a shipped recipe: {description}.".replace("?.", "?"),
-        "`medtui recipe init my.yaml` creates one to start from.",
-    )
+    instead = alternatives("recipe", name, known, "{name} dataset.size={size}")
+    raise RecipeError(Recipes.NOT_FOUND, found=shortened(name), alternatives=instead)
 
 
 # ---- writing ------------------------------------------------------------------------------------------------------

@@ -19,9 +19,11 @@ from engine.contract.data.archives import find_file, format_bytes, offline
 from engine.contract.data.datasets import SPLITS, Archive, DatasetFacts, datasets
 from engine.contract.data.sums import known_md5
 from engine.contract.files.paths import expanded, is_file
-from engine.contract.recipe.names import unknown_name
+from engine.contract.recipe.names import alternatives
 from engine.contract.recipe.setting import Section, Text, setting
+from engine.contract.sentences import Conflicts, DataSets, Fields, Recipes
 from engine.contract.wire.errors import Problem, RecipeError, UsageError
+from engine.contract.wire.text import shortened
 
 # ---- the section of the recipe --------------------------------------------------------------------------------------
 
@@ -189,15 +191,16 @@ class Kind:
 def _named(section: DatasetSection) -> DataSource:
     facts = datasets().get(section.name or "")
     if facts is None:
-        raise _refused("name", "is unknown: " + unknown_name("data set", section.name or "", list(datasets())))
+        raise _unknown(section.name or "")
     if section.archive is not None:
         return ArchiveSource(replace(facts, splits={}), section.size, section.archive, section.md5)
     return ProgramSource(facts, section.size) if facts.synthetic else OfficialSource(facts, section.size)
 
 
-def _refused(field: str, message: str) -> RecipeError:
-    problem = Problem(("dataset", field), message)
-    return RecipeError(f"recipe: dataset.{field} {message}.".replace("?.", "?"), "Correct it and try again.", [problem])
+def _unknown(name: str) -> RecipeError:
+    instead = alternatives("data set", name, list(datasets()))
+    problem = Problem.of(("dataset", "name"), Fields.UNKNOWN_DATASET, found=shortened(name), alternatives=instead)
+    return RecipeError(Recipes.PROBLEM, source="recipe", found=f"dataset.name {problem.message}", problems=[problem])
 
 
 NAME = Kind("name", _named, ("archive", "md5"), ("archive",), lambda: list(datasets().values()))
@@ -230,16 +233,11 @@ def source_conflicts(section: DatasetSection) -> list[Problem]:
     """A section names exactly one source, and holds no field of another kind. Without looking at files."""
     keys = _keys(section)
     if not keys:
-        return [Problem(("dataset", DEFAULT_KEY), "must be the name of a data set, found nothing")]
-    found = [
-        Problem(
-            ("dataset", key), f"cannot be combined with `{keys[0]}`: a recipe has one source, so remove one of the two"
-        )
-        for key in keys[1:]
-    ]
+        return [Problem.of(("dataset", DEFAULT_KEY), Conflicts.NO_SOURCE)]
+    found = [Problem.of(("dataset", key), Conflicts.SOURCES, source=keys[0]) for key in keys[1:]]
     misplaced = [(key, name) for key, kind in KINDS.items() if key not in keys for name in kind.own]
     return found + [
-        Problem(("dataset", name), f"belongs to `{key}`, but the source is `{keys[0]}`: remove it")
+        Problem.of(("dataset", name), Conflicts.OF_OTHER_SOURCE, belongs_to=key, source=keys[0])
         for key, name in misplaced
         if getattr(section, name) != DatasetSection.model_fields[name].default
     ]
@@ -271,10 +269,10 @@ def official_source(name: str, size: int, sized: str = "{name} at {size} px") ->
     """A published archive by its data set's name. `sized`: how a size is written there. Raises UsageError."""
     sets = {facts.name: facts for facts in official_sets()}
     if name not in sets:
-        suggestion = unknown_name("data set", name, list(sets), sized)
-        raise UsageError(f"Expected a MedMNIST data set: {suggestion}.".replace("?.", "?"), "See `medtui data list`.")
+        instead = alternatives("data set", name, list(sets), sized)
+        raise UsageError(DataSets.UNKNOWN, found=shortened(name), alternatives=instead)
     facts = sets[name]
     if size not in facts.archives:
         sizes = ", ".join(map(str, facts.archives))
-        raise UsageError(f"{facts.title} is available at {sizes} px, found {size}.", "Pass one of these as --size.")
+        raise UsageError(DataSets.SIZE, dataset=facts.title, expected=sizes, found=size)
     return OfficialSource(facts, size)

@@ -17,11 +17,12 @@ from typing import Any
 import yaml
 
 from engine.contract.files.folders import File, named_by_user
+from engine.contract.sentences import Yaml
 from engine.contract.wire.errors import RecipeError
+from engine.contract.wire.text import shortened
 
 SIZE_LIMIT = 256 * 1024  # bytes
 DEPTH_LIMIT = 8
-FLAT = "A recipe has sections and fields only."
 
 KeyPath = tuple[str, ...]  # () the recipe, (section,), (section, field)
 
@@ -61,37 +62,32 @@ def read_yaml_file(path: Path | File) -> YamlText:
         if file.is_folder:
             raise IsADirectoryError
         if file.size > SIZE_LIMIT:
-            raise refused(str(path), f"expected at most 256 KiB, found {file.size:,} bytes", "Is it a recipe?")
+            raise RecipeError(Yaml.TOO_LARGE, where=path, size=file.size)
         text = file.content(SIZE_LIMIT).decode("utf-8-sig")
     except IsADirectoryError:
-        raise refused(str(path), "expected a recipe file, found a directory", "Pass a .yaml file.") from None
+        raise RecipeError(Yaml.FOLDER, where=path) from None
     except UnicodeDecodeError as error:
-        raise refused(
-            str(path), f"expected UTF-8 text, found an invalid byte at {error.start}", "Save as UTF-8."
-        ) from None
+        raise RecipeError(Yaml.NOT_UTF8, where=path, position=error.start) from None
     except OSError as error:
-        raise refused(str(path), f"cannot be read: {error.strerror}", "Check its name and permissions.") from None
+        raise RecipeError(Yaml.UNREADABLE, where=path, reason=error.strerror) from None
     return read_yaml(text, source=str(path))
 
 
 def read_yaml(text: str, source: str = "recipe") -> YamlText:
     """The values of a recipe's text. Raises RecipeError."""
     if len(text.encode(errors="replace")) > SIZE_LIMIT:
-        raise refused(source, "expected at most 256 KiB of text", "Is it a recipe?")
+        raise RecipeError(Yaml.TEXT_TOO_LARGE, where=source)
     if control := _UNPRINTABLE.search(text):
         line = text.count("\n", 0, control.start()) + 1
-        raise refused(
-            source, f"line {line}: control characters are not allowed, found #x{ord(control[0]):04x}", "Remove it."
-        )
+        where = f"{source}: line {line}"
+        raise RecipeError(Yaml.CONTROL_CHARACTER, where=where, found=ord(control[0]))
     reader = _Reader(source, text)
     values = reader.read()
     if values is None:
-        raise refused(
-            source, "expected a recipe, found an empty file", "`medtui recipe init` creates one to start from."
-        )
+        raise RecipeError(Yaml.EMPTY, where=source)
     if not isinstance(values, dict):
         found = "a list" if isinstance(values, list) else f"only {values!r}"
-        raise refused(source, f"expected sections such as `training:`, found {found}", "See `medtui recipe init`.")
+        raise RecipeError(Yaml.NOT_SECTIONS, where=source, found=found)
     return YamlText(source, values, reader.lines)
 
 
@@ -113,28 +109,26 @@ class _Reader:
                 if isinstance(event, yaml.DocumentStartEvent):
                     documents += 1
                     if documents > 1:
-                        raise self._refused(event, "expected one document, found a second", "Remove the `---`.")
+                        raise RecipeError(Yaml.SECOND_DOCUMENT, where=self._where(event))
                     value = self.value(next(self.events), ())
             return value
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
-            where = f"line {mark.line + 1}: " if mark else ""
+            where = f"{self.source}: line {mark.line + 1}" if mark else self.source
             problem = getattr(error, "problem", None) or str(error).splitlines()[0]
             if "nesting depth" in problem:  # the parser has its own limit and may reach it before we do
-                raise refused(self.source, f"{where}nested deeper than {DEPTH_LIMIT}", FLAT) from None
-            raise refused(self.source, f"{where}not YAML: {shortened(problem)}", "Correct the line.") from None
+                raise RecipeError(Yaml.TOO_DEEP, where=where, limit=DEPTH_LIMIT) from None
+            raise RecipeError(Yaml.NOT_YAML, where=where, reason=shortened(problem)) from None
 
     def value(self, event: Any, path: KeyPath) -> Any:
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise self._refused(event, "anchors and aliases (& and *) are not supported", "Write the value out.")
+            raise RecipeError(Yaml.ALIAS, where=self._where(event))
         if getattr(event, "tag", None) and not _plain_tag(event):
-            raise self._refused(
-                event, f"tags are not supported, found {shortened(event.tag)}", "Write the plain value."
-            )
+            raise RecipeError(Yaml.TAG, where=self._where(event), found=shortened(event.tag))
         if isinstance(event, yaml.ScalarEvent):
             return scalar(event.value) if event.implicit[0] else event.value
         if len(path) >= DEPTH_LIMIT:
-            raise self._refused(event, f"nested deeper than {DEPTH_LIMIT}", FLAT)
+            raise RecipeError(Yaml.TOO_DEEP, where=self._where(event), limit=DEPTH_LIMIT)
         if isinstance(event, yaml.SequenceStartEvent):
             return list(self.items(path))
         return self.mapping(path)
@@ -147,18 +141,19 @@ class _Reader:
         values: dict[str, Any] = {}
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
-                raise self._refused(event, "expected a name as a key", "Write `name: value`.")
+                raise RecipeError(Yaml.KEY, where=self._where(event))
             key = event.value
             if key == "<<" and event.implicit[0]:
-                raise self._refused(event, "merge keys (<<) are not supported", "Write the fields out.")
+                raise RecipeError(Yaml.MERGE_KEY, where=self._where(event))
             if key in values:
-                raise self._refused(event, f"{'.'.join((*path, shortened(key)))} is given twice", "Remove one of them.")
+                twice = ".".join((*path, shortened(key)))
+                raise RecipeError(Yaml.DUPLICATE_KEY, where=self._where(event), key=twice)
             self.lines[*path, key] = _line(event)
             values[key] = self.value(next(self.events), (*path, key))
         return values
 
-    def _refused(self, event: Any, found: str, hint: str) -> RecipeError:
-        return refused(self.source, f"line {_line(event)}: {found}", hint)
+    def _where(self, event: Any) -> str:
+        return f"{self.source}: line {_line(event)}"
 
 
 def _line(event: Any) -> int:
@@ -179,14 +174,6 @@ def scalar(text: str) -> Any:
     if _NUMBER.fullmatch(text):
         return float(text)
     return text
-
-
-def shortened(text: str, limit: int = 60) -> str:
-    return text if len(text) <= limit else text[: limit - 3] + "..."
-
-
-def refused(source: str, found: str, hint: str) -> RecipeError:
-    return RecipeError(f"{source}: {found}.", hint)
 
 
 def written(value: Any) -> str:

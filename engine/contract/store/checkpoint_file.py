@@ -156,4 +156,4 @@ def _digest(file: BinaryIO, header: Header, on_progress: Callable[[], None], *, 
 
 
 def _damaged(path: FileOrPath, found: str) -> CheckpointError:
-    return CheckpointError(f"{path} is damaged or not a checkpoint: found {found}.", "Use an earlier one.")
+    return CheckpointError(Checkpoint.DAMAGED, path=path, found=found)

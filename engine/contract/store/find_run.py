@@ -9,11 +9,13 @@ from pathlib import Path
 from engine.contract.files.folders import Folder
 from engine.contract.files.paths import absolute, expanded
 from engine.contract.machine.engines import LOCK_FILE
-from engine.contract.recipe.names import unknown_name
+from engine.contract.recipe.names import alternatives
+from engine.contract.sentences import Runs
 from engine.contract.store.lock import LockState
 from engine.contract.store.run_directory import ARCHIVE, RunDirectory, is_run, list_runs, refuse_unlisted
 from engine.contract.store.run_record import read_run, resolved_of_run
 from engine.contract.wire.errors import UsageError
+from engine.contract.wire.text import shortened
 
 HASH_PREFIX = re.compile("[0-9a-f]{4,32}")  # shorter ones say too little
 
@@ -26,31 +28,39 @@ def find_run(outputs: Path, word: str, here: Path | None = None) -> RunDirectory
     that is not the current folder.
     """
     if not word:
-        raise UsageError("Expected a run, found an empty name.", "Pass a run's name, or `last`.")
+        raise UsageError(Runs.NO_NAME)
     with contextlib.suppress(OSError, ValueError, UsageError):  # too long for a file name, a NUL, no current folder
         if is_run(named_folder := absolute((here or Path()) / expanded(word))):
             return RunDirectory(named_folder)
     refuse_unlisted(outputs)
     runs = list_runs(outputs)
     if not runs:
-        raise UsageError(f"There is no run in {outputs} yet.", "`medtui run quickstart` starts one.")
+        raise _archived(outputs, word) or UsageError(Runs.NONE_YET, folder=outputs)
     if word == "last":
         held = LockState.read(Folder(outputs).file(LOCK_FILE)).run
         return next((run for run in runs if run.name == held), runs[-1])
     named = [run for run in runs if run.name == word] or [run for run in runs if word in run.name]
-    what = "in their names"
-    if not named and HASH_PREFIX.fullmatch(word):
-        named, what = [run for run in runs if _has_hash(run, word)], "as the beginning of their hash"
-    if len(named) == 1:
-        return named[0]
+    hashed = [run for run in runs if _has_hash(run, word)] if not named and HASH_PREFIX.fullmatch(word) else []
+    found = named or hashed
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(run.name for run in found[:5])
     if named:
-        names = ", ".join(run.name for run in named[:5])
-        raise UsageError(f"{len(named)} runs have {word!r} {what}: {names}.", "Type more of the name.")
-    archived = [run for run in list_runs(outputs / ARCHIVE) if word in run.name]
-    if len(archived) == 1:
-        name = archived[0].name
-        raise UsageError(f"{name} is archived.", f"`medtui runs unarchive {name}` restores it.")
-    raise UsageError(f"In {outputs}, {unknown_name('run', word, [run.name for run in runs])}.", "See `medtui runs`.")
+        raise UsageError(Runs.AMBIGUOUS_NAME, count=len(named), word=word, names=names)
+    if hashed:
+        raise UsageError(Runs.AMBIGUOUS_HASH, count=len(hashed), word=word, names=names)
+    instead = alternatives("run", word, [run.name for run in runs])
+    unknown = UsageError(Runs.UNKNOWN, folder=outputs, found=shortened(word), alternatives=instead)
+    raise _archived(outputs, word, are_all=False) or unknown
+
+
+def _archived(outputs: Path, word: str, *, are_all: bool = True) -> UsageError | None:
+    """That the run which `word` means is archived, or where none is left that every run is."""
+    archived = list_runs(outputs / ARCHIVE)
+    named = [run for run in archived if word in run.name]
+    if len(named) == 1:
+        return UsageError(Runs.ARCHIVED, run=named[0].name)
+    return UsageError(Runs.ALL_ARCHIVED, folder=outputs) if archived and are_all else None
 
 
 def _has_hash(run: RunDirectory, word: str) -> bool:

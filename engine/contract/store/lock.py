@@ -24,6 +24,7 @@ from engine.contract.files.folders import File, FileOrPath, file_at
 from engine.contract.files.owners import is_shared, user_name
 from engine.contract.machine.engines import LOCK_FILE, arguments_of, engines_in, pids_with_lock, workspace_argument
 from engine.contract.machine.process_identity import START_TIME_TOLERANCE, ProcessIdentity, start_of, this_process
+from engine.contract.sentences import Lock
 from engine.contract.wire.errors import MedtuiError, OutputError, WorkspaceLocked
 
 __all__ = ["LOCK_FILE", "Holder", "LockState", "WorkspaceLock"]
@@ -214,10 +215,7 @@ class WorkspaceLock:
         """An engine whose lock file was removed still trains here: two must not. Raises WorkspaceLocked."""
         for engine in engines_in(self.file.folder):
             if engine.holds_lock:
-                raise WorkspaceLocked(
-                    f"The workspace {_root(self.file)} is held by engine {engine.pid}, whose lock file was removed.",
-                    "Wait for it, stop it, or use another --workspace.",
-                )
+                raise WorkspaceLocked(Lock.HELD_WITHOUT_FILE, workspace=_root(self.file), pid=engine.pid)
 
 
 def _described(file: File) -> Holder | None:
@@ -301,33 +299,23 @@ def cannot_open(file: File, error: OSError) -> MedtuiError:
     """Why training is not possible here."""
     found = file.info()
     if isinstance(error, PermissionError) and found is not None and found.st_uid != os.geteuid():
-        folder = file.parent.info()
+        folder, owner = file.parent.info(), user_name(found.st_uid)
         if folder is not None and folder.st_uid == os.geteuid():
-            return OutputError(
-                f"The workspace lock {file} is in your folder but belongs to {user_name(found.st_uid)}.",
-                "Remove it, and give write access to outputs/ only to those who may train there.",
-            )
-        return OutputError(
-            f"The workspace {_root(file)} belongs to {user_name(found.st_uid)}: you may not open {file}.",
-            "Use your own --workspace, or share this one with your group (chmod g+ws outputs).",
-        )
-    hint = remedy_for_writing(error)
+            return OutputError(Lock.OF_OTHER_USER, path=file, owner=owner)
+        return OutputError(Lock.WORKSPACE_OF_OTHER_USER, workspace=_root(file), owner=owner, path=file)
     if found is not None and not isinstance(error, PermissionError):
-        hint = "Remove what is there, or choose another --workspace."
-    return OutputError(f"Cannot open the workspace lock {file}: {error.strerror}.", hint)
+        return OutputError(Lock.NOT_A_FILE, path=file, reason=error.strerror)
+    return OutputError(Lock.NOT_OPENED, path=file, reason=error.strerror, remedy=remedy_for_writing(error))
 
 
 def _locked(file: File, state: LockState) -> WorkspaceLocked:
-    hint = "Wait for it, stop it, or use another --workspace."
     if state.other_holder and not state.held_by_engine:
-        hint = "End that process, or use another --workspace."
-    return WorkspaceLocked(f"The workspace {_root(file)} is held by {state}.", hint)
+        return WorkspaceLocked(Lock.HELD_BY_OTHER_PROGRAM, workspace=_root(file), holder=state)
+    holder = _NOT_YET_DESCRIBED if state.held is False else state  # a reader's probe, or it has just ended
+    return WorkspaceLocked(Lock.HELD, workspace=_root(file), holder=holder)
 
 
 def _cannot_lock(file: File, error: OSError) -> WorkspaceLocked | OutputError:
     if error.errno in _NO_LOCKS_HERE:
-        return WorkspaceLocked(
-            f"The file system of {file.parent} cannot lock files ({error.strerror}).",
-            "Choose a --workspace on a local disk.",
-        )
-    return OutputError(f"Cannot lock {file}: {error.strerror}.", "Choose another --workspace.")
+        return WorkspaceLocked(Lock.UNSUPPORTED, folder=file.parent, reason=error.strerror)
+    return OutputError(Lock.FAILED, path=file, reason=error.strerror)

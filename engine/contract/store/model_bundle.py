@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine.contract.data.datasets import TaskKind
 from engine.contract.files.folders import FileOrPath, file_at
+from engine.contract.sentences import ModelDescription
 from engine.contract.wire.errors import CheckpointError
 
 
@@ -48,13 +49,8 @@ def read_bundle(path: FileOrPath) -> ModelBundle:
     try:
         return ModelBundle.model_validate_json(file_at(path).content())
     except OSError as error:
-        raise CheckpointError(f"The model description {path} cannot be read: {error.strerror}.", _HINT) from None
+        raise CheckpointError(ModelDescription.UNREADABLE, path=path, reason=error.strerror) from None
     except ValidationError as error:
         found = error.errors()[0]
         where = ".".join(map(str, found["loc"])) or "the file"
-        raise CheckpointError(
-            f"{path} is damaged or not a model description: {where}: {found['msg']}.", _HINT
-        ) from None
-
-
-_HINT = "A run writes it next to its best weights; resuming the run rewrites it."
+        raise CheckpointError(ModelDescription.DAMAGED, path=path, where=where, reason=found["msg"]) from None

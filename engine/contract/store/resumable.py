@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.contract.files.paths import absolute
+from engine.contract.sentences import Runs
 from engine.contract.store.run_directory import RunDirectory, attempts_of, refuse_untrusted_entries
 from engine.contract.store.run_record import read_run
 from engine.contract.store.workspace import Workspace
@@ -15,17 +16,11 @@ from engine.contract.wire.errors import UsageError
 def check_resumable(run: RunDirectory, workspace: Workspace) -> dict[str, Any]:
     """The manifest of a run that may be resumed here. Raises UsageError for one that may not."""
     if absolute(run.root).parent != absolute(workspace.outputs):
-        raise UsageError(
-            f"Expected a run in {workspace.outputs}, found {run.root}.",
-            "Choose the --workspace whose outputs/ contains it.",
-        )
+        raise UsageError(Runs.OF_OTHER_WORKSPACE, folder=workspace.outputs, found=run.root)
     refuse_untrusted_entries(run, "resumed")
     record = read_run(run)
     if record.outcome == "completed":
-        raise UsageError(
-            f"{run.name} is completed: there is nothing to resume.",
-            "`medtui show` has its results; a new run of its recipe gets a new directory.",
-        )
+        raise UsageError(Runs.COMPLETED, run=run.name)
     return record.manifest or {}
 
 

@@ -16,6 +16,7 @@ from engine.contract.files.folders import File, FileOrPath, Folder, file_at
 from engine.contract.files.inspection import describe_owner, untrusted_entry, unwritable_folder
 from engine.contract.files.owners import shared_group
 from engine.contract.files.paths import absolute, is_link, path_status
+from engine.contract.sentences import Runs, RunsFolder
 from engine.contract.wire.errors import OutputError, UsageError
 
 ARCHIVE = "archive"  # folder in outputs/; what lies in it is not listed
@@ -118,9 +119,7 @@ def make_run_directory(outputs: Path, name: str) -> RunDirectory:
         except FileExistsError:
             continue
         except OSError as error:
-            raise OutputError(
-                f"Cannot create the run directory {folder}: {error.strerror}.", "Free some space, or make it writable."
-            ) from None
+            raise OutputError(Runs.NOT_CREATED, path=folder, reason=error.strerror) from None
     run = RunDirectory(folder.path)
     make_parts(run)
     return run
@@ -246,7 +245,7 @@ def refuse_link_to_nothing(outputs: Path) -> None:
     there = path_status(outputs)
     if is_link(outputs) and not there.is_folder:
         why = there.trouble or f"{outputs} is a link to {outputs.readlink()}, which is not a folder"
-        raise OutputError(f"There is no runs folder: {why}.", "Mount or create it, or remove the link.")
+        raise OutputError(RunsFolder.MISSING, reason=why)
 
 
 def refuse_unlisted(outputs: Path) -> None:
@@ -259,7 +258,7 @@ def refuse_unlisted(outputs: Path) -> None:
     except OSError as error:
         trouble = trouble or f"{error.strerror}{describe_owner(Folder(outputs).itself)}"
     if trouble:
-        raise OutputError(f"The runs folder {outputs} cannot be read: {trouble}.", "Choose another --workspace.")
+        raise OutputError(RunsFolder.UNREADABLE, folder=outputs, reason=trouble)
 
 
 def refuse_untrusted_entries(run: RunDirectory, what: str) -> None:
@@ -271,7 +270,6 @@ def refuse_untrusted_entries(run: RunDirectory, what: str) -> None:
         found, locked = str(error), None
     if found is None and locked is None:
         return
-    hint = "A run may only contain regular files of yours; remove it, or copy the run without links."
     if found is None or describe_owner(run.folder.itself):
-        hint = "Ask its owner, make it writable, or work on a copy of it."
-    raise UsageError(f"{run.name} cannot be {what}: {found or locked}.", hint)
+        raise UsageError(Runs.NOT_WRITABLE, run=run.name, action=what, reason=found or locked)
+    raise UsageError(Runs.UNTRUSTED_ENTRY, run=run.name, action=what, reason=found)

@@ -14,6 +14,7 @@ from engine.contract.files.owners import user_name
 from engine.contract.files.paths import absolute, current_folder, expanded, path_status
 from engine.contract.files.probes import probe_writing
 from engine.contract.machine.engines import LOCK_FILE
+from engine.contract.sentences import Paths, RunsFolder, Workspaces
 from engine.contract.store.lock import CONTROL_FILE
 from engine.contract.store.run_directory import ARCHIVE, is_run, refuse_link_to_nothing
 from engine.contract.wire.errors import OutputError, UsageError
@@ -50,18 +51,20 @@ class Workspace:
         try:
             self.outputs.mkdir(parents=True, exist_ok=True)
         except FileExistsError:
-            raise OutputError(
-                f"Expected a runs folder at {self.outputs}, found a file.", "Move it, or choose another --workspace."
-            ) from None
+            raise OutputError(RunsFolder.NOT_A_FOLDER, folder=self.outputs) from None
         except OSError as error:
-            sentence = f"Cannot create the runs folder {self.outputs}: {error.strerror}."
-            raise OutputError(sentence, remedy_for_writing(error)) from None
+            reason, remedy = error.strerror, remedy_for_writing(error)
+            raise OutputError(RunsFolder.NOT_CREATED, folder=self.outputs, reason=reason, remedy=remedy) from None
         try:
             probe_writing(self.outputs)
         except OSError as error:
-            owner = describe_owner(self.folder.itself)
-            sentence = f"Cannot write to the runs folder {self.outputs}{owner}: {error.strerror}."
-            raise OutputError(sentence, remedy_for_writing(error)) from None
+            raise OutputError(
+                RunsFolder.NOT_WRITABLE,
+                folder=self.outputs,
+                owner=describe_owner(self.folder.itself),
+                reason=error.strerror,
+                remedy=remedy_for_writing(error),
+            ) from None
         return self.outputs
 
     def refuse_untrusted_link(self) -> None:
@@ -77,22 +80,18 @@ class Workspace:
             return
         target = self.outputs.readlink()
         if not _is_trusted(link):
-            raise OutputError(
-                f"{self.outputs} is a link to {target} that belongs to {user_name(link.st_uid)}, not to you.",
-                "Remove it, or choose another --workspace.",
-            )
+            owner = user_name(link.st_uid)
+            raise OutputError(RunsFolder.LINK_OF_OTHER_USER, folder=self.outputs, target=target, owner=owner)
         refuse_link_to_nothing(self.outputs)
         try:
             names = self.folder.itself.names()
         except OSError as error:
-            raise OutputError(f"{self.outputs} is a link to {target}: {error.strerror}.", "Correct the link.") from None
+            reason = error.strerror
+            raise OutputError(RunsFolder.LINK_BROKEN, folder=self.outputs, target=target, reason=reason) from None
         if LOCK_FILE not in names:
             other = [name for name in names if name not in _OF_OURS and not is_run(self.outputs / name)]
             if other:
-                raise OutputError(
-                    f"{self.outputs} is a link to {target}, which contains something other than runs: {other[0]}.",
-                    "Link to an empty folder, or remove the link.",
-                )
+                raise OutputError(RunsFolder.LINK_TO_OTHER_FILES, folder=self.outputs, target=target, found=other[0])
 
 
 def readable_path(path: Path) -> None:
@@ -101,7 +100,7 @@ def readable_path(path: Path) -> None:
         str(path).encode()
     except UnicodeEncodeError:
         shown = os.fsencode(path).decode(errors="backslashreplace")
-        raise UsageError(f"Expected a path in UTF-8, found {shown}.", "Rename it, or choose another.") from None
+        raise UsageError(Paths.NOT_UTF8, found=shown) from None
 
 
 def find_workspace(given: Path | None = None, start: Path | None = None) -> Workspace:
@@ -114,11 +113,9 @@ def find_workspace(given: Path | None = None, start: Path | None = None) -> Work
         given = expanded(given)
         readable_path(given)
         if not (there := path_status(given)).is_folder:
-            raise UsageError(
-                f"Expected a workspace folder, found none at {given}{there.why}.", "Create it, or choose another."
-            )
+            raise UsageError(Workspaces.NOT_FOUND, folder=given, why=there.why)
         if inside := path_status(given / "outputs").trouble if not os.access(given, os.X_OK) else "":
-            raise UsageError(f"The workspace {given} cannot be used: {inside}.", "Choose another --workspace.")
+            raise UsageError(Workspaces.UNUSABLE, folder=given, reason=inside)
         return Workspace(absolute(given))
     if os.environ.get("IN_DOCKER", "").upper() == "TRUE":
         return Workspace(Path("/app"))

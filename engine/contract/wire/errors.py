@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
-from engine.contract.wire.sentences import Sentence
+from engine.contract.sentence import Sentence
 
 COMPLETED = 0
 STOPPED = 6
@@ -23,11 +23,7 @@ class MedtuiError(Exception):
     kind: ClassVar[str] = "internal"
     exit_code: ClassVar[int] = INTERNAL
 
-    def __init__(self, sentence: Sentence | str, hint: str = "", **fields: object) -> None:
-        if isinstance(sentence, str):
-            sentence = Sentence(
-                sentence.replace("{", "{{").replace("}", "}}"), hint.replace("{", "{{").replace("}", "}}")
-            )
+    def __init__(self, sentence: Sentence, **fields: object) -> None:
         self.code = sentence.code
         self.fields = fields
         self.message, self.hint = sentence.text(**fields)
@@ -45,10 +41,8 @@ class MedtuiError(Exception):
         return f"{self.message} {self.hint}".strip()
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _as_it_was, (
-            type(self),
-            {**self.__dict__, "fields": {name: str(it) for name, it in self.fields.items()}},
-        )
+        fields = {name: str(value) for name, value in self.fields.items()}
+        return _as_it_was, (type(self), {**self.__dict__, "fields": fields})
 
 
 def _as_it_was(of: type[MedtuiError], values: dict[str, object]) -> MedtuiError:
@@ -67,16 +61,20 @@ class UsageError(MedtuiError):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with a recipe. `path` is (), (section,) or (section, field); `line` counts from 1."""
+    """One thing wrong with a recipe, in words that follow the name of what is wrong.
+
+    `path` is (), (section,) or (section, field); `line` counts from 1.
+    """
 
     path: tuple[str, ...]
     message: str
     line: int | None = None
     code: str = ""
+    fields: Mapping[str, object] = field(default_factory=dict, compare=False)
 
     @classmethod
     def of(cls, path: tuple[str, ...], sentence: Sentence, line: int | None = None, **fields: object) -> Self:
-        return cls(path, sentence.text(**fields)[0], line, sentence.code)
+        return cls(path, sentence.text(**fields)[0], line, sentence.code, fields)
 
 
 class RecipeError(MedtuiError):
@@ -87,10 +85,8 @@ class RecipeError(MedtuiError):
 
     problems: tuple[Problem, ...] = ()
 
-    def __init__(
-        self, sentence: Sentence | str, hint: str = "", problems: Sequence[Problem] = (), **fields: object
-    ) -> None:
-        super().__init__(sentence, hint, **fields)
+    def __init__(self, sentence: Sentence, problems: Sequence[Problem] = (), **fields: object) -> None:
+        super().__init__(sentence, **fields)
         self.problems = tuple(problems)
 
 

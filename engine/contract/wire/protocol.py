@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le, Lt
 from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
 
+from engine.contract.sentences import Commands
 from engine.contract.wire.errors import ProtocolError
 from engine.contract.wire.jobs import JOBS, Start, job_of
 from engine.contract.wire.message import Command, Message, SafeInt
@@ -327,13 +328,14 @@ def parse_event(line: bytes | str) -> AnyEvent | None:
 def parse_command(line: bytes | str) -> AnyCommand:
     """The command of a line. Raises ProtocolError with the reason to reject it."""
     if len(line) > LINE_LIMIT:
-        raise ProtocolError(f"a line may be at most 1 MiB, found {len(line):,} bytes")
+        raise ProtocolError(Commands.TOO_LONG, size=len(line))
     try:
         return _commands(tuple(JOBS.values())).validate_json(line)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         if first["type"] == "union_tag_invalid" and where == "start":
-            known = ", ".join(JOBS)
-            raise ProtocolError(f"there is no job named {first['ctx']['tag']!r}; known: {known}") from None
-        raise ProtocolError(f"{where}: {first['msg']}" if where else first["msg"]) from None
+            raise ProtocolError(Commands.UNKNOWN_JOB, found=first["ctx"]["tag"], known=", ".join(JOBS)) from None
+        if where:
+            raise ProtocolError(Commands.INVALID_FIELD, field=where, reason=first["msg"]) from None
+        raise ProtocolError(Commands.INVALID, reason=first["msg"]) from None

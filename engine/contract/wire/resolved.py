@@ -99,4 +99,4 @@ def describe_precision(resolved: Resolved, *, mixed: bool) -> str:
 
 
 def why_not_mixed(device: str | None) -> str:
-    return "this CPU has no bfloat16 units, it would be slower" if device == "cpu" else f"not on {device or UNKNOWN}"
+    return "this CPU has no bfloat16 units and would be slower" if device == "cpu" else f"not on {device or UNKNOWN}"

@@ -15,6 +15,11 @@ def clean(text: str, limit: int = 2000) -> str:
     return shown if len(text) <= limit else shown + "…"
 
 
+def shortened(text: str, limit: int = 60) -> str:
+    """For a sentence that quotes what was found."""
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
 def visible(text: str, but: str = "") -> str:
     """Dots for what a terminal could obey, save the characters in `but`: controls (C0, C1, DEL), format and bidi marks,
     surrogates, separators of lines, and what no Unicode that Python knows assigns."""

@@ -394,9 +394,10 @@ class Recipes(BaseScreen):
             )
             self._focus_problem(self.checked.problems[0])
             return
-        refused = self._app.start_run(self.checked.recipe.model_dump(mode="json"))
-        if refused:
-            self._app.show_toast(refused, severity="warning")
+        try:
+            self._app.start_run(self.checked.recipe.model_dump(mode="json"))
+        except MedtuiError as error:
+            self._app.show_toast(str(error), severity="warning")
 
     def _focus_problem(self, problem: Problem) -> None:
         form = self.query_one(RecipeForm)

@@ -8,7 +8,6 @@ from functools import partial
 
 from engine.contract.store.resumable import check_resumable
 from engine.contract.store.run_directory import ARCHIVE, RunDirectory
-from engine.contract.wire.errors import UsageError
 from medtui.client import run_management
 from medtui.client.evaluate import evaluate_run, later_evaluations
 from medtui.client.journal import replay
@@ -68,8 +67,7 @@ async def resume(context: AppContext, run: RunDirectory) -> str | None:
     question = Question(f"Resume {clean(run.name)} {where}?", [("no", "cancel"), ("yes", "resume")])
     if await context.push_screen_wait(question) != "yes":
         return None
-    if (refused := context.resume_run(run)) is not None:
-        raise UsageError(refused)
+    context.resume_run(run)
     return f"Resuming {run.name}."
 
 

@@ -138,7 +138,7 @@ def run_cells(run_row: RunRow, *, marked: bool) -> Cells:
         "date": Text(started_at(run_row.started or "")[:16]),
         "outcome": Text(f"{clean(run_row.state, 36)} {DAMAGED}" if run_row.damage else clean(run_row.state, 36), style),
         "data set": Text(describe_data(run_row)),
-        "model": Text(clean((run_row.model or UNDEFINED).replace("_", "-"), 20)),
+        "model": Text(clean(run_row.model or UNDEFINED, 20)),
         "from": Text(shortened(clean(run_row.weights or UNDEFINED, 80).removeprefix("from "), WEIGHTS_WIDTH)),
         "epochs": Text(run_row.epochs, justify="right"),
         "val AUC": Text(number(run_row.validation_auc), justify="right"),
@@ -179,3 +179,17 @@ def published_cells(one: Published) -> Cells:
         title: Text(words, "dim italic", justify="right" if title in right else "left")
         for title, words in values.items()
     }
+
+
+def filter_text(run_row: RunRow) -> str:
+    """The text that the filter searches."""
+    words = (
+        run_row.run,
+        run_row.state,
+        run_row.model or "",
+        describe_data(run_row),
+        *run_row.labels.tags,
+        run_row.labels.note,
+        *run_row.damage,
+    )
+    return " ".join(words).lower()

@@ -16,19 +16,19 @@ from textual.widgets import Input
 
 from engine.contract.recipe.reader import recipe_from_values
 from engine.contract.recipe.yaml_reader import read_yaml
-from engine.contract.store.run_directory import RunDirectory, read_object
+from engine.contract.store.run_directory import RunDirectory, list_runs, read_object
 from engine.contract.wire.errors import MedtuiError
 from medtui.client.evaluate import later_evaluations
 from medtui.client.journal import replay
-from medtui.client.run_management import read_labels
+from medtui.client.run_management import archive_of, read_labels
 from medtui.client.runs import RunRow, Stamps, run_rows, stamps
 from medtui.client.state import RunState
 from medtui.client.view import RunView
 from medtui.console.results import run_actions
 from medtui.console.results.pictures import read_samples
 from medtui.console.results.published import SOURCE, Published, published_for
-from medtui.console.results.run_table import INSTEAD, SORTS, RunTable, describe_data, published_cells, run_cells
-from medtui.console.results.text import Detail, body_text, header_text
+from medtui.console.results.run_table import INSTEAD, SORTS, RunTable, filter_text, published_cells, run_cells
+from medtui.console.results.text import Detail, body_text, describe_no_runs, header_text
 from medtui.console.shell.app_context import key_of
 from medtui.console.shell.base import BaseScreen
 from medtui.console.shell.keymap import bindings
@@ -43,9 +43,9 @@ POLL_LIST_EVERY = 4.0  # seconds
 
 
 class ListedRuns(Message):
-    def __init__(self, found: list[RunRow]) -> None:
+    def __init__(self, found: list[RunRow], archived: bool) -> None:
         super().__init__()
-        self.found = found
+        self.found, self.archived = found, archived  # are there archived runs, where none was found?
 
 
 class RunsChanged(Message):
@@ -66,6 +66,7 @@ class Results(BaseScreen):
     def __init__(self) -> None:
         super().__init__()
         self.run_rows: list[RunRow] | None = None
+        self._archived = False
         self.marked: list[str] = []  # run names, in the order of marking
         self.sort = 0
         self.newest_first = True
@@ -107,7 +108,8 @@ class Results(BaseScreen):
     def action_refresh_runs(self) -> None:
         outputs = self._app.workspace.outputs
         self._stamps = stamps(outputs)
-        self.post_message(ListedRuns(run_rows(outputs)))
+        found = run_rows(outputs)
+        self.post_message(ListedRuns(found, not found and bool(list_runs(archive_of(self._app.workspace)))))
 
     @work(thread=True, exit_on_error=False, exclusive=True, group="stamps")
     def _poll_runs(self) -> None:
@@ -123,7 +125,7 @@ class Results(BaseScreen):
     def on_listed_runs(self, message: ListedRuns) -> None:
         if not self.alive or (message.found == self.run_rows and self.detail is not None):
             return
-        self.run_rows = message.found
+        self.run_rows, self._archived = message.found, message.archived
         self.marked = [name for name in self.marked if any(run_row.run == name for run_row in message.found)]
         self._fill()
 
@@ -157,7 +159,7 @@ class Results(BaseScreen):
     def _show_empty(self) -> None:
         where = "name, data set, model, outcome, tags or note"
         clears = f"{key_of(self, 'view.back')} clears the filter"
-        words = f"No matches in {where}; {clears}." if self.run_rows else "No runs here yet."
+        words = f"No matches in {where}; {clears}." if self.run_rows else describe_no_runs(archived=self._archived)
         hint = f"{key_of(self, 'go.recipes')} shows the recipes; {key_of(self, 'recipes.run')} runs the selected one."
         self.query_one("#runs-empty", Static).update(Text(f"{words}\n{hint}"))
         self._show_instead("")
@@ -358,20 +360,6 @@ class Results(BaseScreen):
             return
         self.show_only(0)
         self.query_one(RunTable).focus()
-
-
-def filter_text(run_row: RunRow) -> str:
-    """The text that the filter searches."""
-    words = (
-        run_row.run,
-        run_row.state,
-        run_row.model or "",
-        describe_data(run_row),
-        *run_row.labels.tags,
-        run_row.labels.note,
-        *run_row.damage,
-    )
-    return " ".join(words).lower()
 
 
 def load_detail(run_row: RunRow, model: Any) -> Detail:

@@ -48,6 +48,10 @@ def title(text: Text, words: str) -> None:
     text.append(f"\n{words}\n", "bold underline")
 
 
+def describe_no_runs(*, archived: bool) -> str:
+    return "All runs here are archived; `medtui runs --archived` lists them." if archived else "No runs here yet."
+
+
 def header_text(detail: Detail, width: int) -> Text:
     """Outcome and numbers."""
     run_row, state = detail.run_row, detail.state
@@ -58,7 +62,7 @@ def header_text(detail: Detail, width: int) -> Text:
     text.append(f"\n{clean(label_of(run_row.dataset or '?', run_row.size))}")
     for mark in data_marks(run_row.synthetic, run_row.limit):
         text.append(f", {mark}", "bold yellow")
-    text.append(f", {clean((run_row.model or '?').replace('_', '-'))} {clean(describe_origin(run_row.weights), 80)}")
+    text.append(f", {clean(run_row.model or '?')} {clean(describe_origin(run_row.weights), 80)}")
     text.append(f", epochs {run_row.epochs}, best {best}")
     text.append(f", {duration(run_row.seconds)}\n" if run_row.seconds is not None else "\n")
     if detail.labels.tags:

@@ -113,7 +113,7 @@ def _of_run(view: RunView, status: AppStatus) -> list[_Part]:
         return []
     seed = f"seed {started.seed}" if started.seed is not None else ""
     run_hash = (started.run.split("_") + [""] * 4)[3]  # as in the directory's name: 20261122_breastmnist_model_1a2b3c
-    dataset, model, run = clean(started.dataset, 30), clean(started.model, 30).replace("_", "-"), clean(run_hash, 12)
+    dataset, model, run = clean(started.dataset, 30), clean(started.model, 30), clean(run_hash, 12)
     titles = ([dataset, model, seed, run], [dataset, model, run], [dataset, run], [dataset])
     parts = [_Part(4, tuple(Text(" · ".join(filter(None, title))) for title in titles))]
     if view.active and view.phase in ("training", "paused"):

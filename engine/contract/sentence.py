@@ -11,10 +11,11 @@ import string
 
 
 class Sentence:
-    """One kind of error, alarm or problem. `message` says what was expected, what was found and where; `hint` what to do next.
+    """One kind of error, alarm or problem.
 
-    Both are templates of `str.format`. The code, such as `archive.changed`, is the names of the group and of the
-    attribute that it is assigned to; it stays the same when the sentence is reworded.
+    `message` says what was expected, what was found and where; `hint` what to do next. Both are templates of
+    `str.format`. The code, such as `archive.changed`, is the names of the group and of the attribute that it is
+    assigned to; it stays the same when the sentence is reworded.
     """
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -32,5 +33,9 @@ class Sentence:
         return frozenset(name.partition(".")[0].partition("[")[0] for _, name, _, _ in parsed if name)
 
     def text(self, **fields: object) -> tuple[str, str]:
-        """Message and hint with these fields. Raises KeyError for one that is missing."""
-        return self.message.format_map(fields), self.hint.format_map(fields)
+        """Message and hint with these fields. Raises KeyError for one that is missing.
+
+        A message ends with its last field where that is a question: `did you mean lr?`
+        """
+        message = self.message.format_map(fields)
+        return message.removesuffix(".") if message.endswith("?.") else message, self.hint.format_map(fields)
