@@ -21,6 +21,7 @@ from engine.contract.recipe.conflicts import facts_conflicts
 from engine.contract.recipe.reader import recipe_error
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.sources import data_source, facts_of
+from engine.contract.wire.monitor import BEST_BY
 from engine.contract.wire.recorded import fingerprint
 from engine.contract.wire.resolved import Resolved, StartingWeights, describe_decisions
 from engine.data.augment import Augmentation
@@ -182,6 +183,7 @@ def resolved_values(
     loaded: LoadedData, augmentation: Augmentation, weights: StartingWeights | None, resumed: ResumedRun | None
 ) -> Resolved:
     """What every `auto` of a training run became. A resumed run chooses its best epoch as it began to."""
+    best_by = BEST_BY[loaded.recipe.training.monitor]
     machine = resolved_machine(loaded.device, loaded.precision.dtype, loaded.threads)
     return machine.model_copy(
         update={
@@ -189,7 +191,7 @@ def resolved_values(
             "weights": weights,
             "hflip": augmentation.hflip,
             "views": view_names(loaded.facts.symmetry, loaded.recipe.evaluation.tta),
-            "best_by": resumed.resolved.best_by if resumed and resumed.has_checkpoint else "auc_then_loss",
+            "best_by": resumed.resolved.best_by if resumed and resumed.has_checkpoint else best_by,
             "storage": loaded.splits["train"].storage,
         }
     )

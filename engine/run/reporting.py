@@ -18,6 +18,7 @@ from engine.contract.recipe.training_loss import only_in_training
 from engine.contract.store.resumable import texts_of
 from engine.contract.store.run_directory import RunDirectory, attempts_of
 from engine.contract.store.starting_weights import describe_start
+from engine.contract.wire.monitor import NAMES
 from engine.contract.wire.protocol import ArtifactWritten, Metrics, Progress
 from engine.contract.wire.resolved import Resolved, describe_decisions
 from engine.control import Aborted
@@ -202,6 +203,7 @@ def _summary(
         ("Epochs trained", history[-1].epoch if history else 0),
         ("Epochs planned", prepared.recipe.training.epochs),
         ("Best epoch", next((record.epoch for record in reversed(history) if record.best), None)),
+        ("Best epoch by", f"validation {NAMES[prepared.recipe.training.monitor]}"),
         ("Training images", images.get("train")),
         ("Validation images", images.get("val")),
         ("Test images", images.get("test")),

@@ -92,7 +92,7 @@ def _print_summary(shown: dict[str, Any]) -> None:
     from engine.contract.wire.protocol import ClassMetrics, Metrics
     from medtui.plain.progress import metrics_table, per_class_table
     from medtui.rich_output import stdout_console
-    from medtui.text import clean, data_marks, duration
+    from medtui.text import by_monitor, clean, data_marks, duration
 
     console = stdout_console()
     marks = "".join(f", {mark}" for mark in data_marks(shown["synthetic"], shown["limit"]))
@@ -100,7 +100,8 @@ def _print_summary(shown: dict[str, Any]) -> None:
     dataset, model, planned = (shown[name] or "?" for name in ("dataset", "model", "epochs_planned"))
     weights = clean(describe_origin(shown["weights"]), 200)
     what = f"{clean(str(dataset), 200)}{marks}, {clean(str(model), 200)} {weights}"
-    epochs = f"{shown['epochs_done']} of {planned} epochs, best {shown['best_epoch'] or 'none yet'}"
+    best = f"best{by_monitor(shown['monitor'])} {shown['best_epoch'] or 'none yet'}"
+    epochs = f"{shown['epochs_done']} of {planned} epochs, {best}"
     took = f", {duration(shown['worked'])}" if shown["worked"] is not None else ""
     console.print(f"{what}, {epochs}{took}", soft_wrap=True)
     if shown["recipe_hash"]:

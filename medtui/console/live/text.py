@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from rich.cells import cell_len
 from rich.text import Text
 
+from engine.contract.wire.monitor import NAMES
 from engine.contract.wire.protocol import Alarm, CommandAccepted, RunStarted
 from medtui.actions import BY_ID, Action
 from medtui.client.view import RunView
 from medtui.console.shell.status_text import format_drift
 from medtui.console.widgets.bars import bar, bytes_bar
-from medtui.text import clean, duration, number
+from medtui.text import clean, duration, monitored, number
 
 LEVELS = {"warning": "yellow", "error": "bold red"}
 
@@ -51,7 +52,8 @@ def progress_text(view: RunView, eta: float | None, width: int, actions: Mapping
         text.append(_wrapped(f"ALARM {alarms[-1].message} {alarms[-1].hint}", width), "bold red")
     if started is not None and started.patience is not None and view.state.epochs:
         waited = view.state.epochs[-1].without_improvement
-        text.append(f"{waited}/{started.patience} epochs without improvement\n")
+        of = "" if started.monitor == "auc" else f" of {NAMES[started.monitor]}"
+        text.append(f"{waited}/{started.patience} epochs without improvement{of}\n")
     if view.resources is not None and view.active:
         memory, cpu = view.resources.memory / 1e9, view.resources.cpu_percent
         text.append(f"engine: {memory:.2f} GB, {cpu:.0f}% of a core\n", "dim")
@@ -138,7 +140,7 @@ def log_lines(view: RunView) -> list[tuple[float, str, str]]:
         else:
             lines.append((answer.time, f"{clean(answer.command, 20)} rejected: {clean(answer.reason, 200)}", "yellow"))
     lines += [
-        (epoch.time, f"epoch {epoch.epoch}: best AUC {number(epoch.validation.auc)}", "bold")
+        (epoch.time, f"epoch {epoch.epoch}: best {monitored(epoch.validation, state.summary.monitor)}", "bold")
         for epoch in state.epochs
         if epoch.best
     ]

@@ -22,7 +22,7 @@ from medtui.console.results.published import SOURCE, published_for
 from medtui.console.shell.status_text import format_drift
 from medtui.console.widgets.classes import class_rows, classes_text
 from medtui.console.widgets.matrix import Confusion, confusion_text
-from medtui.text import UNDEFINED, clean, data_marks, duration, number, shortened
+from medtui.text import UNDEFINED, by_monitor, clean, data_marks, duration, number, shortened
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def header_text(detail: Detail, width: int) -> Text:
     for mark in data_marks(run_row.synthetic, run_row.limit):
         text.append(f", {mark}", "bold yellow")
     text.append(f", {clean((run_row.model or '?').replace('_', '-'))} {clean(describe_origin(run_row.weights), 80)}")
-    text.append(f", epochs {run_row.epochs}, best {best}")
+    text.append(f", epochs {run_row.epochs}, best{by_monitor(state.summary.monitor)} {best}")
     text.append(f", {duration(run_row.seconds)}\n" if run_row.seconds is not None else "\n")
     if detail.labels.tags:
         text.append(f"tags {clean(' '.join(detail.labels.tags), 200)}\n", "cyan")

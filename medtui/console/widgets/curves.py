@@ -9,7 +9,7 @@ from typing import Literal
 from engine.contract.wire.protocol import EpochFinished
 from medtui.client.view import RunView
 from medtui.console.widgets.plot import PlotSpec, Point, Series, smoothed
-from medtui.text import clean, number
+from medtui.text import by_monitor, clean, number
 
 Axis = Literal["step", "epoch", "time"]
 AXIS_TITLES: dict[Axis, str] = {"step": "step", "epoch": "epoch", "time": "minutes"}
@@ -41,7 +41,7 @@ def loss_title(view: RunView) -> str:
 
 
 def auc_plot(view: RunView, axis: Axis) -> PlotSpec:
-    """Validation AUC per epoch; the best one, whose weights are kept, is marked."""
+    """Validation AUC per epoch; the best one, whose weights are kept, is marked: by whatever the run monitors."""
     epochs = view.state.epochs
     xs = _positions(view, [float(epoch.step) for epoch in epochs], axis)
     ys = [epoch.validation.auc for epoch in epochs]
@@ -49,7 +49,8 @@ def auc_plot(view: RunView, axis: Axis) -> PlotSpec:
     best = [(x, y, epoch.epoch) for x, y, epoch in zip(xs, ys, epochs, strict=True) if epoch.best and math.isfinite(y)]
     if best:
         x, y, epoch_number = best[-1]
-        points.append(Point(x, y, "★", f"best {number(y)} @ {epoch_number}"))
+        by = by_monitor(view.state.summary.monitor)
+        points.append(Point(x, y, "★", f"best{by or f' {number(y)}'} @ {epoch_number}"))
     one = Series("val AUC", tuple(xs), tuple(ys), VALIDATION)
     return PlotSpec((one,), tuple(points), x_title=AXIS_TITLES[axis], empty="no epoch finished yet", upper=1.0)
 
