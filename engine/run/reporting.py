@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.contract.data.published import published_for
 from engine.contract.files.folders import File
 from engine.contract.recipe.recorded import resolved_hash_of, resolved_of
 from engine.contract.recipe.schema import fields
@@ -160,6 +161,7 @@ def report_of(
     resolved = resolved_of(manifest, prepared.recipe)
     rows = np.arange(min(SAMPLES, len(scores)))
     images = np.asarray(prepared.data.images("test", mapped=True)) if not prepared.limited else None
+    comparable = not prepared.facts.synthetic and prepared.recipe.dataset.limit is None
     shown = _sample_images(prepared, rows) if images is None else np.array(images[rows])
     return RunReport(
         run=run.name,
@@ -183,6 +185,7 @@ def report_of(
         scores=scores,
         samples=shown,
         sample_rows=rows,
+        published=tuple(published_for(prepared.facts.name, prepared.recipe.dataset.size)) if comparable else (),
         weights=describe_start(resolved.weights) if resolved.weights is not None else None,
     )
 

@@ -60,7 +60,7 @@ def test_best_holds_the_epoch_that_the_monitor_chooses(runs: dict[str, RunDirect
         of_run = history(run)
         assert [row["val_loss"] for row in of_run] == [row["val_loss"] for row in rows]  # the same training
         assert int(read_header(run.best).metadata["epoch"]) == expected[monitor]
-        assert [int(row["epoch"]) for row in of_run if row["best"] == "1"][-1] == expected[monitor]
+        assert [int(row["epoch"]) for row in of_run if row["best"] == "true"][-1] == expected[monitor]
     other = next(monitor for monitor in ("loss", "acc", "f1") if expected[monitor] != expected["auc"])
     shorter = trained(tmp_path, recipe(other, epochs=expected[other]))  # its last weights are those of that epoch
     last = load_file(shorter.last.path)
