@@ -140,13 +140,16 @@ def set_up(job: Job, recipe: Recipe, threads: int | None = None) -> Setup:
     return Setup(recipe, facts_of(recipe.dataset), device, precision, threads)
 
 
-def load_data(job: Job, setup: Setup, splits: Sequence[str]) -> LoadedData:
-    """Fetched and decoded where they are missing. Raises DataError, or RecipeError for too large a batch."""
+def load_data(job: Job, setup: Setup, splits: Sequence[str], statistics: Statistics | None = None) -> LoadedData:
+    """Fetched and decoded where they are missing. `statistics`: of the training images, where they are known.
+
+    Raises DataError, or RecipeError for too large a batch.
+    """
     recipe, device = setup.recipe, setup.device
     data = decoded_data(job, data_source(recipe.dataset))
     job.control.raise_if_aborted()
     lengths = {split: data.length(split) for split in splits}
-    statistics = data.statistics()
+    statistics = statistics or data.statistics()
     loaded, labels = load_splits(data, splits, recipe.dataset, device, lambda: (free_memory(), free_on_device(device)))
     if "train" in splits and (found := facts_conflicts(recipe, replace(setup.facts, splits=lengths))):
         raise recipe_error("recipe", found)
