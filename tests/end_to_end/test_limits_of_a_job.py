@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from driving import MEDTUI, PATIENCE, tiny, yaml_of
 CGROUPS = Path("/sys/fs/cgroup")
 UNASKED = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 MANY = tiny(runtime={"threads": None})
+ONE_CORE = {"cpu.cfs_quota_us": "100000", "cpu.cfs_period_us": "100000", "cpu.max": "100000 100000"}
 
 pytestmark = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core: every limit on cores is the same")
 
@@ -99,17 +101,27 @@ def test_an_engine_that_is_bound_to_one_core_has_one_thread(tmp_path: Path) -> N
     assert threads(started(tmp_path, MANY, lambda: os.sched_setaffinity(0, {core}))) == 1
 
 
-def test_an_engine_in_a_container_with_half_a_core_has_one_thread(
+def test_an_engine_in_a_container_with_a_quota_of_one_core_has_one_thread(
     tmp_path: Path, cgroup: Callable[[str, dict[str, str]], Callable[[], None]]
 ) -> None:
     """The quota, not the number of cores that it sees."""
-    limits = {"cpu.cfs_quota_us": "100000", "cpu.cfs_period_us": "100000", "cpu.max": "100000 100000"}
-    assert threads(started(tmp_path, MANY, cgroup("cpu", limits))) == 1
+    assert threads(started(tmp_path, MANY, cgroup("cpu", ONE_CORE))) == 1
 
 
-@pytest.mark.parametrize("number", [1, 3])
-def test_omp_num_threads_is_what_an_engine_uses(number: int, tmp_path: Path) -> None:
-    assert threads(started(tmp_path, MANY, OMP_NUM_THREADS=str(number))) == number
+@pytest.mark.parametrize("number", ["1", "3"])
+def test_omp_num_threads_gives_an_engine_the_threads_that_torch_makes_of_it(number: str, tmp_path: Path) -> None:
+    """No more than there are cores, where MKL sees to that."""
+    command = [sys.executable, "-c", "import torch; print(torch.get_num_threads())"]
+    torch = subprocess.run(
+        command, env={**os.environ, "OMP_NUM_THREADS": number}, capture_output=True, text=True, check=True
+    )
+    assert threads(started(tmp_path, MANY, OMP_NUM_THREADS=number)) == int(torch.stdout) <= int(number)
+
+
+def test_omp_num_threads_is_the_user_s_word_against_a_quota(
+    tmp_path: Path, cgroup: Callable[[str, dict[str, str]], Callable[[], None]]
+) -> None:
+    assert threads(started(tmp_path, MANY, cgroup("cpu", ONE_CORE), OMP_NUM_THREADS="2")) == 2
 
 
 def test_a_recipe_s_threads_come_before_every_limit(tmp_path: Path) -> None:
