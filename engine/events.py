@@ -22,6 +22,7 @@ from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.run_log import format_log_lines
 from engine.contract.store.status import RunSummary, Status, fold_summary
 from engine.contract.wire.errors import MedtuiError
+from engine.contract.wire.monitor import Monitor
 from engine.contract.wire.protocol import (
     Alarm,
     AnyEvent,
@@ -32,6 +33,7 @@ from engine.contract.wire.protocol import (
     Progress,
     Resources,
     RunFinished,
+    RunStarted,
     parse_event,
 )
 
@@ -107,6 +109,7 @@ class RunLog:
     def __init__(self) -> None:
         self._descriptor: int | None = None
         self._unwritten: deque[bytes] = deque(maxlen=QUEUE_LIMIT)  # from before there was a run directory, too
+        self._monitor: Monitor = "auc"
 
     def begin(self, file: File) -> None:
         """Raises OSError."""
@@ -114,7 +117,9 @@ class RunLog:
         self._write()
 
     def record(self, event: AnyEvent) -> None:
-        if lines := format_log_lines(event):
+        if isinstance(event, RunStarted):
+            self._monitor = event.monitor
+        if lines := format_log_lines(event, self._monitor):
             self._unwritten.append(lines.encode())
             self._write()
 

@@ -144,8 +144,7 @@ class Decisions:
     """What a run does of its own accord; logged."""
 
     EARLY_STOP = Sentence(
-        "Stopped early after epoch {epoch}: {patience} epochs without a higher validation AUC; "
-        "the best is epoch {best}."
+        "Stopped early after epoch {epoch}: {patience} epochs without {better}; the best is epoch {best}."
     )
     FROM_SCRATCH = Sentence("Training starts {weights}.")
     LIMITED_FILE_SYSTEM = Sentence("The file system of {folder} is limited: {reason}.")

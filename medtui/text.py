@@ -6,6 +6,7 @@ import json
 import math
 from typing import Any
 
+from engine.contract.wire.monitor import NAMES, Measured, Monitor, value_of
 from engine.contract.wire.text import clean as clean
 from engine.contract.wire.text import replaced as replaced
 from engine.contract.wire.text import visible as visible
@@ -24,6 +25,16 @@ def number(value: float | None, digits: int = 4) -> str:
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
     return f"{value:.{digits}f}"
+
+
+def monitored(metrics: Measured, monitor: Monitor) -> str:
+    """By what an epoch is the best, and its value: `AUC 0.9130`, `loss 0.3021`."""
+    return f"{NAMES[monitor]} {number(value_of(metrics, monitor))}"
+
+
+def by_monitor(monitor: Monitor) -> str:
+    """After "best": ` by loss`; nothing where it is the usual monitor."""
+    return "" if monitor == "auc" else f" by {NAMES[monitor]}"
 
 
 def interval(ci95: tuple[float, float] | None) -> str:

@@ -22,6 +22,7 @@ from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 from openpyxl.writer.excel import ExcelWriter
 
+from engine.contract.data.published import remarks
 from engine.contract.files.folders import File, FileOrPath, file_at
 from engine.contract.wire.protocol import ClassMetrics, Metrics
 from engine.report.content import RunReport
@@ -56,7 +57,8 @@ _COLOURS = {"train_loss": "0072B2", "val_loss": "D55E00", "val_auc": "0072B2", "
 
 
 def write_workbook(path: FileOrPath, report: RunReport) -> None:
-    """Write the sheets Summary, Configuration, Epochs, Per class, Confusion and Environment. Raises OSError."""
+    """Write the sheets Summary, Configuration, Epochs, Per class, Confusion, Environment, and Published where there is
+    something to compare with. Raises OSError."""
     book = Workbook()
     book.remove(book.active)
     _summary(book.create_sheet("Summary"), report)
@@ -65,6 +67,8 @@ def write_workbook(path: FileOrPath, report: RunReport) -> None:
     _per_class(book.create_sheet("Per class"), report)
     _confusion(book.create_sheet("Confusion"), report)
     _table(book.create_sheet("Environment"), ("Item", "Value"), report.environment, (34, 80))
+    if report.published:
+        _published(book.create_sheet("Published"), report)
     target = file_at(path)
     with target.replacing() as file, _temporary_files_next_to(target):
         book.properties.created = book.properties.modified = max(datetime.now(UTC), _EARLIEST).replace(tzinfo=None)
@@ -210,6 +214,21 @@ def _ci95_rows(split: str, metrics: Metrics) -> list[tuple[str, object, str, str
         if ci95 is not None
         for end, value in zip(("lower", "upper"), ci95, strict=True)
     ]
+
+
+def _published(sheet: Worksheet, report: RunReport) -> None:
+    """Published values of the test split, with the run's own first; each mean with its standard deviation."""
+    among = list(report.published)
+    rows: list[list[object]] = [["this run", report.test.auc, None, report.test.acc, None, "", ""]]
+    rows += [
+        [one.method, one.auc, one.auc_sd, one.acc, one.acc_sd, one.source.citation, ", ".join(remarks(one, among))]
+        for one in among
+    ]
+    header = ("Method", "AUC", "± sd", "Accuracy", "± sd", "Source", "Remarks")
+    _table(sheet, header, rows, (26, 10, 10, 10, 10, 60, 60))
+    conditions = [[f"{source.name}: {source.conditions}"] for source in dict.fromkeys(one.source for one in among)]
+    for row, (words,) in enumerate(conditions, start=len(rows) + 3):
+        put(sheet.cell(row, 1), words)
 
 
 # ---- epochs ---------------------------------------------------------------------------------------------------

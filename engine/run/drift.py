@@ -45,7 +45,7 @@ def changes(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> list[Chang
     """What differs between what an attempt recorded that must match, by whatever medtui, and what is found now."""
     before, now = translated(recorded), translated(found)
     if before:
-        before = {**newer_defaults(), **before}
+        before = {name: value for name, value in newer_defaults().items() if name in now} | before
     names = [*now, *(name for name in before if name not in now)]
     if before.get("device") != now.get("device"):  # then its name says nothing more
         names.remove("device_name")

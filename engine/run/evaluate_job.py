@@ -10,19 +10,22 @@ from typing import Any
 
 import torch
 
+from engine.contract.data.datasets import DatasetFacts
 from engine.contract.files.folders import File
 from engine.contract.recipe.reader import read_recipe
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.store.checkpoint_file import weights_digest
+from engine.contract.store.model_bundle import read_bundle
 from engine.contract.store.resumable import data_folders_of
 from engine.contract.store.run_directory import RunDirectory, read_object, refuse_untrusted_entries
-from engine.contract.wire.errors import OutputError, UsageError
+from engine.contract.wire.errors import CheckpointError, OutputError, UsageError
 from engine.contract.wire.jobs import Evaluate
 from engine.contract.wire.message import Message
 from engine.evaluate.metrics import Evaluated
 from engine.evaluate.predict import views_for
 from engine.evaluate.score_file import ScoreFileName, write_scores
 from engine.events import now
+from engine.model.build import Statistics
 from engine.run.disk import check_disk_space
 from engine.run.job import Job, JobResult
 from engine.run.prepare import LoadedData, WithModel, load_data, model_for, set_up, untrained_model
@@ -70,8 +73,19 @@ def require_weights(run: RunDirectory) -> None:
 def prepared_test(job: Job, run: RunDirectory, recipe: Recipe) -> WithModel:
     """The test split of a run, and its model without weights: those it started from may not be there any more."""
     job = replace(job, last_folders=data_folders_of(read_object(run.manifest) or {}))
-    loaded = load_data(job, set_up(job, recipe), ("test",))
+    setup = set_up(job, recipe)
+    loaded = load_data(job, setup, ("test",), _recorded_statistics(run, setup.facts))
     return model_for(loaded, untrained_model(loaded))
+
+
+def _recorded_statistics(run: RunDirectory, facts: DatasetFacts) -> Statistics | None:
+    """What the run normalised its images with: no training image is read for it. None where it is not recorded."""
+    try:
+        bundle = read_bundle(run.model_bundle)
+    except CheckpointError:
+        return None
+    fits = len(bundle.mean) == len(bundle.std) == (1 if facts.channels == 1 else 3) and min(bundle.std) > 0
+    return (list(bundle.mean), list(bundle.std)) if fits else None
 
 
 def bytes_for(prepared: LoadedData) -> int:

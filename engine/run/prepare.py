@@ -21,6 +21,7 @@ from engine.contract.recipe.conflicts import facts_conflicts
 from engine.contract.recipe.reader import recipe_error
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.sources import data_source, facts_of
+from engine.contract.wire.monitor import BEST_BY
 from engine.contract.wire.recorded import fingerprint
 from engine.contract.wire.resolved import Resolved, StartingWeights, describe_decisions
 from engine.data.augment import Augmentation
@@ -140,13 +141,16 @@ def set_up(job: Job, recipe: Recipe, threads: int | None = None) -> Setup:
     return Setup(recipe, facts_of(recipe.dataset), device, precision, threads)
 
 
-def load_data(job: Job, setup: Setup, splits: Sequence[str]) -> LoadedData:
-    """Fetched and decoded where they are missing. Raises DataError, or RecipeError for too large a batch."""
+def load_data(job: Job, setup: Setup, splits: Sequence[str], statistics: Statistics | None = None) -> LoadedData:
+    """Fetched and decoded where they are missing. `statistics`: of the training images, where they are known.
+
+    Raises DataError, or RecipeError for too large a batch.
+    """
     recipe, device = setup.recipe, setup.device
     data = decoded_data(job, data_source(recipe.dataset))
     job.control.raise_if_aborted()
     lengths = {split: data.length(split) for split in splits}
-    statistics = data.statistics()
+    statistics = statistics or data.statistics()
     loaded, labels = load_splits(data, splits, recipe.dataset, device, lambda: (free_memory(), free_on_device(device)))
     if "train" in splits and (found := facts_conflicts(recipe, replace(setup.facts, splits=lengths))):
         raise recipe_error("recipe", found)
@@ -183,6 +187,7 @@ def resolved_values(
     loaded: LoadedData, augmentation: Augmentation, weights: StartingWeights | None, resumed: ResumedRun | None
 ) -> Resolved:
     """What every `auto` of a training run became. A resumed run chooses its best epoch as it began to."""
+    best_by = BEST_BY[loaded.recipe.training.monitor]
     machine = resolved_machine(loaded.device, loaded.precision.dtype, loaded.threads)
     return machine.model_copy(
         update={
@@ -190,7 +195,7 @@ def resolved_values(
             "weights": weights,
             "hflip": augmentation.hflip,
             "views": view_names(loaded.facts.symmetry, loaded.recipe.evaluation.tta),
-            "best_by": resumed.resolved.best_by if resumed and resumed.has_checkpoint else "auc_then_loss",
+            "best_by": resumed.resolved.best_by if resumed and resumed.has_checkpoint else best_by,
             "storage": loaded.splits["train"].storage,
         }
     )

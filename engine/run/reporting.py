@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.contract.data.published import published_for
 from engine.contract.files.folders import File
 from engine.contract.recipe.recorded import resolved_hash_of, resolved_of
 from engine.contract.recipe.schema import fields
@@ -18,6 +19,7 @@ from engine.contract.recipe.training_loss import only_in_training
 from engine.contract.store.resumable import texts_of
 from engine.contract.store.run_directory import RunDirectory, attempts_of
 from engine.contract.store.starting_weights import describe_start
+from engine.contract.wire.monitor import NAMES
 from engine.contract.wire.protocol import ArtifactWritten, Metrics, Progress
 from engine.contract.wire.resolved import Resolved, describe_decisions
 from engine.control import Aborted
@@ -159,6 +161,7 @@ def report_of(
     resolved = resolved_of(manifest, prepared.recipe)
     rows = np.arange(min(SAMPLES, len(scores)))
     images = np.asarray(prepared.data.images("test", mapped=True)) if not prepared.limited else None
+    comparable = not prepared.facts.synthetic and prepared.recipe.dataset.limit is None
     shown = _sample_images(prepared, rows) if images is None else np.array(images[rows])
     return RunReport(
         run=run.name,
@@ -182,6 +185,7 @@ def report_of(
         scores=scores,
         samples=shown,
         sample_rows=rows,
+        published=tuple(published_for(prepared.facts.name, prepared.recipe.dataset.size)) if comparable else (),
         weights=describe_start(resolved.weights) if resolved.weights is not None else None,
     )
 
@@ -202,6 +206,7 @@ def _summary(
         ("Epochs trained", history[-1].epoch if history else 0),
         ("Epochs planned", prepared.recipe.training.epochs),
         ("Best epoch", next((record.epoch for record in reversed(history) if record.best), None)),
+        ("Best epoch by", f"validation {NAMES[prepared.recipe.training.monitor]}"),
         ("Training images", images.get("train")),
         ("Validation images", images.get("val")),
         ("Test images", images.get("test")),

@@ -17,6 +17,7 @@ from engine.contract.recipe.training_loss import only_in_training
 from engine.contract.store.run_directory import RunDirectory, make_run_directory
 from engine.contract.wire.errors import COMPLETED, STOPPED
 from engine.contract.wire.jobs import Train
+from engine.contract.wire.monitor import BEST_BY, describe_better
 from engine.contract.wire.protocol import EvaluationFinished, Metrics, Progress, RunStarted
 from engine.data.augment import augment, sample, unit_range
 from engine.data.batches import Batches, in_order
@@ -110,6 +111,7 @@ def announce_run(job: Job, run: RunDirectory, prepared: Prepared, manifest: dict
             batch_size=training.batch_size,
             images={name: len(split) for name, split in prepared.splits.items()},
             patience=training.patience,
+            monitor=training.monitor,
             device=prepared.decisions["device"],
             decisions=prepared.decisions,
             resolved=prepared.resolved,
@@ -171,8 +173,9 @@ def fit(job: Job, run: RunDirectory, prepared: Prepared, state: TrainingState, r
         job.enter("training")
     finished = loop.run()
     if finished and state.epoch < training.epochs:
-        best, patience = state.best_epoch, training.patience
-        job.stream.note(Decisions.EARLY_STOP, epoch=state.epoch, patience=patience, best=best)
+        better = describe_better(training.monitor)
+        waited, best = training.patience, state.best_epoch
+        job.stream.note(Decisions.EARLY_STOP, epoch=state.epoch, patience=waited, better=better, best=best)
     callbacks.training_over(state)
     return finished
 
@@ -190,7 +193,8 @@ def loop_plan(prepared: Prepared, steps: int) -> LoopPlan:
             training.schedule, training.lr, training.min_lr, training.epochs * steps, training.warmup_epochs * steps
         ),
         mixup=MixUp(training.mixup_alpha, training.mixup_until),
-        loss_decides=prepared.resolved.best_by == "auc_then_loss",
+        monitor=training.monitor,
+        loss_decides=prepared.resolved.best_by == BEST_BY[training.monitor],
     )
 
 
@@ -215,8 +219,8 @@ def training_batches(prepared: Prepared) -> Fetch:
 def best_weights(job: Job, run: RunDirectory, prepared: Prepared, state: TrainingState) -> Metrics | None:
     """Put the best weights into `state.evaluated`; the validation metrics that go with them.
 
-    Without a best epoch (stopped before any validation, or an AUC that was never defined) the current weights are
-    validated and used, and not recorded as best.
+    Without a best epoch (stopped before any validation, or a monitored metric that was never defined) the current
+    weights are validated and used, and not recorded as best.
     """
     if state.best_epoch is not None:
         state.evaluated.load_state_dict(load_weights(run.best))

@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 from torch import nn
 
 from engine.contract.wire.errors import RunFailed
+from engine.contract.wire.monitor import Monitor
 from engine.contract.wire.protocol import ClassMetrics, Metrics
 from engine.randomness import seed_step
 from engine.sentences import Failure
 from engine.train.mixup import MixUp, mix_for
 from engine.train.schedule import Schedule
-from engine.train.state import EpochRecord, TrainingState
+from engine.train.state import EpochRecord, TrainingState, score_of
 from engine.train.step import TrainingStep
 
 CURVE_POINTS = 100
@@ -36,7 +37,8 @@ class LoopPlan:
     patience: int | None  # epochs
     schedule: Schedule
     mixup: MixUp
-    loss_decides: bool = True  # among epochs of equal AUC, which of them is the best
+    monitor: Monitor = "auc"
+    loss_decides: bool = True  # among epochs that the monitor finds equal, which of them is the best
 
     def batch_images(self, step: int) -> int:
         """Images in batch `step`, from 0; only the last one may be smaller."""
@@ -156,17 +158,7 @@ class Loop:
     def _finish_epoch(self, seconds: float, images: int) -> None:
         state, plan = self.state, self.plan
         validation = self.validate(state.evaluated)
-        auc = validation.metrics.auc
         lr = self._lr(state.global_step - 1)  # the optimizer of a process that resumed here has not seen it
-        loss = validation.metrics.loss if validation.metrics.loss is not None else math.nan
-        higher = auc > state.best_auc
-        # On few images the AUC soon is as high as it gets: among equals the lower loss is the better model
-        best = higher or (plan.loss_decides and auc == state.best_auc and loss < state.best_loss)
-        state.without_improvement = 0 if higher else state.without_improvement + 1
-        if best:
-            state.best_epoch, state.best_auc = state.epoch + 1, auc
-        if state.plateau:
-            state.plateau.update(auc)
         losses, n_correct = state.losses.tolist(), state.n_correct.tolist()
         weights = [plan.batch_images(step) for step in range(plan.steps)]
         record = EpochRecord(
@@ -174,12 +166,13 @@ class Loop:
             lr=lr,
             train_loss=math.fsum(x * n for x, n in zip(losses, weights, strict=True)) / plan.images,
             train_acc=math.fsum(n_correct) / plan.images,
-            val_loss=loss,
-            val_auc=auc,
+            val_loss=validation.metrics.loss if validation.metrics.loss is not None else math.nan,
+            val_auc=validation.metrics.auc,
             val_acc=validation.metrics.acc,
             val_f1=validation.metrics.f1,
-            best=best,
+            best=False,
         )
+        record = self._judged(record)
         curve = bucketed(losses, state.epoch * plan.steps + 1, last_share=weights[-1] / plan.batch_images(0))
         state.history.append(record)
         state.epoch += 1
@@ -187,6 +180,22 @@ class Loop:
         self._checked = 0
         rate = images / seconds if seconds else math.nan
         self.callbacks.epoch_finished(state, FinishedEpoch(record, validation, seconds, rate, curve))
+
+    def _judged(self, record: EpochRecord) -> EpochRecord:
+        """The record with whether its epoch is the best so far; the state and its plateau take note."""
+        state, monitor = self.state, self.plan.monitor
+        score, before = score_of(record, monitor), state.best_record
+        best_score = score_of(before, monitor) if before is not None else -math.inf
+        better = score > best_score
+        # On few images the AUC soon is as high as it gets: among equals the lower loss is the better model
+        tie = before is not None and score == best_score and record.val_loss < before.val_loss
+        best = better or (self.plan.loss_decides and tie)
+        state.without_improvement = 0 if better else state.without_improvement + 1
+        if best:
+            state.best_epoch, state.best_auc = record.epoch, record.val_auc
+        if state.plateau:
+            state.plateau.update(score)
+        return replace(record, best=best)
 
 
 def bucketed(

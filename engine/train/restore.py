@@ -16,7 +16,7 @@ from engine.contract.wire.errors import CheckpointError
 from engine.sentences import Checkpoints
 from engine.train.checkpoint import FORMAT, SavedValues, Tensors, best_metadata, read_tensors
 from engine.train.schedule import Plateau
-from engine.train.state import TrainingState
+from engine.train.state import EpochRecord, TrainingState
 
 
 def restore(path: FileOrPath, state: TrainingState) -> None:
@@ -88,14 +88,19 @@ def _check_position(state: TrainingState, values: SavedValues) -> None:
     if values.best_epoch is None:
         if values.best_auc != -math.inf:
             raise ValueError(f"a best AUC of {values.best_auc} of no epoch")
-    elif values.best_epoch > epochs or not 0 <= values.best_auc <= 1:
+    elif values.best_epoch > epochs or not _is_auc_of(values.best_auc, values.history[values.best_epoch - 1]):
         raise ValueError(f"a best AUC of {values.best_auc} of epoch {values.best_epoch} of {epochs}")
+
+
+def _is_auc_of(auc: float, record: EpochRecord) -> bool:
+    """Is it in range, or undefined as that of the epoch is?"""
+    return 0 <= auc <= 1 or (math.isnan(auc) and math.isnan(record.val_auc))
 
 
 def _check_plateau(plateau: Plateau, epochs: int) -> None:
     """Raises ValueError."""
     in_range = 0 <= plateau.scale <= 1 and 0 <= plateau.waited <= epochs and 0 < plateau.factor < 1
-    if not in_range or plateau.patience < 1 or not (plateau.best == -math.inf or 0 <= plateau.best <= 1):
+    if not in_range or plateau.patience < 1 or not plateau.best <= 1:
         raise ValueError(f"a plateau of scale {plateau.scale:g} after {plateau.waited} epochs, best {plateau.best:g}")
 
 

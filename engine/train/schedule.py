@@ -47,17 +47,18 @@ def _cosine(start: float, end: float, fraction: float) -> float:
 
 @dataclass
 class Plateau:
-    """Lowers the rate when the validation AUC has not improved for `patience` epochs."""
+    """Lowers the rate when the monitored metric has not improved for `patience` epochs."""
 
     patience: int  # epochs
     factor: float
     scale: float = 1.0
-    best: float = -math.inf
+    best: float = -math.inf  # the highest score
     waited: int = 0  # epochs
 
-    def update(self, auc: float) -> None:
-        if auc > self.best:
-            self.best, self.waited = auc, 0
+    def update(self, score: float) -> None:
+        """After an epoch with this `score_of`: higher is better, NaN is no improvement."""
+        if score > self.best:
+            self.best, self.waited = score, 0
             return
         self.waited += 1
         if self.waited >= self.patience:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
+from engine.contract.wire.monitor import Monitor
 from engine.train.ema import MovingAverage
 from engine.train.schedule import Plateau
 
@@ -27,6 +28,12 @@ class EpochRecord:
     best: bool
 
 
+def score_of(record: EpochRecord, monitor: Monitor) -> float:
+    """The monitored metric of an epoch, such that higher is better; NaN where it is undefined."""
+    value: float = getattr(record, f"val_{monitor}")
+    return -value if monitor == "loss" else value
+
+
 @dataclass
 class TrainingState:
     model: nn.Module
@@ -39,8 +46,8 @@ class TrainingState:
     epoch: int = 0  # completed epochs
     step: int = 0  # steps of the next one that are done
     best_epoch: int | None = None  # from 1
-    best_auc: float = -math.inf
-    without_improvement: int = 0  # epochs without a higher AUC
+    best_auc: float = -math.inf  # of that epoch; NaN where another monitor made one with an undefined AUC the best
+    without_improvement: int = 0  # epochs without a better value of the monitor
     history: list[EpochRecord] = field(default_factory=list)
 
     @property
@@ -49,9 +56,8 @@ class TrainingState:
         return self.average.model if self.average else self.model
 
     @property
-    def best_loss(self) -> float:
-        """The validation loss of the best epoch; NaN where there is none."""
-        return next((record.val_loss for record in reversed(self.history) if record.epoch == self.best_epoch), math.nan)
+    def best_record(self) -> EpochRecord | None:
+        return self.history[self.best_epoch - 1] if self.best_epoch is not None else None
 
     @property
     def is_finite(self) -> bool:

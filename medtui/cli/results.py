@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from medtui.cli.global_options import pass_to_subcommand
 from medtui.cli.options import JsonOption, RunArgument, WorkspaceOption
 from medtui.cli.unknown import Commands
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from engine.contract.wire.protocol import Metrics
 
 app = typer.Typer(help="Runs: list, tag, note, archive, unarchive, delete, prune.", cls=Commands, rich_markup_mode=None)
 ArchivedOption = Annotated[bool, typer.Option("--archived", help="List the runs in outputs/archive instead.")]
@@ -101,7 +106,7 @@ def _print_summary(shown: dict[str, Any]) -> None:
     from engine.contract.wire.protocol import ClassMetrics, Metrics
     from medtui.plain.progress import metrics_table, per_class_table
     from medtui.rich_output import stdout_console
-    from medtui.text import clean, data_marks, duration
+    from medtui.text import by_monitor, clean, data_marks, duration
 
     console = stdout_console()
     marks = "".join(f", {mark}" for mark in data_marks(shown["synthetic"], shown["limit"]))
@@ -109,7 +114,8 @@ def _print_summary(shown: dict[str, Any]) -> None:
     dataset, model, planned = (shown[name] or "?" for name in ("dataset", "model", "epochs_planned"))
     weights = clean(describe_origin(shown["weights"]), 200)
     what = f"{clean(str(dataset), 200)}{marks}, {clean(str(model), 200)} {weights}"
-    epochs = f"{shown['epochs_done']} of {planned} epochs, best {shown['best_epoch'] or 'none yet'}"
+    best = f"best{by_monitor(shown['monitor'])} {shown['best_epoch'] or 'none yet'}"
+    epochs = f"{shown['epochs_done']} of {planned} epochs, {best}"
     took = f", {duration(shown['worked'])}" if shown["worked"] is not None else ""
     console.print(f"{what}, {epochs}{took}", soft_wrap=True)
     if shown["recipe_hash"]:
@@ -125,9 +131,28 @@ def _print_summary(shown: dict[str, Any]) -> None:
         console.print(metrics_table(validation, test, "results"))
         title = "test, worst first" if test else "validation, worst first"
         console.print(per_class_table([ClassMetrics(**row) for row in shown["per_class"]], title))
+    if test and shown["published"]:
+        console.print(_published_table(shown["published"], test))
     for what in shown["damage"]:
         console.print(f"! {clean(what, 300)}", soft_wrap=True)
     for change in shown["drift"]:
         console.print(f"drift between attempts: {clean(change, 200)}")
     for name, path in shown["artifacts"].items():
         console.print(f"{clean(name, 200):<20} {path}", soft_wrap=True)
+
+
+def _published_table(rows: list[dict[str, Any]], test: Metrics) -> Table:
+    """Published values of the same data set, image size and protocol, with the run's among them."""
+    from rich.table import Table
+
+    from medtui.text import number
+
+    table = Table(title="published for this data set and size, test split", title_justify="left")
+    for column in ("method", "AUC", "ACC", "source", "remarks"):
+        table.add_column(column, justify="right" if column in ("AUC", "ACC") else "left")
+    ours = {"method": "this run", "auc": test.auc, "acc": test.acc, "source": "", "remarks": []}
+    for row in sorted([*rows, ours], key=lambda row: -row["auc"] if row["auc"] == row["auc"] else 1.0):
+        values = (number(row["auc"], 3), number(row["acc"], 3))
+        style = "bold" if row is ours else None
+        table.add_row(row["method"], *values, row["source"], ", ".join(row["remarks"]), style=style)
+    return table

@@ -65,7 +65,7 @@ def run(
     seed: Annotated[int | None, typer.Option(help="Random seed of the run. [default: 42]")] = None,
     mixup_alpha: Annotated[float | None, typer.Option(help="MixUp strength; 0 turns it off. [default: 0.002]")] = None,
     patience: Annotated[
-        int | None, typer.Option(help="Stop after this many epochs without a higher validation AUC. [default: 15]")
+        int | None, typer.Option(help="Stop after this many epochs without a better training.monitor. [default: 15]")
     ] = None,
     momentum: Annotated[float | None, typer.Option(help="SGD momentum, or first beta of AdamW. [default: 0.9]")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Penalty on large weights. [default: 0.0005]")] = None,

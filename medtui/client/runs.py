@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.contract.data.published import Published, published_for, remarks
 from engine.contract.files.folders import File, Folder
 from engine.contract.store.journal import damaged_lines
 from engine.contract.store.run_directory import RunDirectory, list_runs_and_manifests
@@ -152,8 +153,16 @@ def summary(run: RunDirectory) -> dict[str, Any]:
     resolved, resolved_hash = resolved_of_run(record)
     shown |= {"resolved": resolved.model_dump(mode="json") if resolved else None, "resolved_hash": resolved_hash}
     shown |= {"outcome": record.outcome, "weights": record.weights, "damage": damage}
+    comparable = not (found.synthetic or found.limit is not None)
+    published = published_for(found.dataset or "", found.size or 0) if comparable else []
+    shown["published"] = [_published_values(one, published) for one in published]
     shown["artifacts"] = {name: str(run.root / path) for name, path in found.artifacts.items()}
     return shown
+
+
+def _published_values(one: Published, among: list[Published]) -> dict[str, Any]:
+    values = {name: getattr(one, name) for name in ("method", "size", "protocol", "auc", "auc_sd", "acc", "acc_sd")}
+    return values | {"source": one.source.citation, "remarks": remarks(one, among)}
 
 
 def _damage_of_journal(record: RunRecord) -> list[str]:

@@ -29,7 +29,7 @@ from engine.contract.wire.protocol import (
 from medtui.client.state import RunState
 from medtui.eta import Eta
 from medtui.rich_output import CleanConsole
-from medtui.text import clean, data_marks, duration, interval, number, shortened
+from medtui.text import clean, data_marks, duration, interval, monitored, number, shortened
 
 
 class CleanColumn(TextColumn):
@@ -104,7 +104,8 @@ class LiveBars(PlainLines):
 
     @staticmethod
     def _best(state: RunState) -> str:
-        return f"best AUC {number(state.epochs[-1].best_auc)}" if state.epochs else ""
+        found = state.summary
+        return f"best {monitored(found.validation, found.monitor)}" if found.validation is not None else ""
 
     def _show_batches(self, description: str, done: int, total: int, note: str, unit: str | None = None) -> None:
         if self._batches is None:

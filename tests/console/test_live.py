@@ -696,3 +696,23 @@ async def test_pane_tabs_name_the_users_keys(console) -> None:
         await shows(pilot, "other")
         (tabs,) = [line for line in screen_text(app).splitlines() if line.rstrip().endswith("other")]
         assert "< > other" in tabs and "[ ]" not in tabs
+
+
+@pytest.mark.parametrize(
+    ("monitor", "mark", "line", "waited"),
+    [
+        ("auc", "best 0.8600 @ 3", "epoch 3: best AUC 0.8600", "0/15 epochs without improvement"),
+        ("loss", "best by loss @ 3", "epoch 3: best loss 0.5600", "0/15 epochs without improvement of loss"),
+        ("f1", "best by F1 @ 3", "epoch 3: best F1 0.8000", "0/15 epochs without improvement of F1"),
+    ],
+)
+def test_the_best_epoch_is_shown_with_the_metric_that_the_run_monitors(
+    monitor: str, mark: str, line: str, waited: str, tmp_path: Path
+) -> None:
+    story = Story(tmp_path / "run")
+    story.facts = {"monitor": monitor}
+    events = [event for event in story.running(3) if event.seq is not None]
+    view = RunView(state=reduce(fold, events, RunState()))
+    assert [point.words for point in auc_plot(view, "epoch").points] == [mark]
+    assert line in log_text(view, "", 100).plain
+    assert waited in progress_text(view, None, 80).plain.splitlines()

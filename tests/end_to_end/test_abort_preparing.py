@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from driving import MEDTUI, PATIENCE, Engine, tiny
+from driving import MEDTUI, PATIENCE, Engine, medtui, tiny
 from hanging import hanging
 
 RECIPE = tiny(dataset={"name": "breastmnist", "archive": "", "md5": "0" * 32, "limit": None})
@@ -45,7 +45,7 @@ def test_a_read_that_never_returns_does_not_delay_an_abort(ending: str, tmp_path
     try:
         engine.train(recipe_of(archive))
         engine.wait_for_phase("preparing")
-        wait_until_it_reads(engine, archive)
+        wait_until_it_reads(engine.process.pid, archive)
         began = time.monotonic()
         ENDINGS[ending](engine)
         assert engine.wait_for_event("run.finished")["outcome"] == "aborted"
@@ -56,11 +56,44 @@ def test_a_read_that_never_returns_does_not_delay_an_abort(ending: str, tmp_path
     assert [entry.name for entry in (tmp_path / "outputs").iterdir() if entry.is_dir()] == []
 
 
-def wait_until_it_reads(engine: Engine, path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+def test_a_signal_to_the_command_ends_an_engine_blocked_in_a_read(number: signal.Signals, tmp_path: Path) -> None:
+    """To the command alone, as `kill` and many supervisors send it: it is passed on, and nothing is left."""
+    archive = sparse(tmp_path / "mine.npz", 1)
+    (tmp_path / "recipe.yaml").write_text(json.dumps(recipe_of(archive)))
+    process = subprocess.Popen(
+        [*MEDTUI, "run", "recipe.yaml", "--json"],
+        cwd=tmp_path,
+        env={**os.environ, **hanging(tmp_path, read=str(archive))},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        hello = json.loads(next(line for line in process.stdout if '"hello"' in line))
+        wait_until_it_reads(hello["pid"], archive)
+        began = time.monotonic()
+        process.send_signal(number)
+        finished = json.loads(next(line for line in process.stdout if '"run.finished"' in line))
+        assert time.monotonic() - began < AT_ONCE
+        assert process.stdout.read() == "" and process.wait(PATIENCE) == 7
+    finally:
+        process.kill()
+        process.wait()
+    assert (finished["outcome"], finished["exit_code"], finished["run_dir"]) == ("aborted", 7, None)
+    assert not Path(f"/proc/{hello['pid']}").exists(), "the engine is still there"
+    assert [entry.name for entry in (tmp_path / "outputs").iterdir() if entry.is_dir()] == []
+    (tmp_path / "next.yaml").write_text(json.dumps(tiny(training={"epochs": 1})))
+    again = medtui("run", "next.yaml", cwd=tmp_path)  # the workspace is free
+    assert again.returncode == 0, again.stderr
+
+
+def wait_until_it_reads(pid: int, path: Path) -> None:
     """Until the process has the file open: it hangs at its first read."""
     deadline = time.monotonic() + PATIENCE
-    folder = Path(f"/proc/{engine.process.pid}/fd")
-    while time.monotonic() < deadline and engine.process.poll() is None:
+    folder = Path(f"/proc/{pid}/fd")
+    while time.monotonic() < deadline and folder.exists():
         for link in folder.iterdir():
             try:
                 if link.readlink() == path:
@@ -83,7 +116,7 @@ def test_nor_while_scores_are_evaluated(tmp_path: Path) -> None:
     engine = Engine(tmp_path, environment=hanging(tmp_path, read=str(tmp_path / "breastmnist.npz")))
     try:
         engine.send("start", id="start", job="score", file=str(scores), data=[str(tmp_path)])
-        wait_until_it_reads(engine, tmp_path / "breastmnist.npz")
+        wait_until_it_reads(engine.process.pid, tmp_path / "breastmnist.npz")
         engine.send("abort", id="a")
         assert engine.wait_for_event("run.finished")["outcome"] == "aborted"
         assert engine.end() == 7

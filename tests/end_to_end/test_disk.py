@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from driving import Engine, medtui, tiny
+from hanging import hanging
 
 from engine.contract.store.checkpoint_file import verified_digest
 from medtui.client.journal import replay
@@ -88,6 +89,31 @@ def test_evaluating_again_needs_space_for_its_files_only(disk: Callable[[str], P
     finished = full.wait_for_event("run.finished")
     assert (full.end(), finished["error"]["kind"]) == (2, "outputs"), finished
     assert not (run / "evaluations/2").exists()
+
+
+def test_evaluating_again_reads_the_test_split_only(tmp_path: Path) -> None:
+    """No file of another split can be read, and what was remembered of the training images is gone."""
+    cache = tmp_path / "cache"
+    engine = Engine(tmp_path, environment={"MEDTUI_CACHE": str(cache)})
+    engine.train(tiny(dataset={"limit": None}, training={"epochs": 1, "batch_size": 1024}))
+    finished = engine.wait_for_event("run.finished")
+    assert engine.end() == 0, finished
+    (remembered,) = cache.rglob("statistics.json")
+    remembered.unlink()
+    others = [path for path in cache.rglob("*.npy") if not path.name.startswith("test_")]
+    assert sorted(path.name for path in others) == [
+        "train_images.npy", "train_labels.npy", "val_images.npy", "val_labels.npy"
+    ]  # fmt: skip
+    blocked = hanging(tmp_path, read="*/[tv][ra][al]*_*.npy")  # of train and val, not of test
+    again = Engine(tmp_path, environment={"MEDTUI_CACHE": str(cache), **blocked})
+    try:
+        again.send("start", id="s", job="evaluate", run=finished["run_dir"])
+        evaluated = again.wait_for_event("run.finished")
+        assert again.end() == 0, evaluated
+    finally:
+        again.kill()
+    found, before = evaluated["metrics"]["test"], finished["metrics"]["test"]
+    assert (found["auc"], found["acc"], found["loss"]) == (before["auc"], before["acc"], before["loss"])
 
 
 def test_a_disk_without_inodes_is_reported_as_such(disk: Callable[[str], Path], tmp_path: Path) -> None:

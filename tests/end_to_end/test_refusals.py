@@ -42,6 +42,7 @@ RECIPES: dict[str, tuple[str | None, str]] = {  # text (None: a path of its own)
     "mixup_until above epochs": ("training:\n  epochs: 2\n  mixup_until: 3\n", "mixup_until"),
     "flips on OrganA": ("dataset:\n  name: organamnist\naugmentation:\n  hflip: 0.5\n", "organamnist"),
     "a device that does not exist": ("runtime:\n  device: cuda:7\n", "CUDA"),
+    "Metal, which has no float64": ("runtime:\n  device: mps\n", "float64"),
     "unknown data set": ("dataset:\n  name: bloodmist\n", "did you mean bloodmnist"),
     "unknown model": ("model:\n  name: resnet19\n", "did you mean resnet18"),
 }

@@ -5,18 +5,29 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
+from driving import tiny
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from engine import device
 from engine.contract.machine.hardware import refuse_impossible
 from engine.contract.recipe.reader import build_recipe
+from engine.contract.recipe.schema import fields
 from engine.contract.sentences import Hardware
 from engine.contract.wire.errors import DeviceError
 from engine.contract.wire.resolved import describe_precision
 from engine.device import choose_device, choose_precision, resolved_machine, set_determinism, set_threads
+from engine.model.mini_cnn import mini_cnn
+from engine.model.plan import ModelPlan
+from engine.run.train_job import new_state
 from engine.sentences import Devices
+from engine.train.loss import Criterion
+from engine.train.step import Precision, TrainingStep
 
 CPU = torch.device("cpu")
 
@@ -62,6 +73,53 @@ def test_missing_metal_is_refused() -> None:
     with pytest.raises(DeviceError) as refusal:
         refuse_impossible(build_recipe({"runtime": {"device": "mps"}}))
     assert refusal.value.code == Hardware.NO_FLOAT64.code
+
+
+class NoFloat64(TorchDispatchMode):
+    """A device of shapes only that refuses float64, in the words of Metal."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        tensors = [leaf for leaf in tree_leaves(found) if isinstance(leaf, torch.Tensor)]
+        if any(tensor.device.type == "meta" and tensor.dtype is torch.float64 for tensor in tensors):
+            raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+        return found
+
+
+def trains_without_float64() -> bool:
+    """One step of the loop's own state and step, on a device without float64."""
+    device, recipe = torch.device("meta"), build_recipe(tiny())
+    model = mini_cnn(ModelPlan(8, 28, 0.0)).to(device)
+    prepared = SimpleNamespace(
+        recipe=recipe,
+        model=model,
+        built=SimpleNamespace(groups=None),
+        device=device,
+        precision=Precision("cpu", None),
+        splits={"train": range(64)},
+    )
+    step = TrainingStep(Criterion("multi_class"), prepared.precision, None, model)
+    images, labels = torch.zeros(4, 3, 28, 28, device=device), torch.zeros(4, dtype=torch.int64, device=device)
+    try:
+        with NoFloat64():
+            step(new_state(prepared), images, labels, 0.1, None)
+    except TypeError as refusal:
+        assert "float64" in str(refusal)
+        return False
+    return True
+
+
+def test_metal_is_offered_only_if_training_works_without_float64() -> None:
+    """Neither refused for nothing, nor accepted to fail in the first step."""
+    recipe = build_recipe({"runtime": {"device": "mps"}})  # read, as in a recipe from another machine
+    try:
+        refuse_impossible(recipe)
+        offered = True
+    except DeviceError:
+        offered = False
+    assert offered == trains_without_float64()
+    if not offered:
+        assert "mps" not in (fields()["runtime.device"].expected or "")
 
 
 def test_requested_mixed_precision_is_used_or_refused(bfloat16: bool) -> None:

@@ -18,6 +18,7 @@ from openpyxl import Workbook
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
+from engine.contract.data.published import published_for
 from engine.contract.wire.protocol import ClassMetrics, Metrics
 from engine.evaluate.metrics import evaluate, predictions
 from engine.report.content import RunReport
@@ -113,6 +114,18 @@ def test_the_workbook_has_exactly_the_promised_sheets_and_one_row_per_epoch(tmp_
     assert [row[:-1] for row in epochs] == [pytest.approx(tuple(epoch(k).values())[:-1]) for k in (1, 2, 3)]
     assert [row[-1] for row in epochs] == ["no", "yes", "no"]
     assert all(sheet.freeze_panes for sheet in book)
+
+
+def test_the_workbook_compares_with_published_values_where_there_are_some(tmp_path):
+    found = tuple(published_for("bloodmnist", 128))
+    content = report(published=found)
+    book = reopened(tmp_path / "report.xlsx", content)
+    assert book.sheetnames == [*SHEETS, "Published"]
+    table = list(book["Published"].iter_rows(min_row=2, max_row=12, values_only=True))
+    assert table[0][:4] == ("this run", 0.875, "none", 0.75)
+    assert [row[:5] for row in table[1:]] == [(x.method, x.auc, x.auc_sd, x.acc, x.acc_sd) for x in found]
+    assert "chosen on the test split" in table[1][6] and "Doerrich" in table[1][5]
+    assert "pretrained" in everything(book["Published"]).popitem()[0]
 
 
 def test_the_summary_sheet_has_both_ends_of_the_intervals_that_are_known(tmp_path):

@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -243,6 +244,23 @@ def test_weights_after_a_non_finite_loss_are_never_saved(tmp_path: Path) -> None
     state.losses[1] = 0.5
     callbacks.save(state)
     assert run.previous.path.read_bytes() == good
+
+
+def test_the_position_of_a_run_that_monitors_the_loss_is_restored_with_an_undefined_auc(tmp_path: Path) -> None:
+    state, path = new_state(), tmp_path / "last.safetensors"
+    train(state, STEPS)
+    state.history[-1] = replace(state.history[-1], val_auc=math.nan)
+    state.best_auc = math.nan
+    state.plateau = Plateau(2, 0.5, best=-0.75)  # of a loss: the higher the better
+    save_last(path, tmp_path / "previous.safetensors", state)
+    found = new_state()
+    found.plateau = Plateau(2, 0.5)
+    restore(path, found)
+    assert (found.best_epoch, found.plateau) == (1, state.plateau)
+    assert math.isnan(found.best_auc)
+    forged(path, lambda values: values["history"][0].update(val_auc=0.5))
+    with pytest.raises(CheckpointError, match="a best AUC of nan of epoch 1 of 1"):
+        restore(path, new_state())
 
 
 # ---- what a completed run keeps --------------------------------------------------------------------------------------

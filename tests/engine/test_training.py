@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from engine.contract.wire.monitor import Monitor
 from engine.contract.wire.protocol import Metrics
 from engine.evaluate.predict import IDENTITY, predict_scores
 from engine.sentences import Failure
@@ -100,6 +101,7 @@ def loop(
     fetch: Callable[[int, int], tuple[torch.Tensor, torch.Tensor]] = batch,
     mixup: MixUp = MixUp(0.0, None),  # noqa: B008
     loss_decides: bool = True,
+    monitor: Monitor = "auc",
 ) -> Loop:
     steps = len(state.losses)
     plan = LoopPlan(
@@ -110,6 +112,7 @@ def loop(
         seed=42,
         patience=patience,
         loss_decides=loss_decides,
+        monitor=monitor,
         schedule=schedule or Schedule("constant", lr, 0.0, epochs * steps),
         mixup=mixup,
     )
@@ -296,6 +299,93 @@ def test_a_run_from_before_loss_tie_breaking_keeps_the_first_epoch_of_the_highes
     state = new_state(linear(), 1)
     loop(state, epochs=2, validate=validate, loss_decides=False).run()
     assert state.best_epoch == 1
+
+
+# loss, AUC, ACC, F1 of six epochs, each metric at its best in another one
+HISTORY = [
+    (0.70, 0.60, 0.50, 0.40),
+    (0.50, 0.90, 0.60, 0.50),
+    (0.60, 0.80, 0.80, 0.30),
+    (0.30, 0.70, 0.70, 0.60),
+    (0.40, 0.85, 0.75, 0.70),
+    (0.45, 0.85, 0.75, 0.65),
+]
+
+
+def measured(*rows: tuple[float, float, float, float]) -> Callable[[nn.Module], Validation]:
+    given_rows = iter(rows)
+
+    def validate(model: nn.Module) -> Validation:
+        loss, auc, acc, f1 = next(given_rows)
+        return Validation(Metrics(loss=loss, auc=auc, acc=acc, f1=f1), [])
+
+    return validate
+
+
+@pytest.mark.parametrize(
+    ("monitor", "bests", "waited"),
+    [("loss", [1, 2, 4], 2), ("auc", [1, 2], 4), ("acc", [1, 2, 3], 3), ("f1", [1, 2, 4, 5], 1)],
+)
+def test_the_monitor_decides_which_epoch_is_the_best_and_what_patience_counts(
+    monitor: Monitor, bests: list[int], waited: int
+) -> None:
+    state = new_state(linear(), 1)
+    loop(state, epochs=6, monitor=monitor, validate=measured(*HISTORY)).run()
+    assert [record.epoch for record in state.history if record.best] == bests
+    assert (state.best_epoch, state.without_improvement) == (bests[-1], waited)
+    assert state.best_auc == HISTORY[bests[-1] - 1][1]
+    stopped = new_state(linear(), 1)
+    loop(stopped, epochs=6, monitor=monitor, patience=2, validate=measured(*HISTORY)).run()
+    ends = {"loss": 6, "auc": 4, "acc": 5, "f1": 6}  # two epochs in a row that are no better
+    assert stopped.epoch == ends[monitor]
+
+
+@pytest.mark.parametrize("monitor", ["auc", "acc", "f1"])
+def test_of_epochs_that_the_monitor_finds_equal_the_lowest_loss_is_the_best(monitor: Monitor) -> None:
+    state = new_state(linear(), 1)
+    rows = [(loss, 0.9, 0.9, 0.9) for loss in (0.5, 0.3, 0.3, math.nan, 0.4)]
+    loop(state, epochs=5, monitor=monitor, validate=measured(*rows)).run()
+    assert [record.best for record in state.history] == [True, True, False, False, False]
+    assert state.without_improvement == 4  # an equal value is no improvement
+
+
+def test_of_epochs_with_equal_loss_the_first_is_the_best() -> None:
+    state = new_state(linear(), 1)
+    loop(state, epochs=2, monitor="loss", validate=measured((0.5, 0.1, 0.1, 0.1), (0.5, 0.9, 0.9, 0.9))).run()
+    assert state.best_epoch == 1
+
+
+@pytest.mark.parametrize(
+    ("monitor", "undefined"),
+    [("auc", math.nan), ("loss", math.nan), ("loss", None), ("acc", math.nan), ("f1", math.nan)],
+)
+def test_an_undefined_value_of_the_monitor_is_never_the_best(monitor: Monitor, undefined: float | None) -> None:
+    good = {"loss": 0.5, "auc": 0.5, "acc": 0.5, "f1": 0.5}
+    values = iter([good | {monitor: undefined}, good, good | {monitor: undefined}])
+    state = new_state(linear(), 1)
+    loop(state, epochs=3, monitor=monitor, validate=lambda model: Validation(Metrics(**next(values)), [])).run()
+    assert [record.best for record in state.history] == [False, True, False]
+    never = new_state(linear(), 1)
+    loop(
+        never, epochs=1, monitor=monitor, validate=lambda model: Validation(Metrics(**good | {monitor: undefined}), [])
+    ).run()
+    assert never.best_epoch is None
+
+
+def test_an_epoch_with_an_undefined_auc_can_be_the_best_by_another_monitor() -> None:
+    state = new_state(linear(), 1)
+    loop(state, monitor="acc", validate=measured((0.5, math.nan, 0.7, 0.5))).run()
+    assert state.best_epoch == 1 and math.isnan(state.best_auc)
+
+
+def test_a_plateau_watches_the_monitor() -> None:
+    """The loss falls in epochs 2 and 3 only; the AUC rises all the time."""
+    rows = [(loss, 0.5 + number / 10, 0.5, 0.5) for number, loss in enumerate((0.5, 0.4, 0.3, 0.3, 0.4))]
+    for monitor, scale in (("loss", 0.1), ("auc", 1.0)):
+        state = new_state(linear(), 1)
+        state.plateau = Plateau(patience=2, factor=0.1)
+        loop(state, epochs=5, monitor=monitor, validate=measured(*rows)).run()
+        assert state.plateau.scale == scale
 
 
 def test_losses_and_accuracy_of_an_epoch_are_means_over_images() -> None:

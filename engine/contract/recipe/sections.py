@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 from engine.contract.models.catalogue import help_text, models
 from engine.contract.recipe.setting import Section, Text, setting
 from engine.contract.recipe.sources import DatasetSection
+from engine.contract.wire.monitor import Monitor
 
 
 def normalised_name(name: Any) -> Any:
@@ -83,7 +84,7 @@ class TrainingSection(Section):
         title="Schedule",
         help=(
             "Learning rate over the planned epochs: cosine, one_cycle (up for 30 %, then down), plateau (reduced "
-            "when the validation AUC stalls), or constant."
+            "when `monitor` stalls), or constant."
         ),
     )
     warmup_epochs: Annotated[int, Field(ge=0, le=100_000)] = setting(
@@ -92,7 +93,7 @@ class TrainingSection(Section):
     plateau_patience: Annotated[int, Field(ge=1, le=100_000)] = setting(
         5,
         title="Plateau patience",
-        help="Epochs without a higher validation AUC before the rate is reduced.",
+        help="Epochs without a better value of `monitor` before the rate is reduced.",
         unit="epochs",
     )
     plateau_factor: Annotated[float, Field(gt=0.0, lt=1.0)] = setting(
@@ -131,8 +132,16 @@ class TrainingSection(Section):
     patience: Annotated[int, Field(ge=1, le=100_000)] | None = setting(
         15,
         title="Patience",
-        help="Stop early after this many epochs without a higher validation AUC; null disables it.",
+        help="Stop early after this many epochs without a better value of `monitor`; null disables it.",
         unit="epochs",
+    )
+    monitor: Monitor = setting(
+        "auc",
+        title="Monitor",
+        help=(
+            "Metric of the validation split that decides which epoch is the best, early stopping and plateau; among "
+            "equals the lower loss is the best."
+        ),
     )
     amp: AutoOrBool = setting(
         "auto", title="Mixed precision", help="Automatic mixed precision; `auto` enables it where it is faster."

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 
+from engine.contract.wire.monitor import NAMES, Monitor, value_of
 from engine.contract.wire.protocol import (
     Alarm,
     AnyEvent,
@@ -29,13 +30,16 @@ _LINE_LIMIT = 2000  # characters
 _LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d ")
 
 
-def format_log_lines(event: AnyEvent) -> str:
-    """The lines of an event, each with its ISO time; "" for one that is none of the story's, as a snapshot."""
+def format_log_lines(event: AnyEvent, monitor: Monitor = "auc") -> str:
+    """The lines of an event, each with its ISO time; "" for one that is none of the story's, as a snapshot.
+
+    `monitor`: of the run, by which an epoch is the best.
+    """
     try:
         time = datetime.fromtimestamp(event.time).astimezone().isoformat(timespec="seconds")
     except (ValueError, OverflowError, OSError):
         return ""
-    return "".join(f"{time} {clean(text, _LINE_LIMIT)}\n" for text in _described(event))
+    return "".join(f"{time} {clean(text, _LINE_LIMIT)}\n" for text in _described(event, monitor))
 
 
 def library_output(log: str) -> str:
@@ -43,7 +47,7 @@ def library_output(log: str) -> str:
     return "".join(line for line in log.splitlines(keepends=True) if not _LOG_LINE.match(line)).strip()
 
 
-def _described(event: AnyEvent) -> Iterator[str]:
+def _described(event: AnyEvent, monitor: Monitor) -> Iterator[str]:
     match event:
         case Hello():
             versions = ", ".join(f"{name} {version}" for name, version in event.versions.items())
@@ -53,7 +57,7 @@ def _described(event: AnyEvent) -> Iterator[str]:
         case RunStarted():
             yield from _run_started(event)
         case EpochFinished():
-            yield from _epoch_finished(event)
+            yield from _epoch_finished(event, monitor)
         case CheckpointSaved():
             at = f"epoch {event.position.epoch}, step {event.position.step}"
             yield f"checkpoint: {event.path} at {at}, {event.bytes / 1e6:,.1f} MB in {event.seconds:.2f} s"
@@ -87,14 +91,15 @@ def _run_started(event: RunStarted) -> Iterator[str]:
         yield f"drift: {change}"
 
 
-def _epoch_finished(event: EpochFinished) -> Iterator[str]:
+def _epoch_finished(event: EpochFinished, monitor: Monitor) -> Iterator[str]:
     rate = f", {event.images_per_second:,.0f} images/s" if math.isfinite(event.images_per_second) else ""
     yield (
         f"epoch {event.epoch}: training loss {event.train_loss:.4f}, ACC {event.train_acc:.4f}; "
         f"validation {_metrics(event.validation)}; lr {event.lr:.3g}, {event.seconds:.1f} s{rate}"
     )
     if event.best:
-        yield f"best: epoch {event.epoch}, validation AUC {_number(event.validation.auc)}"
+        value = _number(value_of(event.validation, monitor))
+        yield f"best: epoch {event.epoch}, validation {NAMES[monitor]} {value}"
 
 
 def _run_finished(event: RunFinished) -> Iterator[str]:

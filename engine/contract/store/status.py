@@ -13,6 +13,7 @@ from engine.contract.store.growing import Growing
 from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.starting_weights import starting_weights
 from engine.contract.wire.message import Message, SafeInt
+from engine.contract.wire.monitor import Monitor
 from engine.contract.wire.protocol import (
     AnyEvent,
     ArtifactWritten,
@@ -62,6 +63,7 @@ class RunSummary(Message):
     weights: str | None = None  # what it started from: `ImageNet`, `from scratch`, `run NAME`
     epochs_planned: SafeInt | None = None
     epochs_done: SafeInt = 0
+    monitor: Monitor = "auc"  # what of the validation split decides which epoch is the best
     best_epoch: SafeInt | None = None
     validation: Metrics | None = None  # of the best epoch
     test: Metrics | None = None
@@ -129,6 +131,7 @@ def _started(summary: RunSummary, event: RunStarted) -> RunSummary:
         "model": event.model,
         "weights": starting_weights(event.decisions),
         "epochs_planned": event.epochs,
+        "monitor": event.monitor,
         "drift": event.drift,
     }
     if event.resumed_from is None:

@@ -17,6 +17,7 @@ from engine.contract.sentences import Commands
 from engine.contract.wire.errors import ProtocolError
 from engine.contract.wire.jobs import JOBS, Start, job_of
 from engine.contract.wire.message import Command, Message, SafeInt
+from engine.contract.wire.monitor import Monitor
 from engine.contract.wire.resolved import Resolved
 
 VERSION = 1
@@ -118,6 +119,7 @@ class RunStarted(Event):
     batch_size: SafeInt
     images: dict[str, SafeInt]  # images per split
     patience: SafeInt | None
+    monitor: Monitor = "auc"  # what of the validation split decides the best epoch and early stopping
     device: str
     decisions: dict[str, str]  # what `auto` became, in words: amp, weights, cache, hflip
     resolved: Resolved | None = None  # and as values; None from an older engine
@@ -165,10 +167,10 @@ class EpochFinished(Event):
     validation: Metrics
     per_class: list[ClassMetrics]
     confusion: list[list[SafeInt]] | None = None  # of the validation split: rows true, columns predicted
-    best: bool  # is this epoch the new best? By validation AUC, among equals by a lower loss
+    best: bool  # is this epoch the new best? By the run's monitor, among equals by a lower loss
     best_epoch: SafeInt | None
-    best_auc: float | None
-    without_improvement: SafeInt  # epochs without a higher validation AUC
+    best_auc: float | None  # validation AUC of that epoch
+    without_improvement: SafeInt  # epochs without a better value of the monitor
     curve: list[tuple[SafeInt, float]]  # (step of the run, mean loss), at most 100 points
 
 

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Le
 from pydantic import BaseModel, ConfigDict
 
+from engine.contract.wire.monitor import BestBy
+
 DeviceKind = Literal["cpu", "cuda", "mps"]
 PrecisionName = Literal["float32", "bfloat16", "float16"]
 Storage = Literal["device", "ram", "mapped"]
@@ -53,7 +55,7 @@ class Resolved(Values):
     weights: StartingWeights | None = None
     hflip: Annotated[float, Ge(0), Le(1)] | None = None  # probability
     views: tuple[str, ...] | None = None  # that the test scores are averaged over
-    best_by: Literal["auc", "auc_then_loss"] | None = None  # which epoch is the best; None was by "auc"
+    best_by: BestBy | None = None  # which epoch is the best; None was by "auc"
     storage: Storage | None = None  # where the training images are
     threads: Annotated[int, Ge(1), Le(2**53)] | None = None
 

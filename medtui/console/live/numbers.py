@@ -7,6 +7,7 @@ import math
 from rich.cells import cell_len
 from rich.text import Text
 
+from engine.contract.wire.monitor import Monitor
 from medtui.client.view import RunView
 from medtui.console.widgets.curves import recent_losses
 from medtui.text import number
@@ -37,11 +38,15 @@ def numbers(view: RunView) -> list[Text]:
         now, before = epochs[-1], epochs[-2] if len(epochs) > 1 else None
         if now.validation.loss is not None:
             past = before.validation.loss if before is not None and before.validation.loss is not None else math.nan
-            found.append(_named("val loss", number(now.validation.loss, 3), trend(past, now.validation.loss)))
+            note = trend(past, now.validation.loss)
+            if view.state.summary.monitor == "loss" and now.best_epoch is not None:
+                note += f" ★{now.best_epoch}"
+            found.append(_named("val loss", number(now.validation.loss, 3), note))
         best = f"★{now.best_epoch}" if now.best_epoch is not None else ""
-        found.append(_named("AUC", number(now.validation.auc), best))
-        found.append(_named("ACC", number(now.validation.acc, 3)))
-        found.append(_named("F1", number(now.validation.f1, 3)))
+        stars: dict[Monitor, str] = {view.state.summary.monitor: best}
+        found.append(_named("AUC", number(now.validation.auc), stars.get("auc", "")))
+        found.append(_named("ACC", number(now.validation.acc, 3), stars.get("acc", "")))
+        found.append(_named("F1", number(now.validation.f1, 3), stars.get("f1", "")))
     lr = progress.lr if progress is not None and progress.lr is not None else epochs[-1].lr if epochs else None
     if lr is not None and math.isfinite(lr):
         found.append(_named("lr", f"{lr:.2g}", SCHEDULES.get(started.schedule or "", "")))

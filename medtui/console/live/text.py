@@ -15,7 +15,7 @@ from medtui.actions import BY_ID, Action
 from medtui.client.view import RunView
 from medtui.console.shell.status_text import format_drift
 from medtui.console.widgets.bars import bar, bytes_bar
-from medtui.text import clean, clock, number, shortened
+from medtui.text import clean, clock, monitored, number, shortened
 
 BESIDE = 90  # columns from which two bars stand side by side
 LEAST_BAR = 10  # cells
@@ -162,7 +162,7 @@ def log_lines(view: RunView) -> list[tuple[float, str, str]]:
         else:
             lines.append((answer.time, f"{clean(answer.command, 20)} rejected: {clean(answer.reason, 200)}", "yellow"))
     lines += [
-        (epoch.time, f"epoch {epoch.epoch}: best AUC {number(epoch.validation.auc)}", "bold")
+        (epoch.time, f"epoch {epoch.epoch}: best {monitored(epoch.validation, state.summary.monitor)}", "bold")
         for epoch in state.epochs
         if epoch.best
     ]

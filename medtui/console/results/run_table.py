@@ -11,9 +11,9 @@ from rich.text import Text
 from textual.binding import BindingType
 
 from engine.contract.data.datasets import label_of
+from engine.contract.data.published import Published
 from engine.contract.wire.protocol import Ci95
 from medtui.client.runs import RunRow
-from medtui.console.results.published import Published
 from medtui.console.shell.keymap import bindings
 from medtui.console.widgets.table import DataTable
 from medtui.text import UNDEFINED, clean, duration, number, shortened, started_at

@@ -14,6 +14,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.message import Message
 from textual.widgets import Input
 
+from engine.contract.data.published import Published, references
 from engine.contract.recipe.reader import recipe_from_values
 from engine.contract.recipe.yaml_reader import read_yaml
 from engine.contract.store.run_directory import RunDirectory, list_runs, read_object
@@ -26,9 +27,15 @@ from medtui.client.state import RunState
 from medtui.client.view import RunView
 from medtui.console.results import run_actions
 from medtui.console.results.pictures import read_samples
-from medtui.console.results.published import SOURCE, Published, published_for
-from medtui.console.results.run_table import INSTEAD, SORTS, RunTable, filter_text, published_cells, run_cells
-from medtui.console.results.text import Detail, body_text, describe_no_runs, header_text
+from medtui.console.results.run_table import (
+    INSTEAD,
+    SORTS,
+    RunTable,
+    filter_text,
+    published_cells,
+    run_cells,
+)
+from medtui.console.results.text import Detail, body_text, describe_no_runs, describe_published, header_text
 from medtui.console.shell.app_context import key_of
 from medtui.console.shell.base import BaseScreen
 from medtui.console.shell.keymap import bindings
@@ -174,7 +181,7 @@ class Results(BaseScreen):
     def _published(self, shown: list[RunRow]) -> list[Published]:
         found: list[Published] = []
         for dataset, size in dict.fromkeys((run_row.dataset, run_row.size) for run_row in shown if run_row.comparable):
-            found += published_for(dataset or "", size or 0)
+            found += references(dataset or "", size or 0)
         return found
 
     @on(DataTable.RowHighlighted, "#runs")
@@ -190,7 +197,7 @@ class Results(BaseScreen):
         run_row = self._find_run_row(key)
         before, self._selected = self._selected, key
         if run_row is None:
-            self._show_instead(f"Published result, not a run: {SOURCE}.")
+            self._show_instead(describe_published(key))
         elif key != before or self.detail is None or self.detail.run_row != run_row:
             self._load(run_row)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
 from rich.text import Text
 
 from engine.contract.data.datasets import label_of
+from engine.contract.data.published import published, published_for, remarks, sources
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.starting_weights import describe_origin
@@ -18,11 +20,12 @@ from medtui.client.run_management import Labels
 from medtui.client.runs import RunRow
 from medtui.client.state import RunState
 from medtui.console.results.pictures import Sample, grid_text
-from medtui.console.results.published import SOURCE, published_for
 from medtui.console.shell.status_text import format_drift
 from medtui.console.widgets.classes import class_rows, classes_text
 from medtui.console.widgets.matrix import Confusion, confusion_text
-from medtui.text import UNDEFINED, clean, data_marks, duration, number, shortened
+from medtui.text import UNDEFINED, by_monitor, clean, data_marks, duration, number, shortened
+
+OURS = "this run"
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def header_text(detail: Detail, width: int) -> Text:
     for mark in data_marks(run_row.synthetic, run_row.limit):
         text.append(f", {mark}", "bold yellow")
     text.append(f", {clean(run_row.model or '?')} {clean(describe_origin(run_row.weights), 80)}")
-    text.append(f", epochs {run_row.epochs}, best {best}")
+    text.append(f", epochs {run_row.epochs}, best{by_monitor(state.summary.monitor)} {best}")
     text.append(f", {duration(run_row.seconds)}\n" if run_row.seconds is not None else "\n")
     if detail.labels.tags:
         text.append(f"tags {clean(' '.join(detail.labels.tags), 200)}\n", "cyan")
@@ -116,25 +119,41 @@ def published_text(detail: Detail) -> Text:
     found = published_for(started.dataset, started.size)
     title(text, "published for this data set and size")
     if not found:
-        text.append(f"none in {SOURCE}, which covers 28 px images\n", "dim")
+        text.append("none\n", "dim")
         return text
     test = detail.state.summary.test
     marks = data_marks(started.synthetic, started.limit)
-    rows = [(one.method, one.auc, one.acc, False) for one in found]
+    rows = [(one.method, one.auc, one.acc, ", ".join([one.source.name, *remarks(one, found)])) for one in found]
     if test is not None and not marks:
-        rows.append(("this run", test.auc, test.acc, True))
-    for method, auc, acc, ours in sorted(rows, key=lambda row: -row[1] if row[1] == row[1] else 1.0):
-        text.append_text(_published_row(method, auc, acc, ours=ours))
+        rows.append((OURS, test.auc, test.acc, ""))
+    for method, auc, acc, words in sorted(rows, key=lambda row: _rank(row[1])):
+        text.append_text(_published_row(method, auc, acc, words))
     if test is not None and marks:
-        text.append_text(_published_row("this run", test.auc, test.acc, ours=True))
+        text.append_text(_published_row(OURS, test.auc, test.acc, ""))
         text.append(f"  not comparable with these: {', '.join(marks)}\n", "bold yellow")
-    text.append(f"  {SOURCE}\n", "dim")
+    for source in sources(found):
+        text.append(f"  {source}\n", "dim")
     return text
 
 
-def _published_row(method: str, auc: float, acc: float, *, ours: bool) -> Text:
-    sign, style = ("▸", "bold") if ours else (" ", "")
-    return Text(f"{sign} {method:<24} AUC {number(auc, 3)}  ACC {number(acc, 3)}\n", style)
+def describe_published(key: str | None) -> str:
+    """Of a row of the table that is no run."""
+    one = next((one for one in published() if one.key == key), None)
+    if one is None:
+        return ""
+    remark = f" {one.remark[0].upper()}{one.remark[1:]}." if one.remark else ""
+    return f"Published result, not a run: {one.source.citation}: {one.source.conditions}.{remark}"
+
+
+def _rank(auc: float | None) -> float:
+    """Highest first, what is undefined or not reported last."""
+    return -auc if auc is not None and not math.isnan(auc) else 1.0
+
+
+def _published_row(method: str, auc: float | None, acc: float, words: str) -> Text:
+    sign, style = ("▸", "bold") if method == OURS else (" ", "")
+    line = Text(f"{sign} {method:<24} AUC {number(auc, 3)}  ACC {number(acc, 3)}", style)
+    return line.append(f"  {words}\n" if words else "\n", "dim")
 
 
 def body_text(detail: Detail, width: int) -> Text:

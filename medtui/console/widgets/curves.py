@@ -6,10 +6,11 @@ import math
 from itertools import islice
 from typing import Any, Literal
 
+from engine.contract.data.published import references
 from engine.contract.wire.protocol import EpochFinished
 from medtui.client.view import RunView
-from medtui.console.widgets.plot import PlotSpec, Point, Series, smoothed
-from medtui.text import clean, number
+from medtui.console.widgets.plot import Level, PlotSpec, Point, Series, smoothed
+from medtui.text import by_monitor, clean, number
 
 Axis = Literal["step", "epoch", "time"]
 AXIS_TITLES: dict[Axis, str] = {"step": "step", "epoch": "epoch", "time": "minutes"}
@@ -45,7 +46,7 @@ def loss_title(view: RunView) -> str:
 
 
 def auc_plot(view: RunView, axis: Axis) -> PlotSpec:
-    """Validation AUC per epoch; the best one, whose weights are kept, is marked."""
+    """Validation AUC per epoch; the best one, whose weights are kept, is marked: by whatever the run monitors."""
     epochs = view.state.epochs
     xs = _positions(view, [float(epoch.step) for epoch in epochs], axis)
     ys = [epoch.validation.auc for epoch in epochs]
@@ -53,9 +54,22 @@ def auc_plot(view: RunView, axis: Axis) -> PlotSpec:
     best = [(x, y, epoch.epoch) for x, y, epoch in zip(xs, ys, epochs, strict=True) if epoch.best and math.isfinite(y)]
     if best:
         x, y, epoch_number = best[-1]
-        points.append(Point(x, y, "★", f"best {number(y)} @ {epoch_number}"))
+        by = by_monitor(view.state.summary.monitor)
+        points.append(Point(x, y, "★", f"best{by or f' {number(y)}'} @ {epoch_number}"))
     one = Series("val AUC", tuple(xs), tuple(ys), VALIDATION)
-    return PlotSpec((one,), tuple(points), x_title=AXIS_TITLES[axis], empty="no epoch finished yet", upper=1.0)
+    empty = "no epoch finished yet"
+    return PlotSpec((one,), tuple(points), _published(view), AXIS_TITLES[axis], empty=empty, upper=1.0)
+
+
+def _published(view: RunView) -> tuple[Level, ...]:
+    """The highest published test AUC of the set, where this run is one that may be compared with it."""
+    started = view.state.started
+    if started is None or started.synthetic or started.limit is not None:
+        return ()
+    found = [one for one in references(started.dataset, started.size) if one.auc is not None]
+    if not found or found[0].remark:
+        return ()
+    return (Level(found[0].auc or 0.0, f"published {number(found[0].auc, 3)} (test, {found[0].method})"),)
 
 
 def acc_plot(view: RunView, axis: Axis) -> PlotSpec:

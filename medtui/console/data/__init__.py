@@ -1,1 +1,0 @@
-"""Facts that the console shows."""
