@@ -173,7 +173,7 @@ class Loop:
             best=False,
         )
         record = self._judged(record)
-        curve = bucketed(losses, state.epoch * plan.steps + 1, last_share=weights[-1] / plan.batch_images(0))
+        curve = bucketed(losses, state.epoch * plan.steps + 1, last_fraction=weights[-1] / plan.batch_images(0))
         state.history.append(record)
         state.epoch += 1
         state.step = 0
@@ -199,16 +199,16 @@ class Loop:
 
 
 def bucketed(
-    losses: list[float], first_step: int, points: int = CURVE_POINTS, last_share: float = 1.0
+    losses: list[float], first_step: int, points: int = CURVE_POINTS, last_fraction: float = 1.0
 ) -> list[tuple[int, float]]:
     """At most `points` means of neighbouring losses over their images, each at the last step it holds.
 
-    `last_share`: the last batch as a fraction of the others. One of a few images has a noisy loss: less than half a
+    `last_fraction`: the last batch as a fraction of the others. One of a few images has a noisy loss: less than half a
     point's images join the point before, so that it makes no spike.
     """
     width = max(1, math.ceil(len(losses) / points))
     starts = list(range(0, len(losses), width))
-    weights = [1.0] * (len(losses) - 1) + [last_share]
+    weights = [1.0] * (len(losses) - 1) + [last_fraction]
     if len(starts) > 1 and math.fsum(weights[starts[-1] :]) < width / 2:
         del starts[-1]
     found = []

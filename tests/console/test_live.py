@@ -308,9 +308,9 @@ async def test_a_narrow_terminal_shows_log_lines_below_the_progress(console, scr
     async with app.run_test(size=(60, 18), notifications=True) as pilot:
         await watching(pilot, app, scripts)
         await pilot.press("left_square_bracket")  # the last one
-        await shows(pilot, "░  4/10", "░  2/4", "best: epoch 3", "epoch 3: best AUC", "preparing")
+        await shows(pilot, "░  4/10", "░  2/4", "best: epoch 3", "epoch 3: best AUC")
         await pilot.press("right_square_bracket")
-        await wait_for(pilot, lambda: "preparing" not in screen_text(app))
+        await wait_for(pilot, lambda: "epoch 3: best AUC" not in screen_text(app))
         await shows(pilot, "░  4/10", "◆ val", "val loss 0.560")
 
 
@@ -595,9 +595,9 @@ def test_the_top_line_shows_what_matters_most_in_the_available_space(tmp_path) -
         view = absorb(view, event)
     app_status = AppStatus(lock="this console", gpu="gpu0 87% 6.1G", eta=250.0, elapsed=58)
     done = time.strftime("%H:%M", time.localtime(now := time.time() + 250.0))
-    times = f"0:58 elapsed, 4:10 left, done {done}"
+    times = f"0:58 elapsed  4:10 left  done {done}"
     whole = f" medtui  ● training  breastmnist · resnet18_adapted · 1a2b3c  epoch 4/10  {times}  lock: this console"
-    if time.strftime("%H:%M", time.localtime(now + 5)) == done:  # the minute does not change meanwhile
+    if time.strftime("%H:%M", time.localtime(now + 5)) == done:  # no new minute meanwhile
         assert status_line(view, app_status, 160).plain == f"{whole}  gpu0 87% 6.1G  link ok"
         assert status_line(view, app_status, 140).plain == f"{whole}  link ok", "less important, but there is space"
     narrow = " medtui  ● training  breastmnist  epoch 4/10  4:10 left  lock: this console"

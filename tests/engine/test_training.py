@@ -560,10 +560,10 @@ def test_a_curve_has_at_most_a_hundred_points_whose_means_include_every_loss_onc
 
 def test_a_short_last_batch_makes_no_spike_in_the_curve() -> None:
     # 3 batches of 8 images and one of 2: (0.4 * 8 + 2.4 * 2) / 10 = 0.8 stands for the last two
-    assert bucketed([0.6, 0.5, 0.4, 2.4], 1, last_share=2 / 8) == [(1, 0.6), (2, 0.5), (4, pytest.approx(0.8))]
+    assert bucketed([0.6, 0.5, 0.4, 2.4], 1, last_fraction=2 / 8) == [(1, 0.6), (2, 0.5), (4, pytest.approx(0.8))]
     # with 6 images it is a point of its own; in a point of two batches it counts by its images: (1 * 8 + 3 * 2) / 10
-    assert bucketed([0.6, 0.5], 1, last_share=6 / 8) == [(1, 0.6), (2, 0.5)]
-    assert bucketed([2.0, 2.0, 1.0, 3.0], 1, points=2, last_share=2 / 8) == [(2, 2.0), (4, pytest.approx(1.4))]
+    assert bucketed([0.6, 0.5], 1, last_fraction=6 / 8) == [(1, 0.6), (2, 0.5)]
+    assert bucketed([2.0, 2.0, 1.0, 3.0], 1, points=2, last_fraction=2 / 8) == [(2, 2.0), (4, pytest.approx(1.4))]
 
 
 def test_a_bucket_is_placed_at_its_last_step() -> None:

@@ -92,7 +92,7 @@ def orphaned(tmp_path: Path, workspace: Workspace) -> Iterator[psutil.Process]:
         "from pathlib import Path\n"
         "from medtui.client.engine_process import EngineProcess\n"
         "engine = EngineProcess(Workspace(Path(sys.argv[1])))\n"
-        "hold = subprocess.Popen(['sleep', '60'], stdout=-3, stderr=-3,\n"
+        "hold = subprocess.Popen(['sleep', '600'], stdout=-3, stderr=-3,\n"
         "                        pass_fds=[engine._process.stdin.fileno()])\n"
         "print(engine.pid, hold.pid, flush=True)\n"
         "os.kill(os.getpid(), 9)\n"

@@ -35,7 +35,7 @@ REFRESH_EVERY = 0.5  # seconds, at least, between complete updates while epochs 
 AXES: tuple[Axis, ...] = ("step", "epoch", "time")
 MOST_NUMBERS = 3  # rows
 CONFUSION_TITLE = "confusion, validation"
-BESIDE_CONFUSION = 84  # columns of the classes and the machine
+REST_OF_DETAIL = 84  # columns of the classes and the machine
 
 
 class Live(BaseScreen):
@@ -247,7 +247,7 @@ class Live(BaseScreen):
         pane = self.query_one("#pane-confusion")
         found = latest_confusion(self.view)
         needed = 0 if found is None else max(width_of(found), len(CONFUSION_TITLE)) + 4
-        self.set_class(not 0 < needed <= self.size.width - BESIDE_CONFUSION, "-no-confusion")
+        self.set_class(not 0 < needed <= self.size.width - REST_OF_DETAIL, "-no-confusion")
         border_title(pane, CONFUSION_TITLE)
         narrow = self.size.width < 80
         pane.styles.width = None if narrow else needed
@@ -265,8 +265,8 @@ class Live(BaseScreen):
             return
         widget = self.query_one("#progress", Rows)
         width = max(20, widget.size.width or 40)
-        beside = self.query_one("#pane-machine").region.width > 0
-        text = progress_text(self.view, self._app.status.eta, width, self._app.actions, resources=not beside)
+        has_machine = self.query_one("#pane-machine").region.width > 0
+        text = progress_text(self.view, self._app.status.eta, width, self._app.actions, resources=not has_machine)
         widget.update(text)
         needed = text.plain.count("\n") + 1
         if needed != self._progress_rows:  # an end, or an alarm, has its words

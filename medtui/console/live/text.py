@@ -17,7 +17,7 @@ from medtui.console.shell.status_text import format_drift
 from medtui.console.widgets.bars import bar, bytes_bar
 from medtui.text import clean, clock, monitored, number, shortened
 
-BESIDE = 90  # columns from which two bars stand side by side
+TWO_BARS_FROM = 90  # columns from which two bars stand side by side
 LEAST_BAR = 10  # cells
 LEVELS = {"warning": "yellow", "error": "bold red"}
 
@@ -45,7 +45,7 @@ def progress_text(
     alarms = [message for message in view.state.messages if isinstance(message, Alarm)]
     if alarms and view.active:
         text.append(_wrapped(f"ALARM {alarms[-1].message} {alarms[-1].hint}", width), "bold red")
-    if facts := _facts(view, resources=resources):
+    if facts := _facts(view, width, resources=resources):
         text.append(f"{facts}\n", "dim")
     if view.noise:
         text.append(f"{view.noise:,} engine lines were not events\n", "yellow")
@@ -53,8 +53,8 @@ def progress_text(
     return text
 
 
-def _facts(view: RunView, *, resources: bool) -> str:
-    """`best: epoch 18, 14 ago · checkpoint 22:04:10`, as far as known."""
+def _facts(view: RunView, width: int, *, resources: bool) -> str:
+    """`best: epoch 18, 14 ago · checkpoint 22:04:10`, as far as known and as many as fit."""
     state, found = view.state, []
     last = state.epochs[-1] if state.epochs else None
     if last is not None and last.best_epoch is not None:
@@ -64,6 +64,8 @@ def _facts(view: RunView, *, resources: bool) -> str:
         found.append(f"checkpoint {time.strftime('%H:%M:%S', time.localtime(state.last_checkpoint.time))}")
     if resources and view.resources is not None and view.active:
         found.append(f"engine: {view.resources.memory / 1e9:.2f} GB, {view.resources.cpu_percent:.0f}% of a core")
+    while len(found) > 1 and cell_len(" · ".join(found)) > width:
+        found.pop()
     return " · ".join(found)
 
 
@@ -72,7 +74,7 @@ def _bars(view: RunView, eta: float | None, width: int) -> Text:
     run, now = _run_bar(view, eta), _now_bar(view)
     if now is None:
         return _drawn(run, width).append("\n")
-    if width >= BESIDE:
+    if width >= TWO_BARS_FROM:
         left = width * 3 // 5
         return _drawn(run, left - 3).append("   ").append_text(_drawn(now, width - left)).append("\n")
     return _drawn(run, width).append("\n").append_text(_drawn(now, width)).append("\n")

@@ -143,9 +143,10 @@ class BaseScreen(Screen[None]):
     def _focus_in(self, id_: str) -> None:
         pane = self.query_one(f"#{id_}")
         for widget in [pane, *pane.query("*")]:
-            if isinstance(widget, Widget) and widget.focusable:
+            if isinstance(widget, Widget) and widget.focusable and widget.display:  # not a field that is closed
                 widget.focus()
                 return
+        self.set_focus(None)
 
     def action_back(self) -> None:
         """Leave a field or a filter; never changes anything."""

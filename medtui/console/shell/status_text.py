@@ -99,11 +99,11 @@ def status_line(view: RunView | None, status: AppStatus, width: int) -> Text:
     if status.readonly:
         parts.append(_Part(1, (Text("read-only", style="bold yellow"),)))
     if status.gpu:
-        parts.append(_Part(5, (Text(clean(status.gpu, 40)),)))
+        parts.append(_Part(7, (Text(clean(status.gpu, 40)),)))
     if status.link != "link ok":
         parts.append(_Part(1, (Text(status.link, style="bold yellow"),)))
     elif view is None or view.outcome is None:  # next to an outcome, it would read as the engine's link
-        parts.append(_Part(6, (Text(status.link),)))
+        parts.append(_Part(8, (Text(status.link),)))
     return _fitted(parts, width)
 
 
@@ -118,20 +118,19 @@ def _of_run(view: RunView, status: AppStatus) -> list[_Part]:
     parts = [_Part(4, tuple(Text(" · ".join(filter(None, title))) for title in titles))]
     if view.active and view.phase in ("training", "paused"):
         parts.append(_Part(2, (Text(f"epoch {view.epoch}/{started.epochs}"),)))
-    if times := _times(status):
-        parts.append(_Part(3, tuple(map(Text, times))))
-    return parts
+    return [*parts, *_times(status)]
 
 
-def _times(status: AppStatus) -> list[str]:
-    """Elapsed, left, and when it ends by the clock; shorter and shorter."""
-    elapsed = "" if status.elapsed is None else f"{clock(status.elapsed)} elapsed"
-    if status.eta is None:
-        return [elapsed] if elapsed else []
-    left = f"{clock(status.eta)} left"
-    end = time.localtime(time.time() + status.eta)
-    done = f"done {time.strftime('%H:%M' if status.eta < 86_400 else '%a %H:%M', end)}"
-    return [", ".join(filter(None, (elapsed, left, done))), f"{left}, {done}", left]
+def _times(status: AppStatus) -> list[_Part]:
+    """What is left matters most, then when that is by the clock, then what is over."""
+    found = []
+    if status.elapsed is not None:
+        found.append(_Part(6, (Text(f"{clock(status.elapsed)} elapsed"),)))
+    if status.eta is not None:
+        end = time.localtime(time.time() + status.eta)
+        done = time.strftime("%H:%M" if status.eta < 86_400 else "%a %H:%M", end)
+        found += [_Part(3, (Text(f"{clock(status.eta)} left"),)), _Part(5, (Text(f"done {done}"),))]
+    return found
 
 
 def _fitted(parts: list[_Part], width: int) -> Text:
