@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.contract.data.datasets import THRESHOLD, TaskKind
+from engine.contract.findings.finding import Finding
 from engine.contract.wire.protocol import ClassMetrics, Metrics
 
 FIGURE_NAMES = ("curves", "confusion", "samples", "roc", "reliability")
@@ -37,6 +38,7 @@ class RunReport:
     scores: np.ndarray  # test: float [N, K]
     samples: np.ndarray  # some test images: uint8 [M, H, W] or [M, H, W, 3]
     sample_rows: np.ndarray  # int64 [M], which test rows these are
+    findings: tuple[Finding, ...] = ()  # what stands out
     weights: str | None = None  # what the run started from: `ImageNet`, `from scratch`, `run NAME`
 
     @property

@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 
 from engine.contract.files.folders import File
+from engine.contract.findings.finding import Finding
+from engine.contract.findings.history import history_from
+from engine.contract.findings.rules import findings
 from engine.contract.recipe.recorded import resolved_hash_of, resolved_of
 from engine.contract.recipe.schema import fields
 from engine.contract.recipe.training_loss import only_in_training
@@ -182,8 +185,17 @@ def report_of(
         scores=scores,
         samples=shown,
         sample_rows=rows,
+        findings=_findings(run),
         weights=describe_start(resolved.weights) if resolved.weights is not None else None,
     )
+
+
+def _findings(run: RunDirectory) -> tuple[Finding, ...]:
+    """Of the journal; a report without them is better than none."""
+    try:
+        return findings(history_from(run.journal))
+    except OSError:
+        return ()
 
 
 def _sample_images(prepared: LoadedData, rows: np.ndarray) -> np.ndarray:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.contract.files.folders import File, Folder
+from engine.contract.findings.history import history_from
+from engine.contract.findings.rules import findings
 from engine.contract.store.journal import damaged_lines
 from engine.contract.store.run_directory import RunDirectory, list_runs_and_manifests
 from engine.contract.store.run_record import RunRecord, read_run, resolved_of_run
@@ -152,8 +154,17 @@ def summary(run: RunDirectory) -> dict[str, Any]:
     resolved, resolved_hash = resolved_of_run(record)
     shown |= {"resolved": resolved.model_dump(mode="json") if resolved else None, "resolved_hash": resolved_hash}
     shown |= {"outcome": record.outcome, "weights": record.weights, "damage": damage}
+    shown["findings"] = _findings(run)
     shown["artifacts"] = {name: str(run.root / path) for name, path in found.artifacts.items()}
     return shown
+
+
+def _findings(run: RunDirectory) -> list[dict[str, Any]]:
+    """What stands out; nothing where the journal cannot be read, which is reported as damage."""
+    try:
+        return [finding.values() for finding in findings(history_from(run.journal))]
+    except OSError:
+        return []
 
 
 def _damage_of_journal(record: RunRecord) -> list[str]:

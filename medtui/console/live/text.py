@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from rich.cells import cell_len
 from rich.text import Text
 
+from engine.contract.findings.rules import findings
 from engine.contract.wire.protocol import Alarm, CommandAccepted, RunStarted
 from medtui.actions import BY_ID, Action
 from medtui.client.view import RunView
 from medtui.console.shell.status_text import format_drift
 from medtui.console.widgets.bars import bar, bytes_bar
-from medtui.text import clean, duration, number
+from medtui.text import clean, duration, number, shortened
 
 LEVELS = {"warning": "yellow", "error": "bold red"}
 
@@ -52,6 +53,8 @@ def progress_text(view: RunView, eta: float | None, width: int, actions: Mapping
     if started is not None and started.patience is not None and view.state.epochs:
         waited = view.state.epochs[-1].without_improvement
         text.append(f"{waited}/{started.patience} epochs without improvement\n")
+    for line in standing_out(view, width):
+        text.append(f"{line}\n", "yellow")
     if view.resources is not None and view.active:
         memory, cpu = view.resources.memory / 1e9, view.resources.cpu_percent
         text.append(f"engine: {memory:.2f} GB, {cpu:.0f}% of a core\n", "dim")
@@ -59,6 +62,15 @@ def progress_text(view: RunView, eta: float | None, width: int, actions: Mapping
         text.append(f"{view.noise:,} engine lines were not events\n", "yellow")
     text.rstrip()
     return text
+
+
+def standing_out(view: RunView, width: int) -> list[str]:
+    """What stands out in a run: one line of at most `width` columns, the most serious finding, and how many more."""
+    found = findings(view.state.history)
+    if not found:
+        return []
+    more = f" (+{len(found) - 1})" if len(found) > 1 else ""
+    return [shortened(f"stands out{more}: {clean(found[0].message, 400)}", width)]
 
 
 def _append_run(text: Text, view: RunView, eta: float | None, width: int) -> None:
