@@ -30,7 +30,7 @@ class EpochPoint(NamedTuple):
     without_improvement: int  # epochs
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class RunHistory:
     started: RunStarted | None = None
     points: Growing[EpochPoint] = field(default_factory=Growing)  # by epoch, each once

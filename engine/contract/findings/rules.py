@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
 from statistics import median
 
 from engine.contract.findings.finding import Finding, Names
@@ -22,10 +21,17 @@ YOUNG = 5  # epochs; what a run does before says little
 YOUNG_FRACTION = 0.25  # of the planned epochs: within them the rate still warms up
 
 
-@lru_cache(maxsize=8)  # by identity: a screen asks again and again for the same history
 def findings(history: RunHistory) -> tuple[Finding, ...]:
     """What stands out, the most serious first."""
-    return tuple(found for rule in RULES if (found := rule(history)) is not None)
+    global _judged  # a screen asks several times per second, of a history that changes once per epoch
+    judged = _judged
+    if judged[0] is not history:
+        judged = (history, tuple(found for rule in RULES if (found := rule(history)) is not None))
+        _judged = judged
+    return judged[1]
+
+
+_judged: tuple[RunHistory, tuple[Finding, ...]] = (RunHistory(), ())
 
 
 # ---- it does not train ----------------------------------------------------------------------------------------------
