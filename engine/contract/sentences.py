@@ -10,48 +10,50 @@ class Checkpoint:
 
 
 class Findings:
-    """What stands out in a run: the message is what was seen, the hint what to try."""
+    """What stands out in a run: the message is what was seen, its name first; the hint is what to try."""
 
     AT_CHANCE = Sentence(
-        "The validation AUC is at chance level ({auc:.3f} over the last {epochs} epochs) while the training loss falls "
-        "({first:.3g} to {last:.3g}): nothing that was learned holds for other images.",
+        "At chance level: the validation AUC is {auc:.3f} over the last {epochs} epochs while the training loss falls "
+        "({first:.3g} to {last:.3g}), so nothing that is learned holds for other images.",
         "Check that the labels belong to the images, and that both splits are of the same kind.",
     )
     LOSS_SPIKE = Sentence(
-        "The training loss spikes near the peak of the learning rate: {loss:.3g} in epoch {epoch}, expected below "
-        "{level:.3g}, at a rate of {lr:.2g}.",
+        "Loss spike: the training loss of epoch {epoch} is {loss:.3g}, expected below {level:.3g}, with the learning "
+        "rate near its peak ({lr:.2g}).",
         "Lower training.lr, or set training.clip_norm.",
     )
     NEVER_PREDICTED = Sentence(
-        "Never predicted in the last {epochs} validations: {classes}.",
+        "Never predicted: {classes}, in the last {epochs} validations.",
         "Check that the training split has images of each class; training.class_weights: balanced helps rare ones.",
     )
-    NON_FINITE_LOSS = Sentence("{what}", "Lower training.lr, set training.clip_norm, or turn mixed precision off.")
+    NON_FINITE_LOSS = Sentence(
+        "Non-finite loss: {what}", "Lower training.lr, set training.clip_norm, or turn mixed precision off."
+    )
     NOT_LEARNING = Sentence(
         "Nothing is learned: the validation AUC is at chance level ({auc:.3f} over the last {epochs} epochs), and the "
         "training loss does not fall ({first:.3g} to {last:.3g}).",
         "Change training.lr by a factor of ten, in most cases downwards.",
     )
     OVERFITTING = Sentence(
-        "The validation loss rises since epoch {epoch} ({before:.3g} to {now:.3g}) while the training loss falls "
-        "({train_before:.3g} to {train_now:.3g}): overfitting.",
+        "Overfitting: the validation loss rises since epoch {epoch} ({before:.3g} to {now:.3g}) while the training "
+        "loss falls ({train_before:.3g} to {train_now:.3g}).",
         "Train for fewer epochs, or raise training.weight_decay or the augmentation; the best epoch is kept.",
     )
     SLOWED = Sentence(
-        "Epochs {first} to {last} ran at {pace:,.0f} images/s, the run's usual pace is {usual:,.0f}: input that is "
-        "waited for, or a busy machine.",
+        "Slow epochs: {first} to {last} ran at {pace:,.0f} images/s, {usual:,.0f} are usual in this run; input is "
+        "waited for, or the machine is busy.",
         "Check where the data set's cache lies, dataset.cache, and what else runs there.",
     )
     STILL_RISING = Sentence(
-        "The validation AUC was still rising at the end: {gain:+.3f} over the last {epochs} epochs, to {auc:.3f}.",
+        "Still rising at the end: the validation AUC gained {gain:.3f} over the last {epochs} epochs, to {auc:.3f}.",
         "Raise training.epochs.",
     )
     STOPPED_BEFORE_ANNEALING = Sentence(
-        "Early stopping ended the run at epoch {epoch} of {planned}, with the learning rate still at {fraction:.0%} of "
-        "its peak: the gain of its decrease was missed.",
+        "Stopped before annealing: early stopping ended the run at epoch {epoch} of {planned}, with the learning rate "
+        "still at {fraction:.0%} of its peak; the gain of its decrease was missed.",
         "Raise training.patience, or lower training.epochs.",
     )
     UNDEFINED_AUC = Sentence(
-        "The validation AUC is undefined in {n} of {epochs} epochs: {reason}.",
+        "Undefined AUC: in {n} of {epochs} validations, {reason}.",
         "Check that the validation split has images of each class.",
     )

@@ -121,6 +121,16 @@ def test_a_rare_class_that_is_never_predicted_is_no_finding_but_a_common_one_is(
     assert codes([started(), *once]) == []
 
 
+def test_half_above_a_loss_near_zero_is_no_spike_but_half_above_guessing_is() -> None:
+    """Three classes: guessing costs log 3 = 1.0986, of which a quarter is 0.27."""
+    low = [epoch(n, train_loss=0.05 if n != 15 else 0.30, val_loss=0.5) for n in range(1, 21)]
+    high = [epoch(n, train_loss=1.0 if n != 15 else 1.51, val_loss=0.5) for n in range(1, 21)]
+    assert codes([started(), *low]) == []
+    assert codes([started(), *high]) == ["loss_spike"]
+    at_low_rate = [one.model_copy(update={"lr": 0.04}) if one.epoch == 15 else one for one in high]
+    assert codes([started(), *at_low_rate]) == []
+
+
 def test_a_resumed_run_forgets_what_lay_beyond() -> None:
     rising = [epoch(n, val_loss=0.1 * n) for n in range(1, 21)]
     assert codes([started(), *rising]) == ["overfitting"]
@@ -139,9 +149,7 @@ def test_the_evidence_of_overfitting_is_that_of_the_epochs() -> None:
     assert finding.evidence["before"] == pytest.approx(1.1)
     assert finding.evidence["now"] == pytest.approx(2.8)
     assert finding.evidence["train_now"] == pytest.approx((1 / 18 + 1 / 19 + 1 / 20) / 3)
-    assert finding.message.startswith(
-        "The validation loss rises since epoch 2 (1.1 to 2.8) while the training loss falls"
-    )
+    assert "since epoch 2 (1.1 to 2.8) while the training loss falls (" in finding.message
 
 
 def test_a_journal_that_ends_in_the_middle_of_a_line_is_judged_as_far_as_it_goes(tmp_path: Path) -> None:

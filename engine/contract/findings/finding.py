@@ -27,6 +27,11 @@ class Finding:
     def of(cls, sentence: Sentence, **evidence: Any) -> Self:
         return cls(sentence.code, *sentence.text(**evidence), evidence)
 
+    @property
+    def name(self) -> str:
+        """A word or two, where there is no room for more."""
+        return self.message.partition(":")[0]
+
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
 

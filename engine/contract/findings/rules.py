@@ -90,18 +90,21 @@ def _images(history: RunHistory, supports: Sequence[int]) -> int:
 
 
 def loss_spike(history: RunHistory) -> Finding | None:
-    """An epoch's mean training loss half above the best before, or above guessing, at a rate near its peak.
+    """An epoch's mean training loss half above the lowest before, or above guessing, at a rate near its peak.
 
-    A model that knows nothing and says so has a loss of log K, K classes: well above it, steps are too long.
+    A model that knows nothing and says so has a loss of log K, K classes: well above it, steps are too long. Half above
+    a loss near 0 is nothing: a few images that are misjudged with confidence.
     """
     points = history.points
     highest = max((point.lr for point in points), default=0.0)
     guessing, best = _guessing_loss(history), math.inf
+    start = guessing if math.isfinite(guessing) else (points[0].train_loss if points else 0.0)
     found: tuple[float, EpochPoint, float] | None = None
     for point in points:
         level = min(best, guessing)
         ratio = point.train_loss / level if level > 0 else 0.0
-        if ratio >= SPIKE and point.lr >= NEAR_PEAK * highest and (found is None or ratio > found[0]):
+        is_spike = ratio >= SPIKE and point.train_loss - level >= RISE * start
+        if is_spike and point.lr >= NEAR_PEAK * highest and (found is None or ratio > found[0]):
             found = (ratio, point, level)
         best = min(best, point.train_loss)
     if found is None:
@@ -111,6 +114,7 @@ def loss_spike(history: RunHistory) -> Finding | None:
 
 
 SPIKE = 1.5  # times the level
+RISE = 0.25  # of the loss at the start
 NEAR_PEAK = 0.5  # of the highest rate
 
 

@@ -64,13 +64,17 @@ def progress_text(view: RunView, eta: float | None, width: int, actions: Mapping
     return text
 
 
-def standing_out(view: RunView, width: int) -> list[str]:
-    """What stands out in a run: one line of at most `width` columns, the most serious finding, and how many more."""
+def standing_out(view: RunView, width: int, rows: int = 2) -> list[str]:
+    """What stands out in a run, in lines of at most `width` columns: the most serious finding where it fits in `rows`,
+    else the names of all. No line where nothing does."""
     found = findings(view.state.history)
     if not found:
         return []
-    more = f" (+{len(found) - 1})" if len(found) > 1 else ""
-    return [shortened(f"stands out{more}: {clean(found[0].message, 400)}", width)]
+    message = clean(found[0].message, 400)
+    lines = textwrap.wrap(f"stands out: {message}", max(20, width)) if len(found) == 1 else []
+    if 0 < len(lines) <= rows:
+        return lines
+    return [shortened(f"stands out: {', '.join(clean(one.name, 40) for one in found)}", width)]
 
 
 def _append_run(text: Text, view: RunView, eta: float | None, width: int) -> None:
