@@ -78,6 +78,7 @@ class StepPace:
     def __init__(self, shortest: float) -> None:
         self._shortest = shortest
         self._last: Progress | None = None
+        self._step: Progress | None = None  # the last one between two steps
         self._advanced = 0.0  # when it last did
         self._asked = 0.0
         self._seconds: deque[float] = deque(maxlen=STEPS)  # per step
@@ -86,11 +87,10 @@ class StepPace:
         """Too long without a step, while the run trains; the same until there is one."""
         progress, asleep, self._asked = view.progress, now - self._asked > ASLEEP, now
         if progress is None or not view.active or view.phase != "training" or view.unseen is not None:
-            self._last = None
+            self._last = self._step = None
             return None
         if self._last is None or asleep or _position(progress) != _position(self._last):
-            if self._last is not None and not asleep:
-                self._measure(self._last, progress)
+            self._measure(progress, asleep=asleep)
             self._last, self._advanced = progress, now
             return None
         waited = now - self._advanced
@@ -100,11 +100,13 @@ class StepPace:
         words = f"{usual:.2g} s" if usual < 10 else duration(usual)
         return Stall(progress.done, f"No training step for {duration(waited)}; one usually takes {words}.")
 
-    def _measure(self, before: Progress, after: Progress) -> None:
-        """Steps of one epoch: between two, it validates and saves."""
-        steps = after.done - before.done
-        if before.step is not None and after.step is not None and before.epoch == after.epoch and steps > 0:
-            self._seconds.append(max(0.0, after.time - before.time) / steps)
+    def _measure(self, progress: Progress, *, asleep: bool) -> None:
+        """Reports of an attached run come once a second: short epochs lie between them, with their validations."""
+        if progress.step is None:
+            return
+        before, self._step = self._step, progress
+        if before is not None and not asleep and progress.done > before.done:
+            self._seconds.append(max(0.0, progress.time - before.time) / (progress.done - before.done))
 
 
 def _position(progress: Progress) -> tuple[object, ...]:

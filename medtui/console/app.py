@@ -293,7 +293,8 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         for occurrence in occurrences:
             self.notifier.notify(occurrence, view)
         for words, severity in self._run_notifications.of(occurrences):
-            if self.base_screen is None or not self.base_screen.reports(view):
+            is_shown = severity != "warning" and self.base_screen is not None and self.base_screen.reports(view)
+            if not is_shown:  # no screen has a place for a stall
                 self.show_toast(words, severity=severity)
             if self.settings.bell:
                 self.bell()

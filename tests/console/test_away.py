@@ -11,6 +11,7 @@ from screen_helpers import shows, wait_for
 from stand_ins import class_rows
 from test_live import SIZE, watching
 
+from medtui.client.occurrences import Occurrences
 from medtui.settings import Settings, settings_of
 
 
@@ -76,3 +77,19 @@ async def test_a_notification_that_was_not_taken_is_one_toast(console, scripts) 
             await pilot.pause(0.3)
             said = [note.message for note in app._notifications if "did not take" in note.message]
             assert len(said) == 1 and "s3cret" not in said[0]
+
+
+@pytest.mark.asyncio
+async def test_a_stall_is_shown_on_live_and_sent(console, scripts) -> None:
+    with Receiver() as server:
+        app = console(settings=away_to(server))
+        async with app.run_test(size=SIZE, notifications=True) as pilot:
+            script, story = await watching(pilot, app, scripts)
+            app._occurrences = Occurrences(shortest=1.0)
+            for step in range(1, 9):  # eight steps, one report for each
+                story.time += 0.1
+                script.emit(story.progress(4 + step // 4, step % 4))
+                await wait_for(pilot, lambda step=step: app.view.progress.done == 12 + step)
+                await pilot.pause(0.2)
+            await shows(pilot, "No training step for 1 s; one usually takes 0.1 s.")
+            await wait_for(pilot, lambda: server.events == ["stall"])

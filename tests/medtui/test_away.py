@@ -116,6 +116,18 @@ def test_no_step_for_ten_times_the_usual_is_a_stall_once_until_there_is_a_step()
     assert [now for now, _ in seen[1:]] == [240.0]
 
 
+def test_epochs_that_are_shorter_than_the_time_between_reports_have_a_usual_step_too() -> None:
+    """As of an attached run: every other report is of a validation."""
+    occurrences = Occurrences(shortest=30.0)
+    for second in range(20):
+        progress = at(6 * second, float(second)).model_copy(update={"epoch": second + 1})
+        if second % 2:
+            progress = progress.model_copy(update={"step": None, "done": 3, "total": 96})
+        assert occurrences.of(training(progress), float(second)) == []
+    found = [(now, one.text) for now in range(20, 60) for one in occurrences.of(training(progress), float(now))]
+    assert found == [(49, "No training step for 30 s; one usually takes 0.17 s.")], "12 steps in two seconds"
+
+
 def test_fast_steps_do_not_make_a_pause_of_seconds_a_stall() -> None:
     occurrences = Occurrences(shortest=30.0)
     for step in range(50):

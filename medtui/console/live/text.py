@@ -65,16 +65,14 @@ def progress_text(view: RunView, eta: float | None, width: int, actions: Mapping
 
 
 def standing_out(view: RunView, width: int, rows: int = 2) -> list[str]:
-    """What stands out in a run, in lines of at most `width` columns: the most serious finding where it fits in `rows`,
-    else the names of all. No line where nothing does."""
+    """What stands out in a run, in lines of at most `width` columns: one finding in at most `rows` lines, of several
+    the names. No line where nothing does."""
     found = findings(view.state.history)
     if not found:
         return []
-    message = clean(found[0].message, 400)
-    lines = textwrap.wrap(f"stands out: {message}", max(20, width)) if len(found) == 1 else []
-    if 0 < len(lines) <= rows:
-        return lines
-    return [shortened(f"stands out: {', '.join(clean(one.name, 40) for one in found)}", width)]
+    text = clean(found[0].message, 400) if len(found) == 1 else ", ".join(clean(one.name, 40) for one in found)
+    lines = textwrap.wrap(f"stands out: {text}", max(20, width))
+    return lines if len(lines) <= rows else [shortened(f"stands out: {text}", width)]
 
 
 def _append_run(text: Text, view: RunView, eta: float | None, width: int) -> None:

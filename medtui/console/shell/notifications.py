@@ -9,12 +9,14 @@ from medtui.eta import Eta
 if TYPE_CHECKING:
     from medtui.client.occurrences import Occurrence
     from medtui.client.view import RunView
+    from medtui.settings import Occasion
 
 
 BEHIND = 2.0  # seconds that a tick may be late before it is reported
 SHOWN_FOR = 5.0  # seconds that the report of a late display stays
 
-Severity = Literal["information", "error"]
+Severity = Literal["information", "warning", "error"]
+SEVERITIES: dict[Occasion, Severity] = {"end": "information", "failure": "error", "alarm": "error", "stall": "warning"}
 
 
 class Notifications:
@@ -27,7 +29,7 @@ class Notifications:
         found: list[tuple[str, Severity]] = []
         for occurrence in occurrences:
             if occurrence.text not in self._reported:
-                found.append((occurrence.text, "information" if occurrence.kind == "end" else "error"))
+                found.append((occurrence.text, SEVERITIES[occurrence.kind]))
             self._reported.add(occurrence.text)
         return found
 
