@@ -152,6 +152,11 @@ def test_the_evidence_of_overfitting_is_that_of_the_epochs() -> None:
     assert "since epoch 2 (1.1 to 2.8) while the training loss falls (" in finding.message
 
 
+def test_a_loss_that_rises_with_the_auc_is_confidence_and_no_overfitting() -> None:
+    rising = [epoch(n, val_loss=0.1 * n, auc=0.5 + 0.02 * n) for n in range(1, 20)]
+    assert codes([started(), *rising]) == []
+
+
 def test_a_journal_that_ends_in_the_middle_of_a_line_is_judged_as_far_as_it_goes(tmp_path: Path) -> None:
     events = [started(), *(epoch(n, val_loss=0.1 * n) for n in range(1, 21))]
     journal = tmp_path / "events.jsonl"

@@ -127,13 +127,18 @@ def _guessing_loss(history: RunHistory) -> float:
 
 
 def overfitting(history: RunHistory) -> Finding | None:
-    """Since its lowest point, the validation loss rises and the training loss falls, both without doubt."""
+    """Since its lowest point, the validation loss rises and the training loss falls, both without doubt.
+
+    Where the validation AUC rises with it, the model still orders the images better, and is only more confident.
+    """
     points = [point for point in history.points if math.isfinite(point.val_loss)]
     if len(points) <= SHORTEST:
         return None
     lowest = min(range(len(points)), key=lambda at: points[at].val_loss)
     after = points[lowest + 1 :]
     if not (rises([point.val_loss for point in after]) and falls([point.train_loss for point in after])):
+        return None
+    if rises([point.val_auc for point in after]):
         return None
     near = points[max(0, lowest - 1) : lowest + 2]  # its neighbours too: the lowest of many is low by luck
     before, now = (mean(point.val_loss for point in few) for few in (near, points[-RECENT:]))
