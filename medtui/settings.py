@@ -2,7 +2,12 @@
 
 theme: light            # dark | light
 bell: false             # ring when a run ends, an alarm is raised, an engine dies
-notify: true            # desktop notification (OSC 9) for the same
+notify: true            # desktop notification (OSC 9) for the same; or, for when nobody looks:
+notify:
+  desktop: true
+  command: [~/bin/page, me]          # run with the facts in its environment
+  url: https://ntfy.sh/my-topic      # sent a JSON object by POST
+  on: [end, failure, alarm, stall]   # what for
 keys:                   # actions by their id (`?` shows them), keys by Textual's names, several by commas
   live.log_scale: L
 """
@@ -12,20 +17,42 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from engine.contract.files.paths import expanded, is_file
+from engine.contract.sentence import Sentence
 from engine.contract.wire.errors import MedtuiError
 from medtui.actions import remapped
+from medtui.sentences import Notify
+from medtui.text import clean
 
 THEMES = ("dark", "light")
+
+
+Occasion = Literal["end", "failure", "alarm", "stall"]
+OCCASIONS: tuple[Occasion, ...] = get_args(Occasion)
+NOTIFY_FIELDS = ("desktop", "command", "url", "on")
+
+
+@dataclass(frozen=True)
+class Away:
+    """How to notify somebody who does not look at the screen. Command and address may hold secrets: never shown."""
+
+    command: tuple[str, ...] = field(default=(), repr=False)
+    url: str | None = field(default=None, repr=False)
+    on: tuple[Occasion, ...] = OCCASIONS
+    warnings: tuple[str, ...] = ()  # what in the file was not understood
+
+    def __bool__(self) -> bool:
+        return bool(self.command or self.url)
 
 
 @dataclass(frozen=True)
 class Settings:
     theme: str = "dark"
     bell: bool = True
-    notify: bool = True
+    notify: bool = True  # on the desktop
+    away: Away = field(default_factory=lambda: Away())
     keys: dict[str, str] = field(default_factory=dict)  # by action, the accepted ones
     warnings: tuple[str, ...] = ()  # what in the file was not understood
 
@@ -58,18 +85,99 @@ def settings_of(values: dict[str, Any], source: str = "settings") -> Settings:
     if theme not in THEMES:
         warnings.append(f"{source}: expected theme dark or light, found {theme!r}")
         theme = "dark"
-    switches = {}
-    for name in ("bell", "notify"):
-        switches[name] = values.get(name, True)
-        if not isinstance(switches[name], bool):
-            warnings.append(f"{source}: expected {name} true or false, found {switches[name]!r}")
-            switches[name] = True
+    bell = values.get("bell", True)
+    if not isinstance(bell, bool):
+        warnings.append(f"{source}: expected bell true or false, found {bell!r}")
+        bell = True
+    desktop, away = _notify_of(values.get("notify", True), source)
     keys = values.get("keys") or {}
     if not isinstance(keys, dict):
         warnings.append(f"{source}: expected action ids under keys, found {keys!r}")
         keys = {}
     accepted, refused = remapped({str(id_): _key_text(key) for id_, key in keys.items()})
-    return Settings(theme, switches["bell"], switches["notify"], accepted, (*warnings, *refused))
+    return Settings(theme, bell, desktop, away, accepted, (*warnings, *away.warnings, *refused))
+
+
+# ---- notify ---------------------------------------------------------------------------------------------------------
+
+
+def _notify_of(value: Any, source: str) -> tuple[bool, Away]:
+    """Is the desktop notified, and who else. What is wrong is as if it were not there, with a warning."""
+    if value is None or isinstance(value, bool):
+        return value is not False, Away()
+    known = ", ".join(NOTIFY_FIELDS)
+    if not isinstance(value, dict):
+        return True, Away(warnings=(_text(Notify.SHAPE, source=source, known=known, found=_kind(value)),))
+    warnings = [
+        _text(Notify.UNKNOWN, source=source, name=clean(str(name), 40), known=known)
+        for name in value
+        if name not in NOTIFY_FIELDS
+    ]
+    desktop = value.get("desktop", True)
+    if not isinstance(desktop, bool):
+        warnings.append(_text(Notify.DESKTOP, source=source, found=_kind(desktop)))
+        desktop = True
+    command, url, on = value.get("command"), value.get("url"), value.get("on", list(OCCASIONS))
+    if found := _wrong_command(command):
+        warnings.append(_text(Notify.COMMAND, source=source, found=found))
+        command = None
+    if found := _wrong_url(url):
+        warnings.append(_text(Notify.URL, source=source, found=found))
+        url = None
+    if found := _wrong_occasions(on):
+        warnings.append(_text(Notify.ON, source=source, known=", ".join(OCCASIONS), found=found))
+        on = OCCASIONS
+    return desktop, Away(tuple(map(str, command or ())), url, tuple(on), tuple(warnings))
+
+
+def _wrong_command(value: Any) -> str:
+    """What it is instead of a command; "" where it is one, or none is given."""
+    if value is None:
+        return ""
+    if not isinstance(value, list):
+        return _kind(value)
+    if not value:
+        return "an empty list"
+    wrong = [part for part in value if isinstance(part, bool) or not isinstance(part, str | int | float)]
+    if wrong:
+        return f"{_kind(wrong[0])} in the list"
+    return "" if str(value[0]) else "a list that begins with an empty text"
+
+
+def _wrong_url(value: Any) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        return _kind(value)
+    from urllib.parse import urlsplit  # most have no address
+
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return "an address that cannot be read"
+    if parts.scheme not in ("http", "https"):
+        return "an address that begins otherwise"
+    if not host or not value.isascii() or not value.isprintable() or " " in value:
+        return "an address that is not valid"
+    return ""
+
+
+def _wrong_occasions(value: Any) -> str:
+    if not isinstance(value, list):
+        return _kind(value)
+    wrong = [one for one in value if one not in OCCASIONS]
+    return clean(repr(wrong[0]), 40) if wrong else ""
+
+
+def _kind(value: Any) -> str:
+    """A value by its kind alone: it may hold a secret."""
+    kinds = {bool: "true or false", int: "a number", float: "a number", str: "a text", list: "a list", dict: "fields"}
+    return kinds.get(type(value), "nothing")
+
+
+def _text(sentence: Sentence, **fields: object) -> str:
+    return " ".join(filter(None, sentence.text(**fields)))
 
 
 def _key_text(key: Any) -> str:

@@ -59,6 +59,8 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     os.environ["MEDTUI_CACHE"] = str(cache)
     os.environ["TORCH_HOME"] = str(tmp_path_factory.mktemp("torch_home"))
     os.environ.pop("MEDTUI_DATA", None)
+    os.environ["MEDTUI_SETTINGS"] = str(cache / "no_settings.yaml")  # the user's would notify somebody of tests
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
     os.environ["MEDTUI_OFFLINE"] = "1"  # no test depends on the internet; those of fetching have a server of their own
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # tests run side by side; read when a child starts
     return cache

@@ -8,6 +8,7 @@ import numpy as np
 
 from engine.contract.data.datasets import THRESHOLD, TaskKind
 from engine.contract.data.published import Published
+from engine.contract.findings.finding import Finding
 from engine.contract.wire.protocol import ClassMetrics, Metrics
 
 FIGURE_NAMES = ("curves", "confusion", "samples", "roc", "reliability")
@@ -39,6 +40,7 @@ class RunReport:
     samples: np.ndarray  # some test images: uint8 [M, H, W] or [M, H, W, 3]
     sample_rows: np.ndarray  # int64 [M], which test rows these are
     published: tuple[Published, ...] = ()  # results to compare it with: of its data set, image size and protocol
+    findings: tuple[Finding, ...] = ()  # what stands out
     weights: str | None = None  # what the run started from: `ImageNet`, `from scratch`, `run NAME`
 
     @property

@@ -163,6 +163,7 @@ def _summary(sheet: Worksheet, report: RunReport) -> None:
     rows += [(*notice, "General", "") for notice in notices]
     rows += [("Model", report.model, "General", ""), ("Started from", report.weights or "unknown", "General", "")]
     rows.append(("Outcome", report.outcome, "General", ""))
+    rows += [("What stands out", finding.message, "General", finding.hint) for finding in report.findings]
     rows += _metric_rows("Test", report.test)
     rows += _ci95_rows("Test", report.test)
     if report.validation:

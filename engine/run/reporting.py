@@ -13,6 +13,9 @@ import numpy as np
 
 from engine.contract.data.published import published_for
 from engine.contract.files.folders import File
+from engine.contract.findings.finding import Finding
+from engine.contract.findings.history import history_from
+from engine.contract.findings.rules import findings
 from engine.contract.recipe.recorded import resolved_hash_of, resolved_of
 from engine.contract.recipe.schema import fields
 from engine.contract.recipe.training_loss import only_in_training
@@ -186,8 +189,17 @@ def report_of(
         samples=shown,
         sample_rows=rows,
         published=tuple(published_for(prepared.facts.name, prepared.recipe.dataset.size)) if comparable else (),
+        findings=_findings(run),
         weights=describe_start(resolved.weights) if resolved.weights is not None else None,
     )
+
+
+def _findings(run: RunDirectory) -> tuple[Finding, ...]:
+    """Of the journal; a report without them is better than none."""
+    try:
+        return findings(history_from(run.journal))
+    except OSError:
+        return ()
 
 
 def _sample_images(prepared: LoadedData, rows: np.ndarray) -> np.ndarray:

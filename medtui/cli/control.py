@@ -39,18 +39,22 @@ def attach(
     from medtui.output import ReaderGone, discard_output, on_a_terminal
     from medtui.plain.attach import follow_run
     from medtui.plain.headless import JsonLines
+    from medtui.plain.notifications import RunNotifications
+    from medtui.settings import read_settings
 
     ws = find_workspace(workspace)
     found = resolve_run(ws, run)
     if not json and on_a_terminal() and terminal.remedy() is None and found.root.parent == ws.outputs:
         return open_console(ws.root, data, readonly=readonly, attach=found)
     display = JsonLines(never_fails=False) if json else display_for(verbose=False, bars=False, never_fails=False)
+    notifications = RunNotifications(read_settings().away, display.note)
     try:
-        return follow_run(found, display)
+        return follow_run(found, display, notifications=notifications)
     except ReaderGone:
         discard_output()
         return 0
     finally:
+        notifications.close()
         if isinstance(display, JsonLines):
             display.close()
 

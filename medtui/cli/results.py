@@ -133,6 +133,8 @@ def _print_summary(shown: dict[str, Any]) -> None:
         console.print(per_class_table([ClassMetrics(**row) for row in shown["per_class"]], title))
     if test and shown["published"]:
         console.print(_published_table(shown["published"], test))
+    for finding in shown["findings"]:
+        console.print(f"stands out: {clean(finding['message'], 600)} {clean(finding['hint'], 400)}", soft_wrap=True)
     for what in shown["damage"]:
         console.print(f"! {clean(what, 300)}", soft_wrap=True)
     for change in shown["drift"]:

@@ -246,12 +246,19 @@ def on_disconnect(recipe: Recipe, *, detach: bool) -> Literal["continue", "stop"
 def _run_job(start: Train, ws: Workspace, recipe: Recipe, run_options: RunOptions) -> int:
     """End orphaned engines where the recipe allows it, then run and display the job. Its exit code."""
     from medtui.plain.headless import JsonLines, end_orphans, run_headless
+    from medtui.plain.notifications import RunNotifications
+    from medtui.settings import read_settings
 
     display = JsonLines() if run_options.as_json else display_for(run_options.verbose, bars=not run_options.detach)
     if recipe.runtime.allow_process_kill:
         end_orphans(ws, display)
     start = start.model_copy(update={"offline": run_options.offline})
-    return run_headless(start, ws, display, wait=run_options.wait, detach=run_options.detach)
+    notifications = RunNotifications(read_settings().away, display.note)
+    try:
+        wait, detach = run_options.wait, run_options.detach
+        return run_headless(start, ws, display, wait=wait, detach=detach, notifications=notifications)
+    finally:
+        notifications.close()
 
 
 def display_for(verbose: bool, *, bars: bool = True, never_fails: bool = True) -> Display:

@@ -8,6 +8,8 @@ from typing import Any
 
 from engine.contract.data.published import Published, published_for, remarks
 from engine.contract.files.folders import File, Folder
+from engine.contract.findings.history import history_from
+from engine.contract.findings.rules import findings
 from engine.contract.store.journal import damaged_lines
 from engine.contract.store.run_directory import RunDirectory, list_runs_and_manifests
 from engine.contract.store.run_record import RunRecord, read_run, resolved_of_run
@@ -156,8 +158,17 @@ def summary(run: RunDirectory) -> dict[str, Any]:
     comparable = not (found.synthetic or found.limit is not None)
     published = published_for(found.dataset or "", found.size or 0) if comparable else []
     shown["published"] = [_published_values(one, published) for one in published]
+    shown["findings"] = _findings(run)
     shown["artifacts"] = {name: str(run.root / path) for name, path in found.artifacts.items()}
     return shown
+
+
+def _findings(run: RunDirectory) -> list[dict[str, Any]]:
+    """What stands out; nothing where the journal cannot be read, which is reported as damage."""
+    try:
+        return [finding.values() for finding in findings(history_from(run.journal))]
+    except OSError:
+        return []
 
 
 def _published_values(one: Published, among: list[Published]) -> dict[str, Any]:

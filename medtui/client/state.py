@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engine.contract.findings.history import RunHistory, fold_history
 from engine.contract.store.growing import Growing
 from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.status import RunSummary, fold_summary
@@ -51,6 +52,7 @@ class RunState:
     answers: tuple[CommandAccepted | CommandRejected, ...] = ()  # the newest
     finished: RunFinished | None = None
     summary: RunSummary = field(default_factory=RunSummary)
+    history: RunHistory = field(default_factory=RunHistory)  # that the findings are made of
 
     @property
     def run_directory(self) -> RunDirectory | None:
@@ -62,9 +64,10 @@ def fold(state: RunState, event: AnyEvent) -> RunState:
     """The state after one more event. Pure; snapshots and what was taken in before change nothing."""
     if event.seq is None or event.seq <= state.seq:
         return state
-    summary = fold_summary(state.summary, event)
+    summary, history = fold_summary(state.summary, event), fold_history(state.history, event)
     folded = object.__new__(RunState)  # as `replace` does, in a fifth of its time: a journal has many events
-    folded.__dict__.update(state.__dict__, seq=event.seq, summary=summary, **_changed_by(state, event))
+    changed = _changed_by(state, event)
+    folded.__dict__.update(state.__dict__, seq=event.seq, summary=summary, history=history, **changed)
     return folded
 
 

@@ -43,7 +43,9 @@ from medtui.text import clean
 if TYPE_CHECKING:
     from engine.contract.recipe.recipe import Recipe
     from engine.contract.store.run_directory import RunDirectory
+    from medtui.client.away import Notifier
     from medtui.client.escalation import Escalator
+    from medtui.client.occurrences import Occurrences
     from medtui.client.own_engine import OwnEngine
     from medtui.client.run_handle import RunHandle
     from medtui.client.view import RunView
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
 
 
 TICK = 0.1  # seconds between checks of the view
+LEAVING = 2.0  # seconds that a notification which is being delivered may keep the console from leaving
 POLL_STATUS_EVERY = 2.0  # seconds between polls of the lock
 
 
@@ -93,6 +96,7 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         self.today, self.now = date.today, time.time  # tests set others
         self.status = AppStatus(readonly=readonly)
         self._run_notifications, self._pace, self._link = Notifications(), Pace(), Link(TICK)
+        self._occurrences: Occurrences | None = None  # of the run that is shown
         self._shown: RunView | None = None
         self._key_states: tuple[object, ...] = ()  # that the key line was made of
         self._shown_status: tuple[Any, AppStatus | None, str] = (None, None, "")  # in the top line
@@ -139,6 +143,8 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
     def on_unmount(self) -> None:
         if "engines" in self.__dict__:
             self.engines.close()
+        if "notifier" in self.__dict__:
+            self.notifier.close(LEAVING)
 
     # ---- the run ---------------------------------------------------------------------------------------------------
 
@@ -189,7 +195,7 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
     def _begin(self) -> None:
         """Another run is shown: nothing about it is reported yet."""
         self._run_notifications, self._pace = Notifications(), Pace()
-        self._shown = None
+        self._shown, self._occurrences = None, None
 
     def command(self, name: str) -> None:
         """Send a command to the engine; its answer is an event."""
@@ -240,15 +246,18 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         view = self.view
         if view is not self._shown:
             self._shown = view
-            self._notify_changes(view)
             self.load_history.add(view, self._gpus)
+            if view is not None and view.outcome is not None and view.own:
+                self.engines.warm_up()
             if self.base_screen is not None:
                 self.base_screen.show(view)
             if view is not None:
                 left = self._pace.left(view)
                 self.status = replace(self.status, eta=left if left is None else round(left))
-        if view is not None and (elapsed := elapsed_of(view, self.now())) != self.status.elapsed:
-            self.status = replace(self.status, elapsed=elapsed)
+        if view is not None:
+            if (elapsed := elapsed_of(view, self.now())) != self.status.elapsed:
+                self.status = replace(self.status, elapsed=elapsed)
+            self._notify_changes(view)  # also where nothing comes any more: that is a stall
         if self._shown_status != (known(view), self.status, self.screen_name):
             self._show_status(view)
 
@@ -266,19 +275,35 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
             self._key_states = key_states
             base_screen.refresh_keys()
 
-    def _notify_changes(self, view: RunView | None) -> None:
-        """What is new: by the bell, a desktop notification, and a toast where the screen does not show it itself."""
-        if view is None:
+    @cached_property
+    def notifier(self) -> Notifier:
+        from medtui.client.away import Notifier
+
+        def warn(text: str) -> None:  # called from its thread
+            self.call_later(self.show_toast, text, severity="warning")
+
+        return Notifier(self.settings.away, warn)
+
+    def _notify_changes(self, view: RunView) -> None:
+        """What is new: by the bell, a desktop notification, a toast where the screen does not show it itself, and as
+        the settings say to somebody who is away."""
+        if self._occurrences is None:
+            from medtui.client.occurrences import Occurrences
+
+            self._occurrences = Occurrences()
+        occurrences = self._occurrences.of(view, time.monotonic())
+        if not occurrences:
             return
-        for words, severity in self._run_notifications.of(view):
-            if self.base_screen is None or not self.base_screen.reports(view):
+        for occurrence in occurrences:
+            self.notifier.notify(occurrence, view)
+        for words, severity in self._run_notifications.of(occurrences):
+            is_shown = severity != "warning" and self.base_screen is not None and self.base_screen.reports(view)
+            if not is_shown:  # no screen has a place for a stall
                 self.show_toast(words, severity=severity)
             if self.settings.bell:
                 self.bell()
             if self.settings.notify and self._driver is not None and not self.is_headless:
                 self._driver.write(f"\x1b]9;medtui: {clean(words, 200)}\x07")
-        if view.outcome is not None and view.own:
-            self.engines.warm_up()
 
     def show_toast(self, text: str, *, severity: Any = "information") -> None:
         """A short notification."""

@@ -32,8 +32,10 @@ from medtui.client.escalation_steps import format_step
 from medtui.client.feed import RunFeed
 from medtui.client.sources import EnginePipe
 from medtui.client.state import RunState
+from medtui.client.view import RunView
 from medtui.machine.orphans import end_orphan, find_orphans
 from medtui.output import print_error, print_json_line
+from medtui.plain.notifications import NO_NOTIFICATIONS, RunNotifications
 from medtui.sentences import CommandLine
 from medtui.text import checked_line
 
@@ -86,7 +88,13 @@ class Interrupts:
 
 
 def run_headless(
-    start: Start, workspace: Workspace, display: Display, *, wait: bool = False, detach: bool = False
+    start: Start,
+    workspace: Workspace,
+    display: Display,
+    *,
+    wait: bool = False,
+    detach: bool = False,
+    notifications: RunNotifications = NO_NOTIFICATIONS,
 ) -> int:
     """Do one job in a separate engine and show it. Returns the exit code.
 
@@ -99,9 +107,8 @@ def run_headless(
         while True:
             if wait and not _wait_until_free(workspace, interrupts, display):
                 return _show_final_event(refusal_event(_interrupted_wait(workspace)), RunState(), display)
-            outcome = _run_once(
-                start, workspace, DeferredDisplay(display) if wait else display, interrupts, detach=detach
-            )
+            shown = DeferredDisplay(display) if wait else display
+            outcome = _run_once(start, workspace, shown, interrupts, notifications, detach=detach)
             if outcome is not None:
                 return outcome
 
@@ -113,7 +120,13 @@ def end_orphans(workspace: Workspace, display: Display) -> None:
 
 
 def _run_once(
-    start: Start, workspace: Workspace, display: Display, interrupts: Interrupts, *, detach: bool
+    start: Start,
+    workspace: Workspace,
+    display: Display,
+    interrupts: Interrupts,
+    notifications: RunNotifications,
+    *,
+    detach: bool,
 ) -> int | None:
     """The exit code; None when the lock was lost to another waiting process."""
     engine = EngineProcess(workspace)
@@ -122,8 +135,8 @@ def _run_once(
     except BaseException:
         engine.kill()
         raise
-    feed = RunFeed(EnginePipe(engine))
-    _follow(engine, feed, workspace, interrupts, display, until_started=detach)
+    feed = RunFeed(EnginePipe(engine), RunView(asked_to_start=True))
+    _follow(engine, feed, workspace, interrupts, display, notifications, until_started=detach)
     state = feed.view.state
     if detach and state.finished is None and state.started is not None:
         _note_how_to_reattach(state, display)
@@ -131,6 +144,7 @@ def _run_once(
     engine.wait(PATIENCE)
     if isinstance(display, DeferredDisplay) and display.lost(state.finished):
         return None
+    notifications.poll(feed.view)
     return show_end(feed, display)
 
 
@@ -163,6 +177,7 @@ def _follow(
     workspace: Workspace,
     interrupts: Interrupts,
     display: Display,
+    notifications: RunNotifications,
     *,
     until_started: bool,
 ) -> None:
@@ -178,6 +193,8 @@ def _follow(
             display.event(line, event, feed.view.state)
             if isinstance(event, Progress):
                 display.progress(event, feed.view.state)
+        if feed.view.outcome is None:  # whether a final event is this run's is decided by the caller
+            notifications.poll(feed.view)
 
 
 def _interrupt(

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.contract.data.archives import format_bytes
+from engine.contract.findings.rules import findings
 from engine.contract.store.starting_weights import describe_origin
 from engine.contract.wire.errors import ABORTED, STOPPED
 from engine.contract.wire.protocol import (
@@ -214,6 +215,8 @@ def print_results(console: CleanConsole, finished: RunFinished, state: RunState)
         console.print(metrics_table(validation, test, title))
     if test is not None and summary.per_class:
         console.print(per_class_table(summary.per_class, "test, worst first"))
+    for finding in findings(state.history):
+        console.print(f"stands out: {clean(str(finding), 1000)}", style="yellow", soft_wrap=True)
     for change in summary.drift:
         console.print(f"drift between attempts: {clean(change, 200)}", style="yellow")
     if finished.run_dir is not None:

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from engine.contract.wire.protocol import parse_event
+from medtui.client.facts import facts_of
 from medtui.client.feed import absorb
+from medtui.client.occurrences import Occurrences
 from medtui.client.view import RunView
 from medtui.console.live.text import log_text, progress_text
 from medtui.console.shell.notifications import Notifications, Pace
@@ -20,17 +22,20 @@ from medtui.console.widgets.classes import class_rows, classes_text
 from medtui.console.widgets.curves import auc_plot, loss_plot
 from medtui.console.widgets.plot import plot_text
 from medtui.plain.progress import print_results
+from medtui.text import json_line
 
 
 @settings(max_examples=100, **CALM)
 @given(story=STORIES, log=st.booleans(), axis=st.sampled_from(["step", "epoch", "time"]))
 def test_any_events_are_shown_by_every_text_and_curve(story: list[Any], log: bool, axis: Any) -> None:
-    view, news, pace = RunView(asked_to_start=True), Notifications(), Pace()
-    for event in story:
+    view, news, pace, occurrences = RunView(asked_to_start=True), Notifications(), Pace(), Occurrences()
+    for at, event in enumerate(story):
         heard = parse_event(event.line().rstrip(b"\n"))
         assert heard is not None, "an event that can be said can be heard"
         view = absorb(view, heard)
-        news.of(view)
+        found = occurrences.of(view, 100.0 * at)
+        news.of(found)
+        assert all(json_line(facts_of(one, view)) for one in found)
         pace.left(view)
     assert progress_text(view, None, 50).plain
     log_text(view, "", 10)

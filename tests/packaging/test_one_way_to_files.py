@@ -35,6 +35,7 @@ ALLOWED = {
     ("engine/model/weights.py", ".open"): "torchvision's own file, for reading",
     ("engine/run/manifest.py", ".read_text"): "/proc",
     ("engine/kernels.py", ".read_text"): "/proc",
+    ("medtui/client/delivery.py", ".open"): "an address",
     ("medtui/client/engine_process.py", "tempfile.TemporaryFile"): "an engine's standard error, without a name",
     ("medtui/client/timeout.py", "os.open"): "/dev/null",
     ("medtui/client/smoke.py", "tempfile.TemporaryDirectory"): "a temporary workspace",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from rich.text import Text
 
+from engine.contract.findings.rules import findings
 from engine.contract.wire.protocol import Alarm, CommandAccepted, RunStarted
 from medtui.actions import BY_ID, Action
 from medtui.client.view import RunView
@@ -45,12 +46,25 @@ def progress_text(
     alarms = [message for message in view.state.messages if isinstance(message, Alarm)]
     if alarms and view.active:
         text.append(_wrapped(f"ALARM {alarms[-1].message} {alarms[-1].hint}", width), "bold red")
+    for line in standing_out(view, width):
+        text.append(f"{line}\n", "yellow")
     if facts := _facts(view, width, resources=resources):
         text.append(f"{facts}\n", "dim")
     if view.noise:
         text.append(f"{view.noise:,} engine lines were not events\n", "yellow")
     text.rstrip()
     return text
+
+
+def standing_out(view: RunView, width: int, rows: int = 2) -> list[str]:
+    """What stands out in a run, in lines of at most `width` columns: one finding in at most `rows` lines, of several
+    the names. No line where nothing does."""
+    found = findings(view.state.history)
+    if not found:
+        return []
+    text = clean(found[0].message, 400) if len(found) == 1 else ", ".join(clean(one.name, 40) for one in found)
+    lines = textwrap.wrap(f"stands out: {text}", max(20, width))
+    return lines if len(lines) <= rows else [shortened(f"stands out: {text}", width)]
 
 
 def _facts(view: RunView, width: int, *, resources: bool) -> str:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from engine.contract.data.datasets import label_of
 from engine.contract.data.published import published, published_for, remarks, sources
+from engine.contract.findings.rules import findings
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.starting_weights import describe_origin
@@ -84,6 +85,8 @@ def header_text(detail: Detail, width: int) -> Text:
     for name, metrics in (("validation", state.summary.validation), ("test", state.summary.test)):
         if metrics is not None:
             text.append_text(_metrics(name, metrics, width))
+    for finding in findings(state.history):
+        text.append(f"stands out: {clean(str(finding), 1000)}\n", "yellow")
     for one in detail.later:
         views = f"{len(one.views)} view{'s' * (len(one.views) != 1)}"
         text.append(f"test re-evaluated AUC {number(one.auc)}{format_ci95(one.auc_ci95)}  ACC {number(one.acc)}")

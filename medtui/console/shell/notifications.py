@@ -7,44 +7,31 @@ from typing import TYPE_CHECKING, Literal
 from medtui.eta import Eta
 
 if TYPE_CHECKING:
+    from medtui.client.occurrences import Occurrence
     from medtui.client.view import RunView
+    from medtui.settings import Occasion
 
 
 BEHIND = 2.0  # seconds that a tick may be late before it is reported
 SHOWN_FOR = 5.0  # seconds that the report of a late display stays
 
-Severity = Literal["information", "error"]
+Severity = Literal["information", "warning", "error"]
+SEVERITIES: dict[Occasion, Severity] = {"end": "information", "failure": "error", "alarm": "error", "stall": "warning"}
 
 
 class Notifications:
-    """The end of a run, an alarm, an engine's death: once each, and the same text once."""
+    """What happens to a run, for the screen: each text once, as a failure raises an alarm before it ends the run."""
 
     def __init__(self) -> None:
         self._reported: set[str] = set()
 
-    def of(self, view: RunView) -> list[tuple[str, Severity]]:
-        """The new notifications of a view; none while it replays what happened before we attached."""
-        if view.catching_up:
-            return []
-        found: list[tuple[str, str, Severity]] = []
-        if view.outcome is not None:
-            severity: Severity = "error" if view.outcome in ("failed", "crashed") else "information"
-            found.append((f"end {view.outcome}", _describe_end(view), severity))
-        alarms = [message for message in view.state.messages[-5:] if message.event == "alarm"]
-        found += [(f"alarm {alarm.seq}", f"{alarm.message} {alarm.hint}", "error") for alarm in alarms]
-        new: list[tuple[str, Severity]] = []
-        for key, words, severity in found:
-            if not {key, words} & self._reported:  # a failure raises an alarm before it ends the run
-                new.append((words, severity))
-            self._reported |= {key, words}
-        return new
-
-
-def _describe_end(view: RunView) -> str:
-    finished = view.state.finished
-    if finished is not None and finished.error is not None:
-        return f"{finished.error.message} {finished.error.hint}"
-    return view.died or f"Run {view.run or ''} {view.outcome}."
+    def of(self, occurrences: list[Occurrence]) -> list[tuple[str, Severity]]:
+        found: list[tuple[str, Severity]] = []
+        for occurrence in occurrences:
+            if occurrence.text not in self._reported:
+                found.append((occurrence.text, SEVERITIES[occurrence.kind]))
+            self._reported.add(occurrence.text)
+        return found
 
 
 class Pace:

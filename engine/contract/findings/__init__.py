@@ -1,0 +1,1 @@
+"""What stands out in a run, found by rules over its history and said in words."""
