@@ -60,7 +60,6 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     os.environ["TORCH_HOME"] = str(tmp_path_factory.mktemp("torch_home"))
     os.environ.pop("MEDTUI_DATA", None)
     os.environ["MEDTUI_OFFLINE"] = "1"  # no test depends on the internet; those of fetching have a server of their own
-    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # tests run side by side; read when a child starts
     return cache
 
 
@@ -70,6 +69,7 @@ starts = WarmStarts()  # engines and commands start by a fork
 
 def pytest_configure() -> None:
     """Also in worker processes, where this file is loaded after the start of the session."""
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # tests run side by side; read when a child starts, as the servers do
     starts.install()
 
 

@@ -29,8 +29,9 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -177,10 +178,36 @@ def import_everything() -> None:
         for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
             if not module.name.startswith(("medtui.console", "engine.__main__")):
                 importlib.import_module(module.name)
-    for name in ("matplotlib.backends.backend_agg", "openpyxl", "torchvision", "rich.progress", "rich.table"):
+    from engine.run.needs import IMPORTS  # an engine skips these where they are known to work, and pays for them later
+
+    others = ("matplotlib.backends.backend_agg", "matplotlib.style.core", "openpyxl.packaging.extended", "torchvision")
+    for name in (*IMPORTS, *others, "rich.progress", "rich.table", "faulthandler"):
         importlib.import_module(name)
+    build_what_is_built_once()
+    for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
+        finalizer.atexit = False  # torch takes its operators apart, one by one, in a process that ends anyway
     gc.collect()
     gc.freeze()
+
+
+def build_what_is_built_once() -> None:
+    """What is built at its first use is built before the first fork."""
+    import typer.main
+
+    from engine.contract.recipe.reader import build_recipe
+    from engine.contract.recipe.schema import fields
+    from engine.contract.store.status import Status
+    from engine.contract.wire.protocol import parse_command, parse_event
+    from medtui.cli.app import app
+
+    build_recipe({})
+    fields()
+    parse_event(b'{"event": "log", "time": 1, "seq": 1, "message": ""}')
+    parse_command(b'{"command": "pause", "id": "1"}')
+    with contextlib.suppress(ValueError):
+        Status.model_validate_json("{}")
+    typer.main.get_command = cache(typer.main.get_command)  # what parses a command line
+    typer.main.get_command(app)
 
 
 def serve(channel: socket.socket) -> dict[str, Any] | None:
@@ -270,11 +297,17 @@ def _fork_here(figures: bool, background: dict[str, str], request: dict[str, Any
 
 
 def draw_no_figures() -> None:
-    """Figures are composed and then written as one grey dot: most of a short run's time is their pixels."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    """Figures are written as one grey dot: most of a short run's time is to compose them and to draw their pixels."""
     from PIL import Image
 
-    FigureCanvasAgg.print_png = lambda self, file, **_: Image.new("L", (1, 1), 128).save(file, "PNG")
+    from engine.contract.files.folders import file_at
+    from engine.report.figures import FIGURES
+
+    def write_dot(path: Any, report: object) -> None:
+        with file_at(path).replacing() as file:
+            Image.new("L", (1, 1), 128).save(file, "PNG")
+
+    FIGURES.update(dict.fromkeys(FIGURES, write_dot))
 
 
 def _reset_signals() -> None:

@@ -19,14 +19,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import engine.report.figures
-import engine.report.workbook
-import engine.run.train_job  # noqa: F401
 from engine.contract.store.workspace import Workspace
 from engine.session import Session
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from warm_starts import draw_no_figures
+from warm_starts import draw_no_figures, import_everything
 
 ACTIONS = {"fail": 0, "kill": 1, "tear": 2}
 
@@ -80,6 +77,7 @@ def serve(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
+    import_everything()
     draw_no_figures()
     answers = os.fdopen(os.dup(1), "w")
     print(json.dumps({"ready": True}), file=answers, flush=True)
