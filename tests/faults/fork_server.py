@@ -1,9 +1,9 @@
 """A process that has imported everything and forks an engine for each request: a run costs no imports.
 
-Requests and answers are JSON lines, on standard input and output. A request: `workspace`, `start` (the command), and
-what is to go wrong: `fault` (for the shim, if it is preloaded), `after` (seconds until SIGKILL), `memory` (bytes of
-address space that the engine may take beyond what it has). The answer: `status` (exit code, or minus the signal),
-`count` (operations that the fault's paths saw), `seconds`.
+Requests and answers are JSON lines, on standard input and output. A request: `workspace`, `start` (the command),
+`environment` (variables of its own), and what is to go wrong: `fault` (for the shim, if it is preloaded), `after`
+(seconds until SIGKILL), `memory` (bytes of address space that the engine may take beyond what it has). The answer:
+`status` (exit code, or minus the signal), `count` (operations that the fault's paths saw), `seconds`.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ def arm(fault: dict[str, Any], count: Any) -> None:
 
 def live(request: dict[str, Any], count: Any) -> int:
     """The life of an engine, in the child."""
+    os.environ.update(request["environment"])
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
