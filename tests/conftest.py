@@ -73,6 +73,11 @@ def pytest_configure() -> None:
     starts.install()
 
 
+@pytest.fixture(scope="session")
+def warm_starts() -> WarmStarts:
+    return starts
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Before any fixture. `cold`: from nothing, as a user's start; `figures`: with the pixels of its figures."""

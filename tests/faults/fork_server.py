@@ -23,7 +23,7 @@ from engine.contract.store.workspace import Workspace
 from engine.session import Session
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from warm_starts import draw_no_figures, import_everything
+from warm_server import draw_no_figures, import_everything
 
 ACTIONS = {"fail": 0, "kill": 1, "tear": 2}
 
