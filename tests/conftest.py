@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +122,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         chosen = [item for item in chosen if item not in set(slow)]
         config.stash[LEFT_OUT] = len(slow)
     config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
-    items[:] = chosen
+    items[:] = waiting_beside_working(chosen)
     _skip_without_gpu([item for item in items if item.get_closest_marker("gpu")])
+
+
+def waiting_beside_working(items: list[pytest.Item]) -> list[pytest.Item]:
+    """In the order in which worker processes take files: one of the console's, which wait more than they compute, and
+    one of those that start engines, in turns; then all others, which are short."""
+    folders: dict[str, dict[Path, list[pytest.Item]]] = {}
+    for item in items:
+        folders.setdefault(item.path.parent.name, {}).setdefault(item.path, []).append(item)
+    working = [*folders.pop("end_to_end", {}).values(), *folders.pop("faults", {}).values()]
+    waiting = list(folders.pop("console", {}).values())
+    others = [tests for files in folders.values() for tests in files.values()]
+    turns = [tests for turn in zip_longest(waiting, working, fillvalue=[]) for tests in turn]
+    return [item for tests in (*turns, *others) for item in tests]
 
 
 def _skip_without_gpu(marked: list[pytest.Item]) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from driving import MEDTUI, PATIENCE, Engine, json_lines, medtui, tiny, yaml_of
+from warm_starts import ENGINE
 
 LONG = tiny(training={"epochs": 500, "batch_size": 8, "patience": None})
 
@@ -163,17 +164,23 @@ def test_a_second_start_is_refused_names_the_holder_and_leaves_nothing(workspace
 
 def test_a_refused_engine_has_not_imported_torch(workspace: Path) -> None:
     holder = Engine(workspace)
-    refused = Engine(workspace, environment={"PYTHONPROFILEIMPORTTIME": "1"})
     try:
         holder.train(LONG)
         holder.wait_for_event("run.started")
-        began = time.monotonic()
-        refused.train(LONG)
-        assert refused.wait_for_event("run.finished")["exit_code"] == 3
-        assert time.monotonic() - began < 3
+        start = json.dumps({"command": "start", "id": "s", "job": "train", "recipe": LONG})
+        refused = subprocess.run(
+            [*ENGINE, "--workspace", str(workspace)],
+            input=start + "\n",
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPROFILEIMPORTTIME": "1"},  # every import is a line
+            check=False,
+        )
     finally:
         holder.kill()
-        refused.kill()
+    imported = {line.rpartition("|")[2].strip() for line in refused.stderr.splitlines() if "import time:" in line}
+    assert (refused.returncode, json_lines(refused.stdout)[-1]["exit_code"]) == (3, 3)
+    assert "engine.session" in imported and not imported & {"torch", "numpy", "engine.run.train_job"}
 
 
 def test_a_second_run_of_a_recipe_on_one_day_gets_a_number(workspace: Path) -> None:
