@@ -99,9 +99,11 @@ def _absolute(entry: str) -> str:
 
 def _forget_stand_ins(callers: list[str]) -> None:
     """Modules of the caller's that were imported in the place of the standard library's, before we came."""
-    for name, module in list(sys.modules.items()):
+    for name, module in list(sys.modules.items()) if callers else ():
+        if name.partition(".")[0] not in sys.stdlib_module_names:
+            continue
         file = getattr(module, "__file__", None)
-        if name.partition(".")[0] in sys.stdlib_module_names and file and _is_below(file, callers):
+        if file and _is_below(file, callers):
             del sys.modules[name]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,6 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     os.environ["MEDTUI_SETTINGS"] = str(cache / "no_settings.yaml")  # the user's would notify somebody of tests
     os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
     os.environ["MEDTUI_OFFLINE"] = "1"  # no test depends on the internet; those of fetching have a server of their own
-    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # tests run side by side; read when a child starts
     return cache
 
 
@@ -72,7 +72,13 @@ starts = WarmStarts()  # engines and commands start by a fork
 
 def pytest_configure() -> None:
     """Also in worker processes, where this file is loaded after the start of the session."""
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # tests run side by side; read when a child starts, as the servers do
     starts.install()
+
+
+@pytest.fixture(scope="session")
+def warm_starts() -> WarmStarts:
+    return starts
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -118,8 +124,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         chosen = [item for item in chosen if item not in set(slow)]
         config.stash[LEFT_OUT] = len(slow)
     config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
-    items[:] = chosen
+    items[:] = waiting_beside_working(chosen)
     _skip_without_gpu([item for item in items if item.get_closest_marker("gpu")])
+
+
+def waiting_beside_working(items: list[pytest.Item]) -> list[pytest.Item]:
+    """In the order in which worker processes take files: one of the console's, which wait more than they compute, and
+    one of those that start engines, in turns; then all others, which are short."""
+    folders: dict[str, dict[Path, list[pytest.Item]]] = {}
+    for item in items:
+        folders.setdefault(item.path.parent.name, {}).setdefault(item.path, []).append(item)
+    working = [*folders.pop("end_to_end", {}).values(), *folders.pop("faults", {}).values()]
+    waiting = list(folders.pop("console", {}).values())
+    others = [tests for files in folders.values() for tests in files.values()]
+    turns = [tests for turn in zip_longest(waiting, working, fillvalue=[]) for tests in turn]
+    return [item for tests in (*turns, *others) for item in tests]
 
 
 def _skip_without_gpu(marked: list[pytest.Item]) -> None:

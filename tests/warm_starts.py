@@ -5,38 +5,28 @@
 child of the caller's all the same, in its session or one of their own, with the arguments that the process table would
 show, standard streams, folder and environment as asked. Everything else is started as ever, and so is what a fork
 cannot do: an environment that is read while the interpreter or a library is loaded, a program for before the start
-(`preexec_fn`), a test marked `cold`. What a start from nothing promises is tested by tests with that mark.
-
-Run as a program, this is the server: it talks over the socket that is its standard input.
+(`preexec_fn`), a test marked `cold`. What a start from nothing promises is tested by tests
+with that mark. The server is `warm_server.py`.
 """
 
 from __future__ import annotations
 
 import array
-import contextlib
 import ctypes
-import gc
-import importlib
-import io
 import json
 import os
-import pkgutil
-import runpy
-import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
-import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 ENGINE = [sys.executable, "-P", "-m", "engine"]
 MEDTUI = [sys.executable, "-c", "from medtui.cli import main; main()"]
+SERVER = Path(__file__).with_name("warm_server.py")
 ROOM = 16 * 1024  # bytes for the arguments that a forked process shows
 # Variables that are read before a line of ours runs, by the interpreter, the linker or a library that is loaded
 AT_LOADING = ("PYTHON", "LD_", "OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "ATEN_", "ONEDNN_", "DNNL_", "MALLOC_")
@@ -46,7 +36,7 @@ AFTER_ALL = ("PYTHONUNBUFFERED", "TORCH_HOME")  # the server honours the first; 
 _PARAMETERS = ("close_fds", "pass_fds", "cwd", "env", "startupinfo", "creationflags", "shell", "p2cread", "p2cwrite")
 _PARAMETERS += ("c2pread", "c2pwrite", "errread", "errwrite", "restore_signals", "gid", "gids", "uid", "umask")
 _PARAMETERS += ("start_new_session", "process_group")
-_SUBREAPER, _SET_MM, _ARG_END = 36, 35, 9  # prctl's
+_SUBREAPER = 36  # of prctl
 
 
 def forkable(environment: dict[str, str], own: dict[str, str]) -> bool:
@@ -104,7 +94,7 @@ def _known(args: Any) -> list[str] | None:
 
 
 class WarmStarts:
-    """The caller's side: a separate server, started on first use, and the starts requested of it."""
+    """The caller's side: servers, each started on first use, and the starts requested of them."""
 
     def __init__(self) -> None:
         from medtui.client.engine_process import ENVIRONMENT
@@ -112,10 +102,8 @@ class WarmStarts:
 
         self._lock = threading.Lock()
         self._environment = {**ENVIRONMENT, **engine_environment()}
-        self._process: subprocess.Popen[bytes] | None = None
-        self._socket, self._its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        for one in (self._socket, self._its):
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        self._servers: dict[str, Server] = {}  # by the library that they preload; "" for none
+        self._libraries: set[str] = set()
         self.background: dict[str, str] = {}  # before the test: what libraries that the tests import have set
         self.cold = False
         self.figures = False
@@ -124,9 +112,15 @@ class WarmStarts:
         WarmPopen.start_warm = self.start
         subprocess.Popen = WarmPopen  # type: ignore[misc]
 
+    def preload(self, library: Path) -> None:
+        """What is started with this library in LD_PRELOAD is forked too, from a server that has it loaded."""
+        self._libraries.add(str(library))
+
     def start(self, request: dict[str, Any], streams: Sequence[int]) -> int | None:
         """The process id of a new child of ours; None where it must be started from nothing."""
-        own = {**self.background, **self._environment}
+        library = request["environment"].get("LD_PRELOAD", "")
+        preloaded = {"LD_PRELOAD": library} if library in self._libraries else {}
+        own = {**self.background, **self._environment, **preloaded}
         if self.cold or not forkable(request["environment"], own) or not Path(request["cwd"]).is_dir():
             return None
         message = json.dumps({**request, "figures": self.figures, "background": self.background}).encode(
@@ -135,236 +129,46 @@ class WarmStarts:
         if len(message) > 128 * 1024:
             return None
         with self._lock:
-            if self._process is None:
-                command = [sys.executable, "-P", str(Path(__file__).resolve()), "-" * ROOM]
-                self._process = subprocess.Popen(command, stdin=self._its, cwd="/", env=self._environment)
-                self._its.close()
-                assert self._socket.recv(16) == b"ready", "the server of warm starts did not come up"
-            _adopt_orphans(True)
-            try:
-                fds = array.array("i", streams)
-                self._socket.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
-                answer = self._socket.recv(4096)
-            finally:
-                _adopt_orphans(False)
+            key = preloaded.get("LD_PRELOAD", "")
+            if key not in self._servers:
+                self._servers[key] = Server({**self._environment, **preloaded})
+            return self._servers[key].fork(message, streams)
+
+    def close(self) -> None:
+        subprocess.Popen = WarmPopen.__base__  # type: ignore[misc]
+        for server in self._servers.values():
+            server.close()
+
+
+class Server:
+    """A process that has imported everything and forks children for us."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._socket, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        for one in (self._socket, its):
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        command = [sys.executable, "-P", str(SERVER), "-" * ROOM]
+        self._process = subprocess.Popen(command, stdin=its, cwd="/", env=environment)
+        its.close()
+        assert self._socket.recv(16) == b"ready", "the server of warm starts did not come up"
+
+    def fork(self, message: bytes, streams: Sequence[int]) -> int:
+        """The process id of a child of ours that becomes what the message says."""
+        _adopt_orphans(True)
+        try:
+            fds = array.array("i", streams)
+            self._socket.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+            answer = self._socket.recv(4096)
+        finally:
+            _adopt_orphans(False)
         assert answer, f"the server of warm starts ended: {self._process.poll()}"
         return int(answer)
 
     def close(self) -> None:
-        subprocess.Popen = WarmPopen.__base__  # type: ignore[misc]
         self._socket.close()
-        self._its.close()
-        if self._process is not None:
-            self._process.wait(60)
+        self._process.wait(60)
 
 
 def _adopt_orphans(wanted: bool) -> None:
     """While it is on, a process below us whose parent ends becomes ours instead of the first process's."""
     ctypes.CDLL(None).prctl(_SUBREAPER, int(wanted), 0, 0, 0)
-
-
-# ---- the server ------------------------------------------------------------------------------------------------------
-
-started_with: dict[str, str] = {}
-
-
-def import_everything() -> None:
-    """All that an engine or a command imports in its life, the console's screens aside."""
-    import engine
-    import medtui
-
-    for package in (engine, medtui):
-        for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-            if not module.name.startswith(("medtui.console", "engine.__main__")):
-                importlib.import_module(module.name)
-    for name in ("matplotlib.backends.backend_agg", "openpyxl", "torchvision", "rich.progress", "rich.table"):
-        importlib.import_module(name)
-    gc.collect()
-    gc.freeze()
-
-
-def serve(channel: socket.socket) -> dict[str, Any] | None:
-    """Forks a child for each request. Returns in the child, with what it is to be; None when nobody asks any more."""
-    while True:
-        message, ancillary, _, _ = channel.recvmsg(1 << 20, socket.CMSG_SPACE(3 * 4))
-        if not message:
-            return None
-        streams = array.array("i", b"".join(data for _, kind, data in ancillary if kind == socket.SCM_RIGHTS))
-        reading, writing = os.pipe()
-        between = os.fork()
-        if between == 0:
-            child = os.fork()
-            if child == 0:
-                _take_streams(streams)
-                return dict(json.loads(message.decode("utf-8", "surrogateescape")))
-            os.write(writing, str(child).encode())
-            os._exit(0)
-        for descriptor in (*streams, writing):
-            os.close(descriptor)
-        os.waitpid(between, 0)  # from here on the child is whose who asked
-        channel.send(os.read(reading, 32))
-        os.close(reading)
-
-
-def _take_streams(streams: Sequence[int]) -> None:
-    held = [os.dup2(descriptor, 100 + at) for at, descriptor in enumerate(streams)]
-    for at, descriptor in enumerate(held):
-        os.dup2(descriptor, at)
-    os.closerange(3, 1024)
-
-
-def become(request: dict[str, Any]) -> NoReturn:
-    """In the child: live as the process that was asked for, and end."""
-    if request["session"]:
-        os.setsid()
-    os.umask(request["umask"])
-    os.chdir(request["cwd"])
-    os.environ.clear()
-    os.environ.update(request["environment"])
-    time.tzset()
-    tempfile.tempdir = None  # of the server's environment
-    if not request["figures"]:
-        draw_no_figures()
-    _reset_signals()
-    _show_arguments(request["words"])
-    _open_streams()
-    words = request["words"]
-    if words[: len(ENGINE)] == ENGINE:
-        _end_with(lambda: _run_engine(words[len(ENGINE) :]))
-    _end_with(lambda: _run_command(words[len(MEDTUI) :], request["figures"], request["background"]))
-
-
-def _run_engine(arguments: list[str]) -> object:
-    sys.argv = ["-m", *arguments]
-    return runpy.run_module("engine", run_name="__main__", alter_sys=True)
-
-
-def _run_command(arguments: list[str], figures: bool, background: dict[str, str]) -> object:
-    """Its engines are forked from it; they are its children, as usual."""
-    from medtui.cli import main
-
-    WarmPopen.start_warm = partial(_fork_here, figures, background)
-    subprocess.Popen = WarmPopen  # type: ignore[misc]
-    sys.argv = ["-c", *arguments]
-    return main()
-
-
-def _fork_here(figures: bool, background: dict[str, str], request: dict[str, Any], streams: list[int]) -> int | None:
-    if (
-        not forkable(request["environment"], {**background, **started_with})
-        or request["words"][: len(ENGINE)] != ENGINE
-    ):
-        return None
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
-        _take_streams(streams)
-        become({**request, "figures": figures, "background": background})
-    except BaseException:
-        import traceback
-
-        os.write(2, traceback.format_exc().encode())
-    finally:
-        os._exit(70)
-
-
-def draw_no_figures() -> None:
-    """Figures are composed and then written as one grey dot: most of a short run's time is their pixels."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from PIL import Image
-
-    FigureCanvasAgg.print_png = lambda self, file, **_: Image.new("L", (1, 1), 128).save(file, "PNG")
-
-
-def _reset_signals() -> None:
-    """As after an exec: what was caught is not, what was ignored still is."""
-    signal.set_wakeup_fd(-1)
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        if callable(signal.getsignal(number)):
-            signal.signal(number, signal.SIG_DFL)
-    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def _show_arguments(words: list[str]) -> None:
-    """Write them where the kernel reads a process's arguments from; the server's own are long enough."""
-    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-    start, end = int(fields[45]), int(fields[46])  # arg_start, arg_end: 48 and 49 of all
-    shown = b"".join(os.fsencode(word) + b"\0" for word in words)[: end - start]
-    ctypes.memset(start, 0, end - start)
-    ctypes.memmove(start, shown, len(shown))
-    ctypes.CDLL(None).prctl(_SET_MM, _ARG_END, ctypes.c_ulong(start + len(shown)), 0, 0)  # refused to all but root
-
-
-def _open_streams() -> None:
-    unbuffered = bool(os.environ.get("PYTHONUNBUFFERED"))
-    reading = open(0, "rb", closefd=False)  # noqa: SIM115
-    sys.stdin = sys.__stdin__ = io.TextIOWrapper(reading, encoding="utf-8")  # type: ignore[misc]
-    for name, number, errors in (("stdout", 1, "strict"), ("stderr", 2, "backslashreplace")):
-        binary = open(number, "wb", buffering=0 if unbuffered else -1, closefd=False)  # noqa: SIM115
-        stream = io.TextIOWrapper(
-            binary,
-            encoding="utf-8",
-            errors=errors,
-            line_buffering=number == 2 or os.isatty(number),
-            write_through=unbuffered,
-        )
-        setattr(sys, name, stream)
-        setattr(sys, f"__{name}__", stream)
-
-
-def _end_with(life: Callable[[], object]) -> NoReturn:
-    """Live, and end as an interpreter does, but for taking everything apart."""
-    code: object = 0
-    try:
-        life()
-    except SystemExit as ended:
-        code = ended.code
-    except KeyboardInterrupt:
-        code = -signal.SIGINT
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-        code = 1
-    if isinstance(code, str):
-        print(code, file=sys.stderr)
-    number = code if isinstance(code, int) else int(code is not None)
-    import atexit
-
-    with contextlib.suppress(BaseException):
-        threading._shutdown()  # type: ignore[attr-defined]
-    with contextlib.suppress(BaseException):
-        atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except BaseException:
-            number = number or 120 * (stream is sys.stdout)
-    if number < 0:
-        signal.signal(-number, signal.SIG_DFL)
-        os.kill(os.getpid(), -number)
-    os._exit(number & 0xFF)
-
-
-def main() -> None:
-    channel = socket.socket(fileno=os.dup(0))
-    nowhere = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nowhere, 0)
-    started_with.update(os.environ)
-    sys.path.insert(0, str(ROOT))
-    from engine.__main__ import settle_environment  # the engine's own, which is run again in each
-
-    settle_environment()
-    del sys.modules["engine.__main__"]
-    import_everything()
-    channel.send(b"ready")
-    request = serve(channel)
-    if request is not None:
-        become(request)
-
-
-if __name__ == "__main__":
-    sys.modules["warm_starts"] = sys.modules["__main__"]
-    main()

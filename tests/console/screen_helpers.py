@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 
 from medtui.console.app import ConsoleApp
 
-PATIENCE = 15.0  # seconds
+PATIENCE = 60.0  # seconds; the machine may be loaded
 
 
 def screen_text(app: ConsoleApp) -> str:

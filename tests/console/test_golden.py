@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from screen_helpers import screen_text, shows, wait_for
+from screen_helpers import PATIENCE, screen_text, shows, wait_for
 from stand_ins import START, Scripted, Story, make_run
 from textual.pilot import Pilot
 
@@ -361,7 +361,7 @@ async def compare(pilot: Pilot[int], app: ConsoleApp, workspace: Workspace, name
         await pilot.pause(0.5)
         path.write_text(steady(screen_text(app), workspace), encoding="utf-8")
     assert path.exists(), f"{path} is missing; see the top of this file"
-    expected, deadline = path.read_text(encoding="utf-8"), time.monotonic() + 10
+    expected, deadline = path.read_text(encoding="utf-8"), time.monotonic() + PATIENCE
     await pilot.pause(0.2)
     while (text := steady(screen_text(app), workspace)) != expected and time.monotonic() < deadline:
         await pilot.pause(0.1)

@@ -70,7 +70,10 @@ def test_a_callers_file_in_pythonpath_replaces_none_of_our_modules(
         assert (done.returncode, done.stderr) == (0, ""), command
 
 
-@pytest.mark.parametrize("value", [":/nonexistent", "/nonexistent:", "::"])
+OTHERS = (pytest.param(value, marks=pytest.mark.slow) for value in ("/nonexistent:", "::"))
+
+
+@pytest.mark.parametrize("value", [":/nonexistent", *OTHERS])
 def test_an_empty_part_of_pythonpath_does_not_add_the_current_folder(
     tmp_path: Path, script: Path, of_the_caller: Path, value: str
 ) -> None:
@@ -100,9 +103,15 @@ def test_what_is_installed_nowhere_else_still_comes_from_pythonpath(tmp_path: Pa
 @pytest.mark.parametrize(
     "variables",
     [
-        {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},
+        {
+            "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+            "MATPLOTLIBRC": "latin1rc",
+            "PYTHONSTARTUP": "/nonexistent",
+        },
         {"PYTHONWARNINGS": "error", "PYTHONOPTIMIZE": "2", "PYTHONDEVMODE": "1", "MPLBACKEND": "nonsense"},
-        {"MATPLOTLIBRC": "latin1rc", "PYTHONSTARTUP": "/nonexistent", "MPLBACKEND": ""},
+        pytest.param(
+            {"MATPLOTLIBRC": "latin1rc", "PYTHONSTARTUP": "/nonexistent", "MPLBACKEND": ""}, marks=pytest.mark.slow
+        ),
     ],
     ids=["notebook", "strict interpreter", "settings of matplotlib"],
 )

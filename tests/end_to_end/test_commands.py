@@ -195,6 +195,7 @@ def test_while_evaluating_stop_has_no_effect_pause_is_rejected_and_abort_aborts(
     assert (finished["outcome"], code) == ("aborted", 7)
 
 
+@pytest.mark.figures  # these take the time that it needs to arrive
 def test_while_reporting_abort_finishes_the_current_file(engine: Engine) -> None:
     engine.train(SHORT)
     run = run_directory(engine)

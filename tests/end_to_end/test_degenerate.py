@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 import openpyxl
+import pytest
 from driving import json_lines, medtui, tiny, yaml_of
 
 from engine.contract.store.checkpoint_file import verified_digest
+
+pytestmark = pytest.mark.figures  # of what is undefined, too
 
 
 def archive(folder: Path, name: str, labels: dict[str, list[int]]) -> dict[str, str]:

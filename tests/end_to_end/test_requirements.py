@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from driving import Engine, tiny
 
+from engine.run.needs import remedy_of
+
 
 def refused(workspace: Path, recipe: dict[str, dict[str, object]], environment: dict[str, str]) -> dict[str, str]:
     """The error of a run that must not begin."""
@@ -23,7 +25,10 @@ def refused(workspace: Path, recipe: dict[str, dict[str, object]], environment: 
     return dict(finished["error"])
 
 
-@pytest.mark.parametrize("package", ["sklearn", "matplotlib", "openpyxl"])
+OTHERS = (pytest.param(package, marks=pytest.mark.slow) for package in ("matplotlib", "openpyxl"))
+
+
+@pytest.mark.parametrize("package", ["sklearn", *OTHERS])
 def test_a_broken_evaluation_or_report_package_refuses_the_run_before_it_begins(tmp_path: Path, package: str) -> None:
     (tmp_path / "lib" / package).mkdir(parents=True)
     (tmp_path / "lib" / package / "__init__.py").write_text("raise RuntimeError('damaged by hand')\n")
@@ -32,6 +37,7 @@ def test_a_broken_evaluation_or_report_package_refuses_the_run_before_it_begins(
     assert "Internal" not in error["message"] and "run.log" not in error["hint"]
 
 
+@pytest.mark.slow  # every day: the notebook of test_callers_environment.py
 def test_a_notebooks_backend_does_not_keep_figures_from_being_drawn(tmp_path: Path) -> None:
     engine = Engine(tmp_path, environment={"MPLBACKEND": "module://matplotlib_inline.no_such_backend"})
     try:
@@ -53,7 +59,10 @@ def noexec(disk: Callable[[str], Path]) -> Path:
     return disk("noexec,size=600m")
 
 
-@pytest.mark.parametrize("how", ["none in PATH", "CXX names none", "one that fails"])
+OTHER_COMPILERS = (pytest.param(how, marks=pytest.mark.slow) for how in ("CXX names none", "one that fails"))
+
+
+@pytest.mark.parametrize("how", ["none in PATH", *OTHER_COMPILERS])
 def test_compiling_without_a_compiler_is_refused_before_the_run_begins(tmp_path: Path, how: str) -> None:
     (tmp_path / "bin").mkdir()
     cache = {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
@@ -68,6 +77,12 @@ def test_compiling_without_a_compiler_is_refused_before_the_run_begins(tmp_path:
     assert "TORCHDYNAMO" not in error["message"] + error["hint"]
 
 
+def test_the_remedy_of_a_library_that_cannot_be_mapped_names_the_folders_to_change() -> None:
+    said = remedy_of(ImportError("/tmp/torchinductor/c.so: failed to map segment from shared object"))
+    assert "noexec" in said and "TORCHINDUCTOR_CACHE_DIR" in said and "training.compile: false" in said
+
+
+@pytest.mark.slow  # every day: the test above, and a compiler that is missing
 def test_compiling_into_a_folder_without_programs_is_refused_before_the_run_begins(
     tmp_path: Path, noexec: Path
 ) -> None:

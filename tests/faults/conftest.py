@@ -17,14 +17,14 @@ from unexpected_entries import make_guarded
 from engine.contract.store.run_directory import RunDirectory, list_runs
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
     fork_server = ForkServer(compiled_shim(tmp_path_factory.mktemp("shim")))
     yield fork_server
     fork_server.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def commands() -> Iterator[Commands]:
     commands = Commands()
     yield commands
@@ -46,13 +46,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def scene_fork_server(home: Path) -> Iterator[ForkServer]:
+def scene_fork_server(home: Path, fork_server: ForkServer) -> ForkServer:
     """Engines that keep their cache in the scene."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MEDTUI_CACHE", str(home / "ours/cache"))
-        fork_server = ForkServer(compiled_shim(home))
-    yield fork_server
-    fork_server.close()
+    return fork_server.with_environment(MEDTUI_CACHE=str(home / "ours/cache"))
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,9 @@
 """A process that has imported everything and forks an engine for each request: a run costs no imports.
 
-Requests and answers are JSON lines, on standard input and output. A request: `workspace`, `start` (the command), and
-what is to go wrong: `fault` (for the shim, if it is preloaded), `after` (seconds until SIGKILL), `memory` (bytes of
-address space that the engine may take beyond what it has). The answer: `status` (exit code, or minus the signal),
-`count` (operations that the fault's paths saw), `seconds`.
+Requests and answers are JSON lines, on standard input and output. A request: `workspace`, `start` (the command),
+`environment` (variables of its own), and what is to go wrong: `fault` (for the shim, if it is preloaded), `after`
+(seconds until SIGKILL), `memory` (bytes of address space that the engine may take beyond what it has). The answer:
+`status` (exit code, or minus the signal), `count` (operations that the fault's paths saw), `seconds`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import engine.report.figures
-import engine.report.workbook
-import engine.run.train_job  # noqa: F401
 from engine.contract.store.workspace import Workspace
 from engine.session import Session
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from warm_starts import draw_no_figures
+from warm_server import draw_no_figures, import_everything
 
 ACTIONS = {"fail": 0, "kill": 1, "tear": 2}
 
@@ -44,6 +41,7 @@ def arm(fault: dict[str, Any], count: Any) -> None:
 
 def live(request: dict[str, Any], count: Any) -> int:
     """The life of an engine, in the child."""
+    os.environ.update(request["environment"])
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
@@ -80,6 +78,7 @@ def serve(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
+    import_everything()
     draw_no_figures()
     answers = os.fdopen(os.dup(1), "w")
     print(json.dumps({"ready": True}), file=answers, flush=True)

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -60,6 +61,7 @@ class ForkServer:
 
     def __init__(self, shim: Path | None) -> None:
         self.shim = shim
+        self._more: dict[str, str] = {}
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONHASHSEED": "42"}
         if shim is not None:
             environment["LD_PRELOAD"] = str(shim)
@@ -71,6 +73,12 @@ class ForkServer:
             env=environment,
         )
         assert self._answer() == {"ready": True}
+
+    def with_environment(self, **more: str) -> ForkServer:
+        """The same server, for engines with these variables too."""
+        other = copy(self)
+        other._more = more
+        return other
 
     def run(
         self,
@@ -85,6 +93,7 @@ class ForkServer:
         if fault is not None and self.shim is None:
             pytest.skip("needs a C compiler and a preloading linker")
         request = {"workspace": str(workspace), "start": start, "after": after, "memory": memory}
+        request["environment"] = self._more
         request["fault"] = vars(fault) if fault else None
         assert self._process.stdin is not None
         print(json.dumps(request), file=self._process.stdin, flush=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from driving import json_lines, medtui, tiny, yaml_of
 from kit import compiled_shim
+from warm_starts import WarmStarts
 
 from engine.contract.store.checkpoint_file import verified_digest
 from engine.contract.store.run_directory import list_runs
@@ -33,10 +34,11 @@ TOLD = {
 
 
 @pytest.fixture(scope="module")
-def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shim(tmp_path_factory: pytest.TempPathFactory, warm_starts: WarmStarts) -> Path:
     library = compiled_shim(tmp_path_factory.mktemp("limited"), HERE / "limited.c")
     if library is None:
         pytest.skip("needs Linux and a C compiler")
+    warm_starts.preload(library)
     return library
 
 
@@ -92,7 +94,10 @@ def test_where_files_cannot_be_locked_a_run_is_refused_with_doctors_message(tmp_
     assert diagnosis.returncode == 1 and "cannot lock" in diagnosis.stdout
 
 
-@pytest.mark.parametrize("number", [errno.ENOTCONN, errno.ESTALE, errno.EACCES, errno.EIO, errno.ELOOP])
+OTHERS = (pytest.param(number, marks=pytest.mark.slow) for number in (errno.ESTALE, errno.EACCES, errno.ELOOP))
+
+
+@pytest.mark.parametrize("number", [errno.ENOTCONN, errno.EIO, *OTHERS])
 def test_a_data_folder_that_does_not_answer_is_skipped_with_the_reason(tmp_path: Path, shim: Path, number: int) -> None:
     environment = {"LD_PRELOAD": str(shim), "LIMITED_FOLDER": str(tmp_path / "lost"), "LIMITED": f"stat:{number}"}
     environment |= {"MEDTUI_DATA": str(tmp_path / "lost"), "MEDTUI_SETTINGS": str(tmp_path / "lost/settings.yaml")}

@@ -49,14 +49,13 @@ def test_polling_for_events_ends_in_time_whenever_a_ctrl_c_comes(silent_engine: 
     bombarding.start()
     began = time.monotonic()
     try:
-        for _ in range(500):
+        while came <= 500:
             with pytest.raises(queue.Empty):
                 silent_engine.receive(0.001)
     finally:
         over.set()
         bombarding.join()
         signal.signal(signal.SIGUSR1, before)
-    assert came > 500
     assert time.monotonic() - began < 60
 
 
