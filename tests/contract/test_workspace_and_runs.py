@@ -427,3 +427,20 @@ def test_a_hash_that_two_runs_share_is_refused_and_both_are_named(outputs: Path)
     with pytest.raises(UsageError, match=r"2 runs have '01230' as the beginning of their hash: .*aaaaaa") as error:
         find_run(outputs, "01230")
     assert OLDEST in str(error.value) and "20261122_bloodmnist_mini-cnn_bbbbbb" in str(error.value)
+
+
+def test_three_digits_of_a_hash_say_too_little(outputs: Path) -> None:
+    manifest = outputs / OLDEST / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"recipe_hash": "0123" * 8}))
+    with pytest.raises(UsageError, match="no run"):
+        find_run(outputs, "012")
+
+
+def test_a_run_in_the_archive_is_refused_with_how_it_is_restored(outputs: Path) -> None:
+    run_of(outputs / "archive", "20261101_octmnist_mini-cnn_cccccc", "2026-11-01T23:30:00.000+00:00")
+    with pytest.raises(UsageError, match="is archived") as error:
+        find_run(outputs, "octmnist")
+    assert "unarchive 20261101_octmnist_mini-cnn_cccccc" in error.value.hint
+    run_of(outputs / "archive", "20261102_octmnist_mini-cnn_dddddd", "2026-11-02T23:30:00.000+00:00")
+    with pytest.raises(UsageError, match="no run"):
+        find_run(outputs, "octmnist")
