@@ -240,6 +240,12 @@ def test_a_state_describes_the_complete_run() -> None:
     assert state.finished == RUN[16]
 
 
+def test_the_run_is_where_its_engine_reported_it() -> None:
+    directory = folded(RUN).run_directory
+    assert directory is not None and directory.root == Path("/work/outputs/20261122_cells_mini-cnn_abcdef")
+    assert folded(RUN[:2]).run_directory is None
+
+
 def test_the_summary_is_of_the_best_epoch_and_the_test() -> None:
     summary = folded(RUN).summary
     assert (summary.epochs_planned, summary.epochs_done, summary.best_epoch) == (8, 3, 2)
@@ -290,6 +296,25 @@ def test_a_resumed_run_forgets_the_epochs_beyond(resumed_from: Position | None, 
     assert state.evaluations == ()
     assert state.artifacts == ()
     assert state.summary.outcome is None
+
+
+@pytest.mark.parametrize(
+    ("resumed_from", "last", "best"),
+    [
+        (Position(epoch=3, step=1), 3, 2),
+        (Position(epoch=3, step=0), 3, 2),  # from that very checkpoint
+        (Position(epoch=2, step=3), None, 2),
+        (Position(epoch=2, step=0), None, 2),
+        (Position(epoch=1, step=3), None, None),
+        (None, None, None),
+    ],
+)
+def test_a_resumed_run_forgets_the_checkpoints_beyond(
+    resumed_from: Position | None, last: int | None, best: int | None
+) -> None:
+    state = folded([*RUN, started(18, resumed_from)])
+    kept = [saved and saved.position.epoch for saved in (state.last_checkpoint, state.best_checkpoint)]
+    assert kept == [last, best]
 
 
 def test_an_epoch_done_again_replaces_the_one_that_was_lost() -> None:
