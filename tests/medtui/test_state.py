@@ -391,6 +391,28 @@ def test_a_pause_does_not_increase_the_remaining_time() -> None:
     assert eta.after(21, 100, state.summary.worked_at(7222.0)) == pytest.approx(79.0)
 
 
+def test_time_left_is_told_from_ten_steps_and_two_seconds_of_work_on() -> None:
+    """Since the first step that was seen complete: the setup is in that one."""
+    eta = Eta()
+    assert eta.after(0, 100, 5.0) is None and eta.after(1, 100, None) is None
+    assert eta.after(1, 100, 50.0) is None
+    assert eta.after(10, 100, 59.0) is None, "nine steps"
+    assert eta.after(11, 100, 60.0) == pytest.approx(89.0), "ten in 10 s"
+    fast = Eta()
+    assert [fast.after(1 + n, 101, 0.1 * n) for n in range(20)] == [None] * 20, "up to 1.9 s"
+    assert fast.after(21, 101, 2.0) == pytest.approx(8.0)
+
+
+def test_time_left_follows_a_pace_that_changed() -> None:
+    """Of the newest 300 steps."""
+    eta = Eta()
+    for step in range(1, 301):
+        eta.after(step, 1000, 1.0 * step)
+    for step in range(301, 601):
+        left = eta.after(step, 1000, 300.0 + 4.0 * (step - 300))
+    assert left == pytest.approx(4.0 * 400)
+
+
 # ---- long runs --------------------------------------------------------------------------------------------------
 
 
