@@ -11,7 +11,7 @@ from test_state import epoch, evaluated, finished, saved, started
 from engine.contract.wire.protocol import CommandAccepted, CommandRejected, PhaseChanged, Progress
 from medtui.client.escalation_steps import GRACE, EscalationStep, format_step, overdue, request_steps
 from medtui.client.feed import absorb
-from medtui.client.view import Request, RunView, ShutdownChecks
+from medtui.client.view import KEPT_POINTS, Request, RunView, ShutdownChecks
 
 ASKED = 100.0  # Unix seconds
 Shown = list[tuple[str, str, float | None, str]]
@@ -234,3 +234,11 @@ def test_a_curve_has_each_step_of_the_run_once_and_loses_those_of_finished_epoch
         assert absorb(view, unknown).points == view.points
     assert absorb(view, epoch(2, 1, 0.7, best=(1, 0.7))).points == ((5, 0.6),)
     assert absorb(view, started(2)).points == ()
+
+
+def test_of_a_long_epoch_every_other_point_is_kept() -> None:
+    view = replace(view_of(started(1)), points=tuple((step, 0.5) for step in range(1, KEPT_POINTS)))
+    full = absorb(view, progress(KEPT_POINTS // 4, 4, 0.4))  # four steps in an epoch
+    assert len(full.points) == KEPT_POINTS
+    thinned = absorb(full, progress(KEPT_POINTS // 4 + 1, 1, 0.3))
+    assert thinned.points == (*full.points[::2], (KEPT_POINTS + 1, 0.3))
