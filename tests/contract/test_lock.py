@@ -244,7 +244,8 @@ def test_a_damaged_text_still_refuses(path: Path, name: str) -> None:
     lock.acquire()
     path.write_bytes(DAMAGED[name].encode("latin-1"))
     try:
-        assert f"is held by process {os.getpid()} " in refusal(path), "by the kernel's own list"
+        program = Path(sys.orig_argv[0]).name
+        assert f"is held by process {os.getpid()} ({program}) of " in refusal(path), "by the kernel's own list"
     finally:
         lock.release()
 

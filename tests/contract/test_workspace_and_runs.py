@@ -444,3 +444,9 @@ def test_a_run_in_the_archive_is_refused_with_how_it_is_restored(outputs: Path) 
     run_of(outputs / "archive", "20261102_octmnist_mini-cnn_dddddd", "2026-11-02T23:30:00.000+00:00")
     with pytest.raises(UsageError, match="no run"):
         find_run(outputs, "octmnist")
+
+
+def test_a_run_of_outputs_that_cannot_be_listed_is_not_said_to_be_missing(tmp_path: Path) -> None:
+    (tmp_path / "outputs").write_text("a file")
+    with pytest.raises(OutputError, match="cannot be read"):
+        find_run(tmp_path / "outputs", "anything")
