@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from engine.contract.data.archives import address, data_folders, fetch_folder, format_bytes, given_folder, offline
+from engine.contract.data.archives import (
+    address,
+    data_folders,
+    fetch_folder,
+    format_bytes,
+    given_folder,
+    offline,
+    unreadable_folders,
+)
 from engine.contract.wire.errors import UsageError
 
 OFFICIAL = "https://zenodo.org/records/1/files/a.npz?download=1"
@@ -100,3 +108,13 @@ def test_whether_fetching_is_forbidden(value: str, expected: bool, monkeypatch: 
 )
 def test_sizes_are_shown_in_decimal_units(size: float, shown: str) -> None:
     assert format_bytes(size) == shown
+
+
+def test_a_broken_link_in_the_place_of_a_file_is_told_and_a_missing_file_is_not(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("has it", "lacks it", "broken", "missing")]
+    for folder in folders[:3]:
+        folder.mkdir()
+    (folders[0] / "a.npz").touch()
+    (folders[2] / "a.npz").symlink_to("nowhere")
+    assert list(unreadable_folders(folders, "a.npz")) == [folders[2]]
+    assert unreadable_folders(folders) == {}

@@ -242,6 +242,8 @@ def test_the_moving_average_is_its_recursion_buffers_too(decay: float) -> None:
     for t, values in enumerate(seen[1:], start=1):
         kept = min(decay, (1 + t) / (10 + t))
         average = {name: kept * average[name] + (1 - kept) * values[name] for name in average}
+    assert not state.average.model.training, "its norms use their averages"
+    assert not any(parameter.requires_grad for parameter in state.average.model.parameters())
     found = state.average.model.state_dict()
     assert "2.running_var" in found
     for name, tensor in found.items():
