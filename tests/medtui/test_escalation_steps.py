@@ -232,7 +232,8 @@ def test_a_curve_has_each_step_of_the_run_once_and_loses_those_of_finished_epoch
     assert view.points == ((2, 0.9), (5, 0.6))  # four steps in an epoch
     for unknown in (progress(None), progress(1, None), progress(1, 4, None)):
         assert absorb(view, unknown).points == view.points
-    assert absorb(view, epoch(2, 1, 0.7, best=(1, 0.7))).points == ((5, 0.6),)
+    whole = view_of(started(1), progress(1, 3, 0.9), progress(1, 4, 0.8), progress(2, 1, 0.6))
+    assert absorb(whole, epoch(2, 1, 0.7, best=(1, 0.7))).points == ((5, 0.6),)
     assert absorb(view, started(2)).points == ()
 
 

@@ -21,6 +21,7 @@ from engine.contract.store.run_directory import RunDirectory, make_run_directory
 from engine.contract.store.status import Status
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import CheckpointError, UsageError
+from engine.contract.wire.protocol import Log
 from medtui.client.pruning import prunable, prune
 
 BEST = 2  # epoch
@@ -49,7 +50,9 @@ def write_status(run: RunDirectory, **values: Any) -> None:
 def write_journal(run: RunDirectory, *digests: str) -> None:
     """Best weights that were saved, the newest last; and a last checkpoint, which is none of them."""
     events = [saved(at, "best", at).model_copy(update={"digest": digest}) for at, digest in enumerate(digests, 1)]
-    run.journal.path.write_bytes(b"".join(event.line() for event in [*events, saved(9, "last", 9)]))
+    run.journal.path.write_bytes(
+        b"".join(event.line() for event in [*events, saved(9, "last", 9), Log(time=0.0, seq=10, message="best")])
+    )
 
 
 def bundle(digest: str) -> ModelBundle:
