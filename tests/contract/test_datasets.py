@@ -91,3 +91,12 @@ def test_reading_the_facts_loads_neither_medmnist_nor_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_no_official_archive_can_be_larger_than_its_arrays_as_long_as_deflate_can_make_them() -> None:
+    """Pixels of one byte and labels of eight; deflate adds 5 bytes to each 16 KiB at most (RFC 1951), below 0.03 %."""
+    breast, chest = datasets()["breastmnist"], datasets()["chestmnist"]
+    assert (breast.channels, breast.classes, chest.channels, chest.classes) == (1, 2, 1, 14)
+    for facts, size, labels in ((breast, 28, 1), (datasets()["pathmnist"], 64, 1), (chest, 224, 14)):
+        arrays = sum(facts.splits.values()) * (facts.channels * size * size + 8 * labels)
+        assert arrays * (1 + 5 / 16384) + 6 * 128 < facts.largest(size) < arrays * 1.0005 + 20_000

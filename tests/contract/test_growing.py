@@ -33,3 +33,12 @@ def test_it_equals_a_tuple_built_in_the_same_way(begin: int, steps: list[str | i
     else:
         with pytest.raises(IndexError):
             growing[at]
+
+
+@pytest.mark.parametrize("length", [1, CHUNK, CHUNK + 1])
+def test_it_equals_nothing_else(length: int) -> None:
+    growing = Growing(range(length))
+    others = [range(1, length + 1), range(length - 1), range(length + 1), [*range(length - 1), -1]]
+    for other in others:
+        assert growing != Growing(other) and growing != tuple(other)
+    assert growing != list(range(length)) and growing != "text"

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ import pytest
 
 from engine.contract.machine.process_identity import this_process
 from engine.contract.sentences import Lock
-from engine.contract.store.lock import RETRY, LockState, WorkspaceLock
+from engine.contract.store.lock import RETRY, LockState, WorkspaceLock, mode_that_lets_others_lock
 from engine.contract.wire.errors import OutputError, WorkspaceLocked
 
 RUN = "20261122_breastmnist_resnet18-adapted_1a2b3c"
@@ -248,7 +249,9 @@ def test_a_damaged_text_still_refuses(path: Path, name: str) -> None:
     try:
         error = refusal(path)
         assert error.code == Lock.HELD_BY_OTHER_PROGRAM.code
-        assert str(error.fields["holder"]).startswith(f"process {os.getpid()} "), "by the kernel's own list"
+        program = Path(sys.orig_argv[0]).name
+        expected = f"process {os.getpid()} ({program}) of "
+        assert str(error.fields["holder"]).startswith(expected), "by the kernel's own list"
     finally:
         lock.release()
 
@@ -257,11 +260,69 @@ def test_a_damaged_text_still_refuses(path: Path, name: str) -> None:
 def test_an_invalid_date_still_refuses(path: Path, since: float) -> None:
     lock = WorkspaceLock(path)
     lock.acquire()
-    path.write_text(json.dumps(GOOD | {"since": since}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"since": since}))  # NaN: as Python writes and reads it
     try:
-        assert refusal(path).code == Lock.HELD_BY_OTHER_PROGRAM.code
+        error = refusal(path)
+        assert f"engine {os.getpid()} on " in str(error.fields["holder"])
+        assert "since an unreadable time" in str(error.fields["holder"])
     finally:
         lock.release()
+
+
+def test_who_holds_a_lock_is_said_as_the_end_of_a_sentence(path: Path) -> None:
+    assert str(LockState.read(path)) == "nobody"
+    assert str(LockState(held=None, trouble="the lock belongs to ada")) == (
+        "an unknown process (the lock belongs to ada)"
+    )
+    assert str(LockState(held=True, other_holder="process 5 (vim)")) == "process 5 (vim)"
+
+
+def test_whether_an_engine_holds_a_lock_is_known_with_and_without_its_description(path: Path) -> None:
+    lock = WorkspaceLock(path)
+    assert not LockState.read(path).held_by_engine
+    lock.acquire()
+    assert LockState.read(path).held_by_engine
+    path.write_text("damaged")
+    assert not LockState.read(path).held_by_engine, "this process is no engine by its command line"
+    lock.release()
+    assert LockState(held=True, other_holder="engine 5 of ada").held_by_engine
+    assert not LockState(held=True, other_holder="process 5 (vim) of ada").held_by_engine
+
+
+UMASK = os.umask(0o022)  # to read it is to set it
+os.umask(UMASK)
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "expected"), [(0o755, 0o600), (0o775, 0o600), (0o2755, 0o600), (0o2775, 0o660)], ids=oct
+)
+def test_only_who_may_train_here_can_open_the_lock(path: Path, outputs: int, expected: int) -> None:
+    """The owner, and in a group's workspace (`chmod g+ws`) the group: whoever can open it can lock it."""
+    path.parent.chmod(outputs)
+    assert mode_that_lets_others_lock(path) is None, "there is none yet"
+    lock = WorkspaceLock(path)
+    lock.acquire()
+    control = lock.open_control()
+    assert mode_of(path) == expected, "whatever the umask"
+    assert mode_of(control.path) == expected & ~UMASK
+    lock.release()
+    assert not control.path.exists(), "it goes with the lock"
+    assert mode_that_lets_others_lock(path) is None
+    path.chmod(0o666)
+    assert mode_that_lets_others_lock(path) == (0o666, expected)
+    path.chmod(0o400)
+    assert mode_that_lets_others_lock(path) is None, "fewer than may train"
+    path.chmod(0o644)
+    lock.acquire()
+    assert mode_of(path) == expected, "a lock that others could open is corrected"
+    lock.release()
+    path.unlink()
+    path.mkdir(0o777)
+    assert mode_that_lets_others_lock(path) is None, "no file"
 
 
 def test_the_holder_is_identified_by_the_engine_id(path: Path) -> None:

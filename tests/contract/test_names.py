@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from pathlib import Path
 
@@ -158,6 +159,43 @@ def test_an_unknown_field_suggests_the_one_of_its_meaning(path: str, meant: str)
         build_recipe({section: {field: 1}})
     (found,) = error.value.problems
     assert (found.code, found.fields) == (Fields.UNKNOWN.code, {"alternatives": f"did you mean {meant}?"})
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("continue", "run --resume"), ("logs", "attach"), ("ls", "runs")])
+def test_another_word_for_a_command_suggests_it_with_its_options(typed: str, meant: str) -> None:
+    assert f"did you mean {meant}?" in alternatives("command", typed, ["run", "runs", "attach"])
+
+
+@pytest.mark.parametrize("count", [3, 4, 20, 21, 25])
+def test_a_long_list_of_names_ends_with_how_many_more_there_are(count: int) -> None:
+    """Of runs the three newest, of other names the first twenty."""
+    names = [f"name{number:02}" for number in range(count)]
+    told = alternatives("model", "entirely different", names)
+    more = f" and {count - 20} more" if count > 20 else ""
+    assert told.endswith("known: " + ", ".join(names[:20]) + more)
+    told = alternatives("run", "entirely different", names)
+    newest = f"{names[-1]}, {names[-2]}, {names[-3]}"
+    assert told.endswith(f"known: {newest}" if count == 3 else f"the newest of {count}: {newest}")
+
+
+def by_definition(one: str, other: str) -> int:
+    """Optimal string alignment: the least of deletion, insertion, substitution and transposition of neighbours."""
+    if not one or not other:
+        return len(one) + len(other)
+    least = min(
+        by_definition(one[:-1], other) + 1,
+        by_definition(one, other[:-1]) + 1,
+        by_definition(one[:-1], other[:-1]) + (one[-1] != other[-1]),
+    )
+    if len(one) > 1 and len(other) > 1 and one[-2:] == other[-2:][::-1]:
+        least = min(least, by_definition(one[:-2], other[:-2]) + 1)
+    return least
+
+
+def test_a_distance_is_that_of_its_definition() -> None:
+    words = ["".join(letters) for length in range(5) for letters in itertools.product("ab", repeat=length)]
+    assert all(distance(one, other) == by_definition(one, other) for one in words for other in words)
+    assert (distance("", "abc"), distance("abcd", "acbd"), distance("ca", "abc")) == (3, 1, 3)
 
 
 def test_every_alias_leads_to_a_name_that_exists() -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import math
@@ -12,7 +13,7 @@ import os
 import threading
 import tracemalloc
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -145,6 +146,28 @@ def test_no_event_or_command_is_left_out_of_what_is_parsed() -> None:
     assert leaves(protocol.Event) == set(EVENT_CLASSES.values())
     of_jobs = {job for job, _ in JOB_CLASSES.values()}
     assert leaves(protocol.Command) == set(COMMAND_CLASSES.values()) - {jobs.Start} | of_jobs
+
+
+def test_two_jobs_cannot_have_one_name() -> None:
+    with pytest.raises(TypeError, match="two jobs are named 'train'"):
+
+        class Another(jobs.Start):
+            job: Literal["train"] = "train"
+
+    assert jobs.JOBS["train"] is jobs.Train
+    gc.collect()  # the refused class is no command that other tests find
+
+
+def test_only_training_stops_when_its_client_leaves_and_only_if_it_is_to() -> None:
+    assert jobs.Train(id="c", on_disconnect="stop").stops_when_left
+    assert not jobs.Train(id="c").stops_when_left
+    assert jobs.Score(id="c", file="scores.csv").stops_when_left is False
+
+
+def test_the_job_of_a_command_is_known_by_class_by_name_and_by_default() -> None:
+    assert jobs.job_of(jobs.Score(id="c", file="scores.csv")) == "score"
+    assert jobs.job_of({"job": "evaluate"}) == "evaluate"
+    assert jobs.job_of({}) == "train"
 
 
 @pytest.mark.parametrize("line", EVENTS, ids=lambda line: name_of(line, "event"))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from recipe_strategies import AWKWARD, Values, agreeing_values
 
 from engine.contract.recipe.identity import recipe_hash
-from engine.contract.recipe.reader import build_recipe, find_recipe, recipe_yaml, set_value
+from engine.contract.recipe.reader import build_recipe, find_recipe, layered, recipe_yaml, set_value
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.schema import fields
 from engine.contract.recipe.shipped import shipped_recipes
@@ -274,6 +274,7 @@ REFUSED: dict[str, tuple[str | bytes, Expected]] = {
     "merge key": ("training:\n  <<: {lr: 1}\n", no_recipe(2, Yaml.MERGE_KEY)),
     "tag": ("training: !!python/object:os.system {}\n", no_recipe(1, Yaml.TAG, found="python/object:os.system")),
     "tag on a scalar": ("training:\n  lr: !!float 1\n", no_recipe(2, Yaml.TAG, found="float")),
+    "tag without a name": ("training:\n  epochs: ! 5\n", no_recipe(2, Yaml.TAG)),
     "tag of one's own": ("training:\n  lr: !include x\n", no_recipe(2, Yaml.TAG, found="!include")),
     "empty": ("", no_recipe(None, Yaml.EMPTY)),
     "only comments": ("# nothing yet\n", no_recipe(None, Yaml.EMPTY)),
@@ -411,6 +412,50 @@ def test_every_problem_is_named_at_once(tmp_path: Path) -> None:
         assert f"line {line}: {path} " in error.message
 
 
+def test_of_many_problems_the_first_are_named_and_the_others_counted(tmp_path: Path) -> None:
+    """23 fields that are none, 20 of them named; the error has all of them."""
+    with pytest.raises(RecipeError) as error:
+        loaded(file_of(tmp_path, "training:\n" + "".join(f"  nothing_{number}: 1\n" for number in range(23))))
+    assert [problem.line for problem in error.value.problems] == list(range(2, 25))
+    assert "line 21: " in error.value.message and "line 22: " not in error.value.message
+    assert error.value.message.endswith("; and 3 more.")
+
+
+def test_a_question_ends_with_its_question_mark_and_a_statement_with_a_full_stop(tmp_path: Path) -> None:
+    for text, end in [("training: {epohcs: 3}", "epochs?"), ("training: {epochs: 0}", "found 0.")]:
+        with pytest.raises(RecipeError) as error:
+            loaded(file_of(tmp_path, text))
+        assert error.value.message.endswith(end)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "write"),
+    [
+        ("lr=0.1", "training.lr=0.1"),
+        ("dropout = 0.5", "model.dropout=0.5"),
+        ("lr", "training.lr=0.01"),  # an example
+        ("nothing=1", "training.lr=0.01"),
+        ("a.b.c=1", "training.lr=0.01"),
+    ],
+)
+def test_an_assignment_without_its_section_is_refused_with_what_to_write(assignment: str, write: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        set_value(assignment)
+    assert write in error.value.hint
+
+
+def test_later_layers_win_field_by_field_and_what_is_no_section_stays() -> None:
+    below = {"training": {"lr": 0.1, "epochs": 3}, "model": 5}
+    above = {"training": {"lr": 0.2}, "model": {"name": "mini_cnn"}, "runtime": {"device": "cpu"}}
+    assert layered(below, above) == {
+        "training": {"lr": 0.2, "epochs": 3},
+        "model": {"name": "mini_cnn"},
+        "runtime": {"device": "cpu"},
+    }
+    assert layered(above, below)["model"] == 5
+    assert layered({"training": {"lr": 1}}, {"training": None}) == {"training": None}
+
+
 def test_every_contradiction_is_named_at_once(tmp_path: Path) -> None:
     text = (
         "dataset:\n  name: organcmnist\naugmentation: {hflip: 1, vflip: 1}\ntraining:\n  min_lr: 1\n  mixup_until: 99\n"
@@ -456,6 +501,29 @@ def test_a_missing_file_suggests_the_nearest_file_in_its_folder(tmp_path: Path) 
     with pytest.raises(RecipeError) as error:
         find_recipe(str(tmp_path / "mien.yaml"))
     assert error.value.fields["alternatives"] == f"did you mean {tmp_path / 'mine.yaml'}?"
+
+
+def test_a_path_suggests_a_data_set_only_where_there_are_no_recipes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`../pathmnist` may mean the data set, but not next to the user's own recipes: there it is a slip."""
+    (tmp_path / "inside").mkdir()
+    monkeypatch.chdir(tmp_path / "inside")
+    with pytest.raises(RecipeError, match=r"did you mean --dataset pathmnist\?"):
+        find_recipe("../pathmnist")
+    file_of(tmp_path, "model: {}\n")
+    with pytest.raises(RecipeError, match="There is no recipe") as error:
+        find_recipe("../pathmnist")
+    assert "--dataset" not in error.value.message
+
+
+def test_an_unknown_recipe_lists_those_there_are_and_no_data_sets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RecipeError, match=r"known: .*quickstart") as error:
+        find_recipe("entirely_different")
+    assert "octmnist" not in error.value.message  # a data set that no recipe is shipped for
 
 
 def test_a_file_in_this_folder_overrides_a_shipped_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

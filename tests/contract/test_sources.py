@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import os
 from pathlib import Path
 from pkgutil import resolve_name
@@ -11,10 +12,12 @@ from typing import Any, get_type_hints
 import pytest
 
 from engine.contract.data.datasets import datasets
+from engine.contract.data.sums import HASH_AT_ONCE, checksum_file, remember_checksum
 from engine.contract.recipe.reader import build_recipe, recipe_from_values
 from engine.contract.recipe.sources import (
     ArchiveSource,
     DatasetSection,
+    Found,
     OfficialSource,
     ProgramSource,
     SearchPaths,
@@ -133,6 +136,59 @@ def test_the_anchors_of_an_archive_stand_for_the_workspace_and_the_data_folders(
     assert found("${workspace}/mine.npz") == search_paths.workspace / "mine.npz"
     assert found("mine.npz") == search_paths.here / "mine.npz"
     assert found("/elsewhere/mine.npz") == Path("/elsewhere/mine.npz")
+
+
+def test_a_name_that_is_none_is_refused_by_facts_too() -> None:
+    with pytest.raises(RecipeError):
+        facts_of(DatasetSection(name=None))
+
+
+def test_an_archive_with_its_md5_is_no_conflict() -> None:
+    assert recipe_from_values({"dataset": {"archive": "mine.npz", "md5": MD5}}).dataset.md5 == MD5
+
+
+def test_the_status_of_a_published_archive_tells_whether_a_run_can_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Missing, missing and not to be fetched, another file; and one that is too large to be read for its MD5 now."""
+    search_paths = SearchPaths(tmp_path, [tmp_path], tmp_path)
+    source = official_source("breastmnist", 28)
+    monkeypatch.setenv("MEDTUI_OFFLINE", "0")
+    missing = source.status(search_paths)
+    assert missing.ok and "breastmnist.npz is missing" in missing.description
+    monkeypatch.setenv("MEDTUI_OFFLINE", "1")
+    assert not source.status(search_paths).ok
+    file = tmp_path / "breastmnist.npz"
+    file.write_bytes(b"another file")
+    another = source.status(search_paths)
+    assert not another.ok
+    assert hashlib.md5(b"another file").hexdigest() in another.description and source.archive.md5 in another.description
+    os.truncate(file, HASH_AT_ONCE + 1)
+    unread = source.status(search_paths)
+    assert unread.ok and "546/78/156" in unread.description and "not verified" in unread.description
+    remember_checksum(file, file.stat(), source.archive.md5, checksum_file())
+    verified = source.status(search_paths)
+    assert verified.ok and "MD5 ok" in verified.description
+
+
+def test_the_status_of_an_archive_of_the_users_tells_whether_a_run_can_start(tmp_path: Path) -> None:
+    search_paths = SearchPaths(tmp_path, [tmp_path], tmp_path)
+
+    def status(md5: str | None) -> Found:
+        return data_source(DatasetSection(name="pathmnist", archive="mine.npz", md5=md5)).status(search_paths)
+
+    assert not status(MD5).ok
+    (tmp_path / "mine.npz").write_bytes(b"mine")
+    own = hashlib.md5(b"mine").hexdigest()
+    assert status(own).ok and "MD5 ok" in status(own).description
+    assert not status(MD5).ok and own in status(MD5).description and MD5 in status(MD5).description
+    assert not status(None).ok, "a run needs the MD5 of what it trains on"
+    os.truncate(tmp_path / "mine.npz", HASH_AT_ONCE + 1)
+    assert status(own).ok and "not verified" in status(own).description
+
+
+def test_generated_data_are_always_there(tmp_path: Path) -> None:
+    assert data_source(DatasetSection(name="cells")).status(SearchPaths(tmp_path, [], tmp_path)).ok
 
 
 def test_only_the_paths_of_a_section_are_anchored() -> None:

@@ -447,3 +447,29 @@ def test_a_hash_that_two_runs_share_is_refused_and_both_are_named(outputs: Path)
         find_run(outputs, "01230")
     assert (error.value.code, error.value.fields["count"]) == (Runs.AMBIGUOUS_HASH.code, 2)
     assert set(str(error.value.fields["names"]).split(", ")) == {OLDEST, "20261122_bloodmnist_mini-cnn_bbbbbb"}
+
+
+def test_three_digits_of_a_hash_say_too_little(outputs: Path) -> None:
+    manifest = outputs / OLDEST / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"recipe_hash": "0123" * 8}))
+    with pytest.raises(UsageError) as error:
+        find_run(outputs, "012")
+    assert error.value.code == Runs.UNKNOWN.code
+
+
+def test_a_run_in_the_archive_is_refused_with_how_it_is_restored(outputs: Path) -> None:
+    run_of(outputs / "archive", "20261101_octmnist_mini-cnn_cccccc", "2026-11-01T23:30:00.000+00:00")
+    with pytest.raises(UsageError) as error:
+        find_run(outputs, "octmnist")
+    assert (error.value.code, error.value.fields["run"]) == (Runs.ARCHIVED.code, "20261101_octmnist_mini-cnn_cccccc")
+    run_of(outputs / "archive", "20261102_octmnist_mini-cnn_dddddd", "2026-11-02T23:30:00.000+00:00")
+    with pytest.raises(UsageError) as error:
+        find_run(outputs, "octmnist")
+    assert error.value.code == Runs.UNKNOWN.code
+
+
+def test_a_run_of_outputs_that_cannot_be_listed_is_not_said_to_be_missing(tmp_path: Path) -> None:
+    (tmp_path / "outputs").write_text("a file")
+    with pytest.raises(OutputError) as error:
+        find_run(tmp_path / "outputs", "anything")
+    assert error.value.code == RunsFolder.UNREADABLE.code

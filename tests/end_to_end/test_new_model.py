@@ -62,7 +62,7 @@ QUESTIONS = """
 import json, sys
 from datetime import date
 from pathlib import Path
-from engine.contract.recipe.names import unknown_name
+from engine.contract.recipe.names import alternatives
 from engine.contract.recipe.reader import build_recipe
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.schema import fields
@@ -78,8 +78,8 @@ print(json.dumps({
     "schema": Recipe.model_json_schema()["$defs"]["ModelSection"]["properties"]["name"]["enum"],
     "choices": fields()["model.name"].choices,
     "form": Choose(fields()["model.name"], "").values,
-    "misspelt": unknown_name("model", "mobilenet_v3_smal", fields()["model.name"].choices),
-    "other word": unknown_name("model", "mobilenet", fields()["model.name"].choices),
+    "misspelt": alternatives("model", "mobilenet_v3_smal", fields()["model.name"].choices),
+    "other word": alternatives("model", "mobilenet", fields()["model.name"].choices),
     "weights": [ready.weights, ready.weights_ok],
     "run": ready.run,
     "doctor": [[check.level, check.found] for check in check_published_weights()],

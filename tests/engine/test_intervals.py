@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import brentq
+from scipy.stats import multivariate_normal, norm
 
 from engine.contract.data.datasets import TaskKind
 from engine.evaluate.intervals import class_auc_ci95, mean_auc_ci95, placements, wilson
@@ -68,6 +70,72 @@ def test_delong_s_variance_is_the_one_worked_by_hand() -> None:
     assert found.auc[0] == pytest.approx(5 / 6)
     assert (found.positive_variance[0], found.negative_variance[0]) == (pytest.approx(1 / 12), pytest.approx(1 / 18))
     assert (found.influence**2).sum() == pytest.approx(1 / 18)
+
+
+# ---- the score test, by its definition with SciPy's normal distributions -----------------------------------------
+
+
+def shared(auc: float) -> float:
+    """Covariance of two comparisons that share an image: both differences are normal, with a correlation of 1/2."""
+    z = norm.ppf(auc)
+    return float(multivariate_normal([0, 0], [[1, 0.5], [0.5, 1]]).cdf([z, z])) - auc**2
+
+
+def variance_at(auc: float, truth: np.ndarray, scores: np.ndarray) -> float:
+    """Of the estimate of this AUC on the images of one class [N].
+
+    The sample variance of m placement values among n images is (auc (1 - auc) + (n - 2) shared) / n for normal scores.
+    What was seen over that is believed as far as images are out of order: their number against 0.3 more.
+    """
+    positives, negatives = scores[truth], scores[~truth]
+    m, n = len(positives), len(negatives)
+    wins = (positives[:, None] > negatives) + 0.5 * (positives[:, None] == negatives)
+    kept_off = (wins.sum() + 0.5) / (m * n + 1)
+    disorder, ratios = min(kept_off, 1 - kept_off), []
+    for count, others, values in ((m, n, wins.mean(axis=1)), (n, m, wins.mean(axis=0))):
+        normal = (kept_off * (1 - kept_off) + (others - 2) * shared(kept_off)) / others
+        trust = (count - 1) * disorder / (count * disorder + 0.3)
+        ratios.append(1 + trust * (values.var(ddof=1) / normal - 1))
+    return (auc * (1 - auc) + ((n - 1) * ratios[0] + (m - 1) * ratios[1]) * shared(auc)) / (m * n)
+
+
+@pytest.mark.parametrize("counts", [(3, 5), (12, 7), (20, 60)], ids=str)
+@pytest.mark.parametrize("seed", range(4))
+def test_the_ends_of_an_interval_are_1_96_standard_errors_from_the_estimate(counts: tuple[int, int], seed: int) -> None:
+    """By the standard error that an AUC at that very end has."""
+    random = np.random.default_rng(seed)
+    truth, scores = one_class(random.normal(1, 2, (counts[0], 1)), random.normal(0, 1, (counts[1], 1)))
+    auc, _ = brute_force(scores[truth], scores[~truth])
+    (interval,) = class_auc_ci95(truth, scores)
+    ends = [end for end in interval or () if 0 < end < 1]
+    assert len(ends) == (2 if 0 < auc < 1 else 1)
+    for end in ends:
+        error = math.sqrt(variance_at(end, truth[:, 0], scores[:, 0]))
+        assert abs(auc - end) == pytest.approx(norm.ppf(0.975) * error, rel=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_so_are_those_of_a_mean_whose_classes_move_together(seed: int) -> None:
+    """From their own AUCs, those of few images drawn to the mean as if by 2 images of it; with DeLong's correlations,
+    taken down by one image's part."""
+    random = np.random.default_rng(seed)
+    counts, centres = np.array([4, 9, 15]), np.array([0.6, 1.0, 1.6])
+    truth = np.repeat(np.eye(3, dtype=bool), counts, axis=0)
+    scores = random.normal(0, 1, truth.shape) + truth * centres
+    known = np.minimum(counts, counts.sum() - counts)
+    aucs = np.array([brute_force(scores[own, k], scores[~own, k])[0] for k, own in enumerate(truth.T)])
+    pairs = counts * (counts.sum() - counts)
+    own = (aucs * pairs + 0.5) / (pairs + 1)
+    start = norm.ppf((known * own + 2 * own.mean()) / (known + 2))
+    influence = placements(truth, scores).influence  # its squares and their sums are DeLong's: see above
+    error = np.sqrt((influence**2).sum(axis=0))
+    correlation = (influence.T @ influence) / np.outer(error, error) * (1 - 1 / counts.sum())
+    np.fill_diagonal(correlation, 1.0)
+    for end in mean_auc_ci95(truth, scores) or ():
+        moved = start + brentq(lambda z, end=end: norm.cdf(start + z).mean() - end, -9, 9)
+        errors = np.sqrt([variance_at(auc, truth[:, k], scores[:, k]) for k, auc in enumerate(norm.cdf(moved))])
+        expected = norm.ppf(0.975) * math.sqrt(errors @ correlation @ errors) / 3
+        assert abs(aucs.mean() - end) == pytest.approx(expected, rel=1e-4)
 
 
 # ---- coverage: how many intervals hold the true AUC -----------------------------------------------------------------

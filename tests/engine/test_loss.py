@@ -71,6 +71,8 @@ def test_n_correct_counts_fractions_of_labels_for_multi_label() -> None:
     logits = torch.tensor([[2.0, -1.0, 1.0, -3.0], [-0.5, 0.5, -0.5, 0.5]])
     labels = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 1.0]])
     assert float(Criterion("multi_label").n_correct(logits, labels)) == 0.75 + 1.0
+    even, absent = torch.zeros(1, 2), torch.zeros(1, 2)
+    assert float(Criterion("multi_label").n_correct(even, absent)) == 1.0, "a score of exactly 0.5 is no, as officially"
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=60))

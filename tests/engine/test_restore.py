@@ -308,6 +308,9 @@ ROW = {
         {"step": "Infinity"},
         {"best_epoch": 10**9, "best_auc": 0.5},
         {"best_epoch": 1, "best_auc": 0.5},
+        {"epoch": 1, "history": [ROW], "best_epoch": 1, "best_auc": 1.5},
+        {"epoch": 1, "history": [ROW], "best_epoch": 1, "best_auc": -0.5},
+        {"epoch": 1, "history": [ROW], "without_improvement": 2},
         {"best_auc": 0.5},
         {"best_auc": "NaN"},
         {"without_improvement": 10**400},
@@ -330,6 +333,28 @@ ROW = {
 )
 def test_an_impossible_training_position_is_refused(change: dict[str, Any], tmp_path: Path) -> None:
     test_an_impossible_state_is_refused_though_its_digest_matches(change, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epoch": 1, "history": [ROW | {"lr": 0}], "best_epoch": 1, "best_auc": 0, "without_improvement": 1},
+        {"epoch": 1, "history": [ROW], "best_epoch": 1, "best_auc": 1, "without_improvement": 0},
+        {"plateau": {"patience": 1, "factor": 0.5, "scale": 1, "best": "-Infinity", "waited": 0}},
+        {"epoch": 1, "history": [ROW], "plateau": {"patience": 1, "factor": 0.5, "scale": 0, "best": 1, "waited": 1}},
+    ],
+    ids=str,
+)
+def test_a_position_at_the_very_edge_of_what_is_possible_is_restored(change: dict[str, Any], tmp_path: Path) -> None:
+    state, path = new_state(), tmp_path / "last.safetensors"
+    train(state, 2)
+    save_last(path, tmp_path / "previous.safetensors", state)
+    forged(path, lambda values: values.update(change))
+    restored = new_state()
+    restore(path, restored)
+    assert restored.epoch == change.get("epoch", 0) and restored.step == 2
+    assert restored.best_auc == change.get("best_auc", -math.inf)
+    assert restored.plateau is not None and restored.plateau.scale == change.get("plateau", {"scale": 1})["scale"]
 
 
 def with_tensors(path: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> None:

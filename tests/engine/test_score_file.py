@@ -112,6 +112,7 @@ def test_a_name_may_contain_anything_after_the_split() -> None:
         "breastmnist.csv",
         "breastmnist_32_test_x.csv",
         "breastmnist_28_test_x.csv",
+        "cells_64_test_x.csv",
         "breastmnist_final_x.csv",
         "breastmnist_test_x.txt",
         "BreastMNIST_test_x.csv",

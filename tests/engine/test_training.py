@@ -197,6 +197,35 @@ def test_clipping_bounds_the_norm_of_all_gradients_together_and_leaves_small_one
         assert moved == pytest.approx(clip_norm if scales else norm, rel=1e-2 if scales else 1e-4)
 
 
+@pytest.mark.parametrize("clip_norm", [None, 0.3])
+def test_a_gradient_scaler_changes_no_step_and_grows(clip_norm: float | None) -> None:
+    """A scale that is a power of two cancels exactly, before anything is clipped; it doubles every second step."""
+    plain, scaled = new_state(with_buffers(), 4), new_state(with_buffers(), 4)
+    scaled.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=2)
+    for state in (plain, scaled):
+        torch.manual_seed(5)
+        loop(state, epochs=1, clip_norm=clip_norm).run()
+    expected = plain.model.state_dict()
+    assert not torch.equal(expected["1.weight"], with_buffers().state_dict()["1.weight"]), "it learned nothing"
+    for name, tensor in scaled.model.state_dict().items():
+        assert torch.equal(tensor, expected[name]), name
+    assert scaled.scaler.get_scale() == 4096.0
+
+
+def test_a_step_whose_scaled_gradients_overflow_is_left_out_and_the_scale_halved() -> None:
+    state = new_state(linear(), 1)
+    before = {name: tensor.clone() for name, tensor in state.model.state_dict().items()}
+    state.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127)
+
+    def bright(epoch: int, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        images, labels = batch(epoch, step)
+        return images * 1e4, labels  # and gradients in proportion
+
+    loop(state, epochs=1, fetch=bright).run()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in state.model.state_dict().items())
+    assert state.scaler.get_scale() == 2.0**126
+
+
 # The moving average
 
 
@@ -217,6 +246,8 @@ def test_the_moving_average_is_its_recursion_buffers_too(decay: float) -> None:
     for t, values in enumerate(seen[1:], start=1):
         kept = min(decay, (1 + t) / (10 + t))
         average = {name: kept * average[name] + (1 - kept) * values[name] for name in average}
+    assert not state.average.model.training, "its norms use their averages"
+    assert not any(parameter.requires_grad for parameter in state.average.model.parameters())
     found = state.average.model.state_dict()
     assert "2.running_var" in found
     for name, tensor in found.items():

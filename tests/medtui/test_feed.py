@@ -107,6 +107,14 @@ def test_an_engine_that_dies_without_reporting_is_detected_in_the_pipe(tmp_path:
     assert feed.view.noise == 1, "an empty line is none"
 
 
+def test_an_event_of_a_newer_version_is_passed_on_and_is_no_noise() -> None:
+    newer, noise = b'{"event":"of.tomorrow","seq":99}', [b'{"event":"torn', b'{"other":1}', b"warning: hot", b" "]
+    feed = RunFeed(EnginePipe(Pipe(*lines_of(RUN[:2]), newer, *noise)))
+    assert [line for line, _ in read_to_its_end(feed)] == [*lines_of(RUN[:2]), newer, *noise]
+    assert feed.view.noise == 3, "a blank line is none"
+    assert feed.view.state == folded(RUN[:2])
+
+
 @pytest.mark.parametrize("known_by", ["status", "journal"])
 def test_an_engine_that_dies_without_reporting_is_detected_in_the_files(tmp_path: Path, known_by: str) -> None:
     first, *rest = RUN[:-1]

@@ -240,6 +240,12 @@ def test_a_state_describes_the_complete_run() -> None:
     assert state.finished == RUN[16]
 
 
+def test_the_run_is_where_its_engine_reported_it() -> None:
+    directory = folded(RUN).run_directory
+    assert directory is not None and directory.root == Path("/work/outputs/20261122_cells_mini-cnn_abcdef")
+    assert folded(RUN[:2]).run_directory is None
+
+
 def test_the_summary_is_of_the_best_epoch_and_the_test() -> None:
     summary = folded(RUN).summary
     assert (summary.epochs_planned, summary.epochs_done, summary.best_epoch) == (8, 3, 2)
@@ -290,6 +296,25 @@ def test_a_resumed_run_forgets_the_epochs_beyond(resumed_from: Position | None, 
     assert state.evaluations == ()
     assert state.artifacts == ()
     assert state.summary.outcome is None
+
+
+@pytest.mark.parametrize(
+    ("resumed_from", "last", "best"),
+    [
+        (Position(epoch=3, step=1), 3, 2),
+        (Position(epoch=3, step=0), 3, 2),  # from that very checkpoint
+        (Position(epoch=2, step=3), None, 2),
+        (Position(epoch=2, step=0), None, 2),
+        (Position(epoch=1, step=3), None, None),
+        (None, None, None),
+    ],
+)
+def test_a_resumed_run_forgets_the_checkpoints_beyond(
+    resumed_from: Position | None, last: int | None, best: int | None
+) -> None:
+    state = folded([*RUN, started(18, resumed_from)])
+    kept = [saved and saved.position.epoch for saved in (state.last_checkpoint, state.best_checkpoint)]
+    assert kept == [last, best]
 
 
 def test_an_epoch_done_again_replaces_the_one_that_was_lost() -> None:
@@ -364,6 +389,28 @@ def test_a_pause_does_not_increase_the_remaining_time() -> None:
     for event in (at(3621.0, phase(5, "paused")), at(7221.0, phase(6, "training"))):
         state = fold(state, event)
     assert eta.after(21, 100, state.summary.worked_at(7222.0)) == pytest.approx(79.0)
+
+
+def test_time_left_is_told_from_ten_steps_and_two_seconds_of_work_on() -> None:
+    """Since the first step that was seen complete: the setup is in that one."""
+    eta = Eta()
+    assert eta.after(0, 100, 5.0) is None and eta.after(1, 100, None) is None
+    assert eta.after(1, 100, 50.0) is None
+    assert eta.after(10, 100, 59.0) is None, "nine steps"
+    assert eta.after(11, 100, 60.0) == pytest.approx(89.0), "ten in 10 s"
+    fast = Eta()
+    assert [fast.after(1 + n, 101, 50.0 + 0.1 * n) for n in range(20)] == [None] * 20, "up to 1.9 s"
+    assert fast.after(21, 101, 52.0) == pytest.approx(8.0)
+
+
+def test_time_left_follows_a_pace_that_changed() -> None:
+    """Of the newest 300 steps."""
+    eta = Eta()
+    for step in range(1, 301):
+        eta.after(step, 1000, 1.0 * step)
+    for step in range(301, 601):
+        left = eta.after(step, 1000, 300.0 + 4.0 * (step - 300))
+    assert left == pytest.approx(4.0 * 400)
 
 
 # ---- long runs --------------------------------------------------------------------------------------------------

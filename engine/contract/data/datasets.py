@@ -67,7 +67,7 @@ class DatasetFacts:
     def largest(self, size: int) -> int:
         """Bytes that an official archive cannot exceed: its arrays, as long as deflate can make them, and headers."""
         pixels, labels = self.channels * size**2, self.classes if self.task == "multi_label" else 1
-        return sum(self.splits.values()) * (pixels + 8 * labels) * 10_003 // 10_000 + 10_000
+        return sum(self.splits.values()) * (pixels + 8 * labels) * 10_004 // 10_000 + 10_000
 
     def label(self, size: int) -> str:
         """Name in run directories and tables: `breastmnist`, `breastmnist-64`."""

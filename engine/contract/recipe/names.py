@@ -11,7 +11,6 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 
 from engine.contract.recipe.aliases import ALIASES, NOT_HERE
-from engine.contract.wire.text import shortened
 
 LISTED = 20  # names, when none is near
 NEAREST = 3  # names of things that users make: runs
@@ -19,11 +18,6 @@ LONGEST = 100  # characters of a name that is compared; a longer one is no slip 
 NEWEST = 500  # runs that are compared
 RELATED_KINDS = {"recipe": "data set"}  # recipes are called like the data sets that they are for
 _SIZED = re.compile(r"(?P<base>.*?[a-z])[\W_]*(?P<size>\d{2,4})(px)?", re.IGNORECASE)
-
-
-def unknown_name(what: str, found: str, known: Mapping[str, str] | Collection[str], sized: str = "") -> str:
-    """`there is no model named 'resnt18'; did you mean resnet18?`: with the `alternatives`."""
-    return f"there is no {what} named {shortened(found)!r}; {alternatives(what, found, known, sized)}"
 
 
 def alternatives(what: str, found: str, known: Mapping[str, str] | Collection[str], sized: str = "") -> str:

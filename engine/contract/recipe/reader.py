@@ -160,8 +160,7 @@ def layered(*layers: Mapping[str, Any]) -> dict[str, Any]:
     for layer in layers:
         for section, values in layer.items():
             below = merged.get(section)
-            both = isinstance(values, dict) and isinstance(below, dict)
-            merged[section] = {**below, **values} if both and below is not None else values
+            merged[section] = {**below, **values} if isinstance(below, dict) and isinstance(values, dict) else values
     return merged
 
 

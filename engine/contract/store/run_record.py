@@ -125,10 +125,7 @@ def format_last_seen(updated: float | None) -> str:
     """`not seen since 2026-11-26 01:23`."""
     if updated is None:
         return "never seen"
-    try:
-        return f"not seen since {time.strftime('%Y-%m-%d %H:%M', time.localtime(updated))}"
-    except (OverflowError, ValueError, OSError):  # the file is untrusted
-        return "not seen since an unreadable time"
+    return f"not seen since {time.strftime('%Y-%m-%d %H:%M', time.localtime(updated))}"
 
 
 def _engine_of(status: Status | None) -> tuple[ProcessIdentity | None, str | None]:
