@@ -28,6 +28,7 @@ from medtui.client.state import RunState, fold
 from medtui.client.view import Request, RunView
 from medtui.console.app import ConsoleApp
 from medtui.console.kill_switch.screen import fitting
+from medtui.console.live.numbers import numbers_text
 from medtui.console.live.text import log_text, progress_text
 from medtui.console.shell.frame import StatusLine
 from medtui.console.shell.status_text import AppStatus, known, status_line
@@ -699,15 +700,15 @@ async def test_pane_tabs_name_the_users_keys(console) -> None:
 
 
 @pytest.mark.parametrize(
-    ("monitor", "mark", "line", "waited"),
+    ("monitor", "mark", "line", "star"),
     [
-        ("auc", "best 0.8600 @ 3", "epoch 3: best AUC 0.8600", "0/15 epochs without improvement"),
-        ("loss", "best by loss @ 3", "epoch 3: best loss 0.5600", "0/15 epochs without improvement of loss"),
-        ("f1", "best by F1 @ 3", "epoch 3: best F1 0.8000", "0/15 epochs without improvement of F1"),
+        ("auc", "best 0.8600 @ 3", "epoch 3: best AUC 0.8600", "AUC 0.8600 ★3"),
+        ("loss", "best by loss @ 3", "epoch 3: best loss 0.5600", "val loss 0.560 ↘ ★3"),
+        ("f1", "best by F1 @ 3", "epoch 3: best F1 0.8000", "F1 0.800 ★3"),
     ],
 )
 def test_the_best_epoch_is_shown_with_the_metric_that_the_run_monitors(
-    monitor: str, mark: str, line: str, waited: str, tmp_path: Path
+    monitor: str, mark: str, line: str, star: str, tmp_path: Path
 ) -> None:
     story = Story(tmp_path / "run")
     story.facts = {"monitor": monitor}
@@ -715,4 +716,5 @@ def test_the_best_epoch_is_shown_with_the_metric_that_the_run_monitors(
     view = RunView(state=reduce(fold, events, RunState()))
     assert [point.words for point in auc_plot(view, "epoch").points] == [mark]
     assert line in log_text(view, "", 100).plain
-    assert waited in progress_text(view, None, 80).plain.splitlines()
+    numbers = numbers_text(view, 200, 1).plain
+    assert star in numbers and numbers.count("★") == 1

@@ -208,8 +208,7 @@ async def test_the_wheel_zooms_all_plots_and_esc_shows_all_again(console, script
         await watching(pilot, app, scripts)
         live = app.base_screen
         await pilot.press("plus", "plus")
-        await shows(pilot, "zoomed")
-        assert screen_text(app).count("zoomed") == 2
+        await wait_for(pilot, lambda: screen_text(app).count("zoomed") == 2)
         before = live.shown.window
         await pilot.press("left")
         assert live.shown.window[0] < before[0]

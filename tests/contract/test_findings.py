@@ -2,7 +2,7 @@
 
 `healthy_runs.tar.xz` holds what real runs journaled, `run.started` and `epoch.finished`: of quickstart, breastmnist and
 retinamnist as they are shipped but for `model.name=mini_cnn`, with four seeds each, on the official data.
-`tests/end_to_end/test_findings.py` trains the runs that are made to show something.
+`tests/end_to_end/test_findings_of_runs.py` trains the runs that are made to show something.
 """
 
 from __future__ import annotations
