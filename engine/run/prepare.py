@@ -21,7 +21,6 @@ from engine.contract.recipe.conflicts import facts_conflicts
 from engine.contract.recipe.reader import recipe_error
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.sources import data_source, facts_of
-from engine.contract.wire.recorded import fingerprint
 from engine.contract.wire.resolved import Resolved, StartingWeights, describe_decisions
 from engine.data.augment import Augmentation
 from engine.data.batches import Split, load_splits
@@ -143,6 +142,7 @@ def load_data(job: Job, setup: Setup, splits: Sequence[str]) -> LoadedData:
     """Fetched and decoded where they are missing. Raises DataError, or RecipeError for too large a batch."""
     recipe, device = setup.recipe, setup.device
     data = decoded_data(job, data_source(recipe.dataset))
+    setup = replace(setup, facts=data.facts)  # of a user's own images they are known now
     job.control.raise_if_aborted()
     lengths = {split: data.length(split) for split in splits}
     statistics = data.statistics()
@@ -185,7 +185,7 @@ def resolved_values(
     machine = resolved_machine(loaded.device, loaded.precision.dtype, loaded.threads)
     return machine.model_copy(
         update={
-            "data": fingerprint(loaded.data.md5, loaded.data.source),
+            "data": loaded.data.edition,
             "weights": weights,
             "hflip": augmentation.hflip,
             "views": view_names(loaded.facts.symmetry, loaded.recipe.evaluation.tta),

@@ -11,7 +11,8 @@ import string
 
 
 class Sentence:
-    """One kind of error, alarm or problem. `message` says what was expected, what was found and where; `hint` what to do next.
+    """One kind of error, alarm or problem. `message` says what was expected, what was found and where; `hint` what to
+    do next.
 
     Both are templates of `str.format`. The code, such as `archive.changed`, is the names of the group and of the
     attribute that it is assigned to; it stays the same when the sentence is reworded.

@@ -1,0 +1,106 @@
+"""Which image is in which split. Pure: decided by names, groups, labels and a seed, in whatever order they come.
+
+Chance comes from BLAKE2b of the seed and a name, so it is the same on every machine and for every order of a listing.
+Images that must stay together (of one group, or duplicates of each other) are one unit; the units go, in the order of
+their digests, each to the split that lacks most of its classes. So each class is divided as the fractions say, as
+far as units can be divided.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from engine.contract.data.datasets import SPLITS
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """An image as far as splitting is concerned."""
+
+    name: str
+    stratum: Hashable  # its class
+    unit: str  # images with the same one stay together
+    split: str | None = None  # that was given
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a recipe says of splits."""
+
+    seed: int
+    val: float  # fraction
+    test: float
+    folds: int | None = None
+    fold: int = 1
+
+
+def assigned(samples: Sequence[Sample], plan: Plan) -> list[str]:
+    """The split of each sample. What was given is kept; what is not given is taken out of the training images."""
+    given = {sample.split for sample in samples if sample.split is not None}
+    found = {sample.name: sample.split or "train" for sample in samples}
+    left = [sample for sample in samples if found[sample.name] == "train"]
+    if plan.folds is not None:
+        held_out = "val" if "test" in given else "test"
+        if held_out not in given:
+            parts = divided(left, {str(k): 1 / plan.folds for k in range(1, plan.folds + 1)}, f"fold {plan.seed}")
+            found |= {name: held_out for name, part in parts.items() if part == str(plan.fold)}
+    fractions = {split: fraction for split, fraction in (("val", plan.val), ("test", plan.test)) if split not in given}
+    missing = {split: fraction for split, fraction in fractions.items() if split not in found.values()}
+    if missing:
+        left = [sample for sample in left if found[sample.name] == "train"]
+        train = 1.0 - sum(missing.values())
+        found |= divided(left, {"train": train, **missing}, f"split {plan.seed}")
+    return [found[sample.name] for sample in samples]
+
+
+def divided(samples: Sequence[Sample], fractions: Mapping[str, float], key: str) -> dict[str, str]:
+    """The part of each sample's name. `fractions`: of each part, together 1."""
+    units: dict[str, Counter[Hashable]] = {}
+    for sample in samples:
+        units.setdefault(sample.unit, Counter())[sample.stratum] += 1
+    totals = Counter(sample.stratum for sample in samples)
+    lacking = {part: {stratum: n * fraction for stratum, n in totals.items()} for part, fraction in fractions.items()}
+    part_of = {}
+    for unit in sorted(units, key=lambda name: (-units[name].total(), _chance(key, name))):
+        part_of[unit] = _neediest(units[unit], lacking, totals)
+        for stratum, n in units[unit].items():
+            lacking[part_of[unit]][stratum] -= n
+    return {sample.name: part_of[sample.unit] for sample in samples}
+
+
+def _neediest(
+    unit: Counter[Hashable], lacking: Mapping[str, Mapping[Hashable, float]], totals: Counter[Hashable]
+) -> str:
+    """The part that lacks most of a unit's classes, each by its frequency: rare ones are as important as others."""
+
+    def lacks(part: str) -> float:
+        return sum(n * lacking[part][stratum] / totals[stratum] for stratum, n in sorted(unit.items(), key=repr))
+
+    return max(lacking, key=lacks)  # of equal ones the first
+
+
+def _chance(key: str, name: str) -> bytes:
+    return blake2b(f"{key}\0{name}".encode(errors="surrogateescape"), digest_size=16).digest()
+
+
+def groups_across(samples: Sequence[Sample], groups: Sequence[str | None], splits: Sequence[str]) -> int:
+    """How many groups have images in more than one split."""
+    found: dict[str, set[str]] = {}
+    for group, split in zip(groups, splits, strict=True):
+        if group is not None:
+            found.setdefault(group, set()).add(split)
+    return sum(len(where) > 1 for where in found.values())
+
+
+def kept_without_duplicates(splits: Sequence[str], sets: Sequence[Sequence[int]]) -> list[bool]:
+    """Which samples stay when duplicates across splits are dropped: of each set those in the test split, if it has some
+    there, else those in the validation split."""
+    kept = [True] * len(splits)
+    for members in sets:
+        strongest = max(SPLITS.index(splits[number]) for number in members)
+        for number in members:
+            kept[number] = SPLITS.index(splits[number]) == strongest
+    return kept
