@@ -21,9 +21,6 @@ class Alarms:
 
 class Archive:
     CHANGED = Sentence("{path} changed while it was read.", "Try again when nothing is writing to it.")
-    OTHER_DATA = Sentence(
-        "{run} was trained on other data: {changed}.", "Restore the images as they were, or start a new run."
-    )
 
 
 class Arrays:
@@ -90,6 +87,9 @@ class OwnImages:
     ONE_LABEL = Sentence(
         "{path}: expected several columns of 0 and 1 (dataset.task is multi_label), found one label per image.",
         "Name the columns as dataset.label_columns, or correct the task.",
+    )
+    OTHER_DATA = Sentence(
+        "{run} was trained on other images: {changed}.", "Restore the images as they were, or start a new run."
     )
     SEVERAL_LABELS = Sentence(
         "{path}: expected one label per image (dataset.task is {task}), found {columns} columns of 0 and 1.",

@@ -25,6 +25,7 @@ from engine.evaluate.score_file import ScoreFileName, write_scores
 from engine.events import now
 from engine.run.disk import check_disk_space
 from engine.run.job import Job, JobResult
+from engine.run.own_data import refuse_other_data
 from engine.run.prepare import LoadedData, WithModel, load_data, model_for, set_up, untrained_model
 from engine.run.train_job import split_results
 from engine.train.checkpoint import load_weights
@@ -70,6 +71,7 @@ def prepared_test(job: Job, run: RunDirectory, recipe: Recipe) -> WithModel:
     """The test split of a run, and its model without weights: those it started from may not be there any more."""
     job = replace(job, last_folders=data_folders_of(read_object(run.manifest) or {}))
     loaded = load_data(job, set_up(job, recipe), ("test",))
+    refuse_other_data(run, recipe, loaded.data)
     return model_for(loaded, untrained_model(loaded))
 
 
@@ -111,5 +113,6 @@ def _values(run: RunDirectory, prepared: LoadedData, result: Evaluated, views: l
         "confusion": result.confusion.tolist(),
         "weights": {"path": run.best.name_below, "digest": weights_digest(run.best)},
         "data_md5": prepared.data.md5,
+        "data_fingerprint": prepared.data.fingerprint,
         "torch": torch.__version__,
     }

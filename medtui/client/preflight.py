@@ -53,7 +53,7 @@ class Preflight:
 def preflight(recipe: Recipe, workspace: Workspace, data: Sequence[str], today: date) -> Preflight:
     """Reads files; may take a while, so never on the UI thread."""
     images_from = data_source(recipe.dataset)
-    facts = images_from.facts
+    facts = images_from.known_facts(SearchPaths(workspace.root, data_folders(data, workspace.root)))
     data_note, data_ok = data_state(recipe, images_from, workspace, data)
     weights_note, weights_ok = weights_state(recipe)
     images = training_images(recipe, facts)

@@ -64,10 +64,12 @@ def collected(source: OwnSource, path: Path, listing: Listing, pool: Pool, on_re
     classes = classes_of(usable, listing.label_names, source, path)
     found = [records[item.name] for item in usable]
     rows = [record["row"] for record in found]
+    thumbs = np.asarray(pool.thumbs()[rows])
+    thumb = thumbs.shape[1]  # bytes
     duplicates = find_duplicates(
         [record["pixels"] for record in found],
-        np.asarray(pool.thumbs()[rows]),
-        lambda done, total: on_read("comparing the images", done, total),
+        thumbs,
+        lambda done, total: on_read("comparing the images", done * thumb, total * thumb),
     )
     samples = _samples(usable, classes, duplicates)
     options = source.options
@@ -152,7 +154,10 @@ def _samples(items: Sequence[Item], classes: Classes, duplicates: Duplicates) ->
         for one in members[1:]:
             first, second = sorted((root(keys[members[0]]), root(keys[one])))
             parents[second] = first
-    strata = [tuple(row) if classes.labels.ndim == 2 else row for row in classes.labels.tolist()]
+    rows = classes.labels.tolist()
+    strata: list[tuple[int, ...]] = [
+        tuple(k for k, has in enumerate(row) if has) or (-1,) if isinstance(row, list) else (row,) for row in rows
+    ]
     return [Sample(i.name, s, root(key), i.split) for i, s, key in zip(items, strata, keys, strict=True)]
 
 

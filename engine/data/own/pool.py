@@ -289,7 +289,8 @@ def assemble(
         pixels[arrays["deep_rows"]] = scaled if channels == 1 else scaled[..., None]
         images.add(pixels)
         thumbs.add(arrays["thumbs"])
-        on_read("putting the images together", number + 1, len(parts))
+        step = size * size * channels * PART
+        on_read("putting the images together", (number + 1) * step, len(parts) * step)
     for record in records:
         record.pop("stat", None)
         if "reason" not in record:

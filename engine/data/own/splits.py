@@ -2,8 +2,8 @@
 
 Chance comes from BLAKE2b of the seed and a name, so it is the same on every machine and for every order of a listing.
 Images that must stay together (of one group, or duplicates of each other) are one unit; the units go, in the order of
-their digests, each to the split that lacks most of its classes. So each class is divided as the fractions say, as
-far as units can be divided.
+their size and then of their digests, each to the split that comes nearest to its target by it. So each class is
+divided as the fractions say, as far as units can be divided.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Sample:
     """An image as far as splitting is concerned."""
 
     name: str
-    stratum: Hashable  # its class
+    strata: tuple[Hashable, ...]  # its class; of several labels those that it has
     unit: str  # images with the same one stay together
     split: str | None = None  # that was given
 
@@ -60,26 +60,24 @@ def divided(samples: Sequence[Sample], fractions: Mapping[str, float], key: str)
     """The part of each sample's name. `fractions`: of each part, together 1."""
     units: dict[str, Counter[Hashable]] = {}
     for sample in samples:
-        units.setdefault(sample.unit, Counter())[sample.stratum] += 1
-    totals = Counter(sample.stratum for sample in samples)
-    lacking = {part: {stratum: n * fraction for stratum, n in totals.items()} for part, fraction in fractions.items()}
+        units.setdefault(sample.unit, Counter()).update(sample.strata)
+    totals = Counter(stratum for sample in samples for stratum in sample.strata)
+    targets = {part: {stratum: n * fraction for stratum, n in totals.items()} for part, fraction in fractions.items()}
+    held: dict[str, Counter[Hashable]] = {part: Counter() for part in fractions}
     part_of = {}
     for unit in sorted(units, key=lambda name: (-units[name].total(), _chance(key, name))):
-        part_of[unit] = _neediest(units[unit], lacking, totals)
-        for stratum, n in units[unit].items():
-            lacking[part_of[unit]][stratum] -= n
+        counts = sorted(units[unit].items(), key=repr)
+        part_of[unit] = min(fractions, key=lambda part: _growth(counts, held[part], targets[part]))
+        held[part_of[unit]].update(units[unit])
     return {sample.name: part_of[sample.unit] for sample in samples}
 
 
-def _neediest(
-    unit: Counter[Hashable], lacking: Mapping[str, Mapping[Hashable, float]], totals: Counter[Hashable]
-) -> str:
-    """The part that lacks most of a unit's classes, each by its frequency: rare ones are as important as others."""
-
-    def lacks(part: str) -> float:
-        return sum(n * lacking[part][stratum] / totals[stratum] for stratum, n in sorted(unit.items(), key=repr))
-
-    return max(lacking, key=lacks)  # of equal ones the first
+def _growth(
+    unit: Sequence[tuple[Hashable, int]], held: Mapping[Hashable, int], target: Mapping[Hashable, float]
+) -> float:
+    """By how much the distance of a part from its target grows with a unit: the sum over its classes of
+    (held - target)² / target, as in a chi-square test. Negative while the part lacks them."""
+    return sum(n * (2 * (held.get(stratum, 0) - target[stratum]) + n) / target[stratum] for stratum, n in unit)
 
 
 def _chance(key: str, name: str) -> bytes:
