@@ -20,6 +20,7 @@ from engine.data.own.worker import Task
 from engine.sentences import OwnImages
 
 MOST = 32  # processes; more only wait for the disk
+COMMAND = ("-m", "engine.data.own.worker")
 WAIT = 0.1  # seconds; how late an abort may be seen
 FATAL = "ended the process that decoded it"  # of an image
 
@@ -35,7 +36,7 @@ class _Worker:
         # one thread each: there is one process per core
         environment = {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "engine.data.own.worker"],
+            [sys.executable, "-P", *COMMAND],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
