@@ -139,11 +139,11 @@ class Table:
         "Name it, or several of 0 and 1, as dataset.label_columns.",
     )
     TWO_ROWS = Sentence(
-        "{path}, line {line}: {file} is named twice, with different labels, splits or groups.",
+        "{path}, line {number}: {file} is named twice, with different labels, splits or groups.",
         "Remove one of the rows.",
     )
     UNEVEN = Sentence(
-        "{path}, line {line}: expected {columns} values, as many as the first line has; found {found}.",
+        "{path}, line {number}: expected {columns} values, as many as the first line has; found {found}.",
         "Correct the line; dataset.delimiter says what separates the columns.",
     )
     UNREADABLE = Sentence("The table {path} cannot be read: {reason}.", "Check its name and permissions.")

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, reject, settings
 from hypothesis import strategies as st
 from pydantic import Field
-from recipe_strategies import STRATEGIES, Values, agreeing_values, variant_values
+from recipe_strategies import OWN_IMAGES, STRATEGIES, Values, agreeing_values, of_own_images, variant_values
 
 from engine.contract.recipe.identity import VERSION_1, identity_json, newer_defaults, recipe_hash, run_name, short_hash
 from engine.contract.recipe.reader import build_recipe
@@ -96,7 +96,8 @@ def test_every_field_has_title_help_and_an_identity_flag() -> None:
 def test_exactly_these_fields_do_not_make_another_run() -> None:
     runtime = {path for path in fields() if path.startswith("runtime.")} - {"runtime.reproducible", "runtime.device"}
     assert runtime, "no runtime fields"
-    assert set(NOT_IDENTITY) == {"dataset.archive", "dataset.cache"} | runtime
+    own = {"dataset.root", "dataset.max_unreadable"}
+    assert set(NOT_IDENTITY) == {"dataset.archive", "dataset.cache"} | own | runtime
 
 
 def test_a_field_of_an_unknown_kind_is_not_skipped() -> None:
@@ -125,6 +126,8 @@ def test_another_value_of_an_identity_field_is_another_hash(path: str, data: st.
     if path == "dataset.md5":
         values["dataset"] |= {"name": "breastmnist", "archive": "own.npz"}  # stands only with an archive
         values["training"]["batch_size"] = 2
+    if path in OWN_IMAGES:
+        values = of_own_images(values, path)
     before = recipe_of(values)
     other = data.draw(STRATEGIES[path])
     assume(other != values[section][name])
@@ -137,6 +140,8 @@ def test_another_value_of_an_identity_field_is_another_hash(path: str, data: st.
 @pytest.mark.parametrize("path", NOT_IDENTITY)
 def test_another_value_of_any_other_field_is_the_same_hash(path: str, data: st.DataObject, values: Values) -> None:
     section, name = path.split(".")
+    if path in OWN_IMAGES:
+        values = of_own_images(values, path)
     before = recipe_of(values)
     other = data.draw(STRATEGIES[path])
     assume(other != values[section][name])

@@ -5,7 +5,6 @@ The cache folder also keeps the last card of each folder, table or archive, so t
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import blake2b
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from engine.contract.data.datasets import DatasetFacts, Symmetry, TaskKind
 from engine.contract.data.sums import cache_folder
 from engine.contract.files.folders import File, Folder
+from engine.contract.files.paths import absolute
 
 FOLDER = "own"  # in the cache folder
 LIMIT = 64 * 1024 * 1024  # bytes
@@ -88,7 +88,7 @@ class DataCard(Values):
 
 def source_key(kind: str, path: Path) -> str:
     """By what the cache knows a folder, table or archive of a user's."""
-    return blake2b(f"{kind}|{os.path.realpath(path)}".encode(errors="surrogateescape"), digest_size=16).hexdigest()
+    return blake2b(f"{kind}|{absolute(path)}".encode(errors="surrogateescape"), digest_size=16).hexdigest()
 
 
 def own_folder() -> File:

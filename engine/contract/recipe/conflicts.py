@@ -32,12 +32,11 @@ def facts_conflicts(recipe: Sections, facts: DatasetFacts) -> list[Problem]:
             Problem(("dataset", "archive"), f"cannot be used with {facts.name}, which is generated: remove `archive`")
         )
     if facts.orientation_matters:
+        why = "flips swap left and right organs, which are different classes"
+        if dataset.name is None:
+            why = "`dataset.symmetry` is none, so mirror images are of another class"
         found += [
-            Problem(
-                ("augmentation", name),
-                f"must be 0 for {facts.name}: flips swap left and right organs, which are different classes; "
-                f"write `{name}: 0`",
-            )
+            Problem(("augmentation", name), f"must be 0 for {facts.name}: {why}; write `{name}: 0`")
             for name in ("hflip", "vflip")
             if getattr(augmentation, name) not in ("auto", 0.0)
         ]

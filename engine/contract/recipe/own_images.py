@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.contract.data.card import last_card
 from engine.contract.data.datasets import SIZES, SPLITS, DatasetFacts, datasets
@@ -15,9 +15,6 @@ from engine.contract.recipe.data_source import DataSource, Found, SearchPaths, l
 from engine.contract.recipe.setting import names_of
 from engine.contract.sentences import OwnData
 from engine.contract.wire.errors import Problem
-
-if TYPE_CHECKING:
-    from engine.contract.recipe.sources import DatasetSection
 
 NAME_LIMIT = 40  # characters of the name in run directories
 WHAT = {"folder": "folder", "csv": "table", "npz": ".npz file"}
@@ -104,26 +101,26 @@ def short_name(title: str) -> str:
     return f"own-{name}" if official or name in datasets() else name
 
 
-def own_conflicts(section: DatasetSection) -> list[Problem]:
-    """What fields about own images say against each other."""
-    found = []
-    if section.folds is None and section.val_fraction + section.test_fraction >= 1:
-        total = section.val_fraction + section.test_fraction
+def own_conflicts(section: Mapping[str, Any]) -> list[Problem]:
+    """What fields about own images say against each other. `section`: its values by field."""
+    found, folds, fold = [], section["folds"], section["fold"]
+    total = section["val_fraction"] + section["test_fraction"]
+    if folds is None and total >= 1:
         found.append(Problem.of(("dataset", "test_fraction"), OwnData.NO_TRAINING_IMAGES, total=f"{total:g}"))
-    if section.folds is None and section.fold != 1:
-        found.append(Problem.of(("dataset", "fold"), OwnData.FOLD_WITHOUT_FOLDS, fold=section.fold))
-    if section.folds is not None and section.fold > section.folds:
-        found.append(Problem.of(("dataset", "fold"), OwnData.NO_SUCH_FOLD, folds=section.folds, fold=section.fold))
-    if section.delimiter is not None and len(section.delimiter) != 1:
-        found.append(Problem.of(("dataset", "delimiter"), OwnData.LONG_DELIMITER, delimiter=section.delimiter[:20]))
-    names = names_of(section.class_names)
-    if section.class_names is not None and len(names) < 2:
+    if folds is None and fold != 1:
+        found.append(Problem.of(("dataset", "fold"), OwnData.FOLD_WITHOUT_FOLDS, fold=fold))
+    if folds is not None and fold > folds:
+        found.append(Problem.of(("dataset", "fold"), OwnData.NO_SUCH_FOLD, folds=folds, fold=fold))
+    delimiter, names = section["delimiter"], names_of(section["class_names"])
+    if delimiter is not None and len(delimiter) != 1:
+        found.append(Problem.of(("dataset", "delimiter"), OwnData.LONG_DELIMITER, delimiter=delimiter[:20]))
+    if section["class_names"] is not None and len(names) < 2:
         found.append(Problem.of(("dataset", "class_names"), OwnData.FEW_CLASSES, found=len(names)))
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         found.append(Problem.of(("dataset", "class_names"), OwnData.CLASS_TWICE, name=twice[:60]))
-    if section.group is not None and section.folder is not None:
-        found += _pattern_problems(section.group)
+    if section["group"] is not None and section["folder"] is not None:
+        found += _pattern_problems(section["group"])
     return found
 
 

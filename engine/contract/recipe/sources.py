@@ -297,7 +297,7 @@ def source_conflicts(section: DatasetSection) -> list[Problem]:
         for name, of in owners.items()
         if not set(of) & set(keys) and getattr(section, name) != DatasetSection.model_fields[name].default
     ]
-    return found + (own_conflicts(section) if keys[0] in (FOLDER.key, TABLES.key, ARRAYS.key) else [])
+    return found + (own_conflicts(section.model_dump()) if keys[0] in (FOLDER.key, TABLES.key, ARRAYS.key) else [])
 
 
 def _either(keys: Sequence[str]) -> str:

@@ -94,7 +94,7 @@ def _plain(image: Image.Image, notes: list[str]) -> Image.Image:
 
 def _picture(image: Image.Image, size: int, fit: str, notes: list[str]) -> Picture:
     inner = resized(image, size, fit)
-    thumb = inner.convert("L").resize((THUMB, THUMB), Image.Resampling.BOX).tobytes()
+    thumb = inner.convert("L").resize((THUMB, THUMB), Image.Resampling.BILINEAR).tobytes()
     digest = _digest(image.mode, image.size, image.tobytes())
     pixels = np.asarray(inner)
     return Picture(_squared(pixels, size), thumb, digest, *image.size, 8, _noted(image.size, notes))
@@ -117,7 +117,7 @@ def picture_of_wide(values: np.ndarray, size: int, fit: str, notes: list[str]) -
         raise Unreadable(f"has values from {lowest} to {highest}: save it with 8 or 16 bits")
     image = Image.fromarray(values.astype(np.float32))
     inner = resized(image, size, fit)
-    thumb = np.asarray(inner.resize((THUMB, THUMB), Image.Resampling.BOX), dtype=np.float64)
+    thumb = np.asarray(inner.resize((THUMB, THUMB), Image.Resampling.BILINEAR), dtype=np.float64)
     top = max(float(thumb.max()), 1.0)
     pixels = np.clip(np.rint(np.asarray(inner)), 0, 65535).astype(np.uint16)
     digest = _digest("I;16", image.size, values.astype("<u2").tobytes())

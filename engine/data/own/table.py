@@ -86,7 +86,7 @@ def list_table(path: Path, root: Path, options: Mapping[str, Any]) -> tuple[List
             continue
         if (before := items.get(name)) is not None:
             if before != item:
-                raise DataError(Table.TWO_ROWS, path=path, file=readable(name), line=line)
+                raise DataError(Table.TWO_ROWS, path=path, file=readable(name), number=line)
             repeated["rows that repeat another"] += 1
             continue
         items[name], stats[name] = item, found
@@ -119,7 +119,7 @@ def read_rows(path: Path, delimiter: str | None) -> Rows:
             if any(values):
                 if len(values) != len(header):
                     raise DataError(
-                        Table.UNEVEN, path=path, line=reader.line_num, found=len(values), columns=len(header)
+                        Table.UNEVEN, path=path, number=reader.line_num, found=len(values), columns=len(header)
                     )
                 rows.append((reader.line_num, dict(zip(header, (value.strip() for value in values), strict=True))))
     except csv.Error as error:
