@@ -193,7 +193,8 @@ def test_ten_and_ten_point_zero_are_one_value() -> None:
 )
 def test_integer_negative_and_plain_zero_are_one_value(path: str) -> None:
     section, name = path.split(".")
-    hashes = {recipe_hash(build_recipe({section: {name: zero}})) for zero in (0, 0.0, -0.0)}
+    source = {"folder": "x"} if path in OWN_IMAGES else {}
+    hashes = {recipe_hash(build_recipe({section: {name: zero, **source}})) for zero in (0, 0.0, -0.0)}
     assert len(hashes) == 1
 
 
@@ -245,7 +246,11 @@ def test_a_new_field_whose_default_is_the_old_behaviour_changes_no_hash() -> Non
     after = GrownRecipe.model_validate(KNOWN)
     assert "training.sharpness" in fields(GrownRecipe) and "tracking.label" in fields(GrownRecipe)
     assert recipe_hash(after) == recipe_hash(before)
-    assert newer_defaults(GrownRecipe) == {"training.sharpness": "0.0", "tracking.label": "null"}
+    grown = newer_defaults(GrownRecipe)
+    assert {path: grown[path] for path in grown.keys() - newer_defaults().keys()} == {
+        "training.sharpness": "0.0",
+        "tracking.label": "null",
+    }
 
 
 @pytest.mark.parametrize("new", [{"training": {"sharpness": 0.5}}, {"tracking": {"label": "x"}}])
