@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.data.own.thumbs import SIDE
+
 LENGTH = 2000  # of a hash as a vector: products stay below 2**24
 CANDIDATE = 0.98  # cosine of two hashes, at least
 SAME = 0.99  # correlation of two images at 16 × 16, at least
 BLOCK = 2048  # hashes that are compared with all others at once
-SIDE = 16  # of a small image, in pixels; of a hash half of it
 
 OnProgress = Callable[[int, int], None]
 

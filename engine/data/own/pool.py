@@ -37,7 +37,7 @@ from engine.sentences import OwnImages
 
 VERSION = 1  # of how images are converted: another one converts again
 NAMES = ("images", "thumbs")  # the arrays of an entry
-PART = 128  # images
+PART = 256  # images
 RECORDS = "records.json"
 RECORDS_LIMIT = 8 * 1024**3  # bytes
 SETTLED = 0.02  # seconds, after which a change of a file gives it another time

@@ -11,8 +11,10 @@ from __future__ import annotations
 import json
 import os
 import resource
+import stat
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -22,7 +24,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from engine.contract.files.folders import Folder
+from engine.contract.files.opening import open_below
 from engine.data.own.pictures import MOST_BYTES, Picture, Unreadable, decode, picture_of_array
+from engine.data.own.thumbs import thumbs_of
 
 REPORT = 0.2  # seconds between two reports of progress
 MEMORY = 6 * 1024**3  # bytes of address space; what needs more is unreadable, and ends nothing else
@@ -47,6 +51,7 @@ class Task:
 
 def main() -> None:
     _limit_memory()
+    warnings.simplefilter("ignore")  # of decoders, about what they then decode or refuse
     _say({"ready": True})
     for line in sys.stdin.buffer:
         task = Task(**json.loads(line))
@@ -140,11 +145,20 @@ def _file_pictures(task: Task) -> Iterator[tuple[dict[str, Any], Picture | None]
 
 def _content(root: Folder, name: str) -> tuple[bytes, os.stat_result]:
     """A file's bytes, and what it was when it was opened; no link is followed. Raises OSError or Unreadable."""
-    with root.file(name).reading() as file:
-        found = os.fstat(file.fileno())
+    with root.opened() as folder:
+        descriptor = open_below(root.path, folder, name, os.O_RDONLY)
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise Unreadable("not a regular file")
         if found.st_size > MOST_BYTES:
             raise Unreadable(f"has {found.st_size:,} bytes, more than {MOST_BYTES:,}")
-        return file.read(found.st_size), found
+        parts = [os.read(descriptor, found.st_size)]
+        while parts[-1] and sum(map(len, parts)) < found.st_size:
+            parts.append(os.read(descriptor, found.st_size))
+        return b"".join(parts), found
+    finally:
+        os.close(descriptor)
 
 
 def _array_pictures(task: Task) -> Iterator[tuple[dict[str, Any], Picture | None]]:
@@ -175,13 +189,12 @@ def _write(task: Task, records: list[dict[str, Any]], pictures: list[Picture]) -
             record["grey"] = bool(grey[record["row"]])
     if grey.all():
         pixels = pixels[..., 0]
-    thumbs = np.frombuffer(b"".join(picture.thumb for picture in pictures), np.uint8).reshape(len(pictures), -1)
     folder = Folder(Path(task.folder))
     with folder.file(f"{task.part}.npz").replacing(durable=False) as file:
         np.savez(
             file,
             pixels=pixels,
-            thumbs=thumbs,
+            thumbs=thumbs_of([picture.pixels for picture in pictures], [picture.inner for picture in pictures]),
             deep_rows=np.array([row for row, _ in deep], np.int64),
             deep=np.stack([values for _, values in deep]) if deep else np.zeros((0, side, side), np.uint16),
         )
