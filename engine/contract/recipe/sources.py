@@ -8,7 +8,7 @@ sources that there are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
@@ -302,6 +302,13 @@ def source_conflicts(section: DatasetSection) -> list[Problem]:
 
 def _either(keys: Sequence[str]) -> str:
     return " or ".join(f"`{key}`" for key in keys)
+
+
+def unread_fields(values: Mapping[str, Any]) -> set[str]:
+    """The fields that only other sources read than the one that these values of a section name."""
+    keys = [key for key in KINDS if values.get(key) is not None] or [DEFAULT_KEY]
+    read = {name for key in keys for name in KINDS[key].own}
+    return {name for kind in KINDS.values() for name in kind.own} - read
 
 
 def source_values(section: DatasetSection) -> tuple[Any, ...]:
