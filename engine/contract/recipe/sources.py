@@ -238,7 +238,7 @@ def _refused(field: str, message: str) -> RecipeError:
 
 def _own(key: str) -> Callable[[DatasetSection], DataSource]:
     def source(section: DatasetSection) -> DataSource:
-        own = {name: getattr(section, name) for name in DatasetSection.model_fields if name in (*TABLE, *OWN, "limit")}
+        own = {name: getattr(section, name) for name in DatasetSection.model_fields if name in (*TABLE, *OWN)}
         written = str(getattr(section, key))
         return OwnImages(own_facts(written, own), section.size, key, written, own)
 

@@ -34,24 +34,37 @@ FEWEST = 2  # images of a split
 
 
 @dataclass(frozen=True)
-class Contents:
-    """All images that are used, in the order of their names."""
-
-    card: DataCard
-    items: list[Item]
-    records: list[dict[str, Any]]
-    labels: np.ndarray  # int64 [N], or [N, K] of 0 and 1
-    splits: list[str]
-    kept: list[bool]  # False: a duplicate that was dropped
-
-
-@dataclass(frozen=True)
 class Classes:
     """The classes of a set, and what its labels say."""
 
     task: TaskKind
     names: tuple[str, ...]
-    labels: np.ndarray  # int64 [N], or [N, K]
+    labels: np.ndarray  # int64 [N], or [N, K] of 0 and 1
+
+
+@dataclass(frozen=True)
+class Used:
+    """All images that are used, in the order of their names, and what was found of them."""
+
+    items: list[Item]
+    records: list[dict[str, Any]]
+    classes: Classes
+    duplicates: Duplicates
+    splits: list[str]
+    kept: list[bool]  # False: a duplicate that was dropped
+
+    @property
+    def where(self) -> np.ndarray:
+        """The split of each; "" for what was dropped."""
+        return np.array([split if stays else "" for split, stays in zip(self.splits, self.kept, strict=True)])
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What is written next to the arrays."""
+
+    used: Used
+    card: DataCard
 
 
 def collected(source: OwnSource, path: Path, listing: Listing, pool: Pool, on_read: OnRead) -> Contents:
@@ -72,17 +85,21 @@ def collected(source: OwnSource, path: Path, listing: Listing, pool: Pool, on_re
         lambda done, total: on_read("comparing the images", done * thumb, total * thumb),
     )
     samples = _samples(usable, classes, duplicates)
-    options = source.options
-    plan = Plan(
-        options["split_seed"], options["val_fraction"], options["test_fraction"], options["folds"], options["fold"]
-    )
+    plan = plan_of(source)
     splits = assigned(samples, plan)
     kept = [True] * len(splits)
-    if options["duplicates"] == "drop":
+    if source.options["duplicates"] == "drop":
         kept = kept_without_duplicates(splits, duplicates.sets)
-    _check_splits(path, splits, kept)
-    card = _card(source, path, listing, pool, classes, usable, found, samples, splits, kept, duplicates, plan)
-    return Contents(card, usable, found, classes.labels, splits, kept)
+    used = Used(usable, found, classes, duplicates, splits, kept)
+    _check_splits(path, used)
+    unusable = {**listing.unusable, **{name: r["reason"] for name, r in records.items() if "reason" in r}}
+    return Contents(used, _card(source, path, pool, used, unusable, listing.ignored))
+
+
+def plan_of(source: OwnSource) -> Plan:
+    options = source.options
+    fractions = options["val_fraction"], options["test_fraction"]
+    return Plan(options["split_seed"], *fractions, options["folds"], options["fold"])
 
 
 # ---- classes ---------------------------------------------------------------------------------------------------------
@@ -161,8 +178,8 @@ def _samples(items: Sequence[Item], classes: Classes, duplicates: Duplicates) ->
     return [Sample(i.name, s, root(key), i.split) for i, s, key in zip(items, strata, keys, strict=True)]
 
 
-def _check_splits(path: Path, splits: Sequence[str], kept: Sequence[bool]) -> None:
-    found = Counter(split for split, stays in zip(splits, kept, strict=True) if stays)
+def _check_splits(path: Path, used: Used) -> None:
+    found = Counter(used.where.tolist())
     if any(found[split] < FEWEST for split in SPLITS):
         counts = ", ".join(f"{found[split]} for {split}" for split in SPLITS)
         raise DataError(OwnImages.EMPTY_SPLIT, path=path, counts=counts)
@@ -180,24 +197,12 @@ def _how_split(given: set[str], plan: Plan, grouped: bool) -> str:
 
 
 def _card(
-    source: OwnSource,
-    path: Path,
-    listing: Listing,
-    pool: Pool,
-    classes: Classes,
-    items: Sequence[Item],
-    records: Sequence[dict[str, Any]],
-    samples: Sequence[Sample],
-    splits: Sequence[str],
-    kept: Sequence[bool],
-    duplicates: Duplicates,
-    plan: Plan,
+    source: OwnSource, path: Path, pool: Pool, used: Used, unusable: dict[str, str], ignored: dict[str, int]
 ) -> DataCard:
-    groups = [item.group for item in items]
-    known = {group for group in groups if group is not None}
-    widths, heights = ([record[side] for record in records] for side in ("width", "height"))
-    unusable = {**listing.unusable, **{r["name"]: r["reason"] for r in pool.records() if "reason" in r}}
-    notes = Counter(note for record in records for note in record["notes"])
+    items, records, classes = used.items, used.records, used.classes
+    groups = {item.group for item in items if item.group is not None}
+    given = {item.split for item in items if item.split is not None}
+    where = used.where.tolist()
     return DataCard(
         kind=source.kind,
         path=str(absolute(path)),
@@ -208,53 +213,57 @@ def _card(
         channels=1 if pool.images().ndim == 3 else 3,
         size=source.size,
         fit=source.options["fit"],
-        images={s: sum(a == s and k for a, k in zip(splits, kept, strict=True)) for s in SPLITS},
-        per_class=_per_class(classes, splits, kept),
-        how_split=_how_split({sample.split for sample in samples if sample.split}, plan, bool(known)),
-        groups=len(known) if known else None,
-        groups_across_splits=groups_across(samples, groups, splits),
-        widths=(min(widths), median_low(widths), max(widths)),
-        heights=(min(heights), median_low(heights), max(heights)),
+        images={split: where.count(split) for split in SPLITS},
+        per_class=_per_class(used),
+        how_split=_how_split(given, plan_of(source), bool(groups)),
+        groups=len(groups) or None,
+        groups_across_splits=groups_across([item.group for item in items], used.splits),
+        widths=_spread([record["width"] for record in records]),
+        heights=_spread([record["height"] for record in records]),
         bits=max(record["bits"] for record in records),
-        notes=dict(sorted(notes.items())),
+        notes=dict(sorted(Counter(note for record in records for note in record["notes"]).items())),
         unusable=len(unusable),
         unusable_files=tuple(Unusable(file=readable(f), reason=r) for f, r in sorted(unusable.items())[:NAMED]),
-        ignored=dict(sorted(listing.ignored.items())),
-        duplicates=_duplicate_counts(duplicates, classes, items, splits, kept),
+        ignored=dict(sorted(ignored.items())),
+        duplicates=_duplicate_counts(used),
     )
 
 
-def _per_class(classes: Classes, splits: Sequence[str], kept: Sequence[bool]) -> dict[str, dict[str, int]]:
-    where = np.array([split if stays else "" for split, stays in zip(splits, kept, strict=True)])
-    hot = classes.labels if classes.labels.ndim == 2 else np.eye(len(classes.names), dtype=np.int64)[classes.labels]
-    return {s: dict(zip(classes.names, hot[where == s].sum(axis=0).tolist(), strict=True)) for s in SPLITS}
+def _spread(sides: list[int]) -> tuple[int, int, int]:
+    """The smallest, the median, the largest."""
+    return min(sides), median_low(sides), max(sides)
 
 
-def _duplicate_counts(
-    duplicates: Duplicates, classes: Classes, items: Sequence[Item], splits: Sequence[str], kept: Sequence[bool]
-) -> DuplicateCounts:
-    apart = across(duplicates.sets, splits)
-    labels = classes.labels.reshape(len(items), -1)
+def _per_class(used: Used) -> dict[str, dict[str, int]]:
+    where, labels, names = used.where, used.classes.labels, used.classes.names
+    hot = labels if labels.ndim == 2 else np.eye(len(names), dtype=np.int64)[labels]
+    return {split: dict(zip(names, hot[where == split].sum(axis=0).tolist(), strict=True)) for split in SPLITS}
+
+
+def _duplicate_counts(used: Used) -> DuplicateCounts:
+    duplicates = used.duplicates
+    apart = across(duplicates.sets, used.splits)
+    labels = used.classes.labels.reshape(len(used.items), -1)
     conflicting = [found for found in duplicates.sets if (labels[list(found)] != labels[found[0]]).any()]
-    shown = [*apart, *conflicting, *duplicates.sets]
-    examples = {tuple(readable(items[number].name) for number in found[:10]) for found in shown[:EXAMPLES]}
+    shown = [*apart, *conflicting, *duplicates.sets][:EXAMPLES]
+    examples = {tuple(readable(used.items[number].name) for number in found[:10]): None for found in shown}
     return DuplicateCounts(
         exact=duplicates.exact,
         near=duplicates.near,
         across_splits=len(apart),
         other_label=len(conflicting),
-        dropped=kept.count(False),
-        examples=tuple(sorted(examples)),
+        dropped=used.kept.count(False),
+        examples=tuple(examples),
     )
 
 
 def write_contents(contents: Contents, card: File, files: File, on_read: OnRead) -> dict[str, str]:
     """The arrays of the splits, the card and the list of images; the digests of the arrays. Raises OSError."""
-    where = np.array([split if stays else "" for split, stays in zip(contents.splits, contents.kept, strict=True)])
-    rows = np.array([record["row"] for record in contents.records], dtype=np.int64)
+    used, where = contents.used, contents.used.where
+    rows = np.array([record["row"] for record in used.records], dtype=np.int64)
     digests = {}
     for split in SPLITS:
-        for part, values in (("rows", rows), ("labels", contents.labels)):
+        for part, values in (("rows", rows), ("labels", used.classes.labels)):
             array = card.with_name(f"{split}_{part}.npy")
             with array.replacing(durable=False) as file:
                 np.save(file, values[where == split])
@@ -263,11 +272,9 @@ def write_contents(contents: Contents, card: File, files: File, on_read: OnRead)
     with files.replacing_text(durable=False) as text:
         writer = csv.writer(text)
         writer.writerow(("split", "file", "label", "group", "digest"))
-        order = sorted(range(len(where)), key=lambda n: (where[n] == "", SPLITS.index(contents.splits[n]), rows[n]))
-        for number in order:
-            item, record = contents.items[number], contents.records[number]
-            split = where[number] or f"{contents.splits[number]}, dropped as a duplicate"
-            label = " ".join(map(readable, item.labels))
-            group = readable(item.group) if item.group is not None else ""
+        for number in sorted(range(len(where)), key=lambda n: (where[n] == "", SPLITS.index(used.splits[n]), rows[n])):
+            item, record = used.items[number], used.records[number]
+            split = where[number] or f"{used.splits[number]}, dropped as a duplicate"
+            label, group = " ".join(map(readable, item.labels)), readable(item.group or "")
             writer.writerow((split, readable(item.name), label, group, record.get("digest") or record["pixels"]))
     return digests

@@ -12,7 +12,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from io import BytesIO
@@ -250,7 +250,8 @@ def _lock(descriptor: int) -> bool:
 def _remember(index: File, request: Request, fingerprint: str) -> None:
     listing = request.listing
     values = {"listing": listing.digest(), "files": len(listing.stats), "bytes": listing.bytes}
-    index.write(json.dumps({**values, "fingerprint": fingerprint}), durable=False)
+    with suppress(OSError):  # a read-only cache: digests are computed again next time
+        index.write(json.dumps({**values, "fingerprint": fingerprint}), durable=False)
 
 
 def _read(file: File) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import blake2b
@@ -88,7 +89,8 @@ def decoded_own_images(source: OwnSource, access: Access) -> Decoded:
     card = _card_of(entry.folder, path)
     check_card(card, source.options)
     log_card(card, access.log, access.warn)
-    last_card_file(source.kind, path).write(card.model_dump_json(), durable=False)
+    with suppress(OSError):  # a read-only cache: the other side then knows less
+        last_card_file(source.kind, path).write(card.model_dump_json(), durable=False)
     digests["train_images"] = pool.digests["images"] + digests["train_rows"]
     attachments = {"data_card.json": entry.folder / CARD, FILES: entry.folder / FILES}
     return OwnDecoded(
@@ -166,7 +168,7 @@ def _digest_in(marker: File) -> str | None:
 
 def _key(source: OwnSource, pool: Pool, listing: Listing) -> str:
     """Of the splits: all that decides them."""
-    decides = {name: value for name, value in source.options.items() if name not in ("root", "max_unreadable", "limit")}
+    decides = {name: value for name, value in source.options.items() if name not in ("root", "max_unreadable")}
     values = [VERSION, source.kind, pool.folder.name, listing.table, decides, listing.unusable, listing.ignored]
     return f"own-splits-{blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=16).hexdigest()}"
 

@@ -84,7 +84,7 @@ def _chance(key: str, name: str) -> bytes:
     return blake2b(f"{key}\0{name}".encode(errors="surrogateescape"), digest_size=16).digest()
 
 
-def groups_across(samples: Sequence[Sample], groups: Sequence[str | None], splits: Sequence[str]) -> int:
+def groups_across(groups: Sequence[str | None], splits: Sequence[str]) -> int:
     """How many groups have images in more than one split."""
     found: dict[str, set[str]] = {}
     for group, split in zip(groups, splits, strict=True):
