@@ -80,14 +80,14 @@ def main() -> None:
             parts = Path(temporary) / f"parts{turn}"
             parts.mkdir()
             before = processor_time()
-            ours, between = converted(folder, parts), processor_time()
+            ours, middle = converted(folder, parts), processor_time()
             alone, after = pillow_alone(folder), processor_time()
             ratios.append(ours / alone)
-            processor.append((after - between) / (between - before))
+            processor.append((after - middle) / (middle - before))
             rates = f"converted {ours:,.0f}/s, Pillow alone {alone:,.0f}/s"
             print(f"{rates}, ratio {ratios[-1]:.2f}, of the processors' time {processor[-1]:.2f}", flush=True)
-        middle = TURNS // 2
-        print(f"median ratio {sorted(ratios)[middle]:.2f}, of the processors' time {sorted(processor)[middle]:.2f}")
+        half = TURNS // 2
+        print(f"median ratio {sorted(ratios)[half]:.2f}, of the processors' time {sorted(processor)[half]:.2f}")
 
 
 if __name__ == "__main__":

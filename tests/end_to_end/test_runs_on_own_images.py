@@ -119,7 +119,7 @@ def test_a_run_resumes_on_the_same_images_and_refuses_others_by_name(tmp_path: P
     folder = tmp_path / "pictures"
     shutil.copytree(pictures, folder)
     source = {"name": None, "limit": None, "folder": str(folder)}
-    recipe = tiny(dataset=source, training={"epochs": 30, "batch_size": 8})
+    recipe = tiny(dataset=source, training={"epochs": 30, "batch_size": 8, "patience": None})
     engine = Engine(tmp_path)
     engine.train(recipe)
     engine.wait_for_event("epoch.finished")
