@@ -345,7 +345,7 @@ async def test_read_only_changes_nothing(console, workspace) -> None:
         assert screen.query_one(YamlArea).text == MINE == (workspace.root / "mine.yaml").read_text()
 
 
-def test_the_form_shows_the_fields_of_the_source_of_images_that_is_named() -> None:
+async def test_the_form_shows_the_fields_of_the_source_of_images_that_is_named() -> None:
     form = RecipeForm(Recipe, "form")
 
     def shown(text: str) -> set[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median_low
@@ -76,14 +78,7 @@ def collected(source: OwnSource, path: Path, listing: Listing, pool: Pool, on_re
         raise DataError(OwnImages.NOTHING_READABLE, path=path, reason=reason)
     classes = classes_of(usable, listing.label_names, source, path)
     found = [records[item.name] for item in usable]
-    rows = [record["row"] for record in found]
-    thumbs = np.asarray(pool.thumbs()[rows])
-    thumb = thumbs.shape[1]  # bytes
-    duplicates = find_duplicates(
-        [record["pixels"] for record in found],
-        thumbs,
-        lambda done, total: on_read("comparing the images", done * thumb, total * thumb),
-    )
+    duplicates = _duplicates(pool, list(records.values()), on_read).among([record["row"] for record in found])
     samples = _samples(usable, classes, duplicates)
     plan = plan_of(source)
     splits = assigned(samples, plan)
@@ -94,6 +89,24 @@ def collected(source: OwnSource, path: Path, listing: Listing, pool: Pool, on_re
     _check_splits(path, used)
     unusable = {**listing.unusable, **{name: r["reason"] for name, r in records.items() if "reason" in r}}
     return Contents(used, _card(source, path, pool, used, unusable, listing.ignored))
+
+
+def _duplicates(pool: Pool, records: Sequence[dict[str, Any]], on_read: OnRead) -> Duplicates:
+    """Of all images of the pool, by row; found once, and kept next to them."""
+    digests = [record["pixels"] for record in records if "reason" not in record]  # in the order of their rows
+    file = pool.folder / "duplicates.json"
+    try:
+        kept = json.loads(file.content())
+        if kept["thumbs"] == pool.digests["thumbs"]:
+            return Duplicates(digests, kept["sets"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    thumbs = np.asarray(pool.thumbs())
+    size = thumbs.shape[1]  # bytes
+    found = find_duplicates(digests, thumbs, lambda n, of: on_read("comparing the images", n * size, of * size))
+    with suppress(OSError):  # a read-only cache: compared again next time
+        file.write(json.dumps({"thumbs": pool.digests["thumbs"], "sets": found.sets}), durable=False)
+    return found
 
 
 def plan_of(source: OwnSource) -> Plan:

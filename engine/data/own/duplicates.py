@@ -24,11 +24,26 @@ OnProgress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Sets of images that are the same, by number; each has two or more, the first of each is its original."""
+    """Sets of images that are the same, by number; each has two or more."""
 
+    digests: Sequence[str]  # of each image's pixels
     sets: list[list[int]]
-    exact: int  # images with the same pixels as one before them
-    near: int  # nearly the same as one before them
+
+    @property
+    def exact(self) -> int:
+        """Images with the same pixels as one before them."""
+        return sum(len(members) - len({self.digests[number] for number in members}) for members in self.sets)
+
+    @property
+    def near(self) -> int:
+        """Images that are nearly the same as one before them, and not exactly."""
+        return sum(len(members) - 1 for members in self.sets) - self.exact
+
+    def among(self, numbers: Sequence[int]) -> Duplicates:
+        """Of these images alone, by their positions here."""
+        position = {number: at for at, number in enumerate(numbers)}
+        sets = [[position[number] for number in members if number in position] for members in self.sets]
+        return Duplicates([self.digests[number] for number in numbers], [found for found in sets if len(found) > 1])
 
 
 def find_duplicates(
@@ -38,18 +53,15 @@ def find_duplicates(
     first: dict[str, int] = {}
     original = [first.setdefault(digest, number) for number, digest in enumerate(digests)]
     parents = list(original)
-    exact = sum(number != of for number, of in enumerate(original))
     distinct = np.array([number for number, of in enumerate(original) if number == of], dtype=np.int64)
-    near = 0
     for one, other in _near_pairs(distinct, thumbs, on_progress):
         roots = sorted((_root(parents, one), _root(parents, other)))
         if roots[0] != roots[1]:
             parents[roots[1]] = roots[0]
-            near += 1
     members: dict[int, list[int]] = {}
     for number in range(len(digests)):
         members.setdefault(_root(parents, number), []).append(number)
-    return Duplicates([found for found in members.values() if len(found) > 1], exact, near)
+    return Duplicates(digests, [found for found in members.values() if len(found) > 1])
 
 
 def _root(parents: list[int], number: int) -> int:
