@@ -60,6 +60,10 @@ class OwnImages:
         "{path}: expected two images or more for each split, found {counts}.",
         "Add images, change the fractions, or let the splits be made: a group is never divided.",
     )
+    FOLDS_OF_GIVEN_SPLITS = Sentence(
+        "{path}: expected images without a given validation or test split for dataset.folds, found both given.",
+        "Remove `folds`, or leave the validation split to it.",
+    )
     MISSING = Sentence("Expected a {what} at {path}, found none{why}.", "Correct dataset.{key}.")
     MIXED_FOLDERS = Sentence(
         "{path}: expected either folders of splits or folders of classes, found {splits} next to {others}.",

@@ -81,6 +81,8 @@ def collected(source: OwnSource, path: Path, listing: Listing, pool: Pool, on_re
     duplicates = _duplicates(pool, list(records.values()), on_read).among([record["row"] for record in found])
     samples = _samples(usable, classes, duplicates)
     plan = plan_of(source)
+    if plan.folds is not None and {"val", "test"} <= {item.split for item in usable}:
+        raise DataError(OwnImages.FOLDS_OF_GIVEN_SPLITS, path=path)
     splits = assigned(samples, plan)
     kept = [True] * len(splits)
     if source.options["duplicates"] == "drop":

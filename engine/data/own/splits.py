@@ -42,13 +42,13 @@ def assigned(samples: Sequence[Sample], plan: Plan) -> list[str]:
     given = {sample.split for sample in samples if sample.split is not None}
     found = {sample.name: sample.split or "train" for sample in samples}
     left = [sample for sample in samples if found[sample.name] == "train"]
+    decided = given | {"train"}
     if plan.folds is not None:
         held_out = "val" if "test" in given else "test"
-        if held_out not in given:
-            parts = divided(left, {str(k): 1 / plan.folds for k in range(1, plan.folds + 1)}, f"fold {plan.seed}")
-            found |= {name: held_out for name, part in parts.items() if part == str(plan.fold)}
-    fractions = {split: fraction for split, fraction in (("val", plan.val), ("test", plan.test)) if split not in given}
-    missing = {split: fraction for split, fraction in fractions.items() if split not in found.values()}
+        parts = divided(left, {str(k): 1 / plan.folds for k in range(1, plan.folds + 1)}, f"fold {plan.seed}")
+        found |= {name: held_out for name, part in parts.items() if part == str(plan.fold)}
+        decided.add(held_out)
+    missing = {split: fraction for split, fraction in (("val", plan.val), ("test", plan.test)) if split not in decided}
     if missing:
         left = [sample for sample in left if found[sample.name] == "train"]
         train = 1.0 - sum(missing.values())
