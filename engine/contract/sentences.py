@@ -27,9 +27,7 @@ class Conflicts:
         "must be at most the {images} training images, found {found}: write `batch_size: {images}`",
     )
     COMPILE = Sentence("cannot be reproduced bit for bit: write `compile: false`")
-    FLIP = Sentence(
-        "must be 0 for {dataset}: flips swap left and right organs, which are different classes; write `{field}: 0`"
-    )
+    FLIP = Sentence("must be 0 for {dataset}: {reason}; write `{field}: 0`")
     MD5_WITHOUT_ARCHIVE = Sentence("is given without `archive`: name the file, or remove `md5`")
     MIN_LR = Sentence("must be below lr ({lr:g}), found {found:g}: write `min_lr: {instead:g}`")
     MIXUP_UNTIL = Sentence("must be at most epochs ({epochs}), found {found}: write `mixup_until: {epochs}` or null")
@@ -41,7 +39,7 @@ class Conflicts:
     NESTEROV = Sentence("needs SGD with momentum above 0: write `nesterov: false`")
     NO_SOURCE = Sentence("must be the name of a data set, found nothing")
     NO_WEIGHTS = Sentence("is not possible: {model} has no published weights; write `false`")
-    OF_OTHER_SOURCE = Sentence("belongs to `{belongs_to}`, but the source is `{source}`: remove it")
+    OF_OTHER_SOURCE = Sentence("belongs to {belongs_to}, but the source is `{source}`: remove it")
     SIZE = Sentence("must be {expected} px for {dataset}, found {found}")
     SOURCES = Sentence("cannot be combined with `{source}`: a recipe has one source, so remove one of the two")
     WARMUP_LENGTH = Sentence("must be below epochs ({epochs}), found {found}: write `warmup_epochs: {instead}`")
@@ -77,6 +75,56 @@ class Fields:
     UNKNOWN = Sentence("is unknown; {alternatives}")
     UNKNOWN_DATASET = Sentence("must be a known data set, found {found!r}; {alternatives}")
     UNKNOWN_MODEL = Sentence("must be a known model, found {found!r}; {alternatives}")
+
+
+class Findings:
+    """What stands out in a run: the message is what was seen, its name first; the hint is what to try."""
+
+    AT_CHANCE = Sentence(
+        "At chance level: the validation AUC is {auc:.3f} over the last {epochs} epochs while the training loss falls "
+        "({first:.3g} to {last:.3g}), so nothing that is learned holds for other images.",
+        "Check that the labels belong to the images, and that both splits are of the same kind.",
+    )
+    LOSS_SPIKE = Sentence(
+        "Loss spike: the training loss of epoch {epoch} is {loss:.3g}, expected below {level:.3g}, with the learning "
+        "rate near its peak ({lr:.2g}).",
+        "Lower training.lr, or set training.clip_norm.",
+    )
+    NEVER_PREDICTED = Sentence(
+        "Never predicted: {classes}, in the last {epochs} validations.",
+        "Check that the training split has images of each class; training.class_weights: balanced helps rare ones.",
+    )
+    NON_FINITE_LOSS = Sentence(
+        "Non-finite loss: {what}", "Lower training.lr, set training.clip_norm, or turn mixed precision off."
+    )
+    NOT_LEARNING = Sentence(
+        "Nothing is learned: the validation AUC is at chance level ({auc:.3f} over the last {epochs} epochs), and the "
+        "training loss does not fall ({first:.3g} to {last:.3g}).",
+        "Change training.lr by a factor of ten, in most cases downwards.",
+    )
+    OVERFITTING = Sentence(
+        "Overfitting: the validation loss rises since epoch {epoch} ({before:.3g} to {now:.3g}) while the training "
+        "loss falls ({train_before:.3g} to {train_now:.3g}).",
+        "Train for fewer epochs, or raise training.weight_decay or the augmentation; the best epoch is kept.",
+    )
+    SLOWED = Sentence(
+        "Slow epochs: {first} to {last} ran at {pace:,.0f} images/s, {usual:,.0f} are usual in this run; input is "
+        "waited for, or the machine is busy.",
+        "Check where the data set's cache lies, dataset.cache, and what else runs there.",
+    )
+    STILL_RISING = Sentence(
+        "Still rising at the end: the validation AUC gained {gain:.3f} over the last {epochs} epochs, to {auc:.3f}.",
+        "Raise training.epochs.",
+    )
+    STOPPED_BEFORE_ANNEALING = Sentence(
+        "Stopped before annealing: early stopping ended the run at epoch {epoch} of {planned}, with the learning rate "
+        "still at {fraction:.0%} of its peak; the gain of its decrease was missed.",
+        "Raise training.patience, or lower training.epochs.",
+    )
+    UNDEFINED_AUC = Sentence(
+        "Undefined AUC: in {n} of {epochs} validations, {reason}.",
+        "Check that the validation split has images of each class.",
+    )
 
 
 class Hardware:
@@ -138,6 +186,24 @@ class ModelDescription:
     UNREADABLE = Sentence(
         "The model description {path} cannot be read: {reason}.",
         "A run writes it next to its best weights; resuming the run rewrites it.",
+    )
+
+
+class OwnData:
+    """Of recipes about images of the user's own. The recipe's field comes before each."""
+
+    BAD_PATTERN = Sentence("must be a pattern for file names, found {pattern!r}: {reason}")
+    CLASS_TWICE = Sentence("must name each class once, found {name!r} twice")
+    FEW_CLASSES = Sentence("must name two classes or more, found {found}")
+    FOLD_WITHOUT_FOLDS = Sentence("is {fold}, but `folds` is null: write `folds: 5`, or remove `fold`")
+    LONG_DELIMITER = Sentence("must be one character, found {delimiter!r}")
+    NO_SUCH_FOLD = Sentence("must be from 1 to folds ({folds}), found {fold}")
+    NO_TRAINING_IMAGES = Sentence(
+        "and `val_fraction` must leave images for training, found {total} together: make both smaller"
+    )
+    PATTERN_WITHOUT_GROUP = Sentence(
+        "must have parentheses for what is the same in files of one group, found {pattern!r}: "
+        "write for example `patient(\\d+)`"
     )
 
 
@@ -245,53 +311,3 @@ class Yaml:
     TOO_DEEP = Sentence("{where}: nested deeper than {limit} levels.", "A recipe has sections and fields only.")
     TOO_LARGE = Sentence("{where}: expected at most 256 KiB, found {size:,} bytes.", "Is it a recipe?")
     UNREADABLE = Sentence("{where}: cannot be read: {reason}.", "Check its name and permissions.")
-
-
-class Findings:
-    """What stands out in a run: the message is what was seen, its name first; the hint is what to try."""
-
-    AT_CHANCE = Sentence(
-        "At chance level: the validation AUC is {auc:.3f} over the last {epochs} epochs while the training loss falls "
-        "({first:.3g} to {last:.3g}), so nothing that is learned holds for other images.",
-        "Check that the labels belong to the images, and that both splits are of the same kind.",
-    )
-    LOSS_SPIKE = Sentence(
-        "Loss spike: the training loss of epoch {epoch} is {loss:.3g}, expected below {level:.3g}, with the learning "
-        "rate near its peak ({lr:.2g}).",
-        "Lower training.lr, or set training.clip_norm.",
-    )
-    NEVER_PREDICTED = Sentence(
-        "Never predicted: {classes}, in the last {epochs} validations.",
-        "Check that the training split has images of each class; training.class_weights: balanced helps rare ones.",
-    )
-    NON_FINITE_LOSS = Sentence(
-        "Non-finite loss: {what}", "Lower training.lr, set training.clip_norm, or turn mixed precision off."
-    )
-    NOT_LEARNING = Sentence(
-        "Nothing is learned: the validation AUC is at chance level ({auc:.3f} over the last {epochs} epochs), and the "
-        "training loss does not fall ({first:.3g} to {last:.3g}).",
-        "Change training.lr by a factor of ten, in most cases downwards.",
-    )
-    OVERFITTING = Sentence(
-        "Overfitting: the validation loss rises since epoch {epoch} ({before:.3g} to {now:.3g}) while the training "
-        "loss falls ({train_before:.3g} to {train_now:.3g}).",
-        "Train for fewer epochs, or raise training.weight_decay or the augmentation; the best epoch is kept.",
-    )
-    SLOWED = Sentence(
-        "Slow epochs: {first} to {last} ran at {pace:,.0f} images/s, {usual:,.0f} are usual in this run; input is "
-        "waited for, or the machine is busy.",
-        "Check where the data set's cache lies, dataset.cache, and what else runs there.",
-    )
-    STILL_RISING = Sentence(
-        "Still rising at the end: the validation AUC gained {gain:.3f} over the last {epochs} epochs, to {auc:.3f}.",
-        "Raise training.epochs.",
-    )
-    STOPPED_BEFORE_ANNEALING = Sentence(
-        "Stopped before annealing: early stopping ended the run at epoch {epoch} of {planned}, with the learning rate "
-        "still at {fraction:.0%} of its peak; the gain of its decrease was missed.",
-        "Raise training.patience, or lower training.epochs.",
-    )
-    UNDEFINED_AUC = Sentence(
-        "Undefined AUC: in {n} of {epochs} validations, {reason}.",
-        "Check that the validation split has images of each class.",
-    )

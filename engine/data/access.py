@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.contract.recipe.sources import SearchPaths
+from engine.contract.recipe.data_source import SearchPaths
 from engine.data.archive_file import OnRead
 from engine.data.cache import Log
 from engine.download import OnProgress

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.contract.data.archives import fetch_folder, find_file
-from engine.contract.recipe.sources import ArchiveSource, OfficialSource
+from engine.contract.recipe.data_source import ArchiveSource, OfficialSource
 from engine.data.access import Access
 from engine.data.archive import ArchiveSpec
 from engine.data.cache import Decoded, decode

@@ -12,7 +12,7 @@ import math
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +24,7 @@ from engine.contract.files.file_system import cannot_map
 from engine.contract.files.folders import File, Folder
 from engine.contract.files.inspection import free_space
 from engine.contract.wire.errors import DataError
+from engine.contract.wire.recorded import fingerprint
 from engine.data.archive import MEMBERS, ArchiveSpec, check_structure, expect_md5, find_archive
 from engine.data.archive_file import ArchiveFile, OnRead, no_progress
 from engine.data.cache_entry import Damaged, Unrecorded, check_entry, copy_array, write_entry
@@ -46,6 +47,13 @@ class Decoded:
     official: bool
     digests: dict[str, str]  # of the arrays' files, by name
     on_read: OnRead = no_progress
+    fingerprint: str | None = None  # of the content of all files of a user's own images
+    attachments: dict[str, File] = field(default_factory=dict)  # what a run's folder gets a copy of, by its name there
+
+    @property
+    def edition(self) -> str:
+        """Which content: the fingerprint of a user's own, the archive's MD5, or the version of what was generated."""
+        return self.fingerprint or fingerprint(self.md5, self.source)
 
     def images(self, split: str, *, mapped: bool) -> np.ndarray:
         """uint8 [N, H, W] or [N, H, W, 3]; mapped from the file, or read into memory."""
@@ -154,7 +162,8 @@ def channel_statistics(
         pixels = np.asarray(images[start : start + chunk]).reshape(-1, channels)
         for channel in range(channels):
             counts[channel] += np.bincount(pixels[:, channel], minlength=256)
-        on_read("mean and deviation of the training images", images[: start + chunk].nbytes, images.nbytes)
+        done = min(start + chunk, len(images)) * (images.nbytes // max(1, len(images)))
+        on_read("mean and deviation of the training images", done, images.nbytes)
     values = np.arange(256, dtype=np.int64)
     mean, std = [], []
     for channel_counts in counts.tolist():
@@ -225,10 +234,16 @@ def unpack(archive: ArchiveFile, spec: ArchiveSpec, folder: File, on_read: OnRea
 
 
 class CacheEntry:
-    """The cache's folder of one key: complete, and bound to the archive with this MD5, or not there."""
+    """The cache's folder of one key: complete, and bound to the archive with this MD5, or not there.
 
-    def __init__(self, key: str, md5: str | None, on_read: OnRead = no_progress) -> None:
+    `names`: of its arrays. Of a user's own images the fingerprint takes the place of the MD5.
+    """
+
+    def __init__(
+        self, key: str, md5: str | None, on_read: OnRead = no_progress, names: Sequence[str] = MEMBERS
+    ) -> None:
         self.folder, self._md5, self._on_read = Folder(cache_folder()).file(f"arrays/{key}"), md5, on_read
+        self._names = names
 
     def ensure(self, fill: Fill, log: Log, warn: Log, doing: str) -> dict[str, str]:
         """The digests of its arrays, which are decoded where there are none, or damaged ones. Raises DataError."""
@@ -250,7 +265,7 @@ class CacheEntry:
 
     def digests(self, *, reread: bool = False) -> dict[str, str]:
         """Of its arrays as they are. Raises Unrecorded where it is missing or of an older medtui, and Damaged."""
-        entry = check_entry(self.folder, self._md5, MEMBERS, self._on_read, reread=reread)
+        entry = check_entry(self.folder, self._md5, self._names, self._on_read, reread=reread)
         return {name: array.digest for name, array in entry.arrays.items()}
 
     def is_complete(self) -> bool:

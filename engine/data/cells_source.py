@@ -6,7 +6,7 @@ import numpy as np
 
 from engine.contract.data.datasets import SPLITS
 from engine.contract.files.folders import File
-from engine.contract.recipe.sources import ProgramSource
+from engine.contract.recipe.data_source import ProgramSource
 from engine.data import cells
 from engine.data.access import Access
 from engine.data.archive import MEMBERS

@@ -9,7 +9,8 @@ from pkgutil import resolve_name
 
 from engine.contract.data.archives import data_folders, fetch_folder, find_file, offline
 from engine.contract.data.sums import checksum_file
-from engine.contract.recipe.sources import DataSource, SearchPaths, official_source
+from engine.contract.recipe.data_source import DataSource, SearchPaths
+from engine.contract.recipe.sources import official_source
 from engine.contract.wire.errors import DataError
 from engine.contract.wire.jobs import Fetch, Verify
 from engine.contract.wire.protocol import Progress

@@ -28,6 +28,7 @@ from engine.events import now
 from engine.model.build import Statistics
 from engine.run.disk import check_disk_space
 from engine.run.job import Job, JobResult
+from engine.run.own_data import refuse_other_data
 from engine.run.prepare import LoadedData, WithModel, load_data, model_for, set_up, untrained_model
 from engine.run.train_job import split_results
 from engine.sentences import Evaluation
@@ -75,6 +76,7 @@ def prepared_test(job: Job, run: RunDirectory, recipe: Recipe) -> WithModel:
     job = replace(job, last_folders=data_folders_of(read_object(run.manifest) or {}))
     setup = set_up(job, recipe)
     loaded = load_data(job, setup, ("test",), _recorded_statistics(run, setup.facts))
+    refuse_other_data(run, recipe, loaded.data)
     return model_for(loaded, untrained_model(loaded))
 
 
@@ -124,5 +126,6 @@ def _values(run: RunDirectory, prepared: LoadedData, result: Evaluated, views: l
         "confusion": result.confusion.tolist(),
         "weights": {"path": run.best.name_below, "digest": weights_digest(run.best)},
         "data_md5": prepared.data.md5,
+        "data_fingerprint": prepared.data.fingerprint,
         "torch": torch.__version__,
     }

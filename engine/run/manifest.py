@@ -46,12 +46,12 @@ def write_recipe(run: RunDirectory, recipe: Recipe, job: Job) -> None:
 def _anchored(path: str, workspace: Workspace, start: Start) -> str:
     if path.startswith("${"):
         return path
-    resolved = Path(start.folder or "") / expanded(path)
+    resolved = Path(os.path.normpath(Path(start.folder or "") / expanded(path)))
     anchors = [("${workspace}", workspace.root), *(("${data}", Path(folder)) for folder in start.data)]
     for anchor, folder in anchors:
         if resolved.is_absolute() and resolved.is_relative_to(absolute(folder)):
             return f"{anchor}/{resolved.relative_to(absolute(folder)).as_posix()}"
-    return path
+    return str(resolved) if resolved.is_absolute() else path
 
 
 def write_manifest(run: RunDirectory, prepared: Prepared, job: Job) -> dict[str, Any]:
@@ -78,6 +78,7 @@ def _found_out(run: RunDirectory, prepared: Prepared, job: Job) -> dict[str, Any
         "data": {
             "source": prepared.data.source,
             "md5": prepared.data.md5,
+            "fingerprint": prepared.data.fingerprint,
             "official": prepared.data.official,
             "synthetic": prepared.facts.synthetic,
             "images": {name: len(split) for name, split in prepared.splits.items()},
@@ -144,6 +145,7 @@ def must_match(prepared: Prepared) -> dict[str, Any]:
         **identity_values(prepared.recipe),
         **resolved,
         **(cpu_kernels() if prepared.device.type == "cpu" else {}),
+        **({"pillow": installed_version("pillow")} if prepared.data.fingerprint else {}),
         "python": platform.python_version(),
         **{name: version for name, version in versions().items() if name not in UNCOMPARED},
     }

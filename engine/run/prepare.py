@@ -22,7 +22,6 @@ from engine.contract.recipe.reader import recipe_error
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.sources import data_source, facts_of
 from engine.contract.wire.monitor import BEST_BY
-from engine.contract.wire.recorded import fingerprint
 from engine.contract.wire.resolved import Resolved, StartingWeights, describe_decisions
 from engine.data.augment import Augmentation
 from engine.data.batches import Split, load_splits
@@ -148,6 +147,7 @@ def load_data(job: Job, setup: Setup, splits: Sequence[str], statistics: Statist
     """
     recipe, device = setup.recipe, setup.device
     data = decoded_data(job, data_source(recipe.dataset))
+    setup = replace(setup, facts=data.facts)  # of a user's own images they are known now
     job.control.raise_if_aborted()
     lengths = {split: data.length(split) for split in splits}
     statistics = statistics or data.statistics()
@@ -191,7 +191,7 @@ def resolved_values(
     machine = resolved_machine(loaded.device, loaded.precision.dtype, loaded.threads)
     return machine.model_copy(
         update={
-            "data": fingerprint(loaded.data.md5, loaded.data.source),
+            "data": loaded.data.edition,
             "weights": weights,
             "hflip": augmentation.hflip,
             "views": view_names(loaded.facts.symmetry, loaded.recipe.evaluation.tta),

@@ -40,6 +40,7 @@ from engine.sentences import Alarms
 from engine.train.state import EpochRecord
 
 SAMPLES = 20  # test images shown
+ATTACHED = 1024**3  # bytes of a description of the data
 
 Write = Callable[[File, RunReport], None]
 Artifact = tuple[str, File, Write]
@@ -133,6 +134,15 @@ def _figure(name: str) -> Write:
     return plot
 
 
+def attach(job: Job, run: RunDirectory, prepared: LoadedData) -> None:
+    """Copy what describes a user's own images into a run that does not have it, and announce it. Raises OSError."""
+    for name, file in prepared.data.attachments.items():
+        copy = run.metrics / name
+        if not copy.is_there:
+            copy.write(file.content(ATTACHED))
+            announce(job, run, name.partition(".")[0], copy)
+
+
 def announce(job: Job, run: RunDirectory, name: str, file: File) -> None:
     job.stream.emit(ArtifactWritten(time=now(), name=name, path=file.name_below, bytes=file.size))
 
@@ -163,7 +173,7 @@ def report_of(
 ) -> RunReport:
     resolved = resolved_of(manifest, prepared.recipe)
     rows = np.arange(min(SAMPLES, len(scores)))
-    images = np.asarray(prepared.data.images("test", mapped=True)) if not prepared.limited else None
+    images = prepared.data.images("test", mapped=True) if not prepared.limited else None
     comparable = not prepared.facts.synthetic and prepared.recipe.dataset.limit is None
     shown = _sample_images(prepared, rows) if images is None else np.array(images[rows])
     return RunReport(

@@ -11,6 +11,7 @@ from engine.contract.wire.errors import CheckpointError, DriftError
 from engine.run.drift import changes
 from engine.run.job import Job
 from engine.run.manifest import add_attempt, must_match
+from engine.run.own_data import with_files
 from engine.run.prepare import Prepared
 from engine.run.resumed import ResumedRun
 from engine.sentences import Alarms, Checkpoints, Decisions, Drift
@@ -26,7 +27,7 @@ def reopen_run(
     What refuses comes first and changes no file. Raises DriftError or CheckpointError.
     """
     run = resumed.run
-    changed = changes(resumed.recorded, must_match(prepared))
+    changed = with_files(changes(resumed.recorded, must_match(prepared)), run, prepared.data)
     if not resumed.manifest and not resumed.allow_drift:
         raise DriftError(Drift.UNKNOWN, run=run.name)
     strict = prepared.recipe.runtime.reproducible

@@ -32,7 +32,7 @@ from engine.run.job import Job, JobResult
 from engine.run.manifest import write_manifest, write_recipe
 from engine.run.needs import Needs, check_compiler
 from engine.run.prepare import Prepared, WithModel, prepare
-from engine.run.reporting import report_of, score_file_path, write_artifacts
+from engine.run.reporting import attach, report_of, score_file_path, write_artifacts
 from engine.run.resume import recover_best, reopen_run
 from engine.run.resumed import recipe_of, resumed_run
 from engine.run.retention import drop_previous_checkpoints
@@ -62,6 +62,7 @@ def train(job: Job, command: Train) -> JobResult:
         needs.check(job.control.raise_if_aborted)
     run, manifest = reopen_run(job, prepared, resumed, state) if resumed else open_run(job, prepared)
     announce_run(job, run, prepared, manifest)
+    attach(job, run, prepared)
     finished = fit(job, run, prepared, state, manifest["resolved_hash"])
     validation = best_weights(job, run, prepared, state)
     test, scores = test_results(job, prepared, state.evaluated)

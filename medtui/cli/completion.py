@@ -13,6 +13,7 @@ from typing import Any
 import typer
 
 _SAFE = re.compile(r"[\w][\w.@%+,=/-]*")
+RUNNABLE = (".yaml", ".yml", ".csv", ".tsv", ".npz")  # recipes, and images of the user's own
 MOST = 200  # names; more help nobody
 
 
@@ -23,7 +24,11 @@ def recipes(incomplete: str) -> list[str]:
 
     folder = Path(incomplete).parent if "/" in incomplete else Path()
     try:
-        entries = [one for one in sorted(folder.iterdir()) if is_folder(one) or one.suffix in (".yaml", ".yml")]
+        entries = [
+            one
+            for one in sorted(folder.iterdir())
+            if is_folder(one) or one.suffix in (".yaml", ".yml", ".csv", ".tsv", ".npz")
+        ]
     except OSError:
         entries = []
     files = [f"{one}/" if is_folder(one) else str(one) for one in entries if one.name[0] != "."]

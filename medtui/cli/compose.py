@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from engine.contract.files.paths import absolute, expanded, path_status
 from engine.contract.models.catalogue import models
 from engine.contract.recipe.reader import build_recipe, find_recipe, layered, recipe_error, set_value
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.sections import normalised_name
+from engine.contract.recipe.shipped import shipped_recipes
 from engine.contract.recipe.yaml_reader import KeyPath, YamlText, read_yaml_file, written
 from engine.contract.wire.errors import Problem, RecipeError
 from engine.contract.wire.text import shortened
@@ -57,7 +59,8 @@ def compose(
     Without a recipe the shipped `bloodmnist` is the base. `file_wins`: over flags, as with `--config`. What a flag
     changes in a recipe is what it is for, and no warning. Raises RecipeError.
     """
-    text = read_yaml_file(find_recipe(name or "bloodmnist"))
+    own = own_images_recipe(name) if name else None
+    text = own or read_yaml_file(find_recipe(name or "bloodmnist"))
     flag_layer = Layer(lambda path: FLAG_OF[".".join(path)], _sections(_fields_of(flags)))
     set_layers = [_assigned(one) for one in assignments]
     environment = {"runtime": {"reproducible": True}} if _docker_strict() else {}
@@ -72,7 +75,37 @@ def compose(
         typed = {path: one.source(path) for one in layers for path in _paths(one.values)}
         given = {path: source for path, source in typed.items() if source != text.source}
         raise _blamed(error, text, given) from None
-    return recipe, [*_overridden(layers, file, recipe)]
+    return recipe, [*([described(recipe, text)] if own else []), *_overridden(layers, file, recipe)]
+
+
+OWN_DEFAULTS: dict[str, dict[str, Any]] = {
+    "dataset": {"size": 64},
+    "training": {"epochs": 30, "batch_size": 32, "lr": 0.004, "patience": 10},
+}
+TABLES = (".csv", ".tsv")
+
+
+def own_images_recipe(name: str) -> YamlText | None:
+    """A recipe for the folder, table or .npz file that stands in a recipe's place; None for anything else.
+
+    A shipped recipe's name means that recipe, whatever folder is called so here.
+    """
+    path, suffix = expanded(name), expanded(name).suffix.lower()
+    if path_status(path).is_folder and name not in shipped_recipes():
+        key = "folder"
+    elif suffix in (*TABLES, ".npz"):
+        key = "npz" if suffix == ".npz" else "csv"
+    else:
+        return None
+    return YamlText(name, layered({"dataset": {key: str(absolute(path))}}, OWN_DEFAULTS), {})
+
+
+def described(recipe: Recipe, text: YamlText) -> str:
+    """What a run without a recipe does, in one line."""
+    names = [("dataset", "size"), ("model", "name"), *(("training", name) for name in OWN_DEFAULTS["training"])]
+    names += [("dataset", "val_fraction"), ("dataset", "test_fraction"), ("dataset", "fit")]
+    shown = ", ".join(f"{one}.{two}={written(getattr(getattr(recipe, one), two))}" for one, two in names)
+    return f"{text.source} without a recipe: {shown}. SECTION.FIELD=VALUE after it sets any field."
 
 
 def _from_scratch(layers: list[Layer], file: Layer) -> list[Layer]:

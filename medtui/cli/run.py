@@ -43,7 +43,8 @@ def run(
         list[str] | None,
         typer.Argument(
             metavar="RECIPE SECTION.FIELD=VALUE",
-            help="A recipe file or the name of a shipped recipe; then fields to set, as with --set.",
+            help="A recipe file, the name of a shipped recipe, or a folder, .csv or .npz file with images of your own; "
+            "then fields to set, as with --set.",
             show_default=False,
             autocompletion=recipes,
         ),

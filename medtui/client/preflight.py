@@ -12,10 +12,11 @@ from engine.contract.files.paths import is_file
 from engine.contract.machine.limits import memory
 from engine.contract.models.catalogue import models
 from engine.contract.recipe.conflicts import facts_conflicts
+from engine.contract.recipe.data_source import DataSource, SearchPaths
 from engine.contract.recipe.identity import run_name
 from engine.contract.recipe.reader import recipe_from_values
 from engine.contract.recipe.recipe import Recipe
-from engine.contract.recipe.sources import DataSource, SearchPaths, data_source, source_values
+from engine.contract.recipe.sources import data_source, source_values
 from engine.contract.recipe.steps import steps_per_epoch
 from engine.contract.recipe.yaml_reader import read_yaml_file
 from engine.contract.store.journal import read_journal
@@ -52,7 +53,7 @@ class Preflight:
 def preflight(recipe: Recipe, workspace: Workspace, data: Sequence[str], today: date) -> Preflight:
     """Reads files; may take a while, so never on the UI thread."""
     images_from = data_source(recipe.dataset)
-    facts = images_from.facts
+    facts = images_from.known_facts(SearchPaths(workspace.root, data_folders(data, workspace.root)))
     data_note, data_ok = data_state(recipe, images_from, workspace, data)
     weights_note, weights_ok = weights_state(recipe)
     images = training_images(recipe, facts)

@@ -14,6 +14,7 @@ from textual.widgets import Input, OptionList
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.sections import ModelSection, TrainingSection
 from engine.contract.recipe.setting import setting
+from medtui.client.recipe_document import check
 from medtui.console.app import ConsoleApp
 from medtui.console.recipes.form import RecipeForm
 from medtui.console.recipes.screen import Recipes
@@ -342,3 +343,18 @@ async def test_read_only_changes_nothing(console, workspace) -> None:
         await shows(pilot, "read-only")
         assert app.handle is None
         assert screen.query_one(YamlArea).text == MINE == (workspace.root / "mine.yaml").read_text()
+
+
+async def test_the_form_shows_the_fields_of_the_source_of_images_that_is_named() -> None:
+    form = RecipeForm(Recipe, "form")
+
+    def shown(text: str) -> set[str]:
+        form.show(check(text))
+        return {row.spec.name for row in form.rows if row.display and row.spec.section == "dataset"}
+
+    named = shown("dataset: {name: cells}")
+    assert {"name", "archive", "folder", "csv", "npz"} <= named and not {"group", "fit", "label_columns"} & named
+    folder = shown("dataset: {folder: mine}")
+    assert {"group", "fit", "folds", "duplicates"} <= folder and not {"archive", "label_columns"} & folder
+    assert {"label_columns", "delimiter", "root"} <= shown("dataset: {csv: mine.csv}")
+    assert "label_columns" in shown("dataset: {folder: mine, label_columns: x}")  # wrong, so it is seen

@@ -145,7 +145,7 @@ async def test_no_burst_loses_a_key(console, workspace, seed: int) -> None:
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         screen = await opened(pilot, app, "mine.yaml")
         form = form_at(screen, FIELDS[0])
-        order = [row.spec.path for row in form.rows]
+        order = [row.spec.path for row in form.rows if row.display]  # others belong to another source of images
         at, keys, wanted = order.index(FIELDS[0]), "", {}
         for _ in range(5):
             field = draw.choice(FIELDS)

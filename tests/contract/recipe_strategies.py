@@ -11,10 +11,14 @@ from hypothesis import strategies as st
 
 from engine.contract.data.datasets import datasets
 from engine.contract.recipe.schema import FieldSpec, fields
+from engine.contract.recipe.sources import DEFAULT_KEY, KINDS
 
 Values = dict[str, dict[str, Any]]  # section, field
 
-DESCRIBING = {"title", "description", "default", "expected", "identity", "unit"}
+DESCRIBING = {"title", "description", "default", "expected", "identity", "unit", "path"}
+OWN_IMAGES = {  # the fields that only a user's own images have
+    f"dataset.{name}" for key, kind in KINDS.items() if key != DEFAULT_KEY for name in (key, *kind.own)
+}
 BOUNDS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
 PRINTABLE = st.text(max_size=12).filter(str.isprintable)
 AWKWARD = st.sampled_from(
@@ -90,6 +94,11 @@ def field_values(spec: FieldSpec) -> st.SearchStrategy[Any]:
     """Values that the schema allows for a field, whatever the other fields."""
     if spec.path == "dataset.name":
         return st.sampled_from(sorted(datasets()))  # the schema says text; a cross-field rule says which
+    if spec.path == "dataset.class_names":
+        names = st.text("abc é日.-", min_size=1, max_size=6).map(str.strip).filter(bool)
+        return st.none() | st.lists(names, min_size=2, max_size=5, unique=True).map(", ".join)
+    if spec.path == "dataset.delimiter":
+        return st.none() | st.sampled_from(";,|:")
     return st.one_of([variant_values(variant) for variant in spec.variants])
 
 
@@ -104,6 +113,7 @@ def agreeing_values(draw: st.DrawFn) -> Values:
         section, name = path.split(".")
         values.setdefault(section, {})[name] = draw(strategy)
     dataset, training, augmentation = values["dataset"], values["training"], values["augmentation"]
+    dataset |= {path.partition(".")[2]: fields()[path].default for path in OWN_IMAGES}
     facts = datasets()[dataset["name"]]
     if facts.synthetic:
         dataset["size"], dataset["archive"] = 28, None
@@ -128,3 +138,11 @@ def agreeing_values(draw: st.DrawFn) -> Values:
     if values["runtime"]["reproducible"]:
         training["compile"] = False
     return values
+
+
+def of_own_images(values: Values, path: str) -> Values:
+    """The values with a table of own images, or another source that has the field, in the place of the named set."""
+    key = path.partition(".")[2] if path.partition(".")[2] in KINDS else "csv"
+    dataset = values["dataset"] | {"name": None, "archive": None, "md5": None, key: f"my/images.{key}"}
+    dataset |= {"val_fraction": 0.1, "test_fraction": 0.1, "folds": 1000 if path == "dataset.fold" else None}
+    return values | {"dataset": dataset, "augmentation": values["augmentation"] | {"hflip": "auto", "vflip": 0.0}}

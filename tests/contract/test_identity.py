@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, reject, settings
 from hypothesis import strategies as st
 from pydantic import Field
-from recipe_strategies import STRATEGIES, Values, agreeing_values, variant_values
+from recipe_strategies import OWN_IMAGES, STRATEGIES, Values, agreeing_values, of_own_images, variant_values
 
 from engine.contract.recipe.identity import VERSION_1, identity_json, newer_defaults, recipe_hash, run_name, short_hash
 from engine.contract.recipe.reader import build_recipe
@@ -97,7 +97,8 @@ def test_every_field_has_title_help_and_an_identity_flag() -> None:
 def test_exactly_these_fields_do_not_make_another_run() -> None:
     runtime = {path for path in fields() if path.startswith("runtime.")} - {"runtime.reproducible", "runtime.device"}
     assert runtime, "no runtime fields"
-    assert set(NOT_IDENTITY) == {"dataset.archive", "dataset.cache"} | runtime
+    own = {"dataset.root", "dataset.max_unreadable"}
+    assert set(NOT_IDENTITY) == {"dataset.archive", "dataset.cache"} | own | runtime
 
 
 def test_a_field_of_an_unknown_kind_is_not_skipped() -> None:
@@ -126,6 +127,8 @@ def test_another_value_of_an_identity_field_is_another_hash(path: str, data: st.
     if path == "dataset.md5":
         values["dataset"] |= {"name": "breastmnist", "archive": "own.npz"}  # stands only with an archive
         values["training"]["batch_size"] = 2
+    if path in OWN_IMAGES:
+        values = of_own_images(values, path)
     before = recipe_of(values)
     other = data.draw(STRATEGIES[path])
     assume(other != values[section][name])
@@ -138,6 +141,8 @@ def test_another_value_of_an_identity_field_is_another_hash(path: str, data: st.
 @pytest.mark.parametrize("path", NOT_IDENTITY)
 def test_another_value_of_any_other_field_is_the_same_hash(path: str, data: st.DataObject, values: Values) -> None:
     section, name = path.split(".")
+    if path in OWN_IMAGES:
+        values = of_own_images(values, path)
     before = recipe_of(values)
     other = data.draw(STRATEGIES[path])
     assume(other != values[section][name])
@@ -189,7 +194,8 @@ def test_ten_and_ten_point_zero_are_one_value() -> None:
 )
 def test_integer_negative_and_plain_zero_are_one_value(path: str) -> None:
     section, name = path.split(".")
-    hashes = {recipe_hash(build_recipe({section: {name: zero}})) for zero in (0, 0.0, -0.0)}
+    source = {"folder": "x"} if path in OWN_IMAGES else {}
+    hashes = {recipe_hash(build_recipe({section: {name: zero, **source}})) for zero in (0, 0.0, -0.0)}
     assert len(hashes) == 1
 
 
@@ -244,7 +250,7 @@ def test_a_new_field_whose_default_is_the_old_behaviour_changes_no_hash() -> Non
     after = GrownRecipe.model_validate(KNOWN)
     assert "training.sharpness" in fields(GrownRecipe) and "tracking.label" in fields(GrownRecipe)
     assert recipe_hash(after) == recipe_hash(before)
-    assert newer_defaults() == {"training.monitor": "auc"}  # what a run did that was made before these were there
+    assert newer_defaults()["training.monitor"] == "auc"  # what a run did that was made before it was there
     grown = {"training.sharpness": "0.0", "tracking.label": "null"}
     assert newer_defaults(GrownRecipe) == newer_defaults() | grown
 

@@ -13,14 +13,11 @@ import pytest
 
 from engine.contract.data.datasets import datasets
 from engine.contract.data.sums import HASH_AT_ONCE, checksum_file, remember_checksum
+from engine.contract.recipe.data_source import ArchiveSource, Found, OfficialSource, ProgramSource, SearchPaths
+from engine.contract.recipe.own_images import OwnImages
 from engine.contract.recipe.reader import build_recipe, recipe_from_values
 from engine.contract.recipe.sources import (
-    ArchiveSource,
     DatasetSection,
-    Found,
-    OfficialSource,
-    ProgramSource,
-    SearchPaths,
     data_source,
     facts_of,
     known_sets,
@@ -199,7 +196,7 @@ def test_only_the_paths_of_a_section_are_anchored() -> None:
 
 def test_every_source_and_job_names_a_function_of_the_engine_that_takes_it() -> None:
     """They are named by text, so that the console side knows them without the engine."""
-    for source in (OfficialSource, ArchiveSource, ProgramSource):
+    for source in (OfficialSource, ArchiveSource, ProgramSource, OwnImages):
         taken = get_type_hints(resolve_name(source.decoder))
         assert source in taken.values(), source
     assert JOBS

@@ -29,6 +29,9 @@ FIELD = """
     )
 """
 KIND = """
+from engine.contract.recipe.data_source import Found, SearchPaths
+
+
 @dataclass(frozen=True)
 class StripesSource(DataSource):
     decoder = "engine.data.stripes_source:decoded_stripes"
@@ -122,8 +125,8 @@ class ProductCopy:
             text, '\n    @model_validator(mode="before")\n', FIELD + '\n    @model_validator(mode="before")\n'
         )
         start, kinds, rest = text.partition("\nKINDS = ")
-        first, _, later = rest.partition(",)")
-        (root / SOURCES).write_text(f"{start}\n{KIND}{kinds}{first}, STRIPES){later}")
+        first, _, later = rest.partition(")}")
+        (root / SOURCES).write_text(f"{start}\n{KIND}{kinds}{first}, STRIPES)}}{later}")
         (root / DECODER).write_text(MODULE.lstrip())
 
     def python(self, *arguments: str, cwd: Path | None = None) -> str:

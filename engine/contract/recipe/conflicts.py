@@ -33,8 +33,11 @@ def facts_conflicts(recipe: Sections, facts: DatasetFacts) -> list[Problem]:
     if dataset.archive is not None and facts.synthetic:
         found.append(Problem.of(("dataset", "archive"), Conflicts.ARCHIVE_OF_GENERATED, dataset=facts.name))
     if facts.orientation_matters:
+        why = "flips swap left and right organs, which are different classes"
+        if dataset.name is None:
+            why = "`dataset.symmetry` is none, so mirror images are of another class"
         found += [
-            Problem.of(("augmentation", name), Conflicts.FLIP, dataset=facts.name, field=name)
+            Problem.of(("augmentation", name), Conflicts.FLIP, dataset=facts.name, reason=why, field=name)
             for name in ("hflip", "vflip")
             if getattr(augmentation, name) not in ("auto", 0.0)
         ]

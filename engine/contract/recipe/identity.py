@@ -11,6 +11,7 @@ from datetime import date
 from hashlib import blake2b
 from typing import Any
 
+from engine.contract.recipe.own_images import last_part
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.schema import FieldSpec, fields
 from engine.contract.recipe.sources import facts_of
@@ -81,7 +82,8 @@ def newer_defaults(model: type[Recipe] = Recipe) -> dict[str, str]:
 
 def _identity(recipe: Recipe) -> list[tuple[FieldSpec, Any]]:
     specs = [spec for spec in fields(type(recipe)).values() if spec.identity]
-    return [(spec, _canonical(getattr(getattr(recipe, spec.section), spec.name))) for spec in specs]
+    values = [(spec, getattr(getattr(recipe, spec.section), spec.name)) for spec in specs]
+    return [(spec, _canonical(last_part(value) if spec.schema.get("path") else value)) for spec, value in values]
 
 
 def _is_old(spec: FieldSpec) -> bool:

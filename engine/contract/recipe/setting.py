@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
@@ -14,13 +14,23 @@ class Section(BaseModel):
 
 
 def setting(
-    default: Any, *, title: str, help: str, unit: str | None = None, expected: str | None = None, identity: bool = True
+    default: Any,
+    *,
+    title: str,
+    help: str,
+    unit: str | None = None,
+    expected: str | None = None,
+    identity: bool = True,
+    path: bool = False,
 ) -> Any:
     """A recipe field. `identity`: does a change of it make another run (another hash)?
 
-    `expected` describes the allowed values where the bounds of the type cannot.
+    `expected` describes the allowed values where the bounds of the type cannot. `path`: of the value only the last part
+    belongs to the identity, so that what it names can be moved.
     """
     extra: JsonDict = {"identity": identity, "unit": unit, "expected": expected}
+    if path:
+        extra["path"] = True
     return Field(default, title=title, description=help, json_schema_extra=extra)
 
 
@@ -31,3 +41,23 @@ def _printable(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_printable)]
+
+
+def _joined(value: Any) -> Any:
+    """A list of names as the text that a form shows: `normal, benign`. A text stays."""
+    if not isinstance(value, list):
+        return value
+    names = [str(name) if isinstance(name, int | float) and not isinstance(name, bool) else name for name in value]
+    if not all(isinstance(name, str) and name.strip() for name in names):
+        raise PydanticCustomError("names", "not a list of names")
+    if any("," in name for name in names):
+        raise PydanticCustomError("names", "a name with a comma")
+    return ", ".join(names)
+
+
+Names = Annotated[Text, BeforeValidator(_joined)]
+
+
+def names_of(text: str | None) -> tuple[str, ...]:
+    """The names in a `Names` field."""
+    return tuple(name.strip() for name in text.split(",") if name.strip()) if text else ()

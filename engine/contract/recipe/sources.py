@@ -2,30 +2,40 @@
 
 A kind of source is added here and in one module of the engine. Here: its fields in `DatasetSection`, what is known of
 it before a byte is read (a `DataSource`), and its row in `KINDS`; there: the function that its source names, which
-decodes it. Recipe, form, preflight, doctor, documents and engine know it then.
+decodes it. Recipe, form, preflight, doctor, documents and engine know it then. `data_source` and `own_images` have the
+sources that there are.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from engine.contract.data.archives import find_file, format_bytes, offline
-from engine.contract.data.datasets import SPLITS, Archive, DatasetFacts, datasets
-from engine.contract.data.sums import known_md5
-from engine.contract.files.paths import expanded, is_file
+from engine.contract.data.datasets import DatasetFacts, Symmetry, datasets
+from engine.contract.recipe.data_source import ArchiveSource, DataSource, OfficialSource, ProgramSource
 from engine.contract.recipe.names import alternatives
-from engine.contract.recipe.setting import Section, Text, setting
+from engine.contract.recipe.own_images import OwnImages, own_conflicts, own_facts
+from engine.contract.recipe.setting import Names, Section, Text, setting
 from engine.contract.sentences import Conflicts, DataSets, Fields, Recipes
 from engine.contract.wire.errors import Problem, RecipeError, UsageError
 from engine.contract.wire.text import shortened
 
 # ---- the section of the recipe --------------------------------------------------------------------------------------
+
+
+def _plain_task(name: Any) -> Any:
+    """One spelling for MedMNIST's `ordinal-regression`, `multi-label, binary-class` and ours."""
+    plain = {
+        "binary-class": "binary",
+        "multi-class": "multi_class",
+        "ordinal-regression": "ordinal",
+        "multi-label": "multi_label",
+        "multi-label, binary-class": "multi_label",
+    }
+    return plain.get(name, name) if isinstance(name, str) else name
 
 
 class DatasetSection(Section):
@@ -63,6 +73,132 @@ class DatasetSection(Section):
         help="Where the images are kept during training; `auto` decides by their size and the free memory.",
         identity=False,
     )
+    folder: Text | None = setting(
+        None,
+        title="Folder",
+        help="Your own images as a folder: train|val|test/CLASS/…, train|test/CLASS/… or CLASS/….",
+        expected="the path of a folder or null",
+        path=True,
+    )
+    csv: Text | None = setting(
+        None,
+        title="Table",
+        help=(
+            "Your own images as a table with one row per image: its file, its label (or several columns of 0 and 1), "
+            "perhaps its split and its group."
+        ),
+        expected="the path of a table or null",
+        path=True,
+    )
+    npz: Text | None = setting(
+        None,
+        title="Arrays",
+        help=(
+            "Your own images as an .npz file of `train_images`, `train_labels` and so on, as MedMNIST has them but of "
+            "any classes and sizes, or of `images` and `labels`."
+        ),
+        expected="the path of an .npz file or null",
+        path=True,
+    )
+    root: Text | None = setting(
+        None,
+        title="Folder of the table",
+        help="The folder that the table's paths are relative to; null is the table's own.",
+        expected="the path of a folder or null",
+        identity=False,
+    )
+    path_column: Text | None = setting(
+        None, title="Column of files", help="Column of the table with the file of each image; null finds it by name."
+    )
+    label_columns: Names | None = setting(
+        None,
+        title="Columns of labels",
+        help="Column of the table with the label, or several of 0 and 1 for multi-label; null finds it by name.",
+        expected="the name of a column, a list of them, or null",
+    )
+    split_column: Text | None = setting(
+        None,
+        title="Column of splits",
+        help="Column of the table that says train, val or test; null finds it by name, if there is one.",
+    )
+    delimiter: Text | None = setting(
+        None,
+        title="Delimiter",
+        help="What separates the table's columns; null finds it.",
+        expected="one character or null",
+    )
+    task: Annotated[
+        Literal["auto", "binary", "multi_class", "ordinal", "multi_label"], BeforeValidator(_plain_task)
+    ] = setting(
+        "auto",
+        title="Task",
+        help=(
+            "What the labels of your own images are; `auto` is multi_label for several columns, binary for two "
+            "classes, else multi_class. MedMNIST's names (`ordinal-regression`) are understood too."
+        ),
+    )
+    class_names: Names | None = setting(
+        None,
+        title="Class names",
+        help=(
+            "The classes in their order, or names for the labels 0, 1, 2 …; null takes the names of folders or "
+            "labels, in the order of their letters and numbers."
+        ),
+        expected="a list of names, or null",
+    )
+    symmetry: Symmetry = setting(
+        "mirror",
+        title="Symmetry",
+        help=(
+            "Which mirror images of your own images are of the same class: all (no canonical orientation), mirror "
+            "(left and right are alike) or none. It decides automatic flips and the views of test-time augmentation."
+        ),
+    )
+    fit: Literal["pad", "crop", "stretch"] = setting(
+        "pad",
+        title="Fit",
+        help="How an oblong image becomes square: padded with black, cropped to its centre, or stretched.",
+    )
+    max_unreadable: Annotated[float, Field(ge=0.0, le=1.0)] = setting(
+        0.05,
+        title="Unreadable at most",
+        help="Fraction of your own images that may be unusable (damaged, missing, without a label); more refuses.",
+        identity=False,
+    )
+    group: Text | None = setting(
+        None,
+        title="Group",
+        help=(
+            "What keeps images of one patient in one split: a column of the table, or a pattern for file names such "
+            r"as `patient(\d+)`. null uses a column named patient, subject, case or group, if there is one."
+        ),
+    )
+    val_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = setting(
+        0.15, title="Validation fraction", help="Fraction of your own images for validation, where no split is given."
+    )
+    test_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = setting(
+        0.15, title="Test fraction", help="Fraction of your own images for the test, where no split is given."
+    )
+    split_seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = setting(
+        0, title="Split seed", help="Decides which images are in which split, apart from the seed of training."
+    )
+    folds: Annotated[int, Field(ge=2, le=1000)] | None = setting(
+        None,
+        title="Folds",
+        help=(
+            "Cross-validation: this many parts, of which `fold` is the test split (or the validation split, where a "
+            "test split is given); null uses the fractions."
+        ),
+    )
+    fold: Annotated[int, Field(ge=1, le=1000)] = setting(1, title="Fold", help="Which of the folds, counted from 1.")
+    duplicates: Literal["keep", "drop", "refuse"] = setting(
+        "keep",
+        title="Duplicates",
+        help=(
+            "Images that are in two splits, exactly or nearly: keep and report them, drop them from training (and "
+            "from validation what is in the test), or refuse the run."
+        ),
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -72,106 +208,6 @@ class DatasetSection(Section):
             return values
         others = any(values.get(key) is not None for key in KINDS if key != DEFAULT_KEY)
         return {**values, DEFAULT_KEY: None} if others else values
-
-
-# ---- what is known of a source before a byte is read ----------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class SearchPaths:
-    """Where files may be."""
-
-    workspace: Path
-    folders: Sequence[Path]  # where data set files are searched for, first to last
-    here: Path = Path()  # what relative paths are below
-
-
-@dataclass(frozen=True)
-class Found:
-    """What is known of a source's files before they are read."""
-
-    description: str
-    ok: bool = True
-
-
-@dataclass(frozen=True)
-class DataSource(ABC):
-    """One place where images come from, at one size."""
-
-    facts: DatasetFacts
-    size: int  # pixels per side
-
-    decoder: ClassVar[str]  # of the engine, "module:function"; called with the source and its `Access`
-
-    @abstractmethod
-    def status(self, search_paths: SearchPaths) -> Found:
-        """Are its files there, and what they should be? Reads small files; never raises."""
-
-
-@dataclass(frozen=True)
-class OfficialSource(DataSource):
-    """A published archive, which can be fetched."""
-
-    decoder = "engine.data.archive_source:decoded_official"
-
-    @property
-    def archive(self) -> Archive:
-        return self.facts.archives[self.size]
-
-    def status(self, search_paths: SearchPaths) -> Found:
-        path = find_file(self.archive, search_paths.folders)
-        if path is None and offline():
-            where = "put it into the workspace's dataset/, or pass --data"
-            return Found(f"{self.archive.file_name} is missing and MEDTUI_OFFLINE is set: {where}", ok=False)
-        if path is None:
-            most = format_bytes(self.facts.largest(self.size))
-            return Found(f"{self.archive.file_name} is missing: it will be fetched first (at most {most})")
-        counts = "/".join(str(self.facts.splits[split]) for split in SPLITS)
-        found = known_md5(path)
-        if found is None:
-            return Found(f"{path.name} found ({counts}), MD5 not verified yet")
-        if found != self.archive.md5:
-            return Found(f"{path} is not the official file: MD5 {found}, expected {self.archive.md5}", ok=False)
-        return Found(f"{path.name} found, MD5 ok ({counts})")
-
-
-@dataclass(frozen=True)
-class ArchiveSource(DataSource):
-    """The user's own archive in the place of the official one. How many images it holds is not known yet."""
-
-    decoder = "engine.data.archive_source:decoded_own"
-
-    written: str  # its path, perhaps with an anchor: ${workspace} or ${data}
-    md5: str | None
-
-    def path(self, search_paths: SearchPaths) -> Path:
-        """Where it is; where it is in none of the places, the first that it could be in."""
-        folders = search_paths.folders if "${data}" in self.written else [Path()]
-        anchored = self.written.replace("${workspace}", str(search_paths.workspace))
-        candidates = [search_paths.here / expanded(anchored.replace("${data}", str(folder))) for folder in folders]
-        return next((candidate for candidate in candidates if is_file(candidate)), candidates[0])
-
-    def status(self, search_paths: SearchPaths) -> Found:
-        path = self.path(search_paths)
-        if not is_file(path):
-            return Found(f"archive {self.written} is missing", ok=False)
-        if self.md5 is None:
-            write = f"write its MD5 as `md5` (`md5sum {path.name}` prints it)"
-            return Found(f"archive {path.name} found; {write}", ok=False)
-        found = known_md5(path)
-        if found is not None and found != self.md5:
-            return Found(f"archive {path.name} has MD5 {found}, the recipe says {self.md5}", ok=False)
-        return Found(f"archive {path.name} found" + (", MD5 ok" if found else ", MD5 not verified yet"))
-
-
-@dataclass(frozen=True)
-class ProgramSource(DataSource):
-    """A synthetic data set, which is generated."""
-
-    decoder = "engine.data.cells_source:decoded_cells"
-
-    def status(self, search_paths: SearchPaths) -> Found:
-        return Found(f"{self.facts.name} is generated, no file needed")
 
 
 # ---- kinds ----------------------------------------------------------------------------------------------------------
@@ -203,8 +239,24 @@ def _unknown(name: str) -> RecipeError:
     return RecipeError(Recipes.PROBLEM, source="recipe", found=f"dataset.name {problem.message}", problems=[problem])
 
 
+def _own(key: str) -> Callable[[DatasetSection], DataSource]:
+    def source(section: DatasetSection) -> DataSource:
+        own = {name: getattr(section, name) for name in DatasetSection.model_fields if name in (*TABLE, *OWN)}
+        written = str(getattr(section, key))
+        return OwnImages(own_facts(written, own), section.size, key, written, own)
+
+    return source
+
+
+OWN: tuple[str, ...] = ("task", "class_names", "symmetry", "fit", "max_unreadable")
+OWN += ("val_fraction", "test_fraction", "split_seed", "folds", "fold", "duplicates")
+TABLE = ("root", "path_column", "label_columns", "split_column", "delimiter", "group")
+
 NAME = Kind("name", _named, ("archive", "md5"), ("archive",), lambda: list(datasets().values()))
-KINDS = {kind.key: kind for kind in (NAME,)}
+FOLDER = Kind("folder", _own("folder"), ("group", *OWN), ("folder",))
+TABLES = Kind("csv", _own("csv"), (*TABLE, *OWN), ("csv", "root"))
+ARRAYS = Kind("npz", _own("npz"), OWN, ("npz",))
+KINDS = {kind.key: kind for kind in (NAME, FOLDER, TABLES, ARRAYS)}
 DEFAULT_KEY = NAME.key
 
 
@@ -235,12 +287,26 @@ def source_conflicts(section: DatasetSection) -> list[Problem]:
     if not keys:
         return [Problem.of(("dataset", DEFAULT_KEY), Conflicts.NO_SOURCE)]
     found = [Problem.of(("dataset", key), Conflicts.SOURCES, source=keys[0]) for key in keys[1:]]
-    misplaced = [(key, name) for key, kind in KINDS.items() if key not in keys for name in kind.own]
-    return found + [
-        Problem.of(("dataset", name), Conflicts.OF_OTHER_SOURCE, belongs_to=key, source=keys[0])
-        for key, name in misplaced
-        if getattr(section, name) != DatasetSection.model_fields[name].default
+    owners = {
+        name: [key for key, kind in KINDS.items() if name in kind.own] for kind in KINDS.values() for name in kind.own
+    }
+    found += [
+        Problem.of(("dataset", name), Conflicts.OF_OTHER_SOURCE, belongs_to=_either(of), source=keys[0])
+        for name, of in owners.items()
+        if not set(of) & set(keys) and getattr(section, name) != DatasetSection.model_fields[name].default
     ]
+    return found + (own_conflicts(section.model_dump()) if keys[0] in (FOLDER.key, TABLES.key, ARRAYS.key) else [])
+
+
+def _either(keys: Sequence[str]) -> str:
+    return " or ".join(f"`{key}`" for key in keys)
+
+
+def unread_fields(values: Mapping[str, Any]) -> set[str]:
+    """The fields that only other sources read than the one that these values of a section name."""
+    keys = [key for key in KINDS if values.get(key) is not None] or [DEFAULT_KEY]
+    read = {name for key in keys for name in KINDS[key].own}
+    return {name for kind in KINDS.values() for name in kind.own} - read
 
 
 def source_values(section: DatasetSection) -> tuple[Any, ...]:

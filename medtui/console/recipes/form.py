@@ -22,6 +22,7 @@ from textual.widgets.input import Selection
 
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.schema import FieldSpec, fields, section_titles
+from engine.contract.recipe.sources import unread_fields
 from engine.contract.recipe.yaml_reader import written
 from engine.contract.wire.errors import Problem
 from medtui.client.recipe_document import Checked, typed
@@ -55,6 +56,11 @@ class FieldRow(Widget):
     @property
     def is_number(self) -> bool:
         return any(variant.get("type") in ("number", "integer") for variant in self.spec.variants)
+
+    @property
+    def is_noticed(self) -> bool:
+        """Is it written in the recipe, or wrong?"""
+        return self._written or bool(self._problem)
 
     def on_click(self, event: events.Click) -> None:
         if "@click" not in event.style.meta:
@@ -188,13 +194,18 @@ class RecipeForm(VerticalScroll, can_focus=True):
         await self.mount_all(widgets)
 
     def show(self, checked: Checked) -> None:
+        """The values; a field that this source of images does not read is hidden, unless it is written or wrong."""
+        section = checked.values.get("dataset")
+        unread = unread_fields(section if isinstance(section, dict) else {})
         for row in self.rows:
             row.show(checked)
+            row.display = row.spec.section != "dataset" or row.spec.name not in unread or row.is_noticed
 
     def go_to(self, section: str, field: str) -> bool:
         """Put the cursor on a field. False when there is none of that name."""
         for number, row in enumerate(self.rows):
             if (row.spec.section, row.spec.name) == (section, field):
+                row.display = True
                 self._move(number)
                 return True
         return False
@@ -229,7 +240,8 @@ class RecipeForm(VerticalScroll, can_focus=True):
 
     def action_step(self, by: int) -> None:
         self._end_edit()
-        self._move(self.cursor + by)
+        shown = [number for number, row in enumerate(self.rows) if row.display or number == self.cursor]
+        self._move(shown[max(0, min(len(shown) - 1, shown.index(self.cursor) + by))])
 
     def clicked(self, row: FieldRow) -> None:
         """Edit a row, unless it is being edited: then the click belongs to its input."""

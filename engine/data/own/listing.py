@@ -1,0 +1,117 @@
+"""Which files there are, and what each is said to be: its label, split and group. Nothing of an image is read here."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+
+from engine.contract.data.card import readable
+from engine.contract.wire.errors import DataError
+from engine.sentences import OwnImages
+
+SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+SYSTEM = {"thumbs.db", "desktop.ini", "__macosx"}  # what file managers leave
+
+Stat = tuple[int, int, int, int]  # bytes, mtime and ctime in nanoseconds, inode
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One image, by its name below the root, and what is said of it."""
+
+    name: str
+    labels: tuple[str, ...]  # one class; or a 0 or 1 for each of several
+    split: str | None = None  # train, val, test, where it is given
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a folder, a table or an archive has."""
+
+    root: Path
+    items: list[Item]  # one per image, in the order of their names
+    stats: dict[str, Stat]  # of the files that are to be read, by name
+    unusable: dict[str, str] = field(default_factory=dict)  # what is said of names that are not read
+    ignored: dict[str, int] = field(default_factory=dict)  # how many of what was not taken for an image
+    label_names: tuple[str, ...] = ()  # of several columns of 0 and 1; else ()
+    table: str = ""  # digest of the table's bytes
+
+    @property
+    def names(self) -> list[str]:
+        return sorted(self.stats)
+
+    @property
+    def bytes(self) -> int:
+        return sum(found[0] for found in self.stats.values())
+
+    def digest(self) -> str:
+        """Of every name, size, time and inode: equal where nothing can have changed."""
+        digest = blake2b(digest_size=16)
+        for name in self.names:
+            digest.update(f"{name!r}{self.stats[name]}".encode())
+        return digest.hexdigest()
+
+
+def list_folder(root: Path, group: str | None) -> Listing:
+    """`train|val|test/<class>/…` where such folders are, else `<class>/…`. Raises DataError."""
+    ignored: Counter[str] = Counter()
+    unusable: dict[str, str] = {}
+    stats = dict(_walk(root, "", ignored, unusable))
+    tops = {name.partition("/")[0] for name in stats if "/" in name}
+    splits = {top: SPLIT_NAMES[top.lower()] for top in tops if top.lower() in SPLIT_NAMES}
+    if splits and len(splits) < len(tops):
+        others = ", ".join(readable(top) for top in sorted(tops - splits.keys())[:5])
+        raise DataError(OwnImages.MIXED_FOLDERS, path=root, splits=", ".join(sorted(splits)), others=others)
+    pattern = re.compile(group) if group is not None else None
+    items, depth = [], 2 if splits else 1
+    for name in sorted(stats):
+        parts = name.split("/")
+        if len(parts) <= depth:
+            unusable[name] = "not in the folder of a class"
+            del stats[name]
+            continue
+        split = splits[parts[0]] if splits else None
+        items.append(Item(name, (parts[depth - 1],), split, group_in(pattern, name)))
+    if not items:
+        raise DataError(OwnImages.NO_CLASS_FOLDERS, path=root)
+    return Listing(root, items, stats, unusable, dict(ignored))
+
+
+def group_in(pattern: re.Pattern[str] | None, name: str) -> str | None:
+    """What the pattern's parentheses match in a file's name; None where it does not match."""
+    found = pattern.search(name.rpartition("/")[2]) if pattern is not None else None
+    return None if found is None else "|".join(part or "" for part in found.groups())
+
+
+def _walk(root: Path, below: str, ignored: Counter[str], unusable: dict[str, str]) -> Iterator[tuple[str, Stat]]:
+    """Every regular file below the root; no link is followed. Raises DataError for a folder that cannot be listed."""
+    try:
+        with os.scandir(root / below) as listed:
+            entries = [(entry.name, entry.stat(follow_symlinks=False)) for entry in listed]
+    except OSError as error:
+        raise DataError(OwnImages.UNLISTED, path=root / below, reason=error.strerror) from None
+    for last, found in entries:
+        name = f"{below}/{last}" if below else last
+        if last.startswith(".") or last.lower() in SYSTEM:
+            ignored["hidden files and folders"] += 1
+        elif stat.S_ISDIR(found.st_mode):
+            yield from _walk(root, name, ignored, unusable)
+        elif stat.S_ISREG(found.st_mode):
+            yield name, stat_of(found)
+        else:
+            unusable[name] = "a link, which is not followed" if stat.S_ISLNK(found.st_mode) else "not a regular file"
+
+
+def stat_of(found: os.stat_result) -> Stat:
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino

@@ -1,0 +1,278 @@
+"""A table of a user's own images: which column says what, and the files that its rows name.
+
+Read by the `csv` module: every value stays the text that it is. A library for data frames would take half a second to
+import at each start, and would make the label `001` a number and the label `NA` a missing value.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from engine.contract.data.card import readable
+from engine.contract.files.folders import named_by_user
+from engine.contract.files.paths import absolute
+from engine.contract.recipe.setting import names_of
+from engine.contract.wire.errors import DataError
+from engine.data.own.listing import SPLIT_NAMES, Item, Listing, Stat, group_in, stat_of
+from engine.sentences import Table
+
+MOST_BYTES = 1024**3  # of a table
+DELIMITERS = (",", ";", "\t", "|")
+ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
+FILE_NAMES = ("path", "file", "filename", "filepath", "image", "imagepath", "imagefile", "img", "imagename", "imageid")
+LABEL_NAMES = ("label", "labels", "class", "classname", "target", "diagnosis", "dx", "category", "y")
+SPLIT_COLUMNS = ("split", "set", "subset", "partition", "usage")
+GROUP_NAMES = ("patient", "patientid", "subject", "subjectid", "case", "caseid", "group", "groupid")
+OUTSIDE = "outside of the table's folder; name a folder that holds all files as `root`"
+MOST_CLASSES = 100  # of a column that is taken for the labels without being named
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column says what, by their names."""
+
+    file: str
+    labels: tuple[str, ...]
+    split: str | None
+    group: str | None  # a column
+    pattern: re.Pattern[str] | None  # or a pattern for names of files
+
+    @property
+    def description(self) -> str:
+        said = [f"files from {self.file!r}", f"labels from {', '.join(map(repr, self.labels[:8]))}"]
+        said += [f"splits from {self.split!r}"] if self.split else []
+        said += [f"groups from {self.group!r}"] if self.group else []
+        return ", ".join(said)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A table as text: its header, and a value per column of each row, by line of the file."""
+
+    path: Path
+    header: list[str]
+    rows: list[tuple[int, dict[str, str]]]
+    digest: str  # of its bytes
+
+    def values(self, column: str) -> list[str]:
+        return [row[column] for _, row in self.rows]
+
+
+def list_table(path: Path, root: Path, options: Mapping[str, Any]) -> tuple[Listing, Columns]:
+    """The images that a table names. Raises DataError."""
+    rows = read_rows(path, options["delimiter"])
+    columns = find_columns(rows, options)
+    files = _Files(root)
+    items: dict[str, Item] = {}
+    stats: dict[str, Stat] = {}
+    unusable: dict[str, str] = {}
+    repeated: Counter[str] = Counter()
+    for line, row in rows.rows:
+        try:
+            name, found = files.find(row[columns.file])
+            item = _item(name, row, columns)
+        except _Unusable as problem:
+            unusable[f"{readable(row[columns.file][:200])} (line {line})"] = str(problem)
+            continue
+        if (before := items.get(name)) is not None:
+            if before != item:
+                raise DataError(Table.TWO_ROWS, path=path, file=readable(name), number=line)
+            repeated["rows that repeat another"] += 1
+            continue
+        items[name], stats[name] = item, found
+    if not items:
+        example = next(iter(unusable.items()), ("", "it has no rows"))
+        raise DataError(Table.NO_IMAGES, path=path, root=root, example=f"{example[0]}: {example[1]}".lstrip(": "))
+    ordered = [items[name] for name in sorted(items)]
+    several = columns.labels if len(columns.labels) > 1 else ()
+    return Listing(root, ordered, stats, unusable, dict(repeated), several, rows.digest), columns
+
+
+def read_rows(path: Path, delimiter: str | None) -> Rows:
+    """Raises DataError."""
+    try:
+        content = named_by_user(path).content(MOST_BYTES)
+    except OSError as error:
+        raise DataError(Table.UNREADABLE, path=path, reason=error.strerror) from None
+    try:
+        text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(Table.NOT_TEXT, path=path, position=error.start) from None
+    delimiter = delimiter or _delimiter_of(text)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        if len(header) < 2 or len(set(header)) < len(header):
+            raise DataError(Table.NO_HEADER, path=path, found=", ".join(header)[:100] or "nothing")
+        rows = []
+        for values in reader:
+            if any(values):
+                if len(values) != len(header):
+                    raise DataError(
+                        Table.UNEVEN, path=path, number=reader.line_num, found=len(values), columns=len(header)
+                    )
+                rows.append((reader.line_num, dict(zip(header, (value.strip() for value in values), strict=True))))
+    except csv.Error as error:
+        raise DataError(Table.UNREADABLE, path=path, reason=f"line {reader.line_num}: {error}") from None
+    return Rows(path, header, rows, blake2b(content, digest_size=16).hexdigest())
+
+
+def _delimiter_of(text: str) -> str:
+    """The one by which the first rows have the most columns, as many in each."""
+    first = text[:100_000].splitlines()[:50]
+
+    def columns(delimiter: str) -> int:
+        try:
+            widths = {len(row) for row in csv.reader(first[:-1] or first, delimiter=delimiter) if row}
+        except csv.Error:
+            return 0
+        return widths.pop() if len(widths) == 1 else 0
+
+    return max(DELIMITERS, key=columns)
+
+
+# ---- columns ---------------------------------------------------------------------------------------------------------
+
+
+def find_columns(rows: Rows, options: Mapping[str, Any]) -> Columns:
+    """Those that the recipe names, and those that are plain from their names and values. Raises DataError."""
+    named = {name: options[name] for name in ("path_column", "split_column")}
+    given = names_of(options["label_columns"])
+    for column in (*filter(None, named.values()), *given):
+        if column not in rows.header:
+            raise DataError(Table.NO_COLUMN, path=rows.path, column=column, columns=", ".join(rows.header)[:200])
+    file = named["path_column"] or _by_name(rows.header, FILE_NAMES)
+    if file is None:
+        raise DataError(Table.NO_FILE_COLUMN, path=rows.path, columns=", ".join(rows.header)[:200])
+    split = named["split_column"] or _split_column(rows)
+    group, pattern = _group_of(rows, options["group"])
+    labels = given or _label_columns(rows, {file, split, group})
+    return Columns(file, labels, split, group, pattern)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).lower()
+
+
+def _by_name(header: Sequence[str], known: Sequence[str]) -> str | None:
+    plain = {_plain(name): name for name in reversed(header)}
+    return next((plain[name] for name in known if name in plain), None)
+
+
+def _split_column(rows: Rows) -> str | None:
+    """Taken without being named only where all its values are names of splits."""
+    column = _by_name(rows.header, SPLIT_COLUMNS)
+    known = column is not None and all(value.lower() in SPLIT_NAMES for value in rows.values(column))
+    return column if known and rows.rows else None
+
+
+def _group_of(rows: Rows, given: str | None) -> tuple[str | None, re.Pattern[str] | None]:
+    if given is None:
+        return _by_name(rows.header, GROUP_NAMES), None
+    if given in rows.header:
+        return given, None
+    try:
+        pattern = re.compile(given)
+    except re.error:
+        pattern = None
+    if pattern is None or not pattern.groups:
+        raise DataError(Table.NO_GROUP, path=rows.path, group=given[:60], columns=", ".join(rows.header)[:200])
+    return None, pattern
+
+
+def _label_columns(rows: Rows, others: set[str | None]) -> tuple[str, ...]:
+    if (column := _by_name(rows.header, LABEL_NAMES)) is not None:
+        return (column,)
+    left = [name for name in rows.header if name not in others]
+    values = {name: set(rows.values(name)) - {""} for name in left}
+    zero_one = [name for name in left if values[name] and values[name] <= {"0", "1"}]
+    if len(zero_one) > 1:
+        return tuple(zero_one)
+    few = [name for name in left if 2 <= len(values[name]) <= min(MOST_CLASSES, len(rows.rows) // 4)]
+    if len(few) != 1:
+        raise DataError(Table.NO_LABEL_COLUMN, path=rows.path, columns=", ".join(left)[:200] or "none besides the file")
+    return (few[0],)
+
+
+# ---- rows ------------------------------------------------------------------------------------------------------------
+
+
+class _Unusable(Exception):
+    """What is wrong with one row."""
+
+
+def _item(name: str, row: Mapping[str, str], columns: Columns) -> Item:
+    labels = tuple(row[column] for column in columns.labels)
+    if not all(labels):
+        raise _Unusable("no label")
+    if len(labels) > 1:
+        labels = tuple(value.removesuffix(".0") for value in labels)
+        if not set(labels) <= {"0", "1"}:
+            raise _Unusable(f"a label that is neither 0 nor 1: {next(one for one in labels if one not in '01')[:40]}")
+    split = None
+    if columns.split is not None:
+        split = SPLIT_NAMES.get(row[columns.split].lower())
+        if split is None:
+            raise _Unusable(f"no split: {row[columns.split][:40] or 'nothing'}")
+    group = row[columns.group] or None if columns.group is not None else group_in(columns.pattern, name)
+    return Item(name, labels, split, group)
+
+
+class _Files:
+    """The files that rows name, below a root; each folder is listed once."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = absolute(root)
+        self._folders: dict[str, dict[str, os.DirEntry[str]]] = {}
+
+    def find(self, written: str) -> tuple[str, Stat]:
+        """The name below the root, its ending completed where it lacks one. Raises _Unusable."""
+        if not written or "\0" in written:
+            raise _Unusable("no file is named")
+        path = os.path.normpath(self._root / written.replace("\\", "/"))
+        folder, last = os.path.split(path)
+        entries = self._listed(folder)
+        found = [last] if last in entries else [name for name in (f"{last}{end}" for end in ENDINGS) if name in entries]
+        if not found:  # endings in capitals
+            found = [name for name in entries if name.lower() in {f"{last}{end}".lower() for end in ENDINGS}]
+        if not found:
+            raise _Unusable("no such file")
+        if len(found) > 1:
+            raise _Unusable(f"several files: {', '.join(sorted(found))}"[:200])
+        return self._checked(str((Path(folder) / found[0]).relative_to(self._root)), entries[found[0]])
+
+    def _listed(self, folder: str) -> dict[str, os.DirEntry[str]]:
+        """Nothing for a folder that is not below the root, or reached by a link."""
+        if folder not in self._folders:
+            if not f"{folder}/".startswith(f"{str(self._root).rstrip('/')}/"):
+                raise _Unusable(OUTSIDE)
+            self._folders[folder] = {}
+            try:
+                if str(absolute(folder)) == folder:
+                    with os.scandir(folder) as entries:
+                        self._folders[folder] = {entry.name: entry for entry in entries}
+            except OSError:
+                pass
+        return self._folders[folder]
+
+    @staticmethod
+    def _checked(name: str, entry: os.DirEntry[str]) -> tuple[str, Stat]:
+        try:
+            found = entry.stat(follow_symlinks=False)
+        except OSError:
+            raise _Unusable("no such file") from None
+        if stat.S_ISLNK(found.st_mode):
+            raise _Unusable("a link, which is not followed")
+        if not stat.S_ISREG(found.st_mode):
+            raise _Unusable("not a regular file")
+        return name, stat_of(found)
