@@ -77,7 +77,8 @@ def _log_leaks(card: DataCard, log: Log, warn: Log) -> None:
             f"good: {_duplicate_examples(card)}; `dataset.duplicates: drop` leaves them out"
         )
     if found.other_label:
-        warn(f"{found.other_label:,} sets of duplicates have different labels, see the data card")
+        sets = "set of duplicates has" if found.other_label == 1 else "sets of duplicates have"
+        warn(f"{found.other_label:,} {sets} different labels, see the data card")
     if card.groups_across_splits:
         warn(f"{card.groups_across_splits:,} groups have images in more than one of the splits that were given")
 

@@ -89,7 +89,7 @@ def _bars(view: RunView, eta: float | None, width: int) -> Text:
     if now is None:
         return _drawn(run, width).append("\n")
     if width >= TWO_BARS_FROM:
-        left = width * 3 // 5
+        left = width // 2
         return _drawn(run, left - 3).append("   ").append_text(_drawn(now, width - left)).append("\n")
     return _drawn(run, width).append("\n").append_text(_drawn(now, width)).append("\n")
 

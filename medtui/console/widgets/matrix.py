@@ -79,7 +79,9 @@ def _widths(found: Confusion, width: int) -> tuple[int, int]:
     """Of the names and of a cell, in columns."""
     longest = max(cell_len(clean(name, 60)) for name in found.names)
     largest = max((value for row in found.counts for value in row), default=0)
-    return max(6, min(longest + 1, 24, width // 3)), max(4, len(str(largest)) + 2)
+    cell = max(4, len(str(largest)) + 2)
+    left = width - 3 - len(found.columns) * (cell + 1)  # by the counts
+    return max(6, min(longest + 1, 24, max(left, width // 3))), cell
 
 
 def width_of(found: Confusion) -> int:
