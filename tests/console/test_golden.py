@@ -29,6 +29,7 @@ from medtui.console.widgets.fetch_panel import FetchPanel
 from medtui.machine.checks import Check
 from medtui.machine.hardware import Gpu, Hardware
 from medtui.machine.orphans import OrphanedEngine
+from medtui.sentences import Job
 from medtui.settings import Settings
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -323,7 +324,7 @@ async def fetching(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) 
         on_event(Progress(time=START, phase="preparing", activity=words, done=400_000, total=559_580, unit="bytes"))
         while not cancelled():
             time.sleep(0.05)
-        raise RunFailed("The job was cancelled.")
+        raise RunFailed(Job.CANCELLED)
 
     panel.fetch = fetch  # type: ignore[method-assign]
     await pilot.press("enter")

@@ -22,6 +22,7 @@ from engine.contract.data.datasets import datasets
 from engine.contract.machine.process_identity import start_of
 from engine.contract.machine.scheduler import SchedulerJob, scheduler_job
 from engine.contract.models.catalogue import RESNET18_IMAGENET
+from engine.contract.sentence import Sentence
 from engine.contract.store.lock import LockState, WorkspaceLock
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import RunFailed
@@ -331,7 +332,7 @@ def test_the_dialog_shows_what_can_be_fetched(monkeypatch: pytest.MonkeyPatch, n
 async def test_the_smoke_test_shows_each_step_and_what_went_wrong(console, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(cancelled: object, on_step) -> None:
         on_step(Step("trained 2 epochs", 1.5))
-        raise RunFailed("The disk is full [/].", "Free some.")
+        raise RunFailed(Sentence("The disk is full [/].", "Free some."))
 
     monkeypatch.setattr("medtui.console.machine.screen.smoke", broken)
     app = console()

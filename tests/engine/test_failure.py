@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from engine.contract.sentence import Sentence
 from engine.contract.wire.errors import DataError, MedtuiError
 from engine.failure import as_failure, as_import_failure, reason_of
 
@@ -119,7 +120,7 @@ def test_what_no_one_foresaw_is_an_internal_error_that_says_where_to_look() -> N
 
 
 def test_an_error_that_says_what_to_do_stays_what_it_is() -> None:
-    known = DataError("breastmnist.npz is damaged.", "Fetch it again.")
+    known = DataError(Sentence("breastmnist.npz is damaged.", "Fetch it again."))
     assert as_failure(known) is known
     assert reason_of(known) == "breastmnist.npz is damaged."
 

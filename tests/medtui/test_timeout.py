@@ -13,6 +13,7 @@ import pytest
 # In a process of its own, as commands are: a fork of one with threads is another matter
 PROGRAM = """
 import json, os, sys, time
+from engine.contract.sentence import Sentence
 from engine.contract.wire.errors import MedtuiError, UsageError
 from medtui.client.timeout import run_with_timeout
 
@@ -36,7 +37,7 @@ def silent(alive):
     time.sleep(600)
 
 def refused(alive):
-    raise UsageError("Expected a run, found none.", "Name one.")
+    raise UsageError(Sentence("Expected a run, found none.", "Name one."))
 
 def broken(alive):
     return 1 // 0
