@@ -159,7 +159,7 @@ def test_a_missing_folder_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> 
         ("{folder: x, group: 'patient'}", "dataset.group must have parentheses"),
         ("{folder: x, class_names: [a, a]}", "dataset.class_names must name each class once, found 'a' twice"),
         ("{folder: x, val_fraction: 0.5, test_fraction: 0.6}", "must leave images for training, found 1.1 together"),
-        ("{folder: x, task: regression}", "dataset.task must be auto, binary, multi_class, ordinal or multi_label"),
+        ("{folder: x, task: regression}", "dataset.task must be binary, multi_class, ordinal, multi_label or null"),
     ],
 )
 def test_fields_that_contradict_each_other_are_refused_before_anything_is_read(

@@ -140,6 +140,7 @@ def task(folder: Path, names: list[str], target: Path) -> Task:
     return Task(str(target), "part", str(folder), names, [], 28, "pad", {}, False)
 
 
+@pytest.mark.cold  # a fork has the memory of what it was forked from
 def test_the_memory_of_a_worker_is_bounded_whatever_it_reads(
     odd: tuple[Path, DataCard, list[str]], tmp_path: Path
 ) -> None:

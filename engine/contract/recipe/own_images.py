@@ -83,7 +83,7 @@ def own_facts(written: str, options: Mapping[str, Any]) -> DatasetFacts:
         name=short_name(stem),
         title=stem,
         description="Images of the user's own.",
-        task="multi_class" if task == "auto" else task,
+        task=task or "multi_class",
         channels=3,
         splits={},
         class_names=names_of(options["class_names"]),

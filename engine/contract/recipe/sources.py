@@ -128,12 +128,12 @@ class DatasetSection(Section):
         expected="one character or null",
     )
     task: Annotated[
-        Literal["auto", "binary", "multi_class", "ordinal", "multi_label"], BeforeValidator(_plain_task)
+        Literal["binary", "multi_class", "ordinal", "multi_label"] | None, BeforeValidator(_plain_task)
     ] = setting(
-        "auto",
+        None,
         title="Task",
         help=(
-            "What the labels of your own images are; `auto` is multi_label for several columns, binary for two "
+            "What the labels of your own images are; null is multi_label for several columns, binary for two "
             "classes, else multi_class. MedMNIST's names (`ordinal-regression`) are understood too."
         ),
     )

@@ -124,7 +124,7 @@ def classes_of(items: Sequence[Item], label_names: tuple[str, ...], source: OwnS
     """Task and class names as the recipe says, or as the labels do; the labels as numbers. Raises DataError."""
     given, task = names_of(source.options["class_names"]), source.options["task"]
     if label_names:
-        if task not in ("auto", "multi_label"):
+        if task not in (None, "multi_label"):
             raise DataError(OwnImages.SEVERAL_LABELS, path=path, task=task, columns=len(label_names))
         if given and len(given) != len(label_names):
             raise DataError(OwnImages.WRONG_COUNT, path=path, given=len(given), found=len(label_names))
@@ -138,7 +138,7 @@ def classes_of(items: Sequence[Item], label_names: tuple[str, ...], source: OwnS
         raise DataError(OwnImages.ONE_CLASS, path=path, name=readable(names[0]))
     if task == "binary" and len(names) != 2:
         raise DataError(OwnImages.NOT_BINARY, path=path, found=len(names), names=_listed(names))
-    kind: TaskKind = task if task != "auto" else "binary" if len(names) == 2 else "multi_class"
+    kind: TaskKind = task or ("binary" if len(names) == 2 else "multi_class")
     return Classes(kind, tuple(map(readable, names)), np.array([number[value] for value in values]))
 
 
