@@ -106,6 +106,21 @@ class EngineStart:
     IMPOSSIBLE = Sentence("Cannot start an engine in {path}{reason}.", "Choose another --workspace.")
 
 
+class Filter:
+    """A filter over runs that cannot be understood."""
+
+    NO_ORDER = Sentence(
+        "{name} cannot be compared with {sign}.", "Use {name}: for a part of it, {name}= for all of it."
+    )
+    NO_VALUE = Sentence("Expected a value after {term}, found none.", "Write it without a space between.")
+    NUMBER = Sentence("Expected a number after {term}, found {found!r}.", "Write one such as 0.9 or 1e-3.")
+    SEVERAL = Sentence("Expected one value after {term}, found {found!r}.", "Alternatives go with : or = only.")
+    UNKNOWN_NAME = Sentence(
+        "There is no field named {found!r}; {alternatives}.", "Double quotes make the term a text to search for."
+    )
+    YES_NO = Sentence("Expected yes or no after {term}, found {found!r}.", "Write one of the two.")
+
+
 class Following:
     """A run that is watched through its files."""
 
