@@ -109,9 +109,7 @@ class EngineStart:
 class Filter:
     """A filter over runs that cannot be understood."""
 
-    NO_ORDER = Sentence(
-        "{name} cannot be compared with {sign}.", "Use {name}: for a part of it, {name}= for all of it."
-    )
+    NO_ORDER = Sentence("{name} cannot be compared with {sign}.", "{name}: finds a part of it, {name}= all of it.")
     NO_VALUE = Sentence("Expected a value after {term}, found none.", "Write it without a space between.")
     NUMBER = Sentence("Expected a number after {term}, found {found!r}.", "Write one such as 0.9 or 1e-3.")
     SEVERAL = Sentence("Expected one value after {term}, found {found!r}.", "Alternatives go with : or = only.")
@@ -137,6 +135,14 @@ class Job:
 
     ABORTED = Sentence("The job was aborted.", "Start it again.")
     CANCELLED = Sentence("The job was cancelled.", "Start it again.")
+
+
+class Listing:
+    """How `medtui runs` lists runs."""
+
+    CSV_OR_JSON = Sentence("Expected one of --csv and --json, found both.", "Drop one of them.")
+    NO_COLUMNS = Sentence("Expected names of columns after --columns, found none.", "Known: {known}.")
+    NO_SUCH_COLUMN = Sentence("There is no column named {found!r}; {alternatives}.", "See medtui runs --help.")
 
 
 class Management:

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from engine.contract.recipe.names import alternatives
-from engine.contract.sentence import Sentence
-from engine.contract.wire.errors import UsageError
-from engine.contract.wire.text import shortened
 from medtui.client.runs import RunRow
 from medtui.text import UNDEFINED, clean, duration, interval, number, started_at
 
@@ -44,7 +41,7 @@ def format_lr(value: float | None) -> str:
 
 
 def describe_subset(run_row: RunRow) -> str:
-    """In short, what makes its results incomparable with others: `synth. ≤ 256`; empty for a complete, real data set."""
+    """In short, what makes its results incomparable with others: `synth. ≤ 256`; empty if there is nothing."""
     marks = [f"≤ {run_row.limit:,}"] if run_row.limit is not None else []
     if run_row.synthetic:
         marks.insert(0, "synth." if marks else "synthetic")
@@ -53,6 +50,10 @@ def describe_subset(run_row: RunRow) -> str:
 
 def _state(run_row: RunRow) -> str:
     return f"{run_row.state} {DAMAGED}" if run_row.damage else run_row.state
+
+
+def _weights(run_row: RunRow) -> str:
+    return (run_row.weights or UNDEFINED).removeprefix("from ")
 
 
 def _text(name: str) -> Callable[[RunRow], str]:
@@ -70,14 +71,14 @@ def _of(name: str) -> Callable[[RunRow], Any]:
 FIELDS: tuple[RunField, ...] = (
     RunField("run", "run", "text", _of("run"), _of("run"), "name"),
     RunField("state", "outcome", "text", _of("state"), _state, "outcome"),
-    RunField("test_auc", "test AUC", "number", _of("test_auc"), _number("test_auc", 4), "auc"),
     RunField("subset", "subset", "text", describe_subset, describe_subset),
+    RunField("test_auc", "test AUC", "number", _of("test_auc"), _number("test_auc", 4), "auc"),
     RunField("seed", "seed", "number", _of("seed"), _number("seed", 0)),
     RunField("lr", "lr", "number", _of("lr"), lambda run_row: format_lr(run_row.lr)),
     RunField("epochs", "epochs", "number", _of("epochs_done"), _of("epochs")),
     RunField("test_acc", "test ACC", "number", _of("test_acc"), _number("test_acc", 4), "acc"),
     RunField("validation_auc", "val AUC", "number", _of("validation_auc"), _number("validation_auc", 4), "val_auc"),
-    RunField("weights", "from", "text", _of("weights"), lambda r: (r.weights or UNDEFINED).removeprefix("from "), "from"),
+    RunField("weights", "from", "text", _of("weights"), _weights, "from"),
     RunField("tags", "tags", "words", lambda r: r.labels.tags, lambda r: " ".join(r.labels.tags), "tag"),
     RunField("seconds", "took", "duration", _of("seconds"), lambda r: duration(r.seconds), "took"),
     RunField("damage", "damage", "text", lambda r: "; ".join(r.damage), lambda r: "; ".join(r.damage)),
@@ -92,18 +93,18 @@ FIELDS: tuple[RunField, ...] = (
     RunField("recipe_hash", "hash", "hash", lambda r: r.recipe_hash or "", _of("short_hash"), "hash"),
     RunField("note", "note", "text", lambda r: r.labels.note, lambda r: r.labels.note),
 )  # fmt: skip
-LISTED = FIELDS[:13]  # without further options; the more important, the further left
+LISTED = FIELDS[:13]  # without further options; the more important, the further left, and no AUC without its subset
 FILTERED = tuple(one for one in FIELDS if one.kind != "interval")
 
 
-def field_named(name: str, unknown: Sentence, fields: Iterable[RunField] = FIELDS) -> RunField:
-    """Raises UsageError with this sentence where none of these fields has this name."""
+def field_named(name: str, fields: Iterable[RunField] = FIELDS) -> RunField | None:
     known = {spelling: one for one in fields for spelling in one.names}
-    found = known.get(re.sub(r"[\s-]+", "_", name.strip().lower()))
-    if found is None:
-        instead = alternatives("field", name, [one.names[0] for one in fields])
-        raise UsageError(unknown, found=shortened(name), alternatives=instead)
-    return found
+    return known.get(re.sub(r"[\s-]+", "_", name.strip().lower()))
+
+
+def alternative_fields(name: str, fields: Iterable[RunField] = FIELDS) -> str:
+    """What to write in place of a name that no field has."""
+    return alternatives("field", name, [spelling for one in fields for spelling in one.names[:1]])
 
 
 def cell_of(one: RunField, run_row: RunRow) -> str:

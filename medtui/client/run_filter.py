@@ -11,10 +11,11 @@ import operator
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from engine.contract.wire.errors import UsageError
 from engine.contract.wire.text import shortened
-from medtui.client.run_fields import FILTERED, RunField, describe_subset, field_named
+from medtui.client.run_fields import FILTERED, RunField, alternative_fields, describe_subset, field_named
 from medtui.client.runs import RunRow
 from medtui.sentences import Filter
 from medtui.text import started_at
@@ -25,7 +26,7 @@ _TERM = re.compile(r"(?P<name>[^\W\d]\w*)(?P<sign>>=|<=|!=|[:=<>])(?P<value>.*)"
 _ALTERNATIVES = re.compile(r'(?:[^,"]|"[^"]*(?:"|$))+')
 _UNITS = {"": 1, "s": 1, "min": 60, "m": 60, "h": 3600}
 _DURATION = re.compile(r"(?P<number>.*?\d\.?)(?P<unit>s|min|m|h|)", re.DOTALL)
-_ORDER: dict[str, Callable[[float, float], bool]] = {
+_ORDER: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
     "<": operator.lt,
@@ -102,7 +103,10 @@ def _test_of_term(word: str) -> Test:
     if term is None:
         found = _unquoted(word).lower()
         return lambda run_row: found in searched_text(run_row)
-    one = field_named(term["name"], Filter.UNKNOWN_NAME, FILTERED)
+    one = field_named(term["name"], FILTERED)
+    if one is None:
+        instead = alternative_fields(term["name"], FILTERED)
+        raise UsageError(Filter.UNKNOWN_NAME, found=shortened(term["name"]), alternatives=instead)
     sign, beginning = term["sign"], f"{term['name']}{term['sign']}"
     values = [_unquoted(value) for value in _ALTERNATIVES.findall(term["value"])]
     if not any(values):
@@ -138,7 +142,7 @@ def _ordered(one: RunField, sign: str, value: str, beginning: str) -> Test:
 
 def _dated(one: RunField, sign: str, value: str) -> Test:
     """`2026-11` is the month, `2026-11-20` the day: a time is compared as far as the value goes."""
-    order = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}[sign]
+    order = _ORDER[sign]
 
     def test(run_row: RunRow) -> bool:
         found = started_at(one.value(run_row) or "")

@@ -142,7 +142,7 @@ def read_run_row(run: RunDirectory, manifest: dict[str, Any] | None = None) -> R
 
 
 def _seed_and_lr(record: RunRecord) -> tuple[int | None, float | None]:
-    """From what its newest attempt recorded; where that has none, from the run's own recipe, which is slower to read."""
+    """From what its newest attempt recorded; else from the run's own recipe, which takes longer."""
     attempts = attempts_of(record.manifest or {})
     recorded = attempts[-1].get("must_match") if attempts else None
     if isinstance(recorded, dict):
