@@ -35,6 +35,13 @@ class CommandLine:
     )
 
 
+class Comparison:
+    """A comparison of runs that is exported."""
+
+    TOO_MANY = Sentence("{path} already holds {limit} comparisons of today.", "Move some of them away.")
+    UNWRITABLE = Sentence("Cannot write {path}: {reason}.", "Make the folder writable, or free some space.")
+
+
 class Console:
     """Why the console starts no run."""
 

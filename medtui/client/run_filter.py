@@ -66,12 +66,20 @@ def is_term(word: str) -> bool:
 
 def describe_filter() -> str:
     """How a filter is written, and the names it knows, for help."""
-    names = " ".join(one.names[0] for one in FILTERED)
     return (
         f"{EXAMPLE} word. A run has to match every term. name:text contains, name=text equals, "
         "name:a,b either; = != < <= > >= for numbers, dates (date>=2026-11-20) and durations (took>10min); a tag as a "
-        f"whole; - in front negates; quotes hold spaces. Names: {names}."
+        f"whole; - in front negates; quotes hold spaces. Names: {_names()}."
     )
+
+
+def describe_names() -> str:
+    """The same in two lines or so, for a person who types one."""
+    return f"name:part name=all name>=1 name:a,b -not; {_names()}"
+
+
+def _names() -> str:
+    return " ".join(one.names[0] for one in FILTERED)
 
 
 def searched_text(run_row: RunRow) -> str:

@@ -28,6 +28,7 @@ from medtui.console.shell.base import BaseScreen
 from medtui.console.shell.dialogs import Help, Question
 from medtui.console.shell.keyboard import Keyboard
 from medtui.console.shell.keys_in_order import KeysInOrder
+from medtui.console.shell.marked_runs import MarkedRuns
 from medtui.console.shell.notifications import Link, Notifications, Pace
 from medtui.console.shell.opening import Opening
 from medtui.console.shell.palette import KeymapCommands
@@ -87,6 +88,7 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         self.data = data or []
         self.settings = settings or Settings()
         self.readonly = readonly
+        self.marked_runs = MarkedRuns()
         self._model, self._make_engine, self._keep_warm = model, make_engine, warm and not readonly
         self.today = date.today  # tests set another
         self.status = AppStatus(readonly=readonly)

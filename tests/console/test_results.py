@@ -161,7 +161,7 @@ async def test_compared_runs_have_a_letter_a_curve_and_differences_with_interval
         await opened(pilot, app)
         await pilot.press("space", "space", "space", "c")
         headings = ("validation AUC", "epoch", "test AUC, 95 %; difference from A")
-        await shows(pilot, "3 runs compared", "esc: back", *headings)
+        await shows(pilot, "3 runs compared", "esc back", *headings)
         auc, acc = math.hypot(0.9014 - 0.835, 0.968 - 0.9014), math.hypot(0.8654 - 0.803, 0.910 - 0.8654)
         await shows(
             pilot,
@@ -207,7 +207,7 @@ async def test_keys_that_come_faster_than_the_screen_act_on_the_row_under_the_cu
         for key in ("space", "space"):  # both at once, as a terminal hands over what was typed quickly
             app.post_message(events.Key(key, " "))
         await wait_for(pilot, lambda: app.base_screen.query_one(RunTable).cursor_row == 2)
-        assert app.base_screen.marked == names[:2]
+        assert [mark.run for mark in app.marked_runs.marks] == names[:2]
 
 
 @pytest.mark.asyncio
@@ -224,7 +224,7 @@ async def test_without_a_run_under_the_cursor_no_key_acts_on_one(console, worksp
             await shows(pilot, "Select a run first.")
             assert app.screen is app.base_screen
         await pilot.press("slash", *"xyz", "enter", "D")
-        await shows(pilot, "No matches in name")
+        await shows(pilot, "No matches;")
         assert app.screen is app.base_screen
         await pilot.press("slash", "escape", "escape")
         await pilot.press("up")
@@ -291,7 +291,7 @@ async def test_tags_are_in_the_list_and_the_filter_finds_tags_notes_and_names(co
         for words, found in (("paper", tagged), ("best of", noted), ("20261123", other)):
             await pilot.press("slash", *words, "enter")
             await wait_for(pilot, lambda found=found: app.base_screen.detail.run_row.run == found.name)
-            await shows(pilot, "runs · 1 ")
+            await shows(pilot, "runs · 1 of 3 ")
             await pilot.press("slash", "escape", "escape")
             await shows(pilot, "runs · 3 ")
 
