@@ -31,7 +31,7 @@ from medtui.client.comparison import (
     recipe_differences,
     write_comparison,
 )
-from medtui.console.results.text import Detail, format_ci95, title
+from medtui.console.results.text import Detail, format_ci95, listed, title
 from medtui.console.shell.app_context import context_of
 from medtui.console.shell.frame import key_line
 from medtui.console.shell.keymap import bindings
@@ -61,12 +61,13 @@ class Compare(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="compare") as pane:
             border_title(pane, f"{len(self.marked)} runs compared")
-            yield Static(runs_text(self.marked, dark=self.app.current_theme.dark))
+            yield Static(id="compare-runs")
+            yield Static(id="compare-metrics")
             plot = Plot(id="compare-plot")
             border_title(plot, "validation AUC")
             border_subtitle(plot, "epoch")
             yield plot
-            yield Static(id="compare-text")
+            yield Static(id="compare-differences")
         yield CompareKeys()
 
     def on_mount(self) -> None:
@@ -78,7 +79,10 @@ class Compare(ModalScreen[None]):
 
     def _show_text(self) -> None:
         width = max(40, self.query_one("#compare").content_size.width - 1)
-        self.query_one("#compare-text", Static).update(compare_text(self._runs, width))
+        dark = self.app.current_theme.dark
+        self.query_one("#compare-runs", Static).update(runs_text(self.marked, width, dark=dark))
+        self.query_one("#compare-metrics", Static).update(metrics_text(self._runs))
+        self.query_one("#compare-differences", Static).update(differences_text(self._runs, width))
 
     def action_close(self) -> None:
         self.dismiss(None)
@@ -162,7 +166,7 @@ def compare_plot(marked: list[Marked]) -> PlotSpec:
     return PlotSpec(tuple(series), x_title="epoch", empty="no run has finished an epoch", upper=1.0)
 
 
-def runs_text(marked: list[Marked], *, dark: bool) -> Text:
+def runs_text(marked: list[Marked], width: int, *, dark: bool) -> Text:
     """Letter and colour of each run, and the data of its results."""
     text = Text()
     for mark, detail in marked:
@@ -170,24 +174,27 @@ def runs_text(marked: list[Marked], *, dark: bool) -> Text:
         colour = "rgb({},{},{})".format(*series_colour(mark.colour, dark=dark))
         text.append(f"{mark.sign} ", f"bold {colour}")
         text.append(f"{clean(run_row.run, 60)}\n", "bold")
-        text.append(f"  {clean(run_row.state, 36)}, {clean(label_of(run_row.dataset or '?', run_row.size))}")
-        for words in data_marks(run_row.synthetic, run_row.limit):
-            text.append(f", {words}", "bold yellow")
-        text.append(f", {clean(describe_origin(run_row.weights), 80)}, epochs {run_row.epochs}\n")
+        facts = [(clean(run_row.state, 36), ""), (clean(label_of(run_row.dataset or "?", run_row.size)), "")]
+        facts += [(words, "bold yellow") for words in data_marks(run_row.synthetic, run_row.limit)]
+        facts += [(clean(describe_origin(run_row.weights), 80), ""), (f"epochs {run_row.epochs}", "")]
+        text.append_text(listed(facts, width, indent=2))
     text.rstrip()
     return text
 
 
-def compare_text(runs: list[Compared], width: int) -> Text:
+def metrics_text(runs: list[Compared]) -> Text:
     text = Text()
     for split, name in METRICS:
         text.append_text(_metric(runs, split, name))
-    text.append(f"{LEGEND}\n", "dim")
+    return text.append(f"{LEGEND}\n", "dim")
+
+
+def differences_text(runs: list[Compared], width: int) -> Text:
+    text = Text()
     title(text, "recipe differences")
     text.append_text(_recipe_differences(runs, width))
     title(text, "differences in automatic choices")
-    text.append_text(_decision_differences(runs, width))
-    return text
+    return text.append_text(_decision_differences(runs, width))
 
 
 def _metric(runs: list[Compared], split: str, name: str) -> Text:

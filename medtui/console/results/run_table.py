@@ -29,7 +29,7 @@ SETTINGS = ("data set", "model", "seed", "lr", "from", "hash")  # what distingui
 RESULTS = ("epochs", "val AUC", "test AUC", AUC_CI95, "test ACC", ACC_CI95, "took", "tags")
 ALWAYS = (MARK, "date", "test AUC")
 # of what is equal in all runs, and results; the more important first
-THEN = ("data set", "test ACC", "from", "model", AUC_CI95, ACC_CI95, "val AUC", "tags", "epochs")
+THEN = ("data set", "test ACC", AUC_CI95, ACC_CI95, "from", "model", "val AUC", "tags", "epochs")
 LAST = ("seed", "lr", "hash", "took")
 TAGS_WIDTH = WEIGHTS_WIDTH = 20  # columns, at most
 Cells = dict[str, Text]  # by the column's title; what is left out is empty
@@ -60,15 +60,19 @@ class Arrangement:
     by_importance: tuple[str, ...] = (*ALWAYS, "outcome", *THEN, *LAST)
 
 
-def arranged(rows: Collection[Cells]) -> Arrangement:
+def arranged(rows: Collection[Cells], *, subsets: bool) -> Arrangement:
     """Settings in which the runs differ stand before those that say the same of each, and are shown first.
 
-    `rows`: those of runs, without published results.
+    `rows`: those of runs, without published results. `subsets`: is one of them not on the complete, real data set? Then
+    no number stands without the data set.
     """
-    differing = tuple(title for title in SETTINGS if len({cells[title].plain for cells in rows if title in cells}) > 1)
+    values = {title: {cells[title].plain for cells in rows if title in cells} for title in SETTINGS}
+    differing = tuple(title for title in SETTINGS if len(values[title]) > 1)
     equal = tuple(title for title in SETTINGS if title not in differing)
-    rest = tuple(title for title in (*THEN, *LAST) if title not in differing)
-    return Arrangement((MARK, "date", "outcome", *differing, *equal, *RESULTS), (*ALWAYS, "outcome", *differing, *rest))
+    first = (*ALWAYS, *["data set"] * subsets, "outcome", *(title for title in differing if title != "hash"))
+    then = ("data set", "test ACC", *(["hash"] if "hash" in differing else []), *THEN, *LAST)
+    order = tuple(dict.fromkeys((*first, *then)))  # each once, where it comes first
+    return Arrangement((MARK, "date", "outcome", *differing, *equal, *RESULTS), order)
 
 
 class RunTable(DataTable):

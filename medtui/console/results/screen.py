@@ -136,7 +136,8 @@ class Results(BaseScreen):
         shown = self._shown()
         with self.prevent(DataTable.RowHighlighted):
             rows = {run_row.run: self._cells(run_row) for run_row in shown}
-            arrangement = arranged(rows.values())
+            subsets = any(not run_row.comparable for run_row in shown)
+            arrangement = arranged(rows.values(), subsets=subsets)
             for one in self._published(shown):
                 rows[one.key] = published_cells(one)
             scrolled = table.scroll_y
@@ -237,19 +238,21 @@ class Results(BaseScreen):
             self._show_hint(Text(str(error), "bold red"))
             return
         self._show_hint(Text(describe_names(), "dim"))
+        self.set_class(event.input.has_focus, "-filtering")
         self._fill()
 
     def _show_hint(self, text: Text) -> None:
         self.query_one("#filter-hint", Static).update(text)
 
     def on_descendant_focus(self, event: DescendantFocus) -> None:
-        if event.widget.id == "run-filter":
+        field = event.widget
+        if isinstance(field, Input) and field.value == self.run_filter.text:
+            self._show_hint(Text(describe_names(), "dim"))
             self.add_class("-filtering")
 
     def on_descendant_blur(self, event: DescendantBlur) -> None:
         """An error stays until it is corrected."""
-        field = self.query_one("#run-filter", Input)
-        if event.widget is field and field.value == self.run_filter.text:
+        if isinstance(event.widget, Input) and event.widget.value == self.run_filter.text:
             self.remove_class("-filtering")
 
     @on(Input.Submitted, "#run-filter")

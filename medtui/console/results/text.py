@@ -26,6 +26,8 @@ from medtui.console.widgets.classes import class_rows, classes_text
 from medtui.console.widgets.matrix import Confusion, confusion_text
 from medtui.text import UNDEFINED, clean, data_marks, duration, number, shortened
 
+Fact = tuple[str, str]  # words and their style
+
 
 @dataclass(frozen=True)
 class Detail:
@@ -86,9 +88,9 @@ def header_text(detail: Detail, width: int) -> Text:
 
 
 def _facts(detail: Detail, width: int) -> Text:
-    """What was trained on what, and for how long, in lines that are broken between two facts."""
+    """What was trained on what, and for how long."""
     run_row = detail.run_row
-    facts = [(clean(label_of(run_row.dataset or "?", run_row.size)), "")]
+    facts: list[Fact] = [(clean(label_of(run_row.dataset or "?", run_row.size)), "")]
     facts += [(mark, "bold yellow") for mark in data_marks(run_row.synthetic, run_row.limit)]
     facts.append((f"{clean(run_row.model or '?')} {clean(describe_origin(run_row.weights), 80)}", ""))
     facts.append((f"seed {number(run_row.seed, 0)}", ""))
@@ -97,12 +99,17 @@ def _facts(detail: Detail, width: int) -> Text:
     facts.append((f"best {detail.state.summary.best_epoch or UNDEFINED}", ""))
     if run_row.seconds is not None:
         facts.append((duration(run_row.seconds), ""))
-    text, used = Text(), 0
+    return listed(facts, width)
+
+
+def listed(facts: list[Fact], width: int, indent: int = 0) -> Text:
+    """Facts with commas between them, in lines that are broken between two facts only."""
+    text, used = Text(" " * indent), indent
     for at, (words, style) in enumerate(facts):
         last = at == len(facts) - 1
-        if used and used + cell_len(words) + (not last) > width:
-            text.append("\n")
-            used = 0
+        if used > indent and used + cell_len(words) + (not last) > width:
+            text.append("\n" + " " * indent)
+            used = indent
         text.append(words, style)
         text.append("\n" if last else ", ")
         used += cell_len(words) + 2
