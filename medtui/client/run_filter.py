@@ -59,6 +59,14 @@ def parse_filter(text: str) -> RunFilter:
     return RunFilter(text, tuple(_test(word) for word in _WORDS.findall(text)))
 
 
+def parse_typed(text: str) -> RunFilter:
+    """The same while a person types: the last word is left out as long as it may become the name of a field."""
+    *_, last = _WORDS.findall(text) or [""]
+    begun = last.removeprefix("-").lower()
+    may_be_a_name = any(name.startswith(begun) for one in FILTERED for name in one.names)
+    return parse_filter(text[: -len(last)] if last and text.endswith(last) and may_be_a_name else text)
+
+
 def is_term(word: str) -> bool:
     """Is this a term with a field, as `lr>=1e-3` or `-tag:bad`, and not a plain word?"""
     return _TERM.match(word.removeprefix("-")) is not None

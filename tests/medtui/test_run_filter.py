@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from engine.contract.wire.errors import UsageError
 from medtui.client.run_fields import FIELDS, FILTERED
-from medtui.client.run_filter import describe_filter, is_term, parse_filter
+from medtui.client.run_filter import describe_filter, is_term, parse_filter, parse_typed
 from medtui.client.run_management import Labels
 from medtui.client.runs import RunRow
 from medtui.sentences import Filter
@@ -123,6 +123,15 @@ def test_the_help_names_every_field_that_can_be_filtered_and_each_can() -> None:
             parse_filter(f"{name}:{value}").matches(row())
     names = [name for one in FIELDS for name in one.names]
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("typed", "same_as"),
+    [("lr<1 au", "lr<1"), ("lr<1 -ta", "lr<1"), ("-", ""), ("mini", "mini"), ("auc ", "auc"), ("seed:1", "seed:1")],
+)
+def test_a_word_that_may_become_a_name_does_not_filter_while_it_is_typed(typed: str, same_as: str) -> None:
+    for run_row in (row(), row(run="auc", model="mini_cnn"), row(seed=2, lr=2.0)):
+        assert parse_typed(typed).matches(run_row) == parse_filter(same_as).matches(run_row)
 
 
 # ---- for every filter and every run ---------------------------------------------------------------------------------

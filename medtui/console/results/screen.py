@@ -11,18 +11,17 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.events import DescendantBlur, DescendantFocus
 from textual.message import Message
 from textual.widgets import Input
 
 from engine.contract.store.run_directory import RunDirectory, list_runs
-from engine.contract.wire.errors import MedtuiError, UsageError
-from medtui.client.run_filter import EXAMPLE, NO_FILTER, describe_names, parse_filter
+from engine.contract.wire.errors import MedtuiError
 from medtui.client.run_management import archive_of
 from medtui.client.runs import RunRow, Stamps, run_rows, stamps
 from medtui.client.view import RunView
 from medtui.console.results import run_actions
 from medtui.console.results.detail import load_detail
+from medtui.console.results.filter_field import FilterField
 from medtui.console.results.published import SOURCE, Published, published_for
 from medtui.console.results.run_table import INSTEAD, SORTS, Cells, RunTable, arranged, published_cells, run_cells
 from medtui.console.results.text import Detail, body_text, describe_no_runs, header_text
@@ -62,7 +61,6 @@ class Results(BaseScreen):
         super().__init__()
         self.run_rows: list[RunRow] | None = None
         self._archived = False
-        self.run_filter = NO_FILTER  # the last one that could be understood
         self.sort = 0
         self.newest_first = True
         self.detail: Detail | None = None
@@ -72,8 +70,7 @@ class Results(BaseScreen):
 
     def compose_body(self) -> ComposeResult:
         with Vertical(id="pane-runs", classes="pane"):
-            yield Input(placeholder=f"/ filter: words, {EXAMPLE}", id="run-filter", compact=True)
-            yield Static(id="filter-hint")
+            yield FilterField()
             yield Static(id="runs-empty")
             yield RunTable("runs")
         with Vertical(id="pane-detail", classes="pane"), VerticalScroll(id="detail-scroll"):
@@ -125,7 +122,9 @@ class Results(BaseScreen):
 
     def _shown(self) -> list[RunRow]:
         _, key = SORTS[self.sort]
-        return sorted(self.run_filter.of(self.run_rows or []), key=key, reverse=self.newest_first)
+        return sorted(
+            self.query_one(FilterField).run_filter.of(self.run_rows or []), key=key, reverse=self.newest_first
+        )
 
     def _cells(self, run_row: RunRow) -> Cells:
         mark = self._app.marked_runs.mark_of(run_row.run)
@@ -229,34 +228,10 @@ class Results(BaseScreen):
             self.sort = names.index(title)
             self._fill()
 
-    @on(Input.Changed, "#run-filter")
-    def _filtered(self, event: Input.Changed) -> None:
-        """What cannot be understood is told next to the field, and the list stays as it was."""
-        try:
-            self.run_filter = parse_filter(event.value)
-        except UsageError as error:
-            self._show_hint(Text(str(error), "bold red"))
-            return
-        self._show_hint(Text(describe_names(), "dim"))
-        self.set_class(event.input.has_focus, "-filtering")
+    def on_filter_field_changed(self) -> None:
         self._fill()
 
-    def _show_hint(self, text: Text) -> None:
-        self.query_one("#filter-hint", Static).update(text)
-
-    def on_descendant_focus(self, event: DescendantFocus) -> None:
-        field = event.widget
-        if isinstance(field, Input) and field.value == self.run_filter.text:
-            self._show_hint(Text(describe_names(), "dim"))
-            self.add_class("-filtering")
-
-    def on_descendant_blur(self, event: DescendantBlur) -> None:
-        """An error stays until it is corrected."""
-        if isinstance(event.widget, Input) and event.widget.value == self.run_filter.text:
-            self.remove_class("-filtering")
-
-    @on(Input.Submitted, "#run-filter")
-    def _filter_done(self) -> None:
+    def on_filter_field_done(self) -> None:
         self.query_one(RunTable).focus()
 
     # ---- the detail ------------------------------------------------------------------------------------------------
