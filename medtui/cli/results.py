@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from medtui.client.run_fields import RunField
     from medtui.client.runs import RunRow
 
+HELP = """Runs: list, tag, note, archive, unarchive, delete, prune.
+
+`medtui runs dataset:breast 'auc>0.9' -tag:bad` lists those that match a filter, and `medtui runs list WORD` those with
+a word; see `medtui runs list --help`."""
 app = typer.Typer(
-    help="Runs: list, tag, note, archive, unarchive, delete, prune.", cls=RunCommands, rich_markup_mode=None
+    help=HELP, cls=RunCommands, rich_markup_mode=None
 )
 ArchivedOption = Annotated[bool, typer.Option("--archived", help="List the runs in outputs/archive instead.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV: all columns, or those of --columns.")]
@@ -65,7 +69,7 @@ def list_(
     wide: WideOption = False,
     columns: ColumnsOption = None,
 ) -> None:
-    """List the runs of a workspace, newest last; those that match the filter."""
+    """List the runs, newest last: all, or those that match FILTER."""
     from engine.contract.wire.errors import UsageError
     from medtui.cli.runs_table import csv_text, json_values, requested
     from medtui.client.run_fields import FIELDS

@@ -24,8 +24,8 @@ from medtui.text import clean, number
 Verdict = Literal["more than noise", "may be noise", "unknown", "other data"]
 RULE = (
     "A difference is more than noise where its 95 % interval excludes 0. The interval is made of the intervals of both "
-    "runs (Newcombe 1998, method 10), as for independent test images. On the same images the true one is narrower: "
-    "what is marked is safe, what is not marked may still be real."
+    "runs (Newcombe 1998, method 10), as for independent test images. On the same images the true one is usually "
+    "narrower: rather too few differences are marked than too many."
 )
 METRICS = (("test", "AUC"), ("test", "ACC"), ("test", "F1"), ("validation", "AUC"))
 MOST_FILES = 1000  # comparisons of one day

@@ -142,7 +142,7 @@ async def test_no_important_column_is_cut_off(console, workspace, columns: int, 
         await pilot.press("down")
         chosen = app.base_screen._selected
         await pilot.resize_terminal(columns, 24)
-        important = {"date", "data set", "test AUC", "outcome", "test ACC", "val AUC"} - missing
+        important = {"date", "breastmnist", "test AUC", "outcome", "test ACC", "val AUC"} - missing
         table = app.base_screen.query_one(RunTable)
         await wait_for(pilot, lambda: "took" not in screen_text(app))
         assert table.virtual_size.width <= table.size.width

@@ -29,7 +29,7 @@ SETTINGS = ("data set", "model", "seed", "lr", "from", "hash")  # what distingui
 RESULTS = ("epochs", "val AUC", "test AUC", AUC_CI95, "test ACC", ACC_CI95, "took", "tags")
 ALWAYS = (MARK, "date", "test AUC")
 # of what is equal in all runs, and results; the more important first
-THEN = ("data set", "test ACC", AUC_CI95, ACC_CI95, "from", "model", "val AUC", "tags", "epochs")
+THEN = ("test ACC", AUC_CI95, ACC_CI95, "data set", "from", "model", "val AUC", "tags", "epochs")
 LAST = ("seed", "lr", "hash", "took")
 TAGS_WIDTH = WEIGHTS_WIDTH = 20  # columns, at most
 Cells = dict[str, Text]  # by the column's title; what is left out is empty
@@ -64,15 +64,22 @@ def arranged(rows: Collection[Cells], *, subsets: bool) -> Arrangement:
     """Settings in which the runs differ stand before those that say the same of each, and are shown first.
 
     `rows`: those of runs, without published results. `subsets`: is one of them not on the complete, real data set? Then
-    no number stands without the data set.
+    no number stands without the data set: in its row, or above all of them where it is one.
     """
     values = {title: {cells[title].plain for cells in rows if title in cells} for title in SETTINGS}
     differing = tuple(title for title in SETTINGS if len(values[title]) > 1)
     equal = tuple(title for title in SETTINGS if title not in differing)
-    first = (*ALWAYS, *["data set"] * subsets, "outcome", *(title for title in differing if title != "hash"))
-    then = ("data set", "test ACC", *(["hash"] if "hash" in differing else []), *THEN, *LAST)
-    order = tuple(dict.fromkeys((*first, *then)))  # each once, where it comes first
+    label = ("data set",) if subsets and "data set" in differing else ()
+    hashes = ("hash",) if "hash" in differing else ()
+    settings = tuple(title for title in differing if title != "hash")
+    order = tuple(dict.fromkeys((*ALWAYS, *label, "outcome", *settings, *hashes, *THEN, *LAST)))  # each once
     return Arrangement((MARK, "date", "outcome", *differing, *equal, *RESULTS), order)
+
+
+def common_data(run_rows: Collection[RunRow]) -> str:
+    """The data set of all of these runs, as their rows name it; empty where there are several."""
+    found = {describe_data(run_row) for run_row in run_rows}
+    return found.pop() if len(found) == 1 else ""
 
 
 class RunTable(DataTable):

@@ -23,7 +23,16 @@ from medtui.console.results import run_actions
 from medtui.console.results.detail import load_detail
 from medtui.console.results.filter_field import FilterField
 from medtui.console.results.published import SOURCE, Published, published_for
-from medtui.console.results.run_table import INSTEAD, SORTS, Cells, RunTable, arranged, published_cells, run_cells
+from medtui.console.results.run_table import (
+    INSTEAD,
+    SORTS,
+    Cells,
+    RunTable,
+    arranged,
+    common_data,
+    published_cells,
+    run_cells,
+)
 from medtui.console.results.text import Detail, body_text, describe_no_runs, header_text
 from medtui.console.shell.app_context import key_of
 from medtui.console.shell.base import BaseScreen
@@ -148,7 +157,8 @@ class Results(BaseScreen):
         order = "↓" if self.newest_first else "↑"
         n_runs = len(self.run_rows or [])
         count = f"{len(shown)} of {n_runs}" if len(shown) != n_runs else f"{n_runs}"
-        border_title(self.query_one("#pane-runs"), f"runs · {count} · by {SORTS[self.sort][0]} {order}")
+        words = ["runs", count, common_data(shown), f"by {SORTS[self.sort][0]} {order}"]
+        border_title(self.query_one("#pane-runs"), " · ".join(filter(None, words)))
         self.query_one("#runs-empty", Static).display = not rows
         if rows:
             self._select(table.chosen)
