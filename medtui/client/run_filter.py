@@ -60,11 +60,11 @@ def parse_filter(text: str) -> RunFilter:
 
 
 def parse_typed(text: str) -> RunFilter:
-    """The same while a person types: the last word is left out as long as it may become the name of a field."""
-    *_, last = _WORDS.findall(text) or [""]
-    begun = last.removeprefix("-").lower()
+    """The same while a person types: the word being typed is left out as long as it may become a field's name."""
+    *_, typed = _WORDS.findall(text) or [""]
+    begun = typed.removeprefix("-").lower()
     may_be_a_name = any(name.startswith(begun) for one in FILTERED for name in one.names)
-    return parse_filter(text[: -len(last)] if last and text.endswith(last) and may_be_a_name else text)
+    return parse_filter(text[: -len(typed)] if typed and text.endswith(typed) and may_be_a_name else text)
 
 
 def is_term(word: str) -> bool:

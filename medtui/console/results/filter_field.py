@@ -55,7 +55,7 @@ class FilterField(Vertical):
         self.add_class("-open")
 
     def on_descendant_blur(self, event: DescendantBlur) -> None:
-        """The last word is complete now. An error stays until it is corrected."""
+        """What was being typed is complete now. An error stays until it is corrected."""
         if self._apply(parse_filter):
             self.remove_class("-open")
 
