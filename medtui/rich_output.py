@@ -35,13 +35,14 @@ class CleanConsole(Console):
             for segment in super().render(renderable, options)
         )
 
-    def print_wrapped(self, text: str, style: str | None = None) -> None:
-        """A sentence: wrapped between words on a terminal, one line in a file. A longer word, as a path, is not cut."""
-        for line in wrapped(clean(text, LINE), self.width) if self.is_terminal else [text]:
-            self.print(line, style=style, soft_wrap=True)
-
     def on_broken_pipe(self) -> None:
         raise ReaderGone
+
+
+def print_wrapped(console: Console, text: str, style: str | None = None) -> None:
+    """A sentence: wrapped between words on a terminal, one line in a file. A longer word, as a path, is not cut."""
+    for line in wrapped(clean(text, LINE), console.width) if console.is_terminal else [text]:
+        console.print(line, style=style, soft_wrap=True)
 
 
 def wrapped(text: str, width: int) -> list[str]:

@@ -21,9 +21,7 @@ HELP = """Runs: list, tag, note, archive, unarchive, delete, prune.
 
 `medtui runs dataset:breast 'auc>0.9' -tag:bad` lists those that match a filter, and `medtui runs list WORD` those with
 a word; see `medtui runs list --help`."""
-app = typer.Typer(
-    help=HELP, cls=RunCommands, rich_markup_mode=None
-)
+app = typer.Typer(help=HELP, cls=RunCommands, rich_markup_mode=None)
 ArchivedOption = Annotated[bool, typer.Option("--archived", help="List the runs in outputs/archive instead.")]
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV: all columns, or those of --columns.")]
 WideOption = Annotated[bool, typer.Option("--wide", help="Show every column, however wide the table becomes.")]
@@ -114,14 +112,14 @@ def _read(workspace: Path | None, *, archived: bool) -> tuple[list[RunRow], int]
 def _print_table(run_rows: list[RunRow], fields: list[RunField] | None) -> None:
     """A name that is cut or wrapped cannot be copied: what does not fit is left out, and without a terminal nothing."""
     from medtui.cli.runs_table import describe_dropped, table_lines
-    from medtui.rich_output import stdout_console
+    from medtui.rich_output import print_wrapped, stdout_console
 
     console = stdout_console()
     lines, n_dropped = table_lines(run_rows, fields, console.width if sys.stdout.isatty() else None)
     for number, line in enumerate(lines):
         console.print(line, style="bold" if number == 0 else None, soft_wrap=True)
     if n_dropped:
-        console.print_wrapped(describe_dropped(n_dropped), style="dim")
+        print_wrapped(console, describe_dropped(n_dropped), style="dim")
 
 
 def _describe_none(*, archived: bool, in_archive: int) -> str:
@@ -151,25 +149,25 @@ def show(run: RunArgument = "last", workspace: WorkspaceOption = None, json: Jso
 def _print_summary(shown: dict[str, Any]) -> None:
     from engine.contract.wire.protocol import ClassMetrics, Metrics
     from medtui.plain.progress import metrics_table, per_class_table
-    from medtui.rich_output import stdout_console
+    from medtui.rich_output import print_wrapped, stdout_console
     from medtui.text import clean
 
     console = stdout_console()
     console.print(f"{shown['run']}: {shown['state']}", style="bold", soft_wrap=True)
     for sentence in _facts(shown):
-        console.print_wrapped(sentence)
+        print_wrapped(console, sentence)
     validation, test = (Metrics(**shown[name]) if shown[name] else None for name in ("validation", "test"))
     if validation or test:
         console.print(metrics_table(validation, test, "results"))
         title = "test, worst first" if test else "validation, worst first"
         console.print(per_class_table([ClassMetrics(**row) for row in shown["per_class"]], title))
     for what in shown["damage"]:
-        console.print_wrapped(f"! {clean(what, 300)}")
+        print_wrapped(console, f"! {clean(what, 300)}")
     for change in shown["drift"]:
-        console.print_wrapped(f"drift between attempts: {clean(change, 200)}")
+        print_wrapped(console, f"drift between attempts: {clean(change, 200)}")
     console.print(f"folder  {shown['run_dir']}", soft_wrap=True)
     for folder, names in _by_folder(shown["artifacts"], Path(shown["run_dir"])).items():
-        console.print_wrapped(f"{clean(folder, 200)}: {', '.join(names)}")
+        print_wrapped(console, f"{clean(folder, 200)}: {', '.join(names)}")
 
 
 def _facts(shown: dict[str, Any]) -> Iterator[str]:

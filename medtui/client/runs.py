@@ -66,7 +66,7 @@ class RunRow:
 
     @property
     def short_hash(self) -> str:
-        """What tells it from other runs, and is enough to name it: `1a2b3c`, `1a2b3c_2` for a repetition."""
+        """The end of its name: its recipe's hash, and a number for a repetition: `1a2b3c`, `1a2b3c_2`."""
         if found := _SUFFIX.search(self.run):
             return found[1]
         return self.recipe_hash[:6] if self.recipe_hash else UNDEFINED

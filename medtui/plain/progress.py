@@ -28,7 +28,7 @@ from engine.contract.wire.protocol import (
 )
 from medtui.client.state import RunState
 from medtui.eta import Eta
-from medtui.rich_output import CleanConsole
+from medtui.rich_output import CleanConsole, print_wrapped
 from medtui.text import clean, data_marks, duration, interval, number, shortened
 
 
@@ -51,7 +51,7 @@ class PlainLines:
 
     def event(self, line: bytes, event: AnyEvent | None, state: RunState) -> None:
         for text, style in _lines(event, state):
-            self.console.print_wrapped(text, style=style)
+            print_wrapped(self.console, text, style=style)
         if self.verbose and isinstance(event, EpochFinished):
             self.console.print(per_class_table(event.per_class, "validation, worst first"))
 
@@ -59,7 +59,7 @@ class PlainLines:
         pass
 
     def note(self, text: str) -> None:
-        self.console.print_wrapped(text)
+        print_wrapped(self.console, text)
 
     def end(self, finished: RunFinished, state: RunState) -> None:
         print_results(self.console, finished, state)
@@ -201,9 +201,9 @@ def print_results(console: CleanConsole, finished: RunFinished, state: RunState)
     """The table of results, the paths of report and figures, and how it ended."""
     summary = state.summary
     if finished.error is not None:
-        console.print_wrapped(finished.error.message, style="bold red")
+        print_wrapped(console, finished.error.message, style="bold red")
         if finished.error.hint:
-            console.print_wrapped(finished.error.hint)
+            print_wrapped(console, finished.error.hint)
     validation, test = finished.metrics.get("validation"), finished.metrics.get("test")
     if validation or test:
         trained = clean(f"{summary.model} {describe_origin(summary.weights)}", 200)
@@ -214,12 +214,12 @@ def print_results(console: CleanConsole, finished: RunFinished, state: RunState)
     if test is not None and summary.per_class:
         console.print(per_class_table(summary.per_class, "test, worst first"))
     for change in summary.drift:
-        console.print_wrapped(f"drift between attempts: {clean(change, 200)}", style="yellow")
+        print_wrapped(console, f"drift between attempts: {clean(change, 200)}", style="yellow")
     if finished.run_dir is not None:
         _print_paths(console, Path(finished.run_dir), summary.artifacts)
     console.print(f"{finished.outcome} (exit code {finished.exit_code})")
     if finished.exit_code in (STOPPED, ABORTED) and state.started is not None and state.last_checkpoint is not None:
-        console.print_wrapped(f"`medtui run --resume {state.started.run}` resumes it.")
+        print_wrapped(console, f"`medtui run --resume {state.started.run}` resumes it.")
 
 
 def _print_paths(console: CleanConsole, run_dir: Path, artifacts: dict[str, str]) -> None:

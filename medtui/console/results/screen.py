@@ -244,6 +244,13 @@ class Results(BaseScreen):
     def on_filter_field_done(self) -> None:
         self.query_one(RunTable).focus()
 
+    def _focus_in(self, id_: str) -> None:
+        """The runs, not the filter above them: keys are commands there."""
+        if id_ == "pane-runs":
+            self.query_one(RunTable).focus()
+        else:
+            super()._focus_in(id_)
+
     # ---- the detail ------------------------------------------------------------------------------------------------
 
     @work(thread=True, exit_on_error=False, exclusive=True, group="detail")
