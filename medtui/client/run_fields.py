@@ -78,7 +78,7 @@ FIELDS: tuple[RunField, ...] = (
     RunField("epochs", "epochs", "number", _of("epochs_done"), _of("epochs")),
     RunField("test_acc", "test ACC", "number", _of("test_acc"), _number("test_acc", 4), "acc"),
     RunField("validation_auc", "val AUC", "number", _of("validation_auc"), _number("validation_auc", 4), "val_auc"),
-    RunField("weights", "from", "text", _of("weights"), _weights, "from"),
+    RunField("weights", "weights", "text", _of("weights"), _weights, "from"),
     RunField("tags", "tags", "words", lambda r: r.labels.tags, lambda r: " ".join(r.labels.tags), "tag"),
     RunField("seconds", "took", "duration", _of("seconds"), lambda r: duration(r.seconds), "took"),
     RunField("damage", "damage", "text", lambda r: "; ".join(r.damage), lambda r: "; ".join(r.damage)),

@@ -37,7 +37,8 @@ def test_on_a_terminal_no_word_is_broken_and_a_file_has_one_line_per_sentence(wi
     event = RunStarted(
         time=0.0, seq=1, attempt=1, resumed_from=None, run="20261126_cells_mini-cnn_dc4827", run_dir="/w",
         dataset="cells", recipe_hash="0" * 32, size=28, task="multi-class", synthetic=True, class_names=["a", "b"],
-        model="mini_cnn", parameters=25_000, epochs=12, steps_per_epoch=18, batch_size=16, images=facts, patience=None, device="cpu",
+        model="mini_cnn", parameters=25_000, epochs=12, steps_per_epoch=18, batch_size=16, images=facts,
+        patience=None, device="cpu",
         decisions={"weights": "from scratch (there are no ImageNet weights for mini_cnn)"},
     )  # fmt: skip
     written, shown = io.StringIO(), io.StringIO()
