@@ -15,6 +15,7 @@ from engine.contract.recipe.yaml_reader import written
 from engine.contract.wire.errors import OutputError
 from engine.contract.wire.protocol import Ci95, Metrics
 from engine.contract.wire.resolved import describe_values
+from engine.contract.wire.text import without_formula
 from medtui.client.intervals import difference
 from medtui.client.run_fields import describe_subset
 from medtui.client.runs import RunRow
@@ -123,9 +124,9 @@ def comparison_csv(runs: Sequence[Compared]) -> str:
     """One line per run: numbers in full, unknown ones empty, then the settings that differ."""
     columns: dict[str, list[str]] = {
         "sign": [run.sign for run in runs],
-        "run": [clean(run.run_row.run) for run in runs],
-        "state": [clean(run.run_row.state) for run in runs],
-        "dataset": [clean(run.run_row.dataset or "") for run in runs],
+        "run": [_text(run.run_row.run) for run in runs],
+        "state": [_text(run.run_row.state) for run in runs],
+        "dataset": [_text(run.run_row.dataset or "") for run in runs],
         "size": [_full(run.run_row.size) for run in runs],
         "subset": [describe_subset(run.run_row) for run in runs],
     }
@@ -141,11 +142,15 @@ def comparison_csv(runs: Sequence[Compared]) -> str:
                 columns[f"{title}_difference_{end}"] = [_full(value) for value in ends]
             columns[f"{title}_verdict"] = [row.verdict or "" for row in rows]
     for path, values in {**(recipe_differences(runs) or {}), **decision_differences(runs)}.items():
-        columns[path] = [clean(value, 1000) for value in values]
+        columns[path] = [_text(value) for value in values]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows([list(columns), *zip(*columns.values(), strict=True)])
     return text.getvalue()
+
+
+def _text(text: str) -> str:
+    return without_formula(clean(text, 1000))
 
 
 def _full(value: float | None) -> str:
@@ -198,6 +203,8 @@ def write_comparison(outputs: Folder, text: str, day: str, suffix: str) -> str:
     """
     for at in range(1, MOST_FILES + 1):
         file = outputs.file(f"comparison_{day}_{at}.{suffix}")
+        if file.is_there:  # whatever it is, a link too
+            continue
         try:
             file.create(text.encode())
         except FileExistsError:

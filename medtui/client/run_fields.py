@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from engine.contract.recipe.names import alternatives
+from engine.contract.wire.text import without_formula
 from medtui.client.runs import RunRow
 from medtui.text import UNDEFINED, clean, duration, interval, number, started_at
 
@@ -118,10 +119,12 @@ def exported(one: RunField, run_row: RunRow) -> list[str]:
     if one.kind == "interval":
         return [repr(end) for end in value] if value is not None else ["", ""]
     if one.kind == "words":
-        return [clean(" ".join(value), 4000)]
+        return [without_formula(clean(" ".join(value), 4000))]
     if one.kind == "yes_no":
         return ["yes" if value else "no"]
-    return ["" if value is None else clean(value, 4000) if isinstance(value, str) else repr(value)]
+    if isinstance(value, str):
+        return [without_formula(clean(value, 4000))]
+    return ["" if value is None else repr(value)]
 
 
 def exported_titles(one: RunField) -> list[str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.contract.files.folders import file_at
+from engine.contract.files.folders import Folder, file_at
 from engine.contract.sentences import Runs, RunsFolder, Workspaces
 from engine.contract.store.find_run import find_run
 from engine.contract.store.lock import WorkspaceLock
@@ -447,3 +447,25 @@ def test_a_hash_that_two_runs_share_is_refused_and_both_are_named(outputs: Path)
         find_run(outputs, "01230")
     assert (error.value.code, error.value.fields["count"]) == (Runs.AMBIGUOUS_HASH.code, 2)
     assert set(str(error.value.fields["names"]).split(", ")) == {OLDEST, "20261122_bloodmnist_mini-cnn_bbbbbb"}
+
+
+# ---- files that are made --------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_created_complete_or_not_at_all_and_never_over_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Folder(tmp_path)
+    folder.file("new").create(b"text")
+    assert (tmp_path / "new").read_bytes() == b"text"
+    with pytest.raises(FileExistsError):
+        folder.file("new").create(b"other")
+    assert (tmp_path / "new").read_bytes() == b"text"
+
+    def full(descriptor: int, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("engine.contract.files.folders.append_all", full)
+    with pytest.raises(OSError, match="No space left"):
+        folder.file("late").create(b"text")
+    assert not (tmp_path / "late").exists()

@@ -13,6 +13,7 @@ from test_run_filter import ROWS, row
 from engine.contract.wire.errors import UsageError
 from medtui.cli.runs_table import csv_text, requested, table_lines
 from medtui.client.run_fields import FIELDS
+from medtui.client.run_management import Labels
 from medtui.client.runs import RunRow
 from medtui.rich_output import wrapped
 from medtui.sentences import Listing
@@ -69,6 +70,12 @@ def test_csv_has_every_field_with_numbers_in_full(run_rows: list[RunRow]) -> Non
         assert values["test_auc"] == ("" if run_row.test_auc is None else repr(run_row.test_auc))
         assert values["seed"] == ("" if run_row.seed is None else str(run_row.seed))
         assert (values["test_auc_ci95_low"], values["test_auc_ci95_high"]) == ("0.835", "0.968")
+
+
+@pytest.mark.parametrize("tag", ["=HYPERLINK(1)", "+1", "-1", "@a"])
+def test_no_text_is_a_formula_for_a_spreadsheet(tag: str) -> None:
+    [values] = csv.DictReader(io.StringIO(csv_text([row(labels=Labels((tag,), tag))], None)))
+    assert (values["tags"], values["note"]) == (f"'{tag}", f"'{tag}")
 
 
 @given(st.text(st.characters(categories=("L", "N", "Zs")), max_size=200), st.integers(1, 40))

@@ -28,10 +28,10 @@ class AppContext(Protocol):
     workspace: Workspace
     data: list[str]  # folders of data set files, given with --data
     readonly: bool
+    marked_runs: MarkedRuns  # in Results; drawn over the run in Live
     actions: dict[str, Action]  # with the user's keys
     status: AppStatus
     today: Callable[[], date]
-    marked_runs: MarkedRuns  # in Results; drawn over the run in Live
 
     @property
     def recipe_model(self) -> type[Recipe]: ...
