@@ -53,10 +53,6 @@ def _state(run_row: RunRow) -> str:
     return f"{run_row.state} {DAMAGED}" if run_row.damage else run_row.state
 
 
-def _weights(run_row: RunRow) -> str:
-    return (run_row.weights or UNDEFINED).removeprefix("from ")
-
-
 def _text(name: str) -> Callable[[RunRow], str]:
     return lambda run_row: getattr(run_row, name) or UNDEFINED
 
@@ -79,7 +75,7 @@ FIELDS: tuple[RunField, ...] = (
     RunField("epochs", "epochs", "number", _of("epochs_done"), _of("epochs")),
     RunField("test_acc", "test ACC", "number", _of("test_acc"), _number("test_acc", 4), "acc"),
     RunField("validation_auc", "val AUC", "number", _of("validation_auc"), _number("validation_auc", 4), "val_auc"),
-    RunField("weights", "weights", "text", _of("weights"), _weights, "from"),
+    RunField("weights", "weights", "text", _of("weights"), _text("weights"), "from"),
     RunField("tags", "tags", "words", lambda r: r.labels.tags, lambda r: " ".join(r.labels.tags), "tag"),
     RunField("seconds", "took", "duration", _of("seconds"), lambda r: duration(r.seconds), "took"),
     RunField("damage", "damage", "text", lambda r: "; ".join(r.damage), lambda r: "; ".join(r.damage)),
