@@ -66,7 +66,7 @@ def _a(id_: str, keys: str, title: str, help_: str, action: str = "", **more: ob
     return Action(id_, keys, title, help_, action or name, scope if scope in _SCOPES else EVERYWHERE, **more)  # type: ignore[arg-type]
 
 
-_SCOPES = {*SCREEN_NAMES, "list", "form", "table", "kill_switch", "dialog", "help"}
+_SCOPES = {*SCREEN_NAMES, "list", "form", "table", "compare", "kill_switch", "dialog", "help"}
 INSIDE = {
     "recipes": ("list", "form"),
     "machine": ("table",),
@@ -172,12 +172,13 @@ ACTIONS: tuple[Action, ...] = (
     _a("live.filter", "slash", "filter log", "Show only matching log lines.", "filter"),
     _a("live.down", "j,down", "down", "Scroll the classes down.", "scroll_rows(1)"),
     _a("live.up", "k,up", "up", "Scroll the classes up.", "scroll_rows(-1)"),
-    _a("results.filter", "slash", "filter", "Filter the runs.", "filter", footer=True),
+    _a("results.filter", "slash", "filter", "Filter the runs by words and by fields.", "filter", footer=True),
     _a("results.sort", "s", "sort", "Sort by the next column.", "sort", footer=True),
     _a("results.reverse", "R", "reverse", "Reverse sort order.", "reverse"),
     _a("results.mark", "space", "mark", "Mark a run for comparison.", "mark", footer=True),
     _a("results.compare", "c", "compare", "Compare the marked runs.", "compare", footer=True),
     _a("results.section", "d", "detail", "Scroll to the next part of the details.", "section(1)", footer=True),
+    _a("results.open", "enter", "open", "Show one run full screen; back returns to the list.", "open", footer=True),
     _a("results.open_recipe", "o", "recipe", "Open the run's recipe in Recipes.", "open_recipe", footer=True),
     _a("results.resume", "u", "resume", "Resume an interrupted run.", "resume_run", footer=True, changes=True),
     _a("results.evaluate", "e", "evaluate", "Evaluate the test split again.", "evaluate", footer=True, changes=True),
@@ -187,6 +188,18 @@ ACTIONS: tuple[Action, ...] = (
     _a("results.delete", "D", "delete", "Delete the run permanently; asks for confirmation.", "delete", changes=True),
     _a("results.watch", "w", "watch", "Show the run in Live.", "watch"),
     _a("results.refresh", "f5", "refresh", "Reload the runs.", "refresh_runs"),
+    _a("compare.csv", "x", "CSV", "Export the comparison as CSV, to a new file.", "csv", footer=True, changes=True),
+    _a(
+        "compare.markdown",
+        "m",
+        "Markdown",
+        "Export the comparison as Markdown, to a new file.",
+        "markdown",
+        footer=True,
+        changes=True,
+    ),
+    _a("compare.help", "question_mark", "help", "Show the keys, and how differences are judged.", "help", footer=True),
+    _a("compare.close", "escape,q", "back", "Back to the list of runs.", "close", footer=True),
     _a("list.down", "j", "down", "Next entry.", "cursor_down"),
     _a("list.up", "k", "up", "Previous entry.", "cursor_up"),
     _a("list.right", "right,l", "form", "Go to the form.", "screen.focus_form"),

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, TextIO, cast
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
@@ -36,6 +37,24 @@ class CleanConsole(Console):
 
     def on_broken_pipe(self) -> None:
         raise ReaderGone
+
+
+def print_wrapped(console: Console, text: str, style: str | None = None) -> None:
+    """A sentence: wrapped between words on a terminal, one line in a file. A longer word, as a path, is not cut."""
+    for line in wrapped(clean(text, LINE), console.width) if console.is_terminal else [text]:
+        console.print(line, style=style, soft_wrap=True)
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Lines of at most `width` columns, broken at spaces only: a longer word has a line of its own."""
+    lines = [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}" if lines[-1] else word
+        if lines[-1] and cell_len(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def stdout_console(**options: Any) -> CleanConsole:

@@ -35,6 +35,13 @@ class CommandLine:
     )
 
 
+class Comparison:
+    """A comparison of runs that is exported."""
+
+    TOO_MANY = Sentence("{path} already holds {limit} comparisons of today.", "Move some of them away.")
+    UNWRITABLE = Sentence("Cannot write {path}: {reason}.", "Make the folder writable, or free some space.")
+
+
 class Console:
     """Why the console starts no run."""
 
@@ -106,6 +113,19 @@ class EngineStart:
     IMPOSSIBLE = Sentence("Cannot start an engine in {path}{reason}.", "Choose another --workspace.")
 
 
+class Filter:
+    """A filter over runs that cannot be understood."""
+
+    NO_ORDER = Sentence("{name} cannot be compared with {sign}.", "{name}: finds a part of it, {name}= all of it.")
+    NO_VALUE = Sentence("Expected a value after {term}, found none.", "Write it without a space between.")
+    NUMBER = Sentence("Expected a number after {term}, found {found!r}.", "Write one such as 0.9 or 1e-3.")
+    SEVERAL = Sentence("Expected one value after {term}, found {found!r}.", "Alternatives go with : or = only.")
+    UNKNOWN_NAME = Sentence(
+        "There is no field named {found!r}; {alternatives}.", "Double quotes make the term a text to search for."
+    )
+    YES_NO = Sentence("Expected yes or no after {term}, found {found!r}.", "Write one of the two.")
+
+
 class Following:
     """A run that is watched through its files."""
 
@@ -122,6 +142,14 @@ class Job:
 
     ABORTED = Sentence("The job was aborted.", "Start it again.")
     CANCELLED = Sentence("The job was cancelled.", "Start it again.")
+
+
+class Listing:
+    """How `medtui runs` lists runs."""
+
+    CSV_OR_JSON = Sentence("Expected one of --csv and --json, found both.", "Drop one of them.")
+    NO_COLUMNS = Sentence("Expected names of columns after --columns, found none.", "Known: {known}.")
+    NO_SUCH_COLUMN = Sentence("There is no column named {found!r}; {alternatives}.", "See medtui runs --help.")
 
 
 class Management:

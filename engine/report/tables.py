@@ -10,15 +10,13 @@ import numpy as np
 
 from engine.contract.files.folders import FileOrPath, file_at
 from engine.contract.wire.protocol import ClassMetrics
+from engine.contract.wire.text import without_formula
 from engine.report.content import RunReport
 from engine.report.text import writable
 
 HISTORY = ("epoch", "lr", "train_loss", "train_acc", "val_loss", "val_auc", "val_acc", "val_f1", "best")
 TABLE_LIMIT = 256 * 1024 * 1024  # bytes
 PER_CLASS = ("epoch", "split", "name", "recall", "precision", "f1", "auc", "support")
-
-# A spreadsheet runs a cell that begins like this as a formula, quoted or not (OWASP, "CSV Injection").
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def history_table(rows: Iterable[Mapping[str, object]]) -> bytes:
@@ -101,7 +99,7 @@ def _lines(rows: Iterable[Sequence[object]]) -> bytes:
 
 
 def _field(value: object) -> str:
-    """One value. Text that a spreadsheet would run gets an apostrophe before it, which makes it text again."""
+    """One value."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None:
@@ -110,5 +108,4 @@ def _field(value: object) -> str:
         return str(value).lower()
     if isinstance(value, int | float):
         return repr(value)
-    text = str(value)
-    return writable(f"'{text}" if text.startswith(_FORMULA) else text)
+    return writable(without_formula(str(value)))

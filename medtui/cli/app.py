@@ -11,7 +11,7 @@ from engine.contract.wire.errors import UsageError
 from medtui.cli import control, data, doctor, evaluate, manage, recipe, report, results, run, score, smoke
 from medtui.cli.global_options import pass_to_subcommand
 from medtui.cli.options import DataOption, JsonOption, OfflineOption, WorkspaceOption
-from medtui.cli.unknown import Commands
+from medtui.cli.unknown import Commands, FilteredCommand
 from medtui.output import print_line
 from medtui.sentences import CommandLine
 
@@ -75,7 +75,7 @@ app.command("train", short_help="Alias of `run`.")(run.run)
 app.command("attach")(control.attach)
 for command in (control.pause, control.resume, control.stop, control.abort, control.kill):
     app.command(command.__name__, short_help=SUMMARIES.get(command.__name__))(command)
-results.app.command("list")(results.list_)
+results.app.command("list", cls=FilteredCommand)(results.list_)
 for name in ("tag", "note", "archive", "unarchive", "delete", "prune"):
     results.app.command(name)(getattr(manage, name))
 app.add_typer(results.app, name="runs")

@@ -3,22 +3,44 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from medtui.cli.global_options import pass_to_subcommand
 from medtui.cli.options import JsonOption, RunArgument, WorkspaceOption
-from medtui.cli.unknown import Commands
+from medtui.cli.unknown import RunCommands
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from engine.contract.wire.protocol import Metrics
+    from medtui.client.run_fields import RunField
+    from medtui.client.runs import RunRow
 
-app = typer.Typer(help="Runs: list, tag, note, archive, unarchive, delete, prune.", cls=Commands, rich_markup_mode=None)
+HELP = """Runs: list, tag, note, archive, unarchive, delete, prune.
+
+`medtui runs dataset:breast 'auc>0.9' -tag:bad` lists those that match a filter, and `medtui runs list WORD` those with
+a word; see `medtui runs list --help`."""
+app = typer.Typer(help=HELP, cls=RunCommands, rich_markup_mode=None)
 ArchivedOption = Annotated[bool, typer.Option("--archived", help="List the runs in outputs/archive instead.")]
+CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV: all columns, or those of --columns.")]
+WideOption = Annotated[bool, typer.Option("--wide", help="Show every column, however wide the table becomes.")]
+ColumnsOption = Annotated[
+    str | None,
+    typer.Option("--columns", metavar="A,B,C", help="Show these columns; any name of a filter, in this order."),
+]
+FilterArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="FILTER",
+        help="Terms such as dataset:breast 'lr>=1e-3' 'auc>0.9' -tag:bad, or words; in quotes where a shell would read "
+        "> or <. Names: outcome auc acc val_auc seed lr epochs dataset model from tag note date took hash and more.",
+        show_default=False,
+    ),
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -27,22 +49,59 @@ def runs(
     workspace: WorkspaceOption = None,
     archived: ArchivedOption = False,
     json: JsonOption = False,
+    csv: CsvOption = False,
+    wide: WideOption = False,
+    columns: ColumnsOption = None,
 ) -> None:
     """List the runs of a workspace, or manage one."""
     if context.invoked_subcommand is not None:
-        pass_to_subcommand(context, {"workspace": workspace, "archived": archived, "json": json})
+        given = {"workspace": workspace, "archived": archived, "json": json}
+        pass_to_subcommand(context, given | {"csv": csv, "wide": wide, "columns": columns})
         return
-    list_(workspace, archived, json)
+    list_(None, workspace, archived, json, csv, wide, columns)
 
 
-def list_(workspace: WorkspaceOption = None, archived: ArchivedOption = False, json: JsonOption = False) -> None:
-    """List the runs of a workspace, newest last."""
+def list_(
+    terms: FilterArgument = None,
+    workspace: WorkspaceOption = None,
+    archived: ArchivedOption = False,
+    json: JsonOption = False,
+    csv: CsvOption = False,
+    wide: WideOption = False,
+    columns: ColumnsOption = None,
+) -> None:
+    """List the runs, newest last: all, or those that match FILTER."""
+    from engine.contract.wire.errors import UsageError
+    from medtui.cli.runs_table import csv_text, json_values, requested
+    from medtui.client.run_fields import FIELDS
+    from medtui.client.run_filter import parse_filter
+    from medtui.output import print_json, print_line, print_text
+    from medtui.sentences import Listing
+
+    if csv and json:
+        raise UsageError(Listing.CSV_OR_JSON)
+    query, fields = parse_filter(" ".join(terms or [])), requested(columns) if columns is not None else None
+    found, in_archive = _read(workspace, archived=archived)
+    shown = query.of(found)
+    if json:
+        print_json([json_values(run_row, fields) for run_row in shown])
+    elif csv:
+        print_text(csv_text(shown, fields))
+    elif shown:
+        _print_table(shown, list(FIELDS) if wide and fields is None else fields)
+    elif found:
+        print_line(f"No matches in {len(found)} run{'s' * (len(found) != 1)}.")
+    else:
+        print_line(_describe_none(archived=archived, in_archive=in_archive))
+
+
+def _read(workspace: Path | None, *, archived: bool) -> tuple[list[RunRow], int]:
+    """The runs, oldest first; and where there are none, how many are archived."""
     from engine.contract.store.run_directory import list_runs, refuse_unlisted
     from engine.contract.store.workspace import find_workspace
     from medtui.client.run_management import archive_of
-    from medtui.client.runs import RunRow, run_rows
+    from medtui.client.runs import run_rows
     from medtui.client.timeout import run_with_timeout
-    from medtui.output import print_json, print_line
 
     def read(alive: Callable[[], None]) -> tuple[list[RunRow], int]:
         ws = find_workspace(workspace)
@@ -50,31 +109,20 @@ def list_(workspace: WorkspaceOption = None, archived: ArchivedOption = False, j
         rows = run_rows(archive_of(ws) if archived else ws.outputs)
         return rows, 0 if rows or archived else len(list_runs(archive_of(ws)))
 
-    found, in_archive = run_with_timeout(read, workspace or "the workspace")
-    if json:
-        print_json([run_row.values() for run_row in found])
-        return
-    if not found:
-        print_line(_describe_none(archived=archived, in_archive=in_archive))
-        return
-    from rich.table import Table
+    return run_with_timeout(read, workspace or "the workspace")
 
-    from medtui.rich_output import stdout_console
-    from medtui.text import UNDEFINED, clean, data_marks, number
 
-    table = Table()
-    for column in ("run", "state", "weights", "epochs", "val AUC", "test AUC", "test ACC", "remarks"):
-        is_text = column in ("run", "state", "weights", "remarks")
-        table.add_column(column, justify="left" if is_text else "right", no_wrap=column == "run")
-    for run_row in found:
-        values = (run_row.validation_auc, run_row.test_auc, run_row.test_acc)
-        damage = [f"! {what}" for what in run_row.damage]
-        remarks = ", ".join([*damage, *data_marks(run_row.synthetic, run_row.limit), *run_row.labels.tags])
-        weights = clean(run_row.weights or UNDEFINED, 80)
-        table.add_row(run_row.run, run_row.state, weights, run_row.epochs, *map(number, values), clean(remarks, 200))
-    # a wrapped name cannot be copied; without a terminal the width is free
-    console = stdout_console() if sys.stdout.isatty() else stdout_console(width=160)
-    console.print(table)
+def _print_table(run_rows: list[RunRow], fields: list[RunField] | None) -> None:
+    """A name that is cut or wrapped cannot be copied: what does not fit is left out, and without a terminal nothing."""
+    from medtui.cli.runs_table import describe_dropped, table_lines
+    from medtui.rich_output import print_wrapped, stdout_console
+
+    console = stdout_console()
+    lines, n_dropped = table_lines(run_rows, fields, console.width if sys.stdout.isatty() else None)
+    for number, line in enumerate(lines):
+        console.print(line, style="bold" if number == 0 else None, soft_wrap=True)
+    if n_dropped:
+        print_wrapped(console, describe_dropped(n_dropped), style="dim")
 
 
 def _describe_none(*, archived: bool, in_archive: int) -> str:
@@ -102,30 +150,15 @@ def show(run: RunArgument = "last", workspace: WorkspaceOption = None, json: Jso
 
 
 def _print_summary(shown: dict[str, Any]) -> None:
-    from engine.contract.store.starting_weights import describe_origin
     from engine.contract.wire.protocol import ClassMetrics, Metrics
     from medtui.plain.progress import metrics_table, per_class_table
-    from medtui.rich_output import stdout_console
-    from medtui.text import by_monitor, clean, data_marks, duration
+    from medtui.rich_output import print_wrapped, stdout_console
+    from medtui.text import clean
 
     console = stdout_console()
-    marks = "".join(f", {mark}" for mark in data_marks(shown["synthetic"], shown["limit"]))
-    console.print(f"{shown['run']}: {shown['state']}", style="bold")
-    dataset, model, planned = (shown[name] or "?" for name in ("dataset", "model", "epochs_planned"))
-    weights = clean(describe_origin(shown["weights"]), 200)
-    what = f"{clean(str(dataset), 200)}{marks}, {clean(str(model), 200)} {weights}"
-    best = f"best{by_monitor(shown['monitor'])} {shown['best_epoch'] or 'none yet'}"
-    epochs = f"{shown['epochs_done']} of {planned} epochs, {best}"
-    took = f", {duration(shown['worked'])}" if shown["worked"] is not None else ""
-    console.print(f"{what}, {epochs}{took}", soft_wrap=True)
-    if shown["recipe_hash"]:
-        console.print(f"recipe hash {clean(shown['recipe_hash'], 64)}")
-    if shown["resolved_hash"]:
-        console.print(f"resolved hash {clean(shown['resolved_hash'], 64)}")
-    if shown["tags"]:
-        console.print(f"tags: {' '.join(shown['tags'])}")
-    if shown["note"]:
-        console.print(f"note: {shown['note']}")
+    console.print(f"{shown['run']}: {shown['state']}", style="bold", soft_wrap=True)
+    for sentence in _facts(shown):
+        print_wrapped(console, sentence)
     validation, test = (Metrics(**shown[name]) if shown[name] else None for name in ("validation", "test"))
     if validation or test:
         console.print(metrics_table(validation, test, "results"))
@@ -134,13 +167,14 @@ def _print_summary(shown: dict[str, Any]) -> None:
     if test and shown["published"]:
         console.print(_published_table(shown["published"], test))
     for finding in shown["findings"]:
-        console.print(f"stands out: {clean(finding['message'], 600)} {clean(finding['hint'], 400)}", soft_wrap=True)
+        print_wrapped(console, f"stands out: {clean(finding['message'], 600)} {clean(finding['hint'], 400)}")
     for what in shown["damage"]:
-        console.print(f"! {clean(what, 300)}", soft_wrap=True)
+        print_wrapped(console, f"! {clean(what, 300)}")
     for change in shown["drift"]:
-        console.print(f"drift between attempts: {clean(change, 200)}")
-    for name, path in shown["artifacts"].items():
-        console.print(f"{clean(name, 200):<20} {path}", soft_wrap=True)
+        print_wrapped(console, f"drift between attempts: {clean(change, 200)}")
+    console.print(f"folder  {shown['run_dir']}", soft_wrap=True)
+    for folder, names in _by_folder(shown["artifacts"], Path(shown["run_dir"])).items():
+        print_wrapped(console, f"{clean(folder, 200)}: {', '.join(names)}")
 
 
 def _published_table(rows: list[dict[str, Any]], test: Metrics) -> Table:
@@ -158,3 +192,37 @@ def _published_table(rows: list[dict[str, Any]], test: Metrics) -> Table:
         style = "bold" if row is ours else None
         table.add_row(row["method"], *values, row["source"], ", ".join(row["remarks"]), style=style)
     return table
+
+
+def _facts(shown: dict[str, Any]) -> Iterator[str]:
+    """What was trained on what, for how long, and what identifies it."""
+    from engine.contract.store.starting_weights import describe_origin
+    from medtui.text import by_monitor, clean, data_marks, duration
+
+    marks = "".join(f", {mark}" for mark in data_marks(shown["synthetic"], shown["limit"]))
+    dataset, model, planned = (shown[name] or "?" for name in ("dataset", "model", "epochs_planned"))
+    weights = clean(describe_origin(shown["weights"]), 200)
+    what = f"{clean(str(dataset), 200)}{marks}, {clean(str(model), 200)} {weights}"
+    best = f"best{by_monitor(shown['monitor'])} {shown['best_epoch'] or 'none yet'}"
+    epochs = f"{shown['epochs_done']} of {planned} epochs, {best}"
+    took = f", {duration(shown['worked'])}" if shown["worked"] is not None else ""
+    yield f"{what}, {epochs}{took}"
+    if shown["recipe_hash"]:
+        yield f"recipe hash {clean(shown['recipe_hash'], 64)}"
+    if shown["resolved_hash"]:
+        yield f"resolved hash {clean(shown['resolved_hash'], 64)}"
+    if shown["tags"]:
+        yield f"tags: {' '.join(shown['tags'])}"
+    if shown["note"]:
+        yield f"note: {shown['note']}"
+
+
+def _by_folder(artifacts: dict[str, str], run_dir: Path) -> dict[str, list[str]]:
+    """The names of the artifacts' files by their folder within the run's: `reports: report.xlsx`."""
+    from medtui.text import clean
+
+    found: dict[str, list[str]] = {}
+    for path in map(Path, artifacts.values()):
+        inside = path.relative_to(run_dir) if path.is_relative_to(run_dir) else path
+        found.setdefault(str(inside.parent), []).append(clean(inside.name, 200))
+    return found

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from engine.contract.wire.errors import UsageError
 from medtui.sentences import CommandLine
+
+_NEGATED = re.compile(r"-[^-].+")  # there are no options of one dash, but for -h
 
 
 class Commands(TyperGroup):
@@ -19,6 +23,36 @@ class Commands(TyperGroup):
         if args and not ctx.resilient_parsing and self.get_command(ctx, normalize(args[0])) is None:
             raise unknown_command(self, ctx, args[0])
         return super().resolve_command(ctx, args)
+
+
+class RunCommands(Commands):
+    """`medtui runs FILTER…` is `medtui runs list FILTER…`: what looks like a term of a filter is no command."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        from medtui.client.run_filter import is_term
+
+        first = next(_plain_words(args, self.params), None)
+        return super().parse_args(ctx, ["list", *args] if first is not None and is_term(first) else args)
+
+
+class FilteredCommand(TyperCommand):
+    """A command whose words are a filter: `-tag:bad` is a term, and no option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        negated = [word for word in args if _NEGATED.match(word)] if "--" not in args else []
+        others = [word for word in args if word not in negated]
+        return super().parse_args(ctx, [*others, "--", *negated] if negated else args)
+
+
+def _plain_words(args: list[str], params: list[Any]) -> Iterator[str]:
+    """What is neither an option nor the value of one."""
+    valued = {name for one in params for name in one.opts if not getattr(one, "is_flag", False)}
+    words = iter(args)
+    for word in words:
+        if word in valued:
+            next(words, None)
+        elif not word.startswith("--") and word not in ("-h", ""):
+            yield word
 
 
 def unknown_command(group: TyperGroup, context: typer.Context, found: str) -> UsageError:

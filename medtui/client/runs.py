@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,14 @@ from engine.contract.files.folders import File, Folder
 from engine.contract.findings.history import history_from
 from engine.contract.findings.rules import findings
 from engine.contract.store.journal import damaged_lines
-from engine.contract.store.run_directory import RunDirectory, list_runs_and_manifests
-from engine.contract.store.run_record import RunRecord, read_run, resolved_of_run
+from engine.contract.store.run_directory import RunDirectory, attempts_of, list_runs_and_manifests
+from engine.contract.store.run_record import RunRecord, own_recipe, read_run, resolved_of_run
 from engine.contract.wire.protocol import Ci95
 from engine.contract.wire.resolved import Resolved
 from medtui.client.run_management import Labels, read_labels
+from medtui.text import UNDEFINED
+
+_SUFFIX = re.compile(r"_([0-9a-f]{6}(?:_\d+)?)$")  # of a run's name: its recipe's hash, and a number for a repetition
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,8 @@ class RunRow:
     resolved_hash: str | None = None
     resolved: Resolved | None = None  # what every `auto` became
     damage: tuple[str, ...] = ()  # what of it cannot be read or trusted
+    seed: int | None = None
+    lr: float | None = None
 
     @property
     def comparable(self) -> bool:
@@ -60,6 +67,13 @@ class RunRow:
     def epochs(self) -> str:
         return f"{self.epochs_done}/{self.epochs_planned}" if self.epochs_done is not None else "?"
 
+    @property
+    def short_hash(self) -> str:
+        """The end of its name: its recipe's hash, and a number for a repetition: `1a2b3c`, `1a2b3c_2`."""
+        if found := _SUFFIX.search(self.run):
+            return found[1]
+        return self.recipe_hash[:6] if self.recipe_hash else UNDEFINED
+
     def values(self) -> dict[str, Any]:
         """As `runs --json` prints it."""
         return {
@@ -68,6 +82,7 @@ class RunRow:
             "started": self.started,
             "state": self.state,
             "dataset": self.dataset,
+            "size": self.size,
             "synthetic": self.synthetic,
             "limit": self.limit,
             "model": self.model,
@@ -75,12 +90,15 @@ class RunRow:
             "recipe_hash": self.recipe_hash,
             "resolved_hash": self.resolved_hash,
             "resolved": self.resolved.model_dump(mode="json") if self.resolved else None,
+            "seed": self.seed,
+            "lr": self.lr,
             "epochs": self.epochs,
             "validation_auc": self.validation_auc,
             "test_auc": self.test_auc,
             "test_acc": self.test_acc,
             "test_auc_ci95": self.test_auc_ci95,
             "test_acc_ci95": self.test_acc_ci95,
+            "seconds": self.seconds,
             "damage": list(self.damage),
             **asdict(self.labels),
         }
@@ -96,6 +114,7 @@ def read_run_row(run: RunDirectory, manifest: dict[str, Any] | None = None) -> R
     started = manifest.get("started")
     validation, test = found.validation, found.test
     resolved, resolved_hash = resolved_of_run(record)
+    seed, lr = _seed_and_lr(record)
     return RunRow(
         run=run.name,
         run_dir=run.root,
@@ -120,7 +139,24 @@ def read_run_row(run: RunDirectory, manifest: dict[str, Any] | None = None) -> R
         resolved_hash=resolved_hash,
         resolved=resolved,
         damage=record.damage,
+        seed=seed,
+        lr=lr,
     )
+
+
+def _seed_and_lr(record: RunRecord) -> tuple[int | None, float | None]:
+    """From what its newest attempt recorded; else from the run's own recipe, which takes longer."""
+    attempts = attempts_of(record.manifest or {})
+    recorded = attempts[-1].get("must_match") if attempts else None
+    if isinstance(recorded, dict):
+        try:
+            seed, lr = int(recorded["training.seed"]), float(recorded["training.lr"])
+        except (KeyError, TypeError, ValueError, OverflowError):  # a damaged or untrusted manifest
+            pass
+        else:
+            return seed, lr if math.isfinite(lr) else None
+    recipe = own_recipe(record.run)
+    return (recipe.training.seed, recipe.training.lr) if recipe is not None else (None, None)
 
 
 def run_rows(outputs: Path) -> list[RunRow]:

@@ -29,6 +29,7 @@ from medtui.console.shell.dialogs import Help, Question
 from medtui.console.shell.keyboard import Keyboard
 from medtui.console.shell.keys_in_order import KeysInOrder
 from medtui.console.shell.load_history import LoadHistory
+from medtui.console.shell.marked_runs import MarkedRuns
 from medtui.console.shell.notifications import Link, Notifications, Pace
 from medtui.console.shell.opening import Opening
 from medtui.console.shell.palette import KeymapCommands
@@ -92,6 +93,7 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         self.data = data or []
         self.settings = settings or Settings()
         self.readonly = readonly
+        self.marked_runs = MarkedRuns()
         self._model, self._make_engine, self._keep_warm = model, make_engine, warm and not readonly
         self.today, self.now = date.today, time.time  # tests set others
         self.status = AppStatus(readonly=readonly)

@@ -29,7 +29,7 @@ from engine.contract.wire.protocol import (
 )
 from medtui.client.state import RunState
 from medtui.eta import Eta
-from medtui.rich_output import CleanConsole
+from medtui.rich_output import CleanConsole, print_wrapped
 from medtui.text import clean, data_marks, duration, interval, monitored, number, shortened
 
 
@@ -52,7 +52,7 @@ class PlainLines:
 
     def event(self, line: bytes, event: AnyEvent | None, state: RunState) -> None:
         for text, style in _lines(event, state):
-            self.console.print(text, style=style, soft_wrap=True)
+            print_wrapped(self.console, text, style=style)
         if self.verbose and isinstance(event, EpochFinished):
             self.console.print(per_class_table(event.per_class, "validation, worst first"))
 
@@ -60,7 +60,7 @@ class PlainLines:
         pass
 
     def note(self, text: str) -> None:
-        self.console.print(text, soft_wrap=True)
+        print_wrapped(self.console, text)
 
     def end(self, finished: RunFinished, state: RunState) -> None:
         print_results(self.console, finished, state)
@@ -203,9 +203,9 @@ def print_results(console: CleanConsole, finished: RunFinished, state: RunState)
     """The table of results, the paths of report and figures, and how it ended."""
     summary = state.summary
     if finished.error is not None:
-        console.print(finished.error.message, style="bold red")
+        print_wrapped(console, finished.error.message, style="bold red")
         if finished.error.hint:
-            console.print(finished.error.hint)
+            print_wrapped(console, finished.error.hint)
     validation, test = finished.metrics.get("validation"), finished.metrics.get("test")
     if validation or test:
         trained = clean(f"{summary.model} {describe_origin(summary.weights)}", 200)
@@ -218,12 +218,12 @@ def print_results(console: CleanConsole, finished: RunFinished, state: RunState)
     for finding in findings(state.history):
         console.print(f"stands out: {clean(str(finding), 1000)}", style="yellow", soft_wrap=True)
     for change in summary.drift:
-        console.print(f"drift between attempts: {clean(change, 200)}", style="yellow")
+        print_wrapped(console, f"drift between attempts: {clean(change, 200)}", style="yellow")
     if finished.run_dir is not None:
         _print_paths(console, Path(finished.run_dir), summary.artifacts)
     console.print(f"{finished.outcome} (exit code {finished.exit_code})")
     if finished.exit_code in (STOPPED, ABORTED) and state.started is not None and state.last_checkpoint is not None:
-        console.print(f"`medtui run --resume {state.started.run}` resumes it.", soft_wrap=True)
+        print_wrapped(console, f"`medtui run --resume {state.started.run}` resumes it.")
 
 
 def _print_paths(console: CleanConsole, run_dir: Path, artifacts: dict[str, str]) -> None:

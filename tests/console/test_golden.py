@@ -217,7 +217,7 @@ async def results_compared(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scr
     await results_finished(pilot, app, scripts)
     await pilot.press("up", "up", "space", "space", "space", "c")
     await shows(pilot, "3 runs compared")
-    await wait_for(pilot, lambda: app.screen.query_one("#compare-text").content_size.height)
+    await wait_for(pilot, lambda: app.screen.query_one("#compare-differences").content_size.height)
 
 
 async def _asked(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted], state: str, key: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import os
+from datetime import date
 from functools import reduce
 from pathlib import Path
 
@@ -140,7 +142,7 @@ async def test_no_important_column_is_cut_off(console, workspace, columns: int, 
         await pilot.press("down")
         chosen = app.base_screen._selected
         await pilot.resize_terminal(columns, 24)
-        important = {"date", "data set", "test AUC", "outcome", "test ACC", "val AUC"} - missing
+        important = {"date", "breastmnist", "test AUC", "outcome", "test ACC", "val AUC"} - missing
         table = app.base_screen.query_one(RunTable)
         await wait_for(pilot, lambda: "took" not in screen_text(app))
         assert table.virtual_size.width <= table.size.width
@@ -161,7 +163,7 @@ async def test_compared_runs_have_a_letter_a_curve_and_differences_with_interval
         await opened(pilot, app)
         await pilot.press("space", "space", "space", "c")
         headings = ("validation AUC", "epoch", "test AUC, 95 %; difference from A")
-        await shows(pilot, "3 runs compared", "esc: back", *headings)
+        await shows(pilot, "3 runs compared", "esc back", *headings)
         auc, acc = math.hypot(0.9014 - 0.835, 0.968 - 0.9014), math.hypot(0.8654 - 0.803, 0.910 - 0.8654)
         await shows(
             pilot,
@@ -207,7 +209,7 @@ async def test_keys_that_come_faster_than_the_screen_act_on_the_row_under_the_cu
         for key in ("space", "space"):  # both at once, as a terminal hands over what was typed quickly
             app.post_message(events.Key(key, " "))
         await wait_for(pilot, lambda: app.base_screen.query_one(RunTable).cursor_row == 2)
-        assert app.base_screen.marked == names[:2]
+        assert [mark.run for mark in app.marked_runs.marks] == names[:2]
 
 
 @pytest.mark.asyncio
@@ -224,7 +226,7 @@ async def test_without_a_run_under_the_cursor_no_key_acts_on_one(console, worksp
             await shows(pilot, "Select a run first.")
             assert app.screen is app.base_screen
         await pilot.press("slash", *"xyz", "enter", "D")
-        await shows(pilot, "No matches in name")
+        await shows(pilot, "No matches;")
         assert app.screen is app.base_screen
         await pilot.press("slash", "escape", "escape")
         await pilot.press("up")
@@ -291,7 +293,7 @@ async def test_tags_are_in_the_list_and_the_filter_finds_tags_notes_and_names(co
         for words, found in (("paper", tagged), ("best of", noted), ("20261123", other)):
             await pilot.press("slash", *words, "enter")
             await wait_for(pilot, lambda found=found: app.base_screen.detail.run_row.run == found.name)
-            await shows(pilot, "runs · 1 ")
+            await shows(pilot, "runs · 1 of 3 ")
             await pilot.press("slash", "escape", "escape")
             await shows(pilot, "runs · 3 ")
 
@@ -432,3 +434,181 @@ async def test_a_completed_run_is_not_resumed_and_the_console_shows_why(console,
         await pilot.press("u")
         await wait_for(pilot, lambda: [one for one in app._notifications if "nothing to resume" in one.message])
         assert app.screen_name == "results"
+
+
+# ---- columns, filter, one run alone ---------------------------------------------------------------------------------
+
+
+def alike(workspace: Workspace) -> list[str]:
+    """Three runs of one data set and model, that differ in seed and learning rate; the oldest first."""
+    names = [f"2026112{day}_breastmnist_resnet18-adapted_1a2b3{day}" for day in (1, 2, 3)]
+    for name, seed, lr in zip(names, (1, 2, 2), (0.008, 0.008, 0.0004), strict=True):
+        recipe = {"dataset": {"name": "breastmnist"}, "training": {"seed": seed, "lr": lr}}
+        make_run(workspace, name, started=f"{name[:4]}-{name[4:6]}-{name[6:8]}T20:26:40Z", recipe=recipe)
+    return names
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("columns", [60, 80, 120])
+async def test_runs_that_look_alike_show_first_what_they_differ_in(console, workspace, columns: int) -> None:
+    alike(workspace)
+    app = console()
+    async with app.run_test(size=(columns, 24)) as pilot:
+        await opened(pilot, app)
+        table = app.base_screen.query_one(RunTable)
+        titles = [str(column.value) for column in table.columns]
+        assert titles[:5] == ["", "date", "outcome", "seed", "lr"]
+        assert ("hash" in titles) == (columns >= 80)
+        assert table.virtual_size.width <= table.size.width
+        rows = [line.split()[4:7] for line in screen_text(app).splitlines() if "20:26" in line]
+        assert [row[:2] for row in rows] == [["2", "0.0004"], ["2", "0.008"], ["1", "0.008"]]
+
+
+@pytest.mark.asyncio
+async def test_a_subset_is_labelled_at_60_columns_even_if_nothing_else_then_fits(console, workspace) -> None:
+    alike(workspace)
+    make_run(workspace, NAME, limit=256)
+    app = console()
+    async with app.run_test(size=(60, 24)) as pilot:
+        await opened(pilot, app)
+        await shows(pilot, "breastmnist (≤ 256)", "0.9014")
+
+
+@pytest.mark.asyncio
+async def test_the_filter_knows_fields_and_an_error_keeps_the_last_list(console, workspace) -> None:
+    names = alike(workspace)
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await pilot.press("slash")
+        await shows(pilot, "name:part", "auc seed lr")
+        await pilot.press(*"lr<0.001")
+        await shows(pilot, "runs · 1 of 3 ")
+        await pilot.press(*" auc>")
+        await shows(pilot, "Expected a value after auc>", "runs · 1 of 3 ")
+        await pilot.press("x")
+        await shows(pilot, "Expected a number after auc>, found 'x'.", "runs · 1 of 3 ")
+        await pilot.press("enter")
+        await shows(pilot, "Expected a number")
+        assert app.base_screen.query_one(RunTable).chosen == names[2]
+        await pilot.press("slash", "backspace", *"0.9", "enter")
+        await wait_for(pilot, lambda: "Expected" not in screen_text(app) and "name:part" not in screen_text(app))
+        await shows(pilot, "runs · 1 of 3 ")
+        await pilot.press("escape")
+        await shows(pilot, "runs · 3 ")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("size", [(60, 18), (80, 24), (120, 40)], ids=str)
+async def test_enter_opens_a_run_on_the_whole_screen_and_esc_returns_to_its_row(console, workspace, size) -> None:
+    names = alike(workspace)
+    app = console()
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot, app)
+        await pilot.press("down", "enter")
+        await shows(pilot, f"╭─ {names[1]}", "esc: back to the list", "seed 2", "lr 0.008")
+        assert "runs · 3" not in screen_text(app)
+        assert app.base_screen.query_one("#detail-scroll").has_focus
+        await pilot.press("escape")
+        await shows(pilot, "runs · 3")
+        table = app.base_screen.query_one(RunTable)
+        assert table.has_focus and table.chosen == names[1]
+
+
+@pytest.mark.asyncio
+async def test_the_help_names_what_a_filter_can_name(console, workspace) -> None:
+    alike(workspace)
+    app = console()
+    async with app.run_test(size=(120, 60)) as pilot:
+        await opened(pilot, app)
+        await pilot.press("question_mark")
+        await shows(pilot, "The filter: dataset:breast", "Names: name outcome")
+
+
+@pytest.mark.asyncio
+async def test_a_marked_run_has_the_same_letter_in_the_list_and_in_the_comparison(console, workspace) -> None:
+    names = alike(workspace)
+    app = console()
+    async with app.run_test(size=(120, 60)) as pilot:
+        await opened(pilot, app)
+        await pilot.press("space", "space", "space", "up", "up", "up", "space")  # the newest is unmarked again
+        rows = [line for line in screen_text(app).splitlines() if "20:26" in line]
+        assert [row[1:5].strip() for row in rows] == ["", "B", "C"]
+        await pilot.press("c")
+        await shows(pilot, "2 runs compared", f"B {names[1]}", f"C {names[0]}", "difference from B")
+
+
+# ---- the comparison -------------------------------------------------------------------------------------------------
+
+
+def better(workspace: Workspace) -> None:
+    """B has an AUC 0.2 above A's, with intervals of ±0.02; its ACC is 0.01 above, with ±0.05."""
+    for day, auc, acc in ((2, 0.70, 0.80), (1, 0.90, 0.81)):
+        ends = {"auc_ci95": (auc - 0.02, auc + 0.02), "acc_ci95": (acc - 0.05, acc + 0.05)}
+        test = TESTED.model_copy(update={"auc": auc, "acc": acc, **ends})
+        name = f"2026112{day}_breastmnist_resnet18-adapted_1a2b3{day}"
+        recipe = {"dataset": {"name": "breastmnist"}, "training": {"lr": 0.001 * day}}
+        make_run(workspace, name, started=f"2026-11-2{day}T20:26:40Z", test=test, recipe=recipe)
+
+
+async def compared(pilot: Pilot[int], app: ConsoleApp) -> None:
+    await opened(pilot, app)
+    await pilot.press("space", "space", "c")
+    await shows(pilot, "2 runs compared")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("size", [(60, 60), (120, 60)], ids=str)
+async def test_a_difference_whose_interval_excludes_0_is_marked_as_more_than_noise(console, workspace, size) -> None:
+    """Newcombe: half the width is the root of the sum of squares, √2 · 0.02 = 0.028 and √2 · 0.05 = 0.071."""
+    better(workspace)
+    app = console()
+    async with app.run_test(size=size) as pilot:
+        await compared(pilot, app)
+        await shows(pilot, "+0.2000 [+0.172, +0.228] ≠", "+0.0100 [-0.061, +0.081] ≈", "≠ more than noise")
+        await pilot.press("question_mark")
+        await shows(pilot, "excludes 0", "Newcombe 1998", "compare.csv")
+        await pilot.press("escape", "escape")
+        await wait_for(pilot, lambda: app.screen is app.base_screen)
+
+
+@pytest.mark.asyncio
+async def test_a_comparison_is_exported_to_new_files_whose_paths_are_shown(console, workspace: Workspace) -> None:
+    better(workspace)
+    app = console()
+    app.today = lambda: date(2026, 11, 26)
+    taken = workspace.outputs / "comparison_20261126_1.csv"
+    taken.write_text("mine")
+    async with app.run_test(size=(160, 60), notifications=True) as pilot:
+        await compared(pilot, app)
+        await pilot.press("x")
+        await shows(pilot, "comparison_20261126_2.csv")
+        await pilot.press("m")
+        await shows(pilot, "comparison_20261126_1.md")
+    assert taken.read_text() == "mine"
+    rows = list(csv.DictReader((workspace.outputs / "comparison_20261126_2.csv").open()))
+    assert [
+        (row["sign"], float(row["test_auc"]), row["test_auc_verdict"], row["test_acc_verdict"]) for row in rows
+    ] == [
+        ("A", 0.7, "", ""),
+        ("B", 0.9, "more than noise", "may be noise"),
+    ]
+    assert [row["training.lr"] for row in rows] == ["0.002", "0.001"]
+    table = (workspace.outputs / "comparison_20261126_1.md").read_text()
+    assert (
+        "| test AUC | 0.7000 [0.680, 0.720] | 0.9000 [0.880, 0.920]; +0.2000 [+0.172, +0.228], more than noise |"
+        in table
+    )
+    assert "| training.lr | 0.002 | 0.001 |" in table and "Newcombe 1998" in table
+
+
+@pytest.mark.asyncio
+async def test_a_read_only_console_exports_nothing(console, workspace: Workspace) -> None:
+    better(workspace)
+    app = console(readonly=True)
+    async with app.run_test(size=(120, 60), notifications=True) as pilot:
+        await compared(pilot, app)
+        before = sorted(workspace.outputs.iterdir())
+        await pilot.press("x", "m")
+        await pilot.pause(0.2)
+        assert sorted(workspace.outputs.iterdir()) == before

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.contract.files.folders import file_at
+from engine.contract.files.folders import Folder, file_at
 from engine.contract.sentences import Runs, RunsFolder, Workspaces
 from engine.contract.store.find_run import find_run
 from engine.contract.store.lock import WorkspaceLock
@@ -473,3 +473,25 @@ def test_a_run_of_outputs_that_cannot_be_listed_is_not_said_to_be_missing(tmp_pa
     with pytest.raises(OutputError) as error:
         find_run(tmp_path / "outputs", "anything")
     assert error.value.code == RunsFolder.UNREADABLE.code
+
+
+# ---- files that are made --------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_created_complete_or_not_at_all_and_never_over_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Folder(tmp_path)
+    folder.file("new").create(b"text")
+    assert (tmp_path / "new").read_bytes() == b"text"
+    with pytest.raises(FileExistsError):
+        folder.file("new").create(b"other")
+    assert (tmp_path / "new").read_bytes() == b"text"
+
+    def full(descriptor: int, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("engine.contract.files.folders.append_all", full)
+    with pytest.raises(OSError, match="No space left"):
+        folder.file("late").create(b"text")
+    assert not (tmp_path / "late").exists()

@@ -124,8 +124,7 @@ def test_tags_and_notes_are_kept_with_the_run(trained: Path) -> None:
 
 
 def test_a_subset_run_is_labelled_wherever_it_is_shown(trained: Path) -> None:
-    words = "synthetic data, at most 64 images per split"
-    for command in (("runs",), ("show", "last")):
+    for command, words in (("runs",), "synth. ≤ 64"), (("show", "last"), "synthetic data, at most 64 images per split"):
         assert words in medtui(*command, "--workspace", trained, cwd=trained).stdout
     assert asked(trained, "runs")[0]["limit"] == asked(trained, "show", "last")["limit"] == 64
 

@@ -23,8 +23,9 @@ from engine.contract.store.run_directory import RunDirectory
 from engine.contract.wire.resolved import Resolved
 from engine.run.manifest import versions
 from medtui.client.runs import read_run_row
-from medtui.console.results.compare import compare_text
-from medtui.console.results.screen import load_detail
+from medtui.console.results.compare import compared, differences_text
+from medtui.console.results.detail import load_detail
+from medtui.console.shell.marked_runs import RunMark
 
 ARCHIVE = Path(__file__).parents[1] / "fixtures" / "runs_of_217e719.tar.xz"
 FINISHED = "20261126_cells_mini-cnn_cbd9c9"
@@ -104,10 +105,15 @@ def test_they_are_compared(workspace: Path) -> None:
     runs = {
         name: load_detail(read_run_row(run_of(workspace, name)), Recipe) for name in (FINISHED, ABORTED, AS_THEY_COME)
     }
-    text = compare_text([runs[FINISHED], runs[AS_THEY_COME]], 160).plain
+
+    def differences(*names: str) -> str:
+        marks = [RunMark(name, sign, 0) for name, sign in zip(names, "AB", strict=True)]
+        return differences_text([compared(mark, runs[mark.run]) for mark in marks], 160).plain
+
+    text = differences(FINISHED, AS_THEY_COME)
     assert "training.amp" in text and "model.pretrained" in text
     assert "precision                  A float32  B bfloat16" in text and "same experiment" not in text
-    same = compare_text([runs[FINISHED], runs[ABORTED]], 160).plain
+    same = differences(FINISHED, ABORTED)
     assert "the recipes are equal" in same and "same experiment" in same
 
 

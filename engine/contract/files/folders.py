@@ -280,6 +280,17 @@ class File:
         with self.replacing(durable=durable, private=private, mode=mode) as file:
             file.write(data)
 
+    def create(self, data: bytes) -> None:
+        """Write a new file, all of it or nothing. Raises FileExistsError where the name is taken, and OSError."""
+        descriptor = self.descriptor(os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        try:
+            append_all(descriptor, data)
+        except BaseException:
+            self.delete()
+            raise
+        finally:
+            os.close(descriptor)
+
     def append(self, data: bytes, *, durable: bool = False) -> None:
         """Add to the end of an existing file of ours, all of it or nothing. Raises OSError."""
         descriptor = self.descriptor(os.O_WRONLY | os.O_APPEND)

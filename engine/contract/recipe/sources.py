@@ -127,15 +127,15 @@ class DatasetSection(Section):
         help="What separates the table's columns; null finds it.",
         expected="one character or null",
     )
-    task: Annotated[
-        Literal["binary", "multi_class", "ordinal", "multi_label"] | None, BeforeValidator(_plain_task)
-    ] = setting(
-        None,
-        title="Task",
-        help=(
-            "What the labels of your own images are; null is multi_label for several columns, binary for two "
-            "classes, else multi_class. MedMNIST's names (`ordinal-regression`) are understood too."
-        ),
+    task: Annotated[Literal["binary", "multi_class", "ordinal", "multi_label"] | None, BeforeValidator(_plain_task)] = (
+        setting(
+            None,
+            title="Task",
+            help=(
+                "What the labels of your own images are; null is multi_label for several columns, binary for two "
+                "classes, else multi_class. MedMNIST's names (`ordinal-regression`) are understood too."
+            ),
+        )
     )
     class_names: Names | None = setting(
         None,

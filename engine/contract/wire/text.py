@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
+# A spreadsheet runs a cell that begins like this as a formula, quoted or not (OWASP, "CSV Injection").
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
 # Not printable to Python, but only blanks: of every width (Zs)
 _BLANKS = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 
@@ -18,6 +21,11 @@ def clean(text: str, limit: int = 2000) -> str:
 def shortened(text: str, limit: int = 60) -> str:
     """For a sentence that quotes what was found."""
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def without_formula(text: str) -> str:
+    """A cell of a CSV: what a spreadsheet would run gets an apostrophe before it, which makes it text again."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def visible(text: str, but: str = "") -> str:

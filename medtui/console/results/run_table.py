@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, ClassVar
 
@@ -13,29 +14,32 @@ from textual.binding import BindingType
 from engine.contract.data.datasets import label_of
 from engine.contract.data.published import Published
 from engine.contract.wire.protocol import Ci95
+from medtui.client.run_fields import DAMAGED, describe_subset, format_lr
 from medtui.client.runs import RunRow
 from medtui.console.shell.keymap import bindings
+from medtui.console.shell.marked_runs import RunMark
+from medtui.console.shell.theme import series_colour
 from medtui.console.widgets.table import DataTable
 from medtui.text import UNDEFINED, clean, duration, number, shortened, started_at
 
-DAMAGED = "!"  # some of its files cannot be read or trusted; the detail says which
 MARK = ""  # the column of marks has no title
 AUC_CI95, ACC_CI95 = "test AUC, 95 %", "test ACC, 95 %"
 INSTEAD = {AUC_CI95: "test AUC", ACC_CI95: "test ACC"}  # a wide column instead of a narrow one
-COLUMNS = (
-    *(MARK, "date", "outcome", "data set", "model", "from", "epochs", "val AUC"),
-    *("test AUC", AUC_CI95, "test ACC", ACC_CI95, "took", "tags"),
-)
-BY_IMPORTANCE = (
-    *(MARK, "date", "data set", "test AUC", "outcome", "test ACC", "from", "model"),
-    *(AUC_CI95, ACC_CI95, "val AUC", "tags", "epochs", "took"),
-)
+SETTINGS = ("data set", "model", "seed", "lr", "from", "hash")  # what distinguishes runs, before any result
+RESULTS = ("epochs", "val AUC", "test AUC", AUC_CI95, "test ACC", ACC_CI95, "took", "tags")
+ALWAYS = (MARK, "date", "test AUC")
+# of what is equal in all runs, and results; the more important first
+THEN = ("test ACC", AUC_CI95, ACC_CI95, "data set", "from", "model", "val AUC", "tags", "epochs")
+LAST = ("seed", "lr", "hash", "took")
 TAGS_WIDTH = WEIGHTS_WIDTH = 20  # columns, at most
 Cells = dict[str, Text]  # by the column's title; what is left out is empty
 SORTS: tuple[tuple[str, Callable[[RunRow], Any]], ...] = (
     ("date", lambda run_row: run_row.started or ""),
     ("data set", lambda run_row: run_row.dataset or ""),
     ("model", lambda run_row: run_row.model or ""),
+    ("seed", lambda run_row: _known(run_row.seed)),
+    ("lr", lambda run_row: _known(run_row.lr)),
+    ("hash", lambda run_row: run_row.short_hash),
     ("val AUC", lambda run_row: _known(run_row.validation_auc)),
     ("test AUC", lambda run_row: _known(run_row.test_auc)),
     ("test ACC", lambda run_row: _known(run_row.test_acc)),
@@ -48,6 +52,36 @@ def _known(value: float | None) -> float:
     return -math.inf if value is None or math.isnan(value) else value
 
 
+@dataclass(frozen=True)
+class Arrangement:
+    """Which columns there are, from left to right, and which are shown first where there is little room."""
+
+    columns: tuple[str, ...] = (MARK, "date", "outcome", *SETTINGS, *RESULTS)
+    by_importance: tuple[str, ...] = (*ALWAYS, "outcome", *THEN, *LAST)
+
+
+def arranged(rows: Collection[Cells], *, subsets: bool) -> Arrangement:
+    """Settings in which the runs differ stand before those that say the same of each, and are shown first.
+
+    `rows`: those of runs, without published results. `subsets`: is one of them not on the complete, real data set? Then
+    no number stands without the data set: in its row, or above all of them where it is one.
+    """
+    values = {title: {cells[title].plain for cells in rows if title in cells} for title in SETTINGS}
+    differing = tuple(title for title in SETTINGS if len(values[title]) > 1)
+    equal = tuple(title for title in SETTINGS if title not in differing)
+    label = ("data set",) if subsets and "data set" in differing else ()
+    hashes = ("hash",) if "hash" in differing else ()
+    settings = tuple(title for title in differing if title != "hash")
+    order = tuple(dict.fromkeys((*ALWAYS, *label, "outcome", *settings, *hashes, *THEN, *LAST)))  # each once
+    return Arrangement((MARK, "date", "outcome", *differing, *equal, *RESULTS), order)
+
+
+def common_data(run_rows: Collection[RunRow]) -> str:
+    """The data set of all of these runs, as their rows name it; empty where there are several."""
+    found = {describe_data(run_row) for run_row in run_rows}
+    return found.pop() if len(found) == 1 else ""
+
+
 class RunTable(DataTable):
     """As many columns as fit, each as wide as its current contents."""
 
@@ -56,15 +90,16 @@ class RunTable(DataTable):
     def __init__(self, id: str) -> None:
         super().__init__(id=id, cursor_type="row", zebra_stripes=False)
         self._cells: dict[str, Cells] = {}
+        self._arrangement = Arrangement()
 
     @property
     def chosen(self) -> str | None:
         """The key of the row under the cursor."""
         return next(islice(self._cells, self.cursor_row, None), None)
 
-    def refill(self, rows: dict[str, Cells]) -> None:
+    def refill(self, rows: dict[str, Cells], arrangement: Arrangement) -> None:
         """Other rows, by their keys; the cursor goes to the first."""
-        self._cells = rows
+        self._cells, self._arrangement = rows, arrangement
         widths = self._widths()
         self.clear(columns=True)
         for title in self._fitting(widths):
@@ -82,13 +117,13 @@ class RunTable(DataTable):
             return
         row = self.cursor_row
         with self.prevent(DataTable.RowHighlighted):
-            self.refill(self._cells)
+            self.refill(self._cells, self._arrangement)
             self.move_cursor(row=row)
 
     def _widths(self) -> dict[str, int]:
         """Of the columns that are not empty."""
         found = {}
-        for title in COLUMNS:
+        for title in self._arrangement.columns:
             if any(title in cells for cells in self._cells.values()):
                 widest = max(_cell(cells, title).cell_len for cells in self._cells.values())
                 found[title] = max(len(title), widest)
@@ -97,19 +132,19 @@ class RunTable(DataTable):
     def _fitting(self, widths: dict[str, int]) -> list[str]:
         gaps = 2 * self.cell_padding
         room = (self.size.width or 80) - 1  # the scroll bar
-        return fitting({title: width + gaps for title, width in widths.items()}, room)
+        return fitting({title: width + gaps for title, width in widths.items()}, room, self._arrangement)
 
 
-def fitting(widths: dict[str, int], room: int) -> list[str]:
+def fitting(widths: dict[str, int], room: int, arrangement: Arrangement) -> list[str]:
     """The columns that fit, in table order; chosen by importance, less important ones where space is left."""
     chosen: set[str] = set()
-    for title in BY_IMPORTANCE:
+    for title in arrangement.by_importance:
         replaced = {INSTEAD[title]} & chosen if title in INSTEAD else set()
         cost = widths.get(title, 0) - sum(widths[narrow] for narrow in replaced)
         if title in widths and cost <= room:
             room -= cost
             chosen = chosen - replaced | {title}
-    return [title for title in COLUMNS if title in chosen]
+    return [title for title in arrangement.columns if title in chosen]
 
 
 def _cell(cells: Cells, title: str) -> Text:
@@ -124,22 +159,23 @@ def _left(cell: Text) -> Text:
 def describe_data(run_row: RunRow) -> str:
     """The data set, and in short what makes its results incomparable with others: `breastmnist-64 (≤ 256)`."""
     name = label_of(run_row.dataset, run_row.size) if run_row.dataset else UNDEFINED
-    marks = [f"≤ {run_row.limit:,}"] if run_row.limit is not None else []
-    if run_row.synthetic:
-        marks.insert(0, "synth." if marks else "synthetic")
-    return clean(name, 24) + (f" ({' '.join(marks)})" if marks else "")
+    subset = describe_subset(run_row)
+    return clean(name, 24) + (f" ({subset})" if subset else "")
 
 
-def run_cells(run_row: RunRow, *, marked: bool) -> Cells:
+def run_cells(run_row: RunRow, mark: RunMark | None, *, dark: bool) -> Cells:
     """One row."""
     style = {"completed": "green", "failed": "red", "crashed": "red"}.get(run_row.state, "yellow")
     cells = {
-        MARK: Text("●" if marked else " ", "bold yellow"),
+        MARK: mark_text(mark, dark=dark),
         "date": Text(started_at(run_row.started or "")[:16]),
         "outcome": Text(f"{clean(run_row.state, 36)} {DAMAGED}" if run_row.damage else clean(run_row.state, 36), style),
         "data set": Text(describe_data(run_row)),
         "model": Text(clean(run_row.model or UNDEFINED, 20)),
         "from": Text(shortened(clean(run_row.weights or UNDEFINED, 80).removeprefix("from "), WEIGHTS_WIDTH)),
+        "seed": Text(number(run_row.seed, 0), justify="right"),
+        "lr": Text(format_lr(run_row.lr), justify="right"),
+        "hash": Text(clean(run_row.short_hash, 12)),
         "epochs": Text(run_row.epochs, justify="right"),
         "val AUC": Text(number(run_row.validation_auc), justify="right"),
         "test AUC": Text(number(run_row.test_auc), justify="right"),
@@ -155,6 +191,13 @@ def run_cells(run_row: RunRow, *, marked: bool) -> Cells:
         if value is not None:
             cells[title] = Text.assemble(number(value), (f" {format_ci95(ci95)}", "dim"))
     return cells
+
+
+def mark_text(mark: RunMark | None, *, dark: bool) -> Text:
+    """The letter of a marked run, in its colour."""
+    if mark is None:
+        return Text(" ")
+    return Text(mark.sign, "bold rgb({},{},{})".format(*series_colour(mark.colour, dark=dark)))
 
 
 def format_ci95(ci95: Ci95 | None) -> str:
@@ -179,17 +222,3 @@ def published_cells(one: Published) -> Cells:
         title: Text(words, "dim italic", justify="right" if title in right else "left")
         for title, words in values.items()
     }
-
-
-def filter_text(run_row: RunRow) -> str:
-    """The text that the filter searches."""
-    words = (
-        run_row.run,
-        run_row.state,
-        run_row.model or "",
-        describe_data(run_row),
-        *run_row.labels.tags,
-        run_row.labels.note,
-        *run_row.damage,
-    )
-    return " ".join(words).lower()

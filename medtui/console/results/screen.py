@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from rich.text import Text
 from textual import on, work
@@ -15,23 +15,21 @@ from textual.message import Message
 from textual.widgets import Input
 
 from engine.contract.data.published import Published, references
-from engine.contract.recipe.reader import recipe_from_values
-from engine.contract.recipe.yaml_reader import read_yaml
-from engine.contract.store.run_directory import RunDirectory, list_runs, read_object
+from engine.contract.store.run_directory import RunDirectory, list_runs
 from engine.contract.wire.errors import MedtuiError
-from medtui.client.evaluate import later_evaluations
-from medtui.client.journal import replay
-from medtui.client.run_management import archive_of, read_labels
+from medtui.client.run_management import archive_of
 from medtui.client.runs import RunRow, Stamps, run_rows, stamps
-from medtui.client.state import RunState
 from medtui.client.view import RunView
 from medtui.console.results import run_actions
-from medtui.console.results.pictures import read_samples
+from medtui.console.results.detail import load_detail
+from medtui.console.results.filter_field import FilterField
 from medtui.console.results.run_table import (
     INSTEAD,
     SORTS,
+    Cells,
     RunTable,
-    filter_text,
+    arranged,
+    common_data,
     published_cells,
     run_cells,
 )
@@ -39,10 +37,8 @@ from medtui.console.results.text import Detail, body_text, describe_no_runs, des
 from medtui.console.shell.app_context import key_of
 from medtui.console.shell.base import BaseScreen
 from medtui.console.shell.keymap import bindings
-from medtui.console.shell.plain import Static, border_title
-from medtui.console.shell.text_file import TooLarge, read_text
+from medtui.console.shell.plain import Static, border_subtitle, border_title
 from medtui.console.widgets.curves import auc_plot
-from medtui.console.widgets.matrix import read_confusion
 from medtui.console.widgets.plot import Plot
 from medtui.console.widgets.table import DataTable
 
@@ -74,7 +70,6 @@ class Results(BaseScreen):
         super().__init__()
         self.run_rows: list[RunRow] | None = None
         self._archived = False
-        self.marked: list[str] = []  # run names, in the order of marking
         self.sort = 0
         self.newest_first = True
         self.detail: Detail | None = None
@@ -84,9 +79,7 @@ class Results(BaseScreen):
 
     def compose_body(self) -> ComposeResult:
         with Vertical(id="pane-runs", classes="pane"):
-            yield Input(
-                placeholder="/ filter: name, data set, model, outcome, tag, note", id="run-filter", compact=True
-            )
+            yield FilterField()
             yield Static(id="runs-empty")
             yield RunTable("runs")
         with Vertical(id="pane-detail", classes="pane"), VerticalScroll(id="detail-scroll"):
@@ -133,30 +126,39 @@ class Results(BaseScreen):
         if not self.alive or (message.found == self.run_rows and self.detail is not None):
             return
         self.run_rows, self._archived = message.found, message.archived
-        self.marked = [name for name in self.marked if any(run_row.run == name for run_row in message.found)]
+        self._app.marked_runs = self._app.marked_runs.kept({run_row.run for run_row in message.found})
         self._fill()
 
     def _shown(self) -> list[RunRow]:
-        query = self.query_one("#run-filter", Input).value.strip().lower()
-        found = [run_row for run_row in self.run_rows or [] if query in filter_text(run_row)]
         _, key = SORTS[self.sort]
-        return sorted(found, key=key, reverse=self.newest_first)
+        return sorted(
+            self.query_one(FilterField).run_filter.of(self.run_rows or []), key=key, reverse=self.newest_first
+        )
+
+    def _cells(self, run_row: RunRow) -> Cells:
+        mark = self._app.marked_runs.mark_of(run_row.run)
+        return run_cells(run_row, mark, dark=self.app.current_theme.dark)
 
     def _fill(self) -> None:
         table = self.query_one(RunTable)
         shown = self._shown()
         with self.prevent(DataTable.RowHighlighted):
-            rows = {run_row.run: run_cells(run_row, marked=run_row.run in self.marked) for run_row in shown}
+            rows = {run_row.run: self._cells(run_row) for run_row in shown}
+            subsets = any(not run_row.comparable for run_row in shown)
+            arrangement = arranged(rows.values(), subsets=subsets)
             for one in self._published(shown):
                 rows[one.key] = published_cells(one)
             scrolled = table.scroll_y
-            table.refill(rows)
+            table.refill(rows, arrangement)
             keys = list(rows)
             table.move_cursor(row=keys.index(self._selected) if self._selected in rows else 0)
             if self._selected in rows:
                 table.scroll_to(y=scrolled, animate=False)
         order = "↓" if self.newest_first else "↑"
-        border_title(self.query_one("#pane-runs"), f"runs · {len(shown)} · by {SORTS[self.sort][0]} {order}")
+        n_runs = len(self.run_rows or [])
+        count = f"{len(shown)} of {n_runs}" if len(shown) != n_runs else f"{n_runs}"
+        words = ["runs", count, common_data(shown), f"by {SORTS[self.sort][0]} {order}"]
+        border_title(self.query_one("#pane-runs"), " · ".join(filter(None, words)))
         self.query_one("#runs-empty", Static).display = not rows
         if rows:
             self._select(table.chosen)
@@ -164,9 +166,8 @@ class Results(BaseScreen):
             self._show_empty()
 
     def _show_empty(self) -> None:
-        where = "name, data set, model, outcome, tags or note"
         clears = f"{key_of(self, 'view.back')} clears the filter"
-        words = f"No matches in {where}; {clears}." if self.run_rows else describe_no_runs(archived=self._archived)
+        words = f"No matches; {clears}." if self.run_rows else describe_no_runs(archived=self._archived)
         hint = f"{key_of(self, 'go.recipes')} shows the recipes; {key_of(self, 'recipes.run')} runs the selected one."
         self.query_one("#runs-empty", Static).update(Text(f"{words}\n{hint}"))
         self._show_instead("")
@@ -189,9 +190,24 @@ class Results(BaseScreen):
         self._select(str(event.row_key.value))
 
     @on(DataTable.RowSelected, "#runs")
-    def _opened(self) -> None:
-        self.show_only(1)
-        self.query_one("#detail-scroll").focus()
+    def action_open(self) -> None:
+        """The run alone, on all of the screen."""
+        if self._chosen() is not None:
+            self.set_opened(True)
+            self.show_only(1)
+            self.query_one("#detail-scroll").focus()
+
+    def set_opened(self, opened: bool) -> None:
+        self.set_class(opened, "-opened")
+        pane = self.query_one("#pane-detail")
+        border_title(pane, self._selected or "detail" if opened else "detail")
+        border_subtitle(pane, f"{key_of(self, 'view.back')}: back to the list" if opened else "")
+        self.call_after_refresh(self._show_detail)
+
+    def show_only(self, number: int) -> None:
+        if number % len(self.PANES) == 0 and self.has_class("-opened"):
+            self.set_opened(False)
+        super().show_only(number)
 
     def _select(self, key: str | None) -> None:
         run_row = self._find_run_row(key)
@@ -222,13 +238,18 @@ class Results(BaseScreen):
             self.sort = names.index(title)
             self._fill()
 
-    @on(Input.Changed, "#run-filter")
-    def _filtered(self) -> None:
+    def on_filter_field_changed(self) -> None:
         self._fill()
 
-    @on(Input.Submitted, "#run-filter")
-    def _filter_done(self) -> None:
+    def on_filter_field_done(self) -> None:
         self.query_one(RunTable).focus()
+
+    def _focus_in(self, id_: str) -> None:
+        """The runs, not the filter above them: keys are commands there."""
+        if id_ == "pane-runs":
+            self.query_one(RunTable).focus()
+        else:
+            super()._focus_in(id_)
 
     # ---- the detail ------------------------------------------------------------------------------------------------
 
@@ -282,23 +303,25 @@ class Results(BaseScreen):
         table, run_row = self.query_one(RunTable), self._chosen()
         if run_row is None:
             return
-        if run_row.run in self.marked:
-            self.marked.remove(run_row.run)
-        else:
-            self.marked.append(run_row.run)
-        table.mark(run_row.run, run_cells(run_row, marked=run_row.run in self.marked))
+        before = self._app.marked_runs
+        self._app.marked_runs = before.toggled(run_row.run)
+        if before == self._app.marked_runs:
+            self._app.show_toast(f"At most {len(before)} runs can be marked.", severity="warning")
+        table.mark(run_row.run, self._cells(run_row))
         table.action_cursor_down()
 
     @work(exclusive=True, group="compare")
     async def action_compare(self) -> None:
-        found = [run_row for name in self.marked if (run_row := self._find_run_row(name)) is not None]
-        if len(found) < 2:
+        marks = [mark for mark in self._app.marked_runs.marks if self._find_run_row(mark.run) is not None]
+        if len(marks) < 2:
             self._app.show_toast(f"Mark two or more runs with {key_of(self, 'results.mark')}, then compare them.")
             return
         from medtui.console.results.compare import Compare
 
+        found = [run_row for mark in marks if (run_row := self._find_run_row(mark.run)) is not None]
         load = partial(load_detail, model=self._app.recipe_model)
-        self.app.push_screen(Compare(await asyncio.gather(*(asyncio.to_thread(load, run_row) for run_row in found))))
+        details = await asyncio.gather(*(asyncio.to_thread(load, run_row) for run_row in found))
+        self.app.push_screen(Compare(list(zip(marks, details, strict=True))))
 
     def action_open_recipe(self) -> None:
         if (run_row := self._chosen()) is not None:
@@ -367,31 +390,3 @@ class Results(BaseScreen):
             return
         self.show_only(0)
         self.query_one(RunTable).focus()
-
-
-def load_detail(run_row: RunRow, model: Any) -> Detail:
-    """Read everything of a run; unreadable parts are empty."""
-    run = RunDirectory(run_row.run_dir)
-    try:
-        state = replay(run.journal)
-    except OSError:
-        state = RunState()
-    try:
-        text = read_text(run.recipe)
-    except (OSError, UnicodeDecodeError, TooLarge) as error:
-        text = f"cannot be read: {error}"
-    try:
-        recipe = recipe_from_values(read_yaml(text).values, model)  # its data need not be here
-    except MedtuiError:
-        recipe = None
-    return Detail(
-        run_row=run_row,
-        state=state,
-        manifest=read_object(run.manifest) or {},
-        confusion=read_confusion(run),
-        samples=read_samples(run),
-        recipe_text=text,
-        recipe=recipe,
-        labels=read_labels(run),
-        later=later_evaluations(run),
-    )

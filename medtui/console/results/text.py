@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from engine.contract.data.datasets import label_of
@@ -17,6 +18,7 @@ from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.starting_weights import describe_origin
 from engine.contract.wire.protocol import Ci95, Metrics
 from medtui.client.evaluate import LaterEvaluation
+from medtui.client.run_fields import format_lr
 from medtui.client.run_management import Labels
 from medtui.client.runs import RunRow
 from medtui.client.state import RunState
@@ -27,6 +29,8 @@ from medtui.console.widgets.matrix import Confusion, confusion_text
 from medtui.text import UNDEFINED, by_monitor, clean, data_marks, duration, number, shortened
 
 OURS = "this run"
+
+Fact = tuple[str, str]  # words and their style
 
 
 @dataclass(frozen=True)
@@ -62,13 +66,8 @@ def header_text(detail: Detail, width: int) -> Text:
     text = Text()
     text.append(f"{clean(run_row.run)}  ", "bold")
     text.append(clean(run_row.state), "bold green" if run_row.state == "completed" else "bold yellow")
-    best = state.summary.best_epoch or "–"
-    text.append(f"\n{clean(label_of(run_row.dataset or '?', run_row.size))}")
-    for mark in data_marks(run_row.synthetic, run_row.limit):
-        text.append(f", {mark}", "bold yellow")
-    text.append(f", {clean(run_row.model or '?')} {clean(describe_origin(run_row.weights), 80)}")
-    text.append(f", epochs {run_row.epochs}, best{by_monitor(state.summary.monitor)} {best}")
-    text.append(f", {duration(run_row.seconds)}\n" if run_row.seconds is not None else "\n")
+    text.append("\n")
+    text.append_text(_facts(detail, width))
     if detail.labels.tags:
         text.append(f"tags {clean(' '.join(detail.labels.tags), 200)}\n", "cyan")
     if detail.labels.note:
@@ -91,6 +90,36 @@ def header_text(detail: Detail, width: int) -> Text:
         views = f"{len(one.views)} view{'s' * (len(one.views) != 1)}"
         text.append(f"test re-evaluated AUC {number(one.auc)}{format_ci95(one.auc_ci95)}  ACC {number(one.acc)}")
         text.append(f"{format_ci95(one.acc_ci95)}  {views}, evaluations/{one.number}\n")
+    return text
+
+
+def _facts(detail: Detail, width: int) -> Text:
+    """What was trained on what, and for how long."""
+    run_row = detail.run_row
+    facts: list[Fact] = [(clean(label_of(run_row.dataset or "?", run_row.size)), "")]
+    facts += [(mark, "bold yellow") for mark in data_marks(run_row.synthetic, run_row.limit)]
+    facts.append((f"{clean(run_row.model or '?')} {clean(describe_origin(run_row.weights), 80)}", ""))
+    facts.append((f"seed {number(run_row.seed, 0)}", ""))
+    facts.append((f"lr {format_lr(run_row.lr)}", ""))
+    facts.append((f"epochs {run_row.epochs}", ""))
+    summary = detail.state.summary
+    facts.append((f"best{by_monitor(summary.monitor)} {summary.best_epoch or UNDEFINED}", ""))
+    if run_row.seconds is not None:
+        facts.append((duration(run_row.seconds), ""))
+    return listed(facts, width)
+
+
+def listed(facts: list[Fact], width: int, indent: int = 0) -> Text:
+    """Facts with commas between them, in lines that are broken between two facts only."""
+    text, used = Text(" " * indent), indent
+    for at, (words, style) in enumerate(facts):
+        last = at == len(facts) - 1
+        if used > indent and used + cell_len(words) + (not last) > width:
+            text.append("\n" + " " * indent)
+            used = indent
+        text.append(words, style)
+        text.append("\n" if last else ", ")
+        used += cell_len(words) + 2
     return text
 
 

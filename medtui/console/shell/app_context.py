@@ -12,6 +12,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from medtui.actions import Action
+from medtui.console.shell.marked_runs import MarkedRuns
 from medtui.console.shell.status_text import AppStatus
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class AppContext(Protocol):
     workspace: Workspace
     data: list[str]  # folders of data set files, given with --data
     readonly: bool
+    marked_runs: MarkedRuns  # in Results; drawn over the run in Live
     actions: dict[str, Action]  # with the user's keys
     status: AppStatus
     today: Callable[[], date]

@@ -98,6 +98,10 @@ def help_text(screen_name: str, actions: dict[str, Action]) -> Text:
                 text.append(f"  {action.key:<6}", "bold")
                 text.append(f" {clean(action.help)}")
                 text.append(f"  {action.id}\n", "dim")
+        if (title, scope) == ("results", "results"):
+            from medtui.client.run_filter import describe_filter  # reads runs, which the first frame does without
+
+            text.append(f"The filter: {describe_filter()}\n")
         text.append("\n")
     text.append("Change a key by its id in the settings file, under `keys:`.", "dim")
     return text
