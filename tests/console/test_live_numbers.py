@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from screen_helpers import screen_text, shows, wait_for
-from stand_ins import Story
+from stand_ins import Story, make_run
 from test_live import watching
 
 from engine.contract.wire.protocol import Metrics, Resources
@@ -225,3 +225,29 @@ def test_the_published_value_of_the_set_is_a_line_for_runs_that_may_be_compared(
     assert plot_of("auc", seen(story), Shown()).levels == ()
     story.facts = {"synthetic": True}
     assert plot_of("auc", seen(story), Shown()).levels == ()
+
+
+@pytest.mark.asyncio
+async def test_runs_that_are_marked_in_results_are_drawn_over_the_living_one(console, scripts, workspace) -> None:
+    make_run(workspace, "20261121_breastmnist_resnet18-adapted_aaaaaa")
+    app = console()
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await watching(pilot, app, scripts)
+        await pilot.press("4")
+        results = app.get_base_screen("results")
+        await wait_for(pilot, lambda: results.detail)
+        await pilot.press("space")
+        await wait_for(pilot, lambda: len(app.marked_runs) == 1)
+        await pilot.press("3")
+        await wait_for(pilot, lambda: len(app.base_screen.query_one("#auc").spec.series) == 2)
+        other = app.base_screen.query_one("#auc").spec.series[1]
+        # the run on disk has the story's eight epochs, the living one three
+        assert (other.name, len(other.xs)) == ("A", 8)
+        await shows(pilot, "─ A")
+        await pilot.press("4")
+        results.query_one("#runs").move_cursor(row=0)  # marking moved it on
+        await pilot.pause()
+        await pilot.press("space")
+        await wait_for(pilot, lambda: len(app.marked_runs) == 0)
+        await pilot.press("3")
+        await wait_for(pilot, lambda: len(app.base_screen.query_one("#auc").spec.series) == 1)

@@ -6,10 +6,11 @@ import time
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical, VerticalScroll
+from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Input
 
@@ -21,10 +22,12 @@ from medtui.console.live.text import log_text, progress_text
 from medtui.console.shell.app_context import key_of
 from medtui.console.shell.base import BaseScreen, SeeThrough
 from medtui.console.shell.keymap import bindings
+from medtui.console.shell.marked_runs import MarkedRuns
 from medtui.console.shell.plain import Static, border_subtitle, border_title
 from medtui.console.widgets.classes import class_rows, classes_text
 from medtui.console.widgets.curves import Axis
 from medtui.console.widgets.matrix import confusion_text, latest_confusion, width_of
+from medtui.console.widgets.overlay import overlaid, read_marked
 from medtui.console.widgets.plot import Plot
 from medtui.console.widgets.rows import Rows
 from medtui.preferences import read_preferences, remember
@@ -36,6 +39,14 @@ AXES: tuple[Axis, ...] = ("step", "epoch", "time")
 MOST_NUMBERS = 3  # rows
 CONFUSION_TITLE = "confusion, validation"
 REST_OF_DETAIL = 84  # columns of the classes and the machine
+
+
+class OthersRead(Message):
+    """The runs that are marked in Results were read."""
+
+    def __init__(self, views: dict[str, RunView]) -> None:
+        super().__init__()
+        self.views = views
 
 
 class Live(BaseScreen):
@@ -60,6 +71,8 @@ class Live(BaseScreen):
         self._behind = False  # something newer than what is shown
         self._log_key: Any = None
         self._progress_rows = 3
+        self._others: dict[str, RunView] = {}  # runs that are marked in Results, drawn over this one
+        self._others_of: Any = None  # what they were read for
 
     def compose_body(self) -> ComposeResult:
         run, attach = key_of(self, "live.run"), key_of(self, "run.attach")
@@ -224,13 +237,28 @@ class Live(BaseScreen):
         view = self.view
         if view is None:
             return
-        key = (view.state.epochs, view.points, self.shown, self._plots)
+        marked = self._app.marked_runs
+        if (marked, view.run) != self._others_of:
+            self._others_of = (marked, view.run)
+            self._read_others(marked, view.run)
+        key = (view.state.epochs, view.points, self.shown, self._plots, id(self._others))
         if key == self._plotted_key:
             return
         self._plotted_key, self._plotted_at = key, time.monotonic()
+        marks = [mark for mark in marked.marks if mark.run in self._others]
         for name in self._plots:
             border_title(self.query_one(f"#pane-{name}"), title_of(name, view))
-            self.query_one(f"#{name}", Plot).show(plot_of(name, view, self.shown))
+            others = [(mark, plot_of(name, self._others[mark.run], self.shown)) for mark in marks]
+            self.query_one(f"#{name}", Plot).show(overlaid(plot_of(name, view, self.shown), others))
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="others")
+    def _read_others(self, marked: MarkedRuns, shown: str | None) -> None:
+        """In a worker: their journals may be long."""
+        self.post_message(OthersRead(read_marked(self._app.workspace.outputs, marked, self._others, shown)))
+
+    def on_others_read(self, message: OthersRead) -> None:
+        self._others = message.views
+        self._show_plots()
 
     def _show_classes(self) -> None:
         if self.view is None:

@@ -171,6 +171,8 @@ def _legend(spec: PlotSpec, parts: list[tuple[Series, Bucketed]], dark: bool) ->
     if spec.cursor is not None:  # first: the values stay visible, however narrow the plot is
         line.append(format_cursor(spec), "reverse")
         line.append("  ")
+    if spec.window is not None:
+        line.append("zoomed  ", "bold")
     for one, part in parts:
         line.append(("┄ " if one.faint else f"{MARK} " if one.marked else "─ "), _rich_colour(one.colour, dark))
         line.append(one.name)
@@ -185,7 +187,6 @@ def _legend(spec: PlotSpec, parts: list[tuple[Series, Bucketed]], dark: bool) ->
     for level in spec.levels:
         line.append(f"┈ {level.words}  ", "dim")
     words = [spec.unit, f"by {spec.x_title}" if spec.x_title else "", "log" if spec.log else ""]
-    words.append("zoomed" if spec.window is not None else "")
     line.append(", ".join(filter(None, words)), "dim")
     return line
 
