@@ -107,7 +107,7 @@ def test_attach_ends_with_crashed_if_the_engine_dies(workspace: Path) -> None:
     assert ordered(events[:-1])
     assert watching.wait(PATIENCE) == 7
     refused = medtui("stop", run.name, "--json", cwd=workspace)
-    assert refused.returncode == 2 and json.loads(refused.stdout)["error"]["code"] == Control.RUN_OVER.code
+    assert refused.returncode == 2 and json.loads(refused.stdout)["error"]["code"] == Control.ENGINE_GONE.code
 
 
 def test_a_run_outlives_whoever_attached_to_it(workspace: Path) -> None:
