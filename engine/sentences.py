@@ -21,6 +21,9 @@ class Alarms:
     )
     AUC_UNDEFINED = Sentence("The validation AUC of epoch {epoch} is undefined: {reason}.")
     CHECKPOINT_ALTERED = Sentence("{file} does not hold what was written to it; {kept} are kept.", "Check the disk.")
+    NOT_CALIBRATED = Sentence(
+        "The model of {run} was not calibrated: {reason}", "`medtui predict` then gives its raw scores."
+    )
     PREVIOUS_CHECKPOINT_USED = Sentence(
         "{trouble} Using the previous one: epoch {epoch}, step {step}.", "Check the disk."
     )
@@ -84,6 +87,18 @@ class Arrays:
     )
     TWICE = Sentence("{path}: expected each array once, found {found!r} twice.", _FETCH_OR_CORRECT)
     UNKNOWN = Sentence("{path}: expected only {expected}, found {found!r}.", _FETCH_OR_CORRECT)
+
+
+class Bundles:
+    """A model without its run."""
+
+    MIXED_UP = Sentence(
+        "{path} is not the file that model.json describes: expected the digest {expected}, found {found}.",
+        "Copy both again, from one run.",
+    )
+    UNKNOWN_MODEL = Sentence(
+        "{path} describes a model that this version does not know: {model!r}.", "Use the version that trained it."
+    )
 
 
 class Cache:
@@ -229,6 +244,26 @@ class Failure:
     NOT_ALLOWED_AT = Sentence("You may not read or write {path}{owner}: {reason}.", "{remedy}")
     SYSTEM = Sentence("The system could not be queried: {reason}.", "Check /proc, and {again}.")
     THREADS = Sentence("The machine cannot start more threads: {reason}.", "{remedy} and {again}.")
+
+
+class Images:
+    """What `predict` is given."""
+
+    LABELS = Sentence(
+        "{path}: expected {array} with {images} labels from 0 to {highest}, found {found}.",
+        "Correct them.",
+    )
+    LIST = Sentence("The list of images {path} cannot be read: {reason}.", "Try again.")
+    NONE = Sentence("Expected images, found none{ignored}.", "Name image files, folders, patterns or an .npz file.")
+    NOTHING_READABLE = Sentence("None of {count} images can be read: {examples}.", "Check the files.")
+    NOT_AN_ARCHIVE = Sentence("{path} is damaged or not an .npz archive: {reason}.", "Write it again.")
+    NO_ARRAY = Sentence(
+        "{path}: expected the array `test_images` or `images`, found {found}.",
+        "Save it with such a name, by `numpy.savez_compressed`.",
+    )
+    NO_IMAGES = Sentence(
+        "{path}: expected {array} as uint8 N×H×W or N×H×W×3, or uint16 N×H×W; found {found}.", "Convert it."
+    )
 
 
 class InitFrom:

@@ -151,7 +151,7 @@ def _member(path: Path, archive: zipfile.ZipFile, name: str) -> Member:
     info = archive.getinfo(f"{name}.npy")
     with archive.open(info) as file:
         try:
-            shape, _, dtype = _read_header(file)
+            shape, _, dtype = read_header(file)
         except (ValueError, SyntaxError, tokenize.TokenError, RecursionError) as error:
             raise DataError(Arrays.HEADER, path=path, array=name, reason=str(error)[:80]) from None
         header_size = file.tell()
@@ -162,7 +162,7 @@ def _member(path: Path, archive: zipfile.ZipFile, name: str) -> Member:
     return Member(shape, dtype, info.file_size)
 
 
-def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     version = np.lib.format.read_magic(file)
     if version == (1, 0):
         return np.lib.format.read_array_header_1_0(file)

@@ -1,0 +1,1 @@
+"""Images of the user's own: read, converted once, split without leaks."""

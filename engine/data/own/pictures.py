@@ -1,0 +1,164 @@
+"""One image file, from its bytes to a square of `size` pixels. Pillow and numpy only: workers import nothing more."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
+MOST_PIXELS = 100_000_000  # of one image: 300 MB in RGB, while it is decoded
+MOST_BYTES = 1024**3  # of one file
+THUMB = 16  # pixels per side
+OBLONG = 1.05  # the longer side by the shorter one
+WIDE = ("I;16", "I;16L", "I;16B", "I;16N", "I")
+_ORIENTATION = 0x0112  # EXIF
+
+Image.MAX_IMAGE_PIXELS = None  # `MOST_PIXELS` is checked before anything is decoded, and named in our words
+
+
+class Unreadable(Exception):
+    """Not an image, or damaged; the text says what, for the summary."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """pixels: uint8 [S, S] or [S, S, 3], or uint16 [S, S] when it has more than 8 bits."""
+
+    pixels: np.ndarray
+    thumb: bytes  # 16 × 16 grey, of the image without padding
+    digest: str  # of all its pixels, as decoded and upright
+    width: int  # pixels, upright
+    height: int
+    bits: int  # per channel
+    notes: tuple[str, ...]
+
+
+def decode(content: bytes, size: int, fit: str) -> Picture:
+    """An image file's picture. Raises Unreadable."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _decoded(content, size, fit)
+    except Unreadable:
+        raise
+    except UnidentifiedImageError:
+        raise Unreadable("not an image in a known format") from None
+    except MemoryError:
+        raise Unreadable("needs too much memory") from None
+    except Exception as error:  # of a damaged file, decoders raise anything
+        reason = " ".join(str(error).split())[:80]
+        raise Unreadable(f"damaged: {reason or type(error).__name__}") from None
+
+
+def _decoded(content: bytes, size: int, fit: str) -> Picture:
+    with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
+        image: Image.Image = opened
+        _check_pixels(image.width, image.height)
+        notes = []
+        if getattr(image, "is_animated", False):
+            notes.append("several frames or pages, of which the first is used")
+        orientation = opened.getexif().get(_ORIENTATION, 1)
+        image.load()
+        if orientation not in (0, 1):
+            notes.append("turned upright by EXIF")
+            image = ImageOps.exif_transpose(image)
+        if image.mode in WIDE:
+            return picture_of_wide(np.asarray(image), size, fit, notes)
+        return _picture(_plain(image, notes), size, fit, notes)
+
+
+def _check_pixels(width: int, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        raise Unreadable(f"has {width:,} × {height:,} pixels, more than {MOST_PIXELS // 1_000_000} million")
+
+
+def _plain(image: Image.Image, notes: list[str]) -> Image.Image:
+    """Grey or RGB; what is transparent is black."""
+    if image.mode == "F":
+        raise Unreadable("has floating-point values: save it with 8 or 16 bits")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        if np.asarray(image)[..., 3].min() < 255:
+            notes.append("transparent, on black")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+        return image.convert("RGB")
+    if image.mode in ("L", "RGB"):
+        return image
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _picture(image: Image.Image, size: int, fit: str, notes: list[str]) -> Picture:
+    inner = resized(image, size, fit)
+    thumb = inner.convert("L").resize((THUMB, THUMB), Image.Resampling.BOX).tobytes()
+    digest = _digest(image.mode, image.size, image.tobytes())
+    pixels = np.asarray(inner)
+    return Picture(_squared(pixels, size), thumb, digest, *image.size, 8, _noted(image.size, notes))
+
+
+def picture_of_array(array: np.ndarray, size: int, fit: str) -> Picture:
+    """array: uint8 [H, W], [H, W, 1], [H, W, 3] or [H, W, 4], or uint16 [H, W]. Raises Unreadable."""
+    _check_pixels(array.shape[1], array.shape[0])
+    plain = np.ascontiguousarray(array[..., 0] if array.shape[2:] == (1,) else array)
+    if plain.dtype != np.uint8:
+        return picture_of_wide(plain, size, fit, [])
+    notes: list[str] = []
+    return _picture(_plain(Image.fromarray(plain), notes), size, fit, notes)
+
+
+def picture_of_wide(values: np.ndarray, size: int, fit: str, notes: list[str]) -> Picture:
+    """Of values with up to 16 bits. Raises Unreadable for others."""
+    lowest, highest = int(values.min()), int(values.max())
+    if lowest < 0 or highest > 65535:
+        raise Unreadable(f"has values from {lowest} to {highest}: save it with 8 or 16 bits")
+    image = Image.fromarray(values.astype(np.float32))
+    inner = resized(image, size, fit)
+    thumb = np.asarray(inner.resize((THUMB, THUMB), Image.Resampling.BOX), dtype=np.float64)
+    top = max(float(thumb.max()), 1.0)
+    pixels = np.clip(np.rint(np.asarray(inner)), 0, 65535).astype(np.uint16)
+    digest = _digest("I;16", image.size, values.astype("<u2").tobytes())
+    scaled = np.clip(np.rint(thumb * (255 / top)), 0, 255).astype(np.uint8).tobytes()
+    bits = max(8, highest.bit_length())
+    return Picture(_squared(pixels, size), scaled, digest, *image.size, bits, _noted(image.size, notes))
+
+
+def resized(image: Image.Image, size: int, fit: str) -> Image.Image:
+    """Antialiased, to `size` pixels: the longer side with `pad`, both else."""
+    width, height = image.size
+    box, target = (0.0, 0.0, float(width), float(height)), (size, size)
+    if fit == "pad":
+        longer = max(width, height)
+        target = (max(1, round(width * size / longer)), max(1, round(height * size / longer)))
+    elif fit == "crop":
+        side = min(width, height)
+        left, top = (width - side) / 2, (height - side) / 2
+        box = (left, top, left + side, top + side)
+    if image.size == target and box == (0, 0, *target):
+        return image
+    return image.resize(target, Image.Resampling.BICUBIC, box=box)
+
+
+def _squared(pixels: np.ndarray, size: int) -> np.ndarray:
+    """Centred on black, where it is not square already."""
+    height, width = pixels.shape[:2]
+    if (height, width) == (size, size):
+        return pixels
+    square = np.zeros((size, size, *pixels.shape[2:]), pixels.dtype)
+    top, left = (size - height) // 2, (size - width) // 2
+    square[top : top + height, left : left + width] = pixels
+    return square
+
+
+def _noted(size: tuple[int, int], notes: list[str]) -> tuple[str, ...]:
+    oblong = max(size) > OBLONG * min(size)
+    return (*notes, "oblong") if oblong else tuple(notes)
+
+
+def _digest(mode: str, size: tuple[int, int], content: bytes) -> str:
+    digest = blake2b(f"{mode} {size[0]} {size[1]} ".encode(), digest_size=16)
+    digest.update(content)
+    return digest.hexdigest()
