@@ -218,6 +218,23 @@ class Evaluation:
     NO_WEIGHTS = Sentence("{run} has no best weights at {path}.", "A run has them after its first validation.")
 
 
+class Exports:
+    """A model for other programs."""
+
+    DIFFERS = Sentence(
+        "{file} does not give the scores of PyTorch on the test split: they differ by {found:.2g}, expected at most "
+        "{limit:.0g}. Nothing was written.",
+        "Report it with the versions that `medtui doctor` shows; --format leaves a format out.",
+    )
+    EXISTS = Sentence("{folder} already exists.", "Choose another --output, or pass --force to replace its files.")
+    NOT_AN_EXPORT = Sentence("{folder} is no exported model, so it is not replaced.", "Choose another --output.")
+    NO_ONNX = Sentence(
+        "An ONNX file needs the extra medtui[export]: {packages} cannot be found.",
+        "`pip install 'medtui[export]'`, or pass --format torch.",
+    )
+    UNWRITABLE = Sentence("The model cannot be written to {folder}: {reason}.", "Choose another --output.")
+
+
 class Failure:
     """What ends a job. `again` is how to go on: resume, or try again."""
 

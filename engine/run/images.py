@@ -103,7 +103,7 @@ def _named(word: str, here: Path, bundle: ModelBundle) -> Listed:
 
 def _shown(match: str, word: str, here: Path) -> str:
     """As the pattern was written: relative where it is."""
-    return match if os.path.isabs(os.path.expanduser(word)) else os.path.relpath(match, here)  # noqa: PTH111, PTH117
+    return match if expanded(word).is_absolute() else os.path.relpath(match, here)
 
 
 def _in_folder(path: Path, word: str, bundle: ModelBundle) -> Listed:
@@ -138,7 +138,8 @@ def _walk(root: Path, below: str = "") -> Iterator[str]:
 def _file(path: Path, shown: str, bundle: ModelBundle) -> Entry:
     def read() -> Picture:
         try:
-            content = named_by_user(path).content(MOST_BYTES)
+            file = named_by_user(path)
+            content = file.content(min(file.size, MOST_BYTES))  # a limit is allocated, so none that is far too large
         except OSError as error:
             raise Unreadable(f"cannot be read: {error.strerror or error}") from None
         if not content:

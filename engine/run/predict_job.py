@@ -63,7 +63,8 @@ def predict(job: Job, command: Predict) -> JobResult:
 
 def _words(path: str) -> list[str]:
     try:
-        words = json.loads(named_by_user(Path(path)).content(LISTS))
+        file = named_by_user(Path(path))
+        words = json.loads(file.content(min(file.size, LISTS)))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(Images.LIST, path=path, reason=error) from None
     if not isinstance(words, list) or not all(isinstance(word, str) and word for word in words):
