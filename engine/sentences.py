@@ -281,6 +281,7 @@ class Images:
     NO_IMAGES = Sentence(
         "{path}: expected {array} as uint8 N×H×W or N×H×W×3, or uint16 N×H×W; found {found}.", "Convert it."
     )
+    UNREADABLE = Sentence("{image} cannot be read: {reason}.", "Check it, or leave it out.")
 
 
 class InitFrom:
@@ -309,6 +310,7 @@ class Libraries:
     NOT_LOADED = Sentence(
         "A part of the installation cannot be loaded: {reason}.", "Reinstall its package and {again}."
     )
+    NO_PANDAS = Sentence("A frame needs the extra medtui[pandas].", "`pip install 'medtui[pandas]'`.")
     REPORT = Sentence(
         "A run needs {package} for its evaluation and report, but it cannot be imported: {reason}.",
         "Reinstall it: `{python} -m pip install --force-reinstall {package}`.",
@@ -340,6 +342,14 @@ class ModelWeights:
     )
     UNFIT = Sentence("The weights of {path} do not fit this model: {names} differ.", "Use the model they belong to.")
     UNREADABLE = Sentence("{path} cannot be read: {reason}.", "Make it readable.")
+
+
+class Models:
+    """A trained model in a program."""
+
+    NO_RUN = Sentence(
+        "{folder} is a model without its run, so it has no metrics and no history.", "Load the run that it is from."
+    )
 
 
 class Reports:

@@ -84,6 +84,22 @@ def _in_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
     return pixels
 
 
+def entry_of(image: str | os.PathLike[str] | np.ndarray, bundle: ModelBundle, number: int) -> Entry:
+    """One image that a program has: a path, or an array [H, W] or [H, W, C]; `number` names it in messages."""
+    if not isinstance(image, np.ndarray):
+        return _file(expanded(image), os.fspath(image), bundle)
+    array = image
+
+    def read() -> Picture:
+        deep = array.dtype == np.uint16 and array.ndim == 2
+        if not (deep or (array.dtype == np.uint8 and (array.ndim == 2 or array.shape[2:] in ((1,), (3,), (4,))))):
+            shape = "×".join(map(str, array.shape)) or "a scalar"
+            raise Unreadable(f"expected uint8 H×W or H×W×3, or uint16 H×W, found {shape} of {array.dtype}")
+        return picture_of_array(array, bundle.size, bundle.fit)
+
+    return Entry(f"image {number}", read)
+
+
 # ---- what a word names ----------------------------------------------------------------------------------------------
 
 

@@ -73,7 +73,7 @@ def _data(content: CardContent) -> list[str]:
         "## Data",
         "",
         f"{_plain(facts.title)}, {content.size} px. {_plain(facts.description)}",
-        f"Images: {images}. Classes: {', '.join(_plain(name) for name in content.bundle.class_names)}.",
+        f"Images: {images}. Classes: {'; '.join(_plain(name) for name in content.bundle.class_names)}.",
         *marks,
     ]
 
@@ -119,8 +119,8 @@ def _certainty(content: CardContent) -> list[str]:
     if features is not None:
         lines.append(
             "`medtui predict` marks an image as unlike the training images beyond a distance of "
-            f"{features.threshold:.3f}, within which {features.quantile:.0%} of the validation images lie. An ONNX file "
-            "has no such mark."
+            f"{features.threshold:.3f}, within which {features.quantile:.0%} of the validation images lie. An ONNX "
+            "file has no such mark."
         )
     return lines
 

@@ -60,13 +60,13 @@ def predict(
     from engine.contract.store.workspace import find_workspace
     from engine.contract.wire.errors import UsageError
     from medtui.cli.job_progress import JobProgress
-    from medtui.client.predict import model_folder, predicted, refuse_existing
+    from medtui.client.predict import model_and_run, predicted, refuse_existing
     from medtui.output import print_error, print_json_line
     from medtui.sentences import Predicting
     from medtui.text import json_line
 
     ws = find_workspace(workspace)
-    folder = model_folder(model, ws.outputs)
+    folder, _ = model_and_run(model, ws.outputs)
     target = expanded(output) if output is not None else None
     if target is not None and not force:
         refuse_existing(target)
