@@ -16,7 +16,7 @@ from engine.contract.wire.errors import CheckpointError, WeightsError
 from engine.data.augment import unit_range
 from engine.device import choose_device, choose_precision, set_determinism, set_threads
 from engine.evaluate.calibration import calibrated
-from engine.evaluate.features import FeatureSpace, capturing
+from engine.evaluate.features import Depth, FeatureSpace, capturing, joined
 from engine.evaluate.metrics import predictions
 from engine.evaluate.predict import IDENTITY, VIEWS, View, predict_scores
 from engine.model.build import Built, build, load_matching
@@ -78,7 +78,7 @@ class BundledModel:
         calibration = self.calibration(views)
         found = calibrated(scores, calibration.temperature, bundle.task) if calibration else scores.astype(np.float64)
         classes = predictions(scores, bundle.task)
-        distances = self.space.distances(captured[0].numpy()) if self.space is not None else None
+        distances = self.space.distances(joined(captured[:1])) if self.space is not None else None
         unlike = distances > bundle.features.threshold if distances is not None and bundle.features else None
         return Predicted(scores, found, classes, _confidence(found, classes), distances, unlike)
 
@@ -133,4 +133,20 @@ def _space(folder: File, bundle: ModelBundle) -> FeatureSpace | None:
     if bundle.features is None or not (file := folder / bundle.features.file).is_there:
         return None
     tensors = read_part(file, bundle.features.digest)
-    return FeatureSpace(tensors["mean"].numpy(), tensors["whitening"].numpy())
+    parts = [(f"{depth}.mean", f"{depth}.whitening", f"{depth}.scale") for depth in range(len(tensors) // 3)]
+    return FeatureSpace(
+        tuple(
+            Depth(tensors[mean].numpy(), tensors[whitening].numpy(), float(tensors[scale]))
+            for mean, whitening, scale in parts
+        )
+    )
+
+
+def tensors_of(space: FeatureSpace) -> Tensors:
+    """As they are stored: the name begins with the depth, 0 is the shallowest."""
+    tensors: Tensors = {}
+    for number, depth in enumerate(space.depths):
+        tensors[f"{number}.mean"] = torch.from_numpy(depth.mean)
+        tensors[f"{number}.whitening"] = torch.from_numpy(depth.whitening)
+        tensors[f"{number}.scale"] = torch.tensor(depth.scale, dtype=torch.float64)
+    return tensors

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -18,12 +18,12 @@ from engine.control import Aborted
 from engine.data.augment import unit_range
 from engine.data.batches import Split
 from engine.evaluate.calibration import fit_temperature
-from engine.evaluate.features import QUANTILE, FeatureSpace, capturing, fit_space
+from engine.evaluate.features import QUANTILE, FeatureSpace, capturing, fit_space, joined
 from engine.evaluate.predict import IDENTITY, View, evaluation_batch, predict_scores, views_for
 from engine.events import now
 from engine.failure import reason_of
 from engine.run.bundle import bundle_of
-from engine.run.bundled_model import classifier_of
+from engine.run.bundled_model import classifier_of, tensors_of
 from engine.run.job import Job
 from engine.run.prepare import Prepared
 from engine.run.scores import split_scores
@@ -56,11 +56,13 @@ def _complete(job: Job, run: RunDirectory, prepared: Prepared, model: nn.Module,
     bundle = bundle_of(run, prepared, resolved_hash)
     with capturing(model, classifier_of(prepared.built)) as captured:
         calibration = _calibration(job, prepared, model, [IDENTITY])
-    validation = torch.cat(captured).numpy()
+    validation = joined(captured)
     views = views_for(prepared.facts.symmetry, prepared.recipe.evaluation.tta)
     averaged = _calibration(job, prepared, model, views) if len(views) > 1 else None
-    space = fit_space(_training_features(job, prepared, model))
-    features = _write_space(run, space, validation, _training_rows(prepared)) if space is not None else None
+    space = fit_space(_training_features(job, prepared, model), validation)
+    features = None
+    if space is not None:
+        features = _write_space(run, space, space.distances(validation), len(_training_rows(prepared)))
     update = {"calibration": calibration, "calibration_tta": averaged, "features": features}
     write_bundle(run.model_bundle, bundle.model_copy(update=update))
 
@@ -82,8 +84,8 @@ def _training_rows(prepared: Prepared) -> np.ndarray:
     return np.linspace(0, images - 1, min(images, TRAINING_IMAGES)).astype(np.int64)
 
 
-def _training_features(job: Job, prepared: Prepared, model: nn.Module) -> np.ndarray:
-    """float32 [N, D] of training images without augmentation."""
+def _training_features(job: Job, prepared: Prepared, model: nn.Module) -> list[np.ndarray]:
+    """Of training images without augmentation, by depth."""
     rows = _training_rows(prepared)
     with capturing(model, classifier_of(prepared.built)) as captured:
         predict_scores(
@@ -95,8 +97,7 @@ def _training_features(job: Job, prepared: Prepared, model: nn.Module) -> np.nda
             prepared.precision.context,
             lambda done: _progress(job, "reading the features of training images", done, len(rows)),
         )
-    features: np.ndarray = torch.cat(captured).numpy()
-    return features
+    return joined(captured)
 
 
 def _batches(split: Split, rows: np.ndarray, size: int) -> Iterator[torch.Tensor]:
@@ -104,17 +105,14 @@ def _batches(split: Split, rows: np.ndarray, size: int) -> Iterator[torch.Tensor
         yield split.to_device(split.gather(rows[start : start + size]))
 
 
-def _write_space(
-    run: RunDirectory, space: FeatureSpace, validation: np.ndarray, rows: Sequence[int] | np.ndarray
-) -> TrainingFeatures:
-    tensors = {"mean": torch.from_numpy(space.mean), "whitening": torch.from_numpy(space.whitening)}
-    digest = save_tensors(run.features, tensors, {"format": "pt"})
+def _write_space(run: RunDirectory, space: FeatureSpace, validation: np.ndarray, images: int) -> TrainingFeatures:
+    """validation: distances [N]. images: of the training split, whose features were used."""
     return TrainingFeatures(
         file=run.features.name,
-        digest=digest,
-        threshold=float(np.quantile(space.distances(validation), QUANTILE)),
+        digest=save_tensors(run.features, tensors_of(space), {"format": "pt"}),
+        threshold=float(np.quantile(validation, QUANTILE)),
         quantile=QUANTILE,
-        images=len(rows),
+        images=images,
     )
 
 

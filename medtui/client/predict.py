@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.contract.files.folders import Folder, file_at
-from engine.contract.files.paths import absolute, caller_folder, expanded, is_there, path_status
+from engine.contract.files.paths import absolute, expanded, is_there, path_status
 from engine.contract.store.find_run import find_run
 from engine.contract.store.run_directory import RunDirectory, read_object
 from engine.contract.store.workspace import Workspace
@@ -107,19 +108,22 @@ def predicted(
 
     images: files, folders, patterns and .npz archives, relative to the current folder.
     """
-    with tempfile.TemporaryDirectory(prefix="medtui-") as temporary:
-        folder = Folder(Path(temporary))
+    temporary = Path(tempfile.mkdtemp(prefix="medtui-"))
+    try:
+        folder = Folder(temporary)
         words = folder.file("images.json")
         words.write(json.dumps(list(images)), durable=False, private=True)
         start = Predict(
             id="start",
             by=by,
-            folder=caller_folder(),
             model=str(model),
             images=str(words),
-            output=temporary,
+            output=str(temporary),
             format="jsonl" if as_json else "csv",
             tta=tta,
         )
         do_job(start, workspace, cancelled, on_event, CLEANUP)
         yield Predictions(folder, f"predictions.{start.format}", read_object(folder.file("summary.json")) or {})
+    finally:
+        with contextlib.suppress(OSError):
+            file_at(temporary).delete_tree()

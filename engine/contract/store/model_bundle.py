@@ -35,9 +35,9 @@ class Calibration(_Part):
 
 
 class TrainingFeatures(_Part):
-    """Where the training images lie in the space of the features before the classifier, and how far is too far."""
+    """Where the training images lie in the spaces of the model's features, and how far is too far."""
 
-    file: str  # its name, in the same folder: `mean` [D], `axes` [D, R] and `rest`, a number
+    file: str  # its name, in the same folder: `N.mean` [D], `N.whitening` [D, D] and `N.scale` of each depth N
     digest: str
     threshold: float  # of the distance: beyond it an image is unlike the training images
     quantile: float = Field(gt=0, lt=1)  # of the validation images, that lies within it
