@@ -26,9 +26,9 @@ def load(
     from pathlib import Path
 
     from engine.api import load as load_model
+    from engine.contract.store.find_model import find_model
     from engine.contract.store.workspace import find_workspace
-    from medtui.client.predict import model_and_run
 
     outputs = find_workspace(Path(workspace) if workspace is not None else None).outputs
-    folder, found = model_and_run(fspath(run), outputs)
+    folder, found = find_model(outputs, fspath(run))
     return load_model(folder, found, device)

@@ -145,10 +145,6 @@ class Predicting:
     """Images, and the file with what they were predicted to be."""
 
     EXISTS = Sentence("{path} already exists.", "Choose another name, or pass --force to replace it.")
-    NO_BUNDLE = Sentence(
-        "{run} has no model description ({path}): it was trained by an earlier version, or had no validation yet.",
-        "`medtui evaluate {run}` works without it.",
-    )
     NO_IMAGES = Sentence(
         "Expected images, found none.", "Name files, folders, patterns or an .npz file; `-` reads names."
     )

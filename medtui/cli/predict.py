@@ -57,16 +57,17 @@ def predict(
     the model is damaged.
     """
     from engine.contract.files.paths import expanded
+    from engine.contract.store.find_model import find_model
     from engine.contract.store.workspace import find_workspace
     from engine.contract.wire.errors import UsageError
     from medtui.cli.job_progress import JobProgress
-    from medtui.client.predict import model_and_run, predicted, refuse_existing
+    from medtui.client.predict import predicted, refuse_existing
     from medtui.output import print_error, print_json_line
     from medtui.sentences import Predicting
     from medtui.text import json_line
 
     ws = find_workspace(workspace)
-    folder, _ = model_and_run(model, ws.outputs)
+    folder, _ = find_model(ws.outputs, model)
     target = expanded(output) if output is not None else None
     if target is not None and not force:
         refuse_existing(target)

@@ -14,17 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from engine.contract.files.folders import Folder, file_at
-from engine.contract.files.paths import absolute, expanded, is_there, path_status
-from engine.contract.store.find_run import find_run
-from engine.contract.store.run_directory import RunDirectory, read_object
+from engine.contract.files.paths import path_status
+from engine.contract.store.run_directory import read_object
 from engine.contract.store.workspace import Workspace
-from engine.contract.wire.errors import OutputError, UsageError
+from engine.contract.wire.errors import OutputError
 from engine.contract.wire.jobs import Predict
 from engine.contract.wire.protocol import AnyEvent
 from medtui.client.job import CLEANUP, do_job
 from medtui.sentences import Predicting
 
-DESCRIPTION = "model.json"
 BLOCK = 64 * 1024  # characters
 
 
@@ -66,22 +64,6 @@ class Predictions:
 def _copy(source: Any, target: Any) -> None:
     while block := source.read(BLOCK):
         target.write(block)
-
-
-def model_and_run(word: str, outputs: Path) -> tuple[Path, RunDirectory | None]:
-    """The folder with the model that `word` means: a bundle, or the best of a run, which is then given too.
-
-    Raises UsageError or OutputError.
-    """
-    given = expanded(word)
-    if word and given.name == DESCRIPTION and path_status(given).is_file:
-        return absolute(given.parent), None
-    if word and is_there(given / DESCRIPTION):
-        return absolute(given), None
-    run = find_run(outputs, word)
-    if not run.model_bundle.is_there:
-        raise UsageError(Predicting.NO_BUNDLE, run=run.name, path=run.model_bundle)
-    return absolute(run.checkpoints.path), run
 
 
 def refuse_existing(path: Path) -> None:
