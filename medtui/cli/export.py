@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,12 +47,10 @@ def export(
     from engine.contract.files.paths import absolute, expanded
     from engine.contract.store.find_run import find_run
     from engine.contract.store.workspace import find_workspace
-    from engine.contract.wire.protocol import Metrics
     from medtui.cli.job_progress import JobProgress
     from medtui.cli.run import data_folders
     from medtui.client.export import export_run
     from medtui.output import print_json, print_line
-    from medtui.text import interval, number
 
     ws = find_workspace(workspace)
     found = find_run(ws.outputs, run)
@@ -73,10 +72,19 @@ def export(
     if json:
         print_json({"run": found.name, "folder": str(target), "checks": checks})
         return
+    for line in _described(checks):
+        print_line(line)
+    print_line(f"Written to {target}.")
+
+
+def _described(checks: dict[str, Any]) -> Iterator[str]:
+    """One line per file: its metrics, and how far it is from PyTorch."""
+    from engine.contract.wire.protocol import Metrics
+    from medtui.text import interval, number
+
     for name, check in checks.items():
         metrics = Metrics.model_validate(check["metrics"])
         auc, acc = interval(metrics.auc_ci95), interval(metrics.acc_ci95)
         numbers = f"AUC {number(metrics.auc)} ({auc}), ACC {number(metrics.acc)} ({acc})"
         apart = "" if name == "PyTorch" else f", largest difference of a score {check['difference']:.1e}"
-        print_line(f"{name:<16} {numbers}{apart}")
-    print_line(f"Written to {target}.")
+        yield f"{name:<16} {numbers}{apart}"

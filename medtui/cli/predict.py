@@ -68,7 +68,7 @@ def predict(
 
     ws = find_workspace(workspace)
     folder, _ = find_model(ws.outputs, model)
-    target = expanded(output) if output is not None else None
+    target = None if output is None else expanded(output)
     if target is not None and not force:
         refuse_existing(target)
     words = list(_names(images))
