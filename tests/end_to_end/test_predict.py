@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import json
-import math
 import shutil
 from pathlib import Path
 
@@ -231,23 +230,45 @@ def test_a_damaged_archive_is_refused_in_one_sentence(run: Path, workspace: Path
     assert codes == [(4, "images.not_an_archive"), (4, "images.no_array"), (4, "images.no_images")]
 
 
-@pytest.mark.real_data
-@pytest.mark.parametrize("own", ["breastmnist", "retinamnist"])
-def test_the_mark_separates_retinamnist_from_breastmnist(own: str, real_data: Path, tmp_path: Path) -> None:
-    """AUROC of the distances of both test splits, by scikit-learn; few of its own are marked."""
-    other = {"breastmnist": "retinamnist", "retinamnist": "breastmnist"}[own]
+# ---- official data ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=["breastmnist", "retinamnist"])
+def official(request: pytest.FixtureRequest, real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with a short run on an official set, which its name ends with."""
+    folder: Path = tmp_path_factory.mktemp("official") / request.param
+    folder.mkdir()
     words = ["model.name=mini_cnn", "model.pretrained=false", "training.epochs=8", "runtime.threads=1"]
     sets = [word for value in words for word in ("--set", value)]
-    done = medtui("run", own, "--data", real_data, "--workspace", tmp_path, *sets, cwd=tmp_path)
+    done = medtui("run", request.param, "--data", real_data, "--workspace", folder, *sets, cwd=folder)
     assert done.returncode == 0, done.stderr
-    archives = [real_data / f"{name}.npz" for name in (own, other)]
-    found = medtui("predict", "last", *archives, "--json", "--workspace", tmp_path, cwd=tmp_path)
+    return folder
+
+
+@pytest.mark.real_data
+def test_the_mark_separates_retinamnist_from_breastmnist(official: Path, real_data: Path) -> None:
+    """AUROC of the distances of both test splits, by scikit-learn; few of its own are marked, most others are."""
+    other = {"breastmnist": "retinamnist", "retinamnist": "breastmnist"}[official.name]
+    archives = [real_data / f"{name}.npz" for name in (official.name, other)]
+    found = medtui("predict", "last", *archives, "--json", "--workspace", official, cwd=official)
     assert found.returncode == 0, found.stderr
-    *rows, _ = json_lines(found.stdout)
+    *rows, last = json_lines(found.stdout)
     is_other = np.array([other in row["path"] for row in rows])
     distances = np.array([row["distance"] for row in rows])
     marked = np.array([row["unlike"] for row in rows])
     assert is_other.any() and not is_other.all()
     assert roc_auc_score(is_other, distances) >= 0.95
-    assert marked[~is_other].mean() < 0.1 < marked[is_other].mean()
-    assert not any(math.isnan(distance) for distance in distances)
+    assert marked[~is_other].mean() < 0.1 and marked[is_other].mean() > 0.5
+    assert last["summary"]["unlike"] == marked.sum()
+
+
+@pytest.mark.real_data
+def test_exported_files_keep_the_results_on_official_data(official: Path, real_data: Path) -> None:
+    """ONNX within 1e-5 of PyTorch on the test split, quantised within 0.01 of its AUC."""
+    words = ("export", "last", "--int8", "--format", "onnx", "--json", "--data", real_data, "--workspace", official)
+    done = medtui(*words, cwd=official)
+    assert done.returncode == 0, done.stderr
+    checks = json.loads(done.stdout)["checks"]
+    assert set(checks) == {"PyTorch", "model.onnx", "model.int8.onnx"}
+    assert checks["model.onnx"]["difference"] <= 1e-5
+    assert checks["model.int8.onnx"]["metrics"]["auc"] == pytest.approx(checks["PyTorch"]["metrics"]["auc"], abs=0.01)
