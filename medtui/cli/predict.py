@@ -72,7 +72,7 @@ def predict(
     if target is not None and not force:
         refuse_existing(target)
     words = list(_names(images))
-    if not words:
+    if not words or not all(words):  # an empty one is a shell variable that is not set
         raise UsageError(Predicting.NO_IMAGES)
     with (
         JobProgress(quiet=json, on_stderr=True) as progress,

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -196,6 +197,31 @@ def test_sizes_channels_and_orientation_are_made_the_models(run: Path, workspace
     assert len(scores) == 5
     assert (scores[:4] == scores[0]).all()
     np.testing.assert_allclose(scores[4], scores[0], atol=0.05)
+
+
+def test_odd_names_are_predicted_and_no_pipe_is_waited_for(run: Path, workspace: Path, tmp_path: Path) -> None:
+    """In JSON each name is as it is; what is no text is escaped, and nothing printed could steer a terminal."""
+    names = ["细胞.png", "two\nlines.png", "=1+1.png", "esc\x1b[31m.png", "[" + "x" * 240 + "].png"]
+    picture = (workspace / "pictures" / "0.png").read_bytes()
+    for name in [*map(os.fsencode, names), b"caf\xe9.png", b".hidden.png"]:
+        Path(os.fsdecode(bytes(tmp_path) + b"/" + name)).write_bytes(picture)
+    os.mkfifo(tmp_path / "pipe.png")
+    done = medtui("predict", run.name, tmp_path, "--json", cwd=workspace)
+    *rows, last = json_lines(done.stdout)
+    assert {Path(row["path"]).name for row in rows} == {*names, "caf\\udce9.png"}
+    assert len({str(row["scores"]) for row in rows}) == 1
+    assert done.returncode == 1 and list(last["summary"]["unreadable"]) == [str(tmp_path / "pipe.png")]
+    table = medtui("predict", run.name, tmp_path, cwd=workspace)
+    assert "\x1b" not in table.stdout + table.stderr and len(rows_of(table.stdout)) == len(rows)
+
+
+def test_no_name_and_an_empty_name_are_refused(run: Path, workspace: Path, tmp_path: Path) -> None:
+    for words, stdin in (([""], None), (["-"], "\n")):
+        done = medtui("predict", run.name, *words, "--json", cwd=workspace, stdin=stdin)
+        assert (done.returncode, json.loads(done.stdout)["error"]["code"]) == (2, "predicting.no_images")
+    (tmp_path / "notes.txt").touch()
+    done = medtui("predict", run.name, tmp_path, "--json", cwd=workspace)
+    assert (done.returncode, json.loads(done.stdout)["error"]["code"]) == (4, "images.none")
 
 
 def test_predicting_changes_nothing_of_the_run(run: Path, workspace: Path) -> None:
