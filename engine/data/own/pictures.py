@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -13,7 +12,6 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
 MOST_PIXELS = 100_000_000  # of one image: 300 MB in RGB, while it is decoded
 MOST_BYTES = 1024**3  # of one file
-THUMB = 16  # pixels per side
 OBLONG = 1.05  # the longer side by the shorter one
 WIDE = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 _ORIENTATION = 0x0112  # EXIF
@@ -30,8 +28,8 @@ class Picture:
     """pixels: uint8 [S, S] or [S, S, 3], or uint16 [S, S] when it has more than 8 bits."""
 
     pixels: np.ndarray
-    thumb: bytes  # 16 × 16 grey, of the image without padding
-    digest: str  # of all its pixels, as decoded and upright
+    inner: tuple[int, int]  # height and width without padding
+    digest: str  # of these pixels, and of the size that it had
     width: int  # pixels, upright
     height: int
     bits: int  # per channel
@@ -41,9 +39,7 @@ class Picture:
 def decode(content: bytes, size: int, fit: str) -> Picture:
     """An image file's picture. Raises Unreadable."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _decoded(content, size, fit)
+        return _decoded(content, size, fit)
     except Unreadable:
         raise
     except UnidentifiedImageError:
@@ -62,14 +58,20 @@ def _decoded(content: bytes, size: int, fit: str) -> Picture:
         notes = []
         if getattr(image, "is_animated", False):
             notes.append("several frames or pages, of which the first is used")
-        orientation = opened.getexif().get(_ORIENTATION, 1)
+        turned = _is_turned(image)
         image.load()
-        if orientation not in (0, 1):
+        if turned or _is_turned(image):  # a PNG may say so after its pixels
             notes.append("turned upright by EXIF")
             image = ImageOps.exif_transpose(image)
         if image.mode in WIDE:
             return picture_of_wide(np.asarray(image), size, fit, notes)
         return _picture(_plain(image, notes), size, fit, notes)
+
+
+def _is_turned(image: Image.Image) -> bool:
+    """Is its EXIF orientation another than upright?"""
+    has_exif = image.format == "TIFF" or "exif" in image.info or "Raw profile type exif" in image.info
+    return has_exif and image.getexif().get(_ORIENTATION, 1) not in (0, 1)
 
 
 def _check_pixels(width: int, height: int) -> None:
@@ -93,11 +95,16 @@ def _plain(image: Image.Image, notes: list[str]) -> Image.Image:
 
 
 def _picture(image: Image.Image, size: int, fit: str, notes: list[str]) -> Picture:
-    inner = resized(image, size, fit)
-    thumb = inner.convert("L").resize((THUMB, THUMB), Image.Resampling.BOX).tobytes()
-    digest = _digest(image.mode, image.size, image.tobytes())
-    pixels = np.asarray(inner)
-    return Picture(_squared(pixels, size), thumb, digest, *image.size, 8, _noted(image.size, notes))
+    pixels = np.asarray(resized(image, size, fit))
+    return _complete(pixels, image.size, size, 8, notes)
+
+
+def _complete(pixels: np.ndarray, before: tuple[int, int], size: int, bits: int, notes: list[str]) -> Picture:
+    """`before`: width and height of the image."""
+    digest = blake2b(f"{pixels.dtype.char} {pixels.shape} {before} ".encode(), digest_size=16)
+    digest.update(pixels.tobytes())
+    inner = (pixels.shape[0], pixels.shape[1])
+    return Picture(_squared(pixels, size), inner, digest.hexdigest(), *before, bits, _noted(before, notes))
 
 
 def picture_of_array(array: np.ndarray, size: int, fit: str) -> Picture:
@@ -116,14 +123,8 @@ def picture_of_wide(values: np.ndarray, size: int, fit: str, notes: list[str]) -
     if lowest < 0 or highest > 65535:
         raise Unreadable(f"has values from {lowest} to {highest}: save it with 8 or 16 bits")
     image = Image.fromarray(values.astype(np.float32))
-    inner = resized(image, size, fit)
-    thumb = np.asarray(inner.resize((THUMB, THUMB), Image.Resampling.BOX), dtype=np.float64)
-    top = max(float(thumb.max()), 1.0)
-    pixels = np.clip(np.rint(np.asarray(inner)), 0, 65535).astype(np.uint16)
-    digest = _digest("I;16", image.size, values.astype("<u2").tobytes())
-    scaled = np.clip(np.rint(thumb * (255 / top)), 0, 255).astype(np.uint8).tobytes()
-    bits = max(8, highest.bit_length())
-    return Picture(_squared(pixels, size), scaled, digest, *image.size, bits, _noted(image.size, notes))
+    pixels = np.clip(np.rint(np.asarray(resized(image, size, fit))), 0, 65535).astype(np.uint16)
+    return _complete(pixels, image.size, size, max(8, highest.bit_length()), notes)
 
 
 def resized(image: Image.Image, size: int, fit: str) -> Image.Image:
@@ -156,9 +157,3 @@ def _squared(pixels: np.ndarray, size: int) -> np.ndarray:
 def _noted(size: tuple[int, int], notes: list[str]) -> tuple[str, ...]:
     oblong = max(size) > OBLONG * min(size)
     return (*notes, "oblong") if oblong else tuple(notes)
-
-
-def _digest(mode: str, size: tuple[int, int], content: bytes) -> str:
-    digest = blake2b(f"{mode} {size[0]} {size[1]} ".encode(), digest_size=16)
-    digest.update(content)
-    return digest.hexdigest()
