@@ -21,6 +21,9 @@ class Alarms:
     )
     AUC_UNDEFINED = Sentence("The validation AUC of epoch {epoch} is undefined: {reason}.")
     CHECKPOINT_ALTERED = Sentence("{file} does not hold what was written to it; {kept} are kept.", "Check the disk.")
+    NOT_CALIBRATED = Sentence(
+        "The model of {run} was not calibrated: {reason}", "`medtui predict` then gives its raw scores."
+    )
     PREVIOUS_CHECKPOINT_USED = Sentence(
         "{trouble} Using the previous one: epoch {epoch}, step {step}.", "Check the disk."
     )
@@ -84,6 +87,18 @@ class Arrays:
     )
     TWICE = Sentence("{path}: expected each array once, found {found!r} twice.", _FETCH_OR_CORRECT)
     UNKNOWN = Sentence("{path}: expected only {expected}, found {found!r}.", _FETCH_OR_CORRECT)
+
+
+class Bundles:
+    """A model without its run."""
+
+    MIXED_UP = Sentence(
+        "{path} is not the file that model.json describes: expected the digest {expected}, found {found}.",
+        "Copy both again, from one run.",
+    )
+    UNKNOWN_MODEL = Sentence(
+        "{path} describes a model that this version does not know: {model!r}.", "Use the version that trained it."
+    )
 
 
 class Cache:
@@ -202,6 +217,23 @@ class Evaluation:
     NO_WEIGHTS = Sentence("{run} has no best weights at {path}.", "A run has them after its first validation.")
 
 
+class Exports:
+    """A model for other programs."""
+
+    DIFFERS = Sentence(
+        "{file} does not give the scores of PyTorch on the test split: they differ by {found:.2g}, expected at most "
+        "{limit:.0g}. Nothing was written.",
+        "Report it with the versions that `medtui doctor` shows; --format leaves a format out.",
+    )
+    EXISTS = Sentence("{folder} already exists.", "Choose another --output, or pass --force to replace its files.")
+    NOT_AN_EXPORT = Sentence("{folder} is no exported model, so it is not replaced.", "Choose another --output.")
+    NO_ONNX = Sentence(
+        "An ONNX file needs the extra medtui[export]: {packages} cannot be found.",
+        "`pip install 'medtui[export]'`, or pass --format torch.",
+    )
+    UNWRITABLE = Sentence("The model cannot be written to {folder}: {reason}.", "Choose another --output.")
+
+
 class Failure:
     """What ends a job. `again` is how to go on: resume, or try again."""
 
@@ -230,6 +262,27 @@ class Failure:
     THREADS = Sentence("The machine cannot start more threads: {reason}.", "{remedy} and {again}.")
 
 
+class Images:
+    """What `predict` is given."""
+
+    LABELS = Sentence(
+        "{path}: expected {array} with {images} labels from 0 to {highest}, found {found}.",
+        "Correct them.",
+    )
+    LIST = Sentence("The list of images {path} cannot be read: {reason}.", "Try again.")
+    NONE = Sentence("Expected images, found none{ignored}.", "Name image files, folders, patterns or an .npz file.")
+    NOTHING_READABLE = Sentence("None of {count} images can be read: {examples}.", "Check the files.")
+    NOT_AN_ARCHIVE = Sentence("{path} is damaged or not an .npz archive: {reason}.", "Write it again.")
+    NO_ARRAY = Sentence(
+        "{path}: expected the array `test_images` or `images`, found {found}.",
+        "Save it with such a name, by `numpy.savez_compressed`.",
+    )
+    NO_IMAGES = Sentence(
+        "{path}: expected {array} as uint8 N×H×W or N×H×W×3, or uint16 N×H×W; found {found}.", "Convert it."
+    )
+    UNREADABLE = Sentence("{image} cannot be read: {reason}.", "Check it, or leave it out.")
+
+
 class InitFrom:
     """The run that another one starts from, by training.init_from."""
 
@@ -256,9 +309,18 @@ class Libraries:
     NOT_LOADED = Sentence(
         "A part of the installation cannot be loaded: {reason}.", "Reinstall its package and {again}."
     )
+    NO_PANDAS = Sentence("A frame needs the extra medtui[pandas].", "`pip install 'medtui[pandas]'`.")
     REPORT = Sentence(
         "A run needs {package} for its evaluation and report, but it cannot be imported: {reason}.",
         "Reinstall it: `{python} -m pip install --force-reinstall {package}`.",
+    )
+
+
+class Models:
+    """A trained model in a program."""
+
+    NO_RUN = Sentence(
+        "{folder} is a model without its run, so it has no metrics and no history.", "Load the run that it is from."
     )
 
 

@@ -12,6 +12,7 @@ import io
 import os
 import select
 import sys
+from collections.abc import Iterable
 from typing import Any, TextIO
 
 from medtui.text import clean, json_text, visible
@@ -168,6 +169,16 @@ def print_json(value: Any) -> None:
 def print_json_line(line: str, *, never_fails: bool = False) -> None:
     """One line of JSON, made by `json_line` or checked by `checked_line`. `never_fails`: errors are ignored."""
     _write(NonFailingOutput(sys.stdout) if never_fails else sys.stdout, line)
+
+
+def print_rows(blocks: Iterable[str]) -> None:
+    """Lines for scripts, however many: each block ends where a line ends, or the next one continues it."""
+    try:
+        for block in blocks:
+            sys.stdout.write(block)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise ReaderGone from None
 
 
 def ask_user(question: str) -> str:

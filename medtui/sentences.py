@@ -185,6 +185,16 @@ class Notify:
     URL = Sentence("{source}: expected notify.url to be an http or https address, found {found}.")
 
 
+class Predicting:
+    """Images, and the file with what they were predicted to be."""
+
+    EXISTS = Sentence("{path} already exists.", "Choose another name, or pass --force to replace it.")
+    NO_IMAGES = Sentence(
+        "Expected images, found none.", "Name files, folders, patterns or an .npz file; `-` reads names."
+    )
+    UNWRITABLE = Sentence("Cannot write {path}: {reason}.", "Choose a writable location.")
+
+
 class Pruning:
     """Checkpoints that are removed."""
 

@@ -131,7 +131,7 @@ class Engine:
 
 
 def medtui(
-    *arguments: str | Path, cwd: Path, environment: dict[str, str] | None = None
+    *arguments: str | Path, cwd: Path, environment: dict[str, str] | None = None, stdin: str | None = None
 ) -> subprocess.CompletedProcess[str]:
     """The console script, run to its end."""
     return subprocess.run(
@@ -139,6 +139,7 @@ def medtui(
         cwd=cwd,
         capture_output=True,
         text=True,
+        input=stdin,
         timeout=PATIENCE * 4,
         env={**os.environ, **(environment or {})},
         check=False,

@@ -183,6 +183,10 @@ class ModelDescription:
         "{path} is damaged or not a model description: {where}: {reason}.",
         "A run writes it next to its best weights; resuming the run rewrites it.",
     )
+    NONE = Sentence(
+        "{run} has no model description ({path}): it was trained by an earlier version, or had no validation yet.",
+        "`medtui evaluate {run}` works without it.",
+    )
     UNREADABLE = Sentence(
         "The model description {path} cannot be read: {reason}.",
         "A run writes it next to its best weights; resuming the run rewrites it.",

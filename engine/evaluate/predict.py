@@ -13,6 +13,7 @@ from engine.contract.data.datasets import Symmetry, TaskKind
 from engine.contract.data.views import view_names
 
 Images = torch.Tensor
+SMALL_IMAGES = 64  # pixels per side
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ VIEWS = {view.name: view for view in (IDENTITY, *_FLIPS, *_TURNS, *_SHIFTS)}
 def views_for(symmetry: Symmetry, tta: bool) -> list[View]:
     """The views to average, by `view_names`."""
     return [VIEWS[name] for name in view_names(symmetry, tta)]
+
+
+def evaluation_batch(size: int) -> int:
+    """Images per forward pass; apart from training's, so that the same weights always give the same scores."""
+    return 128 if size <= SMALL_IMAGES else 32
 
 
 def predict_scores(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.contract.data.views import view_names
 from engine.contract.recipe.identity import recipe_hash
 from engine.contract.store.checkpoint_file import DIGEST, read_header
 from engine.contract.store.model_bundle import BundledWeights, ModelBundle, read_bundle, write_bundle
@@ -20,7 +21,7 @@ def describe_best(run: RunDirectory, prepared: Prepared, resolved_hash: str | No
     if not run.best.is_there:
         run.model_bundle.delete()
         return
-    bundle = _bundle_of(run, prepared, resolved_hash)
+    bundle = bundle_of(run, prepared, resolved_hash)
     try:
         if read_bundle(run.model_bundle) == bundle:
             return
@@ -29,7 +30,8 @@ def describe_best(run: RunDirectory, prepared: Prepared, resolved_hash: str | No
     write_bundle(run.model_bundle, bundle)
 
 
-def _bundle_of(run: RunDirectory, prepared: Prepared, resolved_hash: str | None) -> ModelBundle:
+def bundle_of(run: RunDirectory, prepared: Prepared, resolved_hash: str | None) -> ModelBundle:
+    """Of the best weights as they are: without what is computed once they are final. Raises CheckpointError."""
     mean, std = prepared.statistics
     views = views_for(prepared.facts.symmetry, prepared.recipe.evaluation.tta)
     return ModelBundle(
@@ -43,5 +45,7 @@ def _bundle_of(run: RunDirectory, prepared: Prepared, resolved_hash: str | None)
         views=tuple(view.name for view in views),
         recipe_hash=recipe_hash(prepared.recipe),
         resolved_hash=resolved_hash,
+        amp=prepared.recipe.training.amp,
+        tta_views=view_names(prepared.facts.symmetry, True),
         weights=BundledWeights(file=run.best.name, digest=read_header(run.best).metadata.get(DIGEST, "")),
     )

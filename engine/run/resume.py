@@ -43,7 +43,7 @@ def reopen_run(
     make_parts(run)
     for folder in (run.folder.itself, run.checkpoints, run.metrics, run.reports, run.figures):
         folder.sweep()
-    for file in (run.last, run.previous, run.best, run.previous_best, run.model_bundle):
+    for file in (run.last, run.previous, run.best, run.previous_best, run.model_bundle, run.features):
         if file.is_folder:
             file.put_aside()
     if restored == run.previous:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -20,13 +19,14 @@ from engine.contract.wire.jobs import Train
 from engine.contract.wire.monitor import BEST_BY, describe_better
 from engine.contract.wire.protocol import EvaluationFinished, Metrics, Progress, RunStarted
 from engine.data.augment import augment, sample, unit_range
-from engine.data.batches import Batches, in_order
+from engine.data.batches import Batches
 from engine.evaluate.metrics import Evaluated, evaluate, evaluate_with_ci95
-from engine.evaluate.predict import IDENTITY, View, predict_scores, views_for
+from engine.evaluate.predict import IDENTITY, View, views_for
 from engine.events import now
 from engine.model.build import count_parameters
 from engine.randomness import epoch_order, generator
 from engine.run.bundle import describe_best
+from engine.run.calibrate import complete_bundle
 from engine.run.callbacks import TrainingCallbacks
 from engine.run.job import Job, JobResult
 from engine.run.manifest import write_manifest, write_recipe
@@ -36,6 +36,7 @@ from engine.run.reporting import attach, report_of, score_file_path, write_artif
 from engine.run.resume import recover_best, reopen_run
 from engine.run.resumed import recipe_of, resumed_run
 from engine.run.retention import drop_previous_checkpoints
+from engine.run.scores import split_scores
 from engine.sentences import Decisions
 from engine.train.checkpoint import load_weights
 from engine.train.ema import MovingAverage
@@ -47,7 +48,6 @@ from engine.train.schedule import Plateau, Schedule
 from engine.train.state import TrainingState
 from engine.train.step import TrainingStep
 
-SMALL_IMAGES = 64  # pixels per side
 CONFUSION_CLASSES = 30  # a larger matrix is for the report, not for every epoch of the journal
 
 
@@ -66,6 +66,7 @@ def train(job: Job, command: Train) -> JobResult:
     finished = fit(job, run, prepared, state, manifest["resolved_hash"])
     validation = best_weights(job, run, prepared, state)
     test, scores = test_results(job, prepared, state.evaluated)
+    complete_bundle(job, run, prepared, state.evaluated, manifest["resolved_hash"])
     outcome, exit_code = ("completed", COMPLETED) if finished else ("stopped", STOPPED)
     report = report_of(run, prepared, state.history, manifest, outcome, validation, test, scores)
     write_artifacts(job, run, report, score_file_path(run, prepared, test.metrics))
@@ -261,22 +262,3 @@ def split_results(
         )
     )
     return result, scores
-
-
-def evaluation_batch(size: int) -> int:
-    """Images per forward pass; apart from training's, so that the same weights always give the same scores."""
-    return 128 if size <= SMALL_IMAGES else 32
-
-
-def split_scores(
-    prepared: WithModel, model: nn.Module, split: str, views: list[View], on_progress: Callable[[int], None]
-) -> np.ndarray:
-    return predict_scores(
-        model,
-        (images for images, _ in in_order(prepared.splits[split], evaluation_batch(prepared.recipe.dataset.size))),
-        lambda images: prepared.normalise(unit_range(images)),
-        prepared.facts.task,
-        views,
-        prepared.precision.context,
-        on_progress,
-    )

@@ -48,6 +48,11 @@ def save_best(path: FileOrPath, previous: FileOrPath, state: TrainingState) -> s
     return _save(path, dict(state.evaluated.state_dict()), best_metadata(state), previous=previous)
 
 
+def save_tensors(path: FileOrPath, tensors: Tensors, metadata: dict[str, str]) -> str:
+    """Write tensors in the format of a checkpoint, in place of what was there. Returns the digest."""
+    return _save(path, tensors, metadata, previous=None)
+
+
 def best_metadata(state: TrainingState) -> dict[str, str]:
     """Which weights a `best` holds."""
     return {"format": "pt", "epoch": str(state.best_epoch), "val_auc": repr(state.best_auc)}
@@ -92,14 +97,16 @@ def saved_values(state: TrainingState) -> SavedValues:
     )
 
 
-def _save(path: FileOrPath, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str], previous: FileOrPath) -> str:
+def _save(
+    path: FileOrPath, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str], previous: FileOrPath | None
+) -> str:
     plain = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
     digest = _content_digest(plain, metadata)
     target = file_at(path)
     with target.replacing() as file:
         _write_safetensors(file, plain, {**metadata, DIGEST: digest})
         file.flush()
-        if target.is_there:
+        if previous is not None and target.is_there:
             target.move(file_at(previous))
     return digest
 

@@ -8,7 +8,21 @@ from typing import Annotated
 import typer
 
 from engine.contract.wire.errors import UsageError
-from medtui.cli import control, data, doctor, evaluate, manage, recipe, report, results, run, score, smoke
+from medtui.cli import (
+    control,
+    data,
+    doctor,
+    evaluate,
+    export,
+    manage,
+    predict,
+    recipe,
+    report,
+    results,
+    run,
+    score,
+    smoke,
+)
 from medtui.cli.global_options import pass_to_subcommand
 from medtui.cli.options import DataOption, JsonOption, OfflineOption, WorkspaceOption
 from medtui.cli.unknown import Commands, FilteredCommand
@@ -80,6 +94,8 @@ for name in ("tag", "note", "archive", "unarchive", "delete", "prune"):
     results.app.command(name)(getattr(manage, name))
 app.add_typer(results.app, name="runs")
 app.command("evaluate")(evaluate.evaluate)
+app.command("predict")(predict.predict)
+app.command("export")(export.export)
 app.command("report")(report.report)
 app.command("show")(results.show)
 app.command("score", short_help=SUMMARIES["score"])(score.score)

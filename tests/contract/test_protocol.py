@@ -75,6 +75,8 @@ JOB_CLASSES = {
     "evaluate": (jobs.Evaluate, {"run", "tta"}),
     "report": (jobs.Report, {"run", "everything"}),
     "score": (jobs.Score, {"file"}),
+    "predict": (jobs.Predict, {"model", "images", "output", "format", "tta"}),
+    "export": (jobs.Export, {"run", "output", "formats", "int8", "replace"}),
     "data.fetch": (jobs.Fetch, {"dataset", "size", "replace"}),
     "data.verify": (jobs.Verify, {"dataset", "size"}),
 }

@@ -76,6 +76,7 @@ def test_its_directory_holds_every_file_of_the_design(run_dir: Path, shown: dict
         "run.log",
         "checkpoints/last.safetensors",
         "checkpoints/best.safetensors",
+        "checkpoints/features.safetensors",
         "checkpoints/model.json",
         "metrics/history.csv",
         "metrics/per_class.csv",

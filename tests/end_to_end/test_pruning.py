@@ -80,7 +80,8 @@ def test_a_completed_run_keeps_its_best_weights_and_is_shown_and_evaluated_as_be
     shown = medtui("show", completed.name, "--workspace", workspace, cwd=workspace).stdout
     done = prune(workspace, "--yes")
     assert done.returncode == 0 and re.search(r"^Freed \d+\.\d MB\.$", done.stdout, re.M), done.stderr
-    assert files(workspace) == others | {completed.best.path, completed.model_bundle.path}, "and all of the stopped one"
+    kept = {completed.best.path, completed.model_bundle.path, completed.features.path}
+    assert files(workspace) == others | kept, "and all of the stopped one"
     assert medtui("show", completed.name, "--workspace", workspace, cwd=workspace).stdout == shown
     again = medtui("evaluate", completed.name, "--json", "--workspace", workspace, cwd=workspace)
     test = json.loads(medtui("show", completed.name, "--json", "--workspace", workspace, cwd=workspace).stdout)["test"]
@@ -97,7 +98,7 @@ def test_what_a_resume_needs_is_deleted_only_when_requested(workspace: Path) -> 
     completed, stopped = runs_of(workspace)
     done = prune(workspace, stopped.name, "--resumable", "--yes")
     assert done.returncode == 0 and "It can no longer be resumed afterwards" in done.stdout
-    assert stopped.checkpoints.names() == ["best.safetensors", "model.json"]
+    assert stopped.checkpoints.names() == ["best.safetensors", "features.safetensors", "model.json"]
     assert completed.previous.is_there, "the other run was not named"
     refused = medtui("run", "--resume", stopped.name, "--workspace", workspace, cwd=workspace)
     assert refused.returncode == 5

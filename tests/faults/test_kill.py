@@ -54,7 +54,9 @@ def finish(fork_server: ForkServer, workspace: Path) -> RunDirectory:
     assert fork_server.run(workspace, go_on(run)).status == 0
     assert not list(run.root.rglob(".*")), "what a killed writer left is swept"
     files = [name for name in run.checkpoints.names() if not name.endswith(".aside")]
-    assert files == ["best.safetensors", "last.safetensors", "model.json"], "a completed run keeps these"
+    assert files == ["best.safetensors", "features.safetensors", "last.safetensors", "model.json"], (
+        "a completed run keeps these"
+    )
     return run
 
 

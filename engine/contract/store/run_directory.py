@@ -87,6 +87,11 @@ class RunDirectory:
         return self.folder.file("checkpoints/model.json")
 
     @property
+    def features(self) -> File:
+        """Where the training images lie in the space of the features of `best`."""
+        return self.folder.file("checkpoints/features.safetensors")
+
+    @property
     def metrics(self) -> File:
         return self.folder.file("metrics")
 

@@ -91,6 +91,32 @@ class Score(Start):
     file: PathText
 
 
+class Predict(Start):
+    """The classes of images, by a model bundle alone. It changes nothing of the run that the bundle is in."""
+
+    work = "engine.run.predict_job:predict"
+
+    job: Literal["predict"] = "predict"
+    model: PathText  # the folder that model.json is in
+    images: PathText  # a file: a JSON list of files, folders, patterns and .npz archives, however many they are
+    output: PathText  # a folder, where `predictions.csv` or `.jsonl` and `summary.json` are written
+    format: Literal["csv", "jsonl"] = "csv"
+    tta: bool = False  # average the scores over the views of test-time augmentation
+
+
+class Export(Start):
+    """A run's model for other programs, checked on the test split. It needs the run's data, not the lock."""
+
+    work = "engine.run.export_job:export"
+
+    job: Literal["export"] = "export"
+    run: PathText  # a run directory
+    output: PathText  # the folder to make
+    formats: list[Literal["onnx", "torch"]] = ["onnx", "torch"]  # besides the bundle itself
+    int8: bool = False  # a quantised ONNX file too
+    replace: bool = False  # a folder that is there already
+
+
 class Fetch(Start):
     """Fetch an official data set file."""
 
