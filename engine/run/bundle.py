@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.contract.data.card import read_card
 from engine.contract.data.views import view_names
 from engine.contract.recipe.identity import recipe_hash
 from engine.contract.store.checkpoint_file import DIGEST, read_header
@@ -10,6 +11,8 @@ from engine.contract.store.run_directory import RunDirectory
 from engine.contract.wire.errors import CheckpointError
 from engine.evaluate.predict import views_for
 from engine.run.prepare import Prepared
+
+DATA_CARD = "data_card.json"  # of a user's own images
 
 
 def describe_best(run: RunDirectory, prepared: Prepared, resolved_hash: str | None) -> None:
@@ -39,6 +42,8 @@ def bundle_of(run: RunDirectory, prepared: Prepared, resolved_hash: str | None) 
         task=prepared.facts.task,
         class_names=prepared.facts.class_names,
         size=prepared.recipe.dataset.size,
+        fit=prepared.recipe.dataset.fit,
+        bits=_bits(prepared),
         channels=len(mean),
         mean=tuple(mean),
         std=tuple(std),
@@ -49,3 +54,10 @@ def bundle_of(run: RunDirectory, prepared: Prepared, resolved_hash: str | None) 
         tta_views=view_names(prepared.facts.symmetry, True),
         weights=BundledWeights(file=run.best.name, digest=read_header(run.best).metadata.get(DIGEST, "")),
     )
+
+
+def _bits(prepared: Prepared) -> int:
+    """Per channel of the deepest training image, by which others are scaled too; official archives have 8."""
+    file = prepared.data.attachments.get(DATA_CARD)
+    card = read_card(file) if file is not None else None
+    return card.bits if card is not None else 8
