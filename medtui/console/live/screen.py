@@ -421,6 +421,14 @@ class Live(BaseScreen):
     def _progress_resized(self) -> None:
         self._show_progress()
 
+    @on(Rows.Resized, "#log")
+    def _log_resized(self) -> None:
+        self._show_log()
+
+    @on(Rows.Resized, "#machine")
+    def _machine_resized(self) -> None:
+        self._show_machine()
+
     @on(Input.Changed, "#log-filter")
     def _filtered(self) -> None:
         self._show_log()
