@@ -179,7 +179,12 @@ class Machine(BaseScreen):
         self.call_after_refresh(self._fit)
         if self._settle is not None:
             self._settle.stop()
-        self._settle = self.set_timer(SETTLE, self._check_again)  # the terminal is one of the checks
+        self._settle = self.set_timer(SETTLE, self._settled)
+
+    def _settled(self) -> None:
+        """Below a dialog the panes get their sizes late; and the terminal is one of the checks."""
+        self._fit()
+        self._check_again()
 
     def _mark_pane(self) -> None:
         super()._mark_pane()
