@@ -149,13 +149,13 @@ def test_a_burst_of_keys_ends_as_it_was_typed_in_form_and_text(workspace: Worksp
         terminal.wait_for("mine.yaml", patience=PATIENCE)
         assert saved(terminal, "jj\rnull\r") == BURST
         # down to epochs, batch size, seed, and patience
-        text = saved(terminal, "\r64\r" + "j" * 7 + "\r7\r" + "j\r32\r" + "j\r1234567\r")
+        text = saved(terminal, "\r64\r" + "j" * 10 + "\r7\r" + "j\r32\r" + "j\r1234567\r")
         assert yaml.safe_load(text) == {
             "dataset": {"name": "cells", "limit": 64},
             "training": {"epochs": 7, "batch_size": 32, "seed": 1234567, "patience": None},
         }
         # back, over other values, with a key that deletes and one that takes back
-        back = "\r99\r\r42\r" + "k\r1\x7f16\r" + "k\r8\r\r5\r" + "k" * 7 + "\r128\r\rnull\r"
+        back = "\r99\r\r42\r" + "k\r1\x7f16\r" + "k\r8\r\r5\r" + "k" * 10 + "\r128\r\rnull\r"
         assert saved(terminal, back) == BURST
         assert saved(terminal, "y# one\r# two\r") == "# one\n# two\n" + BURST
 

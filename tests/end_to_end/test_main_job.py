@@ -169,7 +169,8 @@ def test_the_fold_gives_the_same_state_from_the_pipe_the_journal_and_any_cut_of_
 
 def test_the_workbook_has_its_sheets_a_row_per_epoch_and_native_charts(run_dir: Path) -> None:
     book = openpyxl.load_workbook(run_dir / "reports" / "report.xlsx")
-    assert book.sheetnames == ["Summary", "Configuration", "Epochs", "Per class", "Confusion", "Environment"]
+    sheets = ["Summary", "Configuration", "Epochs", "Per class", "Confusion", "Environment"]
+    assert book.sheetnames == [*sheets, "Published"]
     epochs = [row[0] for row in book["Epochs"].iter_rows(values_only=True) if isinstance(row[0], int)]
     assert epochs == [1, 2]
     assert len(book["Epochs"]._charts) >= 2
