@@ -91,6 +91,8 @@ def own_images_recipe(name: str) -> YamlText | None:
     A shipped recipe's name means that recipe, whatever folder is called so here.
     """
     path, suffix = expanded(name), expanded(name).suffix.lower()
+    if path.suffix.lower() in (".yaml", ".yml"):
+        return None  # meant as a recipe, whatever is there
     if path_status(path).is_folder and name not in shipped_recipes():
         key = "folder"
     elif suffix in (*TABLES, ".npz"):
