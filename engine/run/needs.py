@@ -113,12 +113,12 @@ def check_compiler(device: torch.device) -> None:
         torch.compile(_line)(torch.ones(1024, device=device))
     except Exception as error:
         _note(error)
-        raise _compiler_error(error) from None
+        raise compiler_error(error) from None
     finally:
         torch.compiler.reset()  # it counts for no limit of recompilations
 
 
-def _compiler_error(error: Exception) -> DeviceError:
+def compiler_error(error: Exception) -> DeviceError:
     """What keeps the compiler from working."""
     text, reason = str(error), text_of(error)[:300]
     if "failed to map segment" in text or "Permission denied" in text:

@@ -62,4 +62,4 @@ def test_the_quickstart_reaches_75_percent_and_calls_its_results_synthetic(tmp_p
     assert shown["synthetic"] is True
     assert shown["test"]["acc"] >= 0.75
     assert "synthetic" in medtui("show", "last", cwd=tmp_path).stdout
-    assert "synthetic" in medtui("runs", cwd=tmp_path).stdout
+    assert "synth." in medtui("runs", cwd=tmp_path).stdout

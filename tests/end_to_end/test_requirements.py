@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from driving import Engine, tiny
 
-from engine.run.needs import remedy_of
+from engine.run.needs import compiler_error
+from engine.sentences import Compiler
 
 
 def refused(workspace: Path, recipe: dict[str, dict[str, object]], environment: dict[str, str]) -> dict[str, str]:
@@ -78,8 +79,9 @@ def test_compiling_without_a_compiler_is_refused_before_the_run_begins(tmp_path:
 
 
 def test_the_remedy_of_a_library_that_cannot_be_mapped_names_the_folders_to_change() -> None:
-    said = remedy_of(ImportError("/tmp/torchinductor/c.so: failed to map segment from shared object"))
-    assert "noexec" in said and "TORCHINDUCTOR_CACHE_DIR" in said and "training.compile: false" in said
+    error = compiler_error(ImportError("/tmp/torchinductor/c.so: failed to map segment from shared object"))
+    assert error.code == Compiler.CANNOT_LOAD.code
+    assert all(words in error.hint for words in ("noexec", "TORCHINDUCTOR_CACHE_DIR", "training.compile: false"))
 
 
 @pytest.mark.slow  # every day: the test above, and a compiler that is missing

@@ -99,7 +99,7 @@ def canonical(name: str) -> str:
 
 
 def needed_imports(path: Path) -> Iterator[str]:
-    """Top-level names that a module imports, wherever in it, but not within `try`."""
+    """Top-level names that a module imports, wherever in it, but not within `try`, nor for types alone."""
     unseen: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
     while unseen:
         node = unseen.pop()
@@ -107,6 +107,8 @@ def needed_imports(path: Path) -> Iterator[str]:
             yield from (alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module.split(".")[0]
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            unseen += node.orelse
         elif not isinstance(node, ast.Try):
             unseen += ast.iter_child_nodes(node)
 
