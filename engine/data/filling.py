@@ -6,11 +6,11 @@ Several engines may fill the same one at once: a later one finds it complete and
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
 
+from engine.contract.files.file_system import try_lock
 from engine.contract.files.folders import File
 from engine.contract.wire.errors import DataError
 from engine.sentences import Cache
@@ -79,22 +79,11 @@ def _locked(folder: File, patience: float = 0.0) -> Iterator[None]:
     descriptor = folder.open_folder()
     try:
         deadline = time.monotonic() + patience
-        while not _lock(descriptor) and time.monotonic() < deadline:
+        while not try_lock(descriptor) and time.monotonic() < deadline:
             time.sleep(0.05)
         yield
     finally:
         os.close(descriptor)
-
-
-def _lock(descriptor: int) -> bool:
-    """False while another process holds it."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True  # this file system has no locks
-    return True
 
 
 def _sweep(folder: File) -> None:
@@ -107,7 +96,7 @@ def _sweep(folder: File) -> None:
         with contextlib.suppress(OSError):
             descriptor = left.open_folder()
             try:
-                if _lock(descriptor):
+                if try_lock(descriptor):
                     left.delete_tree()
             finally:
                 os.close(descriptor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import errno
+import fcntl
 import os
 import stat
 from collections.abc import Iterator
@@ -27,6 +28,17 @@ def flush(descriptor: int) -> None:
     except OSError as error:
         if error.errno not in _CANNOT:
             raise
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock a file or a folder for this process alone. False while another holds it; true where locks do not exist."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # this file system has no locks
+    return True
 
 
 def append_all(descriptor: int, data: bytes) -> None:

@@ -7,7 +7,6 @@ conversion which was ended goes on where it was.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import time
@@ -23,6 +22,7 @@ import numpy as np
 
 from engine.contract.data.archives import format_bytes
 from engine.contract.data.card import own_folder, source_key
+from engine.contract.files.file_system import try_lock
 from engine.contract.files.folders import File
 from engine.contract.files.inspection import free_space
 from engine.contract.wire.errors import DataError
@@ -227,24 +227,13 @@ def _working_folder(request: Request, on_read: OnRead) -> Iterator[File]:
     except OSError as error:
         raise DataError(OwnImages.CACHE_UNWRITABLE, folder=folder.parent, reason=error.strerror) from None
     try:
-        while not _lock(descriptor):
+        while not try_lock(descriptor):
             on_read("waiting for another engine that converts these images", 0, 0)
             time.sleep(0.1)
         folder.make_folder(exist_ok=True)
         yield folder
     finally:
         os.close(descriptor)
-
-
-def _lock(descriptor: int) -> bool:
-    """False while another engine holds it."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass  # this file system has no locks
-    return True
 
 
 def _remember(index: File, request: Request, fingerprint: str) -> None:
