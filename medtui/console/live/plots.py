@@ -13,6 +13,7 @@ from medtui.console.widgets.curves import (
     loss_title,
     lr_plot,
     recall_plot,
+    span,
     speed_plot,
 )
 from medtui.console.widgets.plot import PlotSpec
@@ -109,10 +110,8 @@ def _windowed(spec: PlotSpec, view: RunView, shown: Shown) -> PlotSpec:
     if shown.cursor is not None and epochs:
         at = max(0, min(shown.cursor, len(epochs) - 1))
         spec = replace(spec, cursor=auc_plot(view, shown.axis).series[0].xs[at])
-    if shown.zoomed:
-        xs = [x for one in loss_plot(view, shown.axis, log=False, smooth=False).series for x in one.xs]
-        if xs and max(xs) > min(xs):
-            first, width = min(xs), max(xs) - min(xs)
-            low, high = shown.window
-            spec = replace(spec, window=(first + low * width, first + high * width))
+    if shown.zoomed and (axis_range := span(view, shown.axis)) is not None:
+        first, width = axis_range[0], axis_range[1] - axis_range[0]
+        low, high = shown.window
+        spec = replace(spec, window=(first + low * width, first + high * width))
     return spec

@@ -121,6 +121,17 @@ def recent_losses(view: RunView) -> list[float]:
     return smoothed(values, SMOOTHING)
 
 
+def span(view: RunView, axis: Axis) -> tuple[float, float] | None:
+    """Where the axis begins and ends, in every plot of a run; None where that is one place, or none."""
+    epochs, points = view.state.epochs, view.points
+    steps = [step for epoch in epochs[:1] for step, _ in epoch.curve[:1]] + [epoch.step for epoch in epochs[-1:]]
+    steps += [step for step, _ in (*points[:1], *points[-1:])]
+    if len(steps) < 2:
+        return None
+    low, high = _positions(view, [float(min(steps)), float(max(steps))], axis)
+    return (low, high) if high > low else None
+
+
 def _curve(view: RunView) -> list[tuple[int, float]]:
     """(step, loss) of all epochs; long runs are subsampled evenly: a plot has some hundred columns."""
     epochs = view.state.epochs
