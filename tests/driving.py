@@ -10,9 +10,12 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from warm_starts import MEDTUI
+
+if TYPE_CHECKING:
+    import numpy as np
 
 PATIENCE = 120.0  # seconds; a loaded machine may be slow to import torch
 
@@ -144,6 +147,20 @@ def medtui(
         env={**os.environ, **(environment or {})},
         check=False,
     )
+
+
+def graded_arrays() -> dict[str, np.ndarray]:
+    """An archive in MedMNIST's layout: uint8 [N, 28, 28, 3], labels [N, 1] of eight classes, brighter and brighter."""
+    import numpy as np
+
+    random = np.random.default_rng(4)
+    arrays: dict[str, np.ndarray] = {}
+    for split, count in (("train", 64), ("val", 32), ("test", 40)):
+        labels = np.arange(count, dtype=np.uint8)[:, None] % 8
+        noise = random.integers(0, 120, (count, 28, 28, 3))
+        arrays[f"{split}_images"] = (noise + 16 * labels[:, :, None, None]).astype(np.uint8)
+        arrays[f"{split}_labels"] = labels
+    return arrays
 
 
 def json_lines(text: str) -> list[dict[str, Any]]:

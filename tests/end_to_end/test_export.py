@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from driving import Engine, json_lines, medtui, tiny, yaml_of
+from driving import Engine, graded_arrays, json_lines, medtui, tiny, yaml_of
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,14 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def images() -> dict[str, np.ndarray]:
-    random = np.random.default_rng(4)
-    arrays: dict[str, np.ndarray] = {}
-    for split, count in (("train", 64), ("val", 32), ("test", 40)):
-        labels = np.arange(count, dtype=np.uint8)[:, None] % 8
-        noise = random.integers(0, 120, (count, 28, 28, 3))
-        arrays[f"{split}_images"] = (noise + 16 * labels[:, :, None, None]).astype(np.uint8)
-        arrays[f"{split}_labels"] = labels
-    return arrays
+    return graded_arrays()
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from driving import json_lines, medtui, tiny, yaml_of
+from driving import graded_arrays, json_lines, medtui, tiny, yaml_of
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
@@ -21,15 +21,7 @@ BUNDLE = ("model.json", "best.safetensors", "features.safetensors")
 
 @pytest.fixture(scope="module")
 def images() -> dict[str, np.ndarray]:
-    """An archive in MedMNIST's layout: uint8 [N, 28, 28, 3], labels [N, 1] of eight classes."""
-    random = np.random.default_rng(4)
-    arrays: dict[str, np.ndarray] = {}
-    for split, count in (("train", 64), ("val", 32), ("test", 40)):
-        labels = np.arange(count, dtype=np.uint8)[:, None] % 8
-        noise = random.integers(0, 120, (count, 28, 28, 3))
-        arrays[f"{split}_images"] = (noise + 16 * labels[:, :, None, None]).astype(np.uint8)
-        arrays[f"{split}_labels"] = labels
-    return arrays
+    return graded_arrays()
 
 
 @pytest.fixture(scope="module")
