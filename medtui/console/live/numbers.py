@@ -82,8 +82,3 @@ def numbers_text(view: RunView, width: int, rows: int) -> Text:
             lines[-1].append(GAP)
         lines[-1].append_text(one)
     return Text("\n").join(lines)
-
-
-def rows_for(view: RunView, width: int, most: int) -> int:
-    """Rows that all numbers take, up to `most`."""
-    return numbers_text(view, width, most).plain.count("\n") + 1

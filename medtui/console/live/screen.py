@@ -16,7 +16,7 @@ from textual.widgets import Input
 
 from medtui.client.view import RunView
 from medtui.console.live.machine import machine_text
-from medtui.console.live.numbers import numbers_text, rows_for
+from medtui.console.live.numbers import numbers_text
 from medtui.console.live.plots import NAMES, ZOOM, Shown, plot_of, room_for, rows_of, title_of
 from medtui.console.live.text import log_text, progress_text
 from medtui.console.shell.app_context import key_of
@@ -70,7 +70,7 @@ class Live(BaseScreen):
         self._refreshed_at = 0.0
         self._behind = False  # something newer than what is shown
         self._log_key: Any = None
-        self._progress_rows = 3
+        self._number_rows, self._progress_rows = 1, 3  # that their texts take
         self._others: dict[str, RunView] = {}  # runs that are marked in Results, drawn over this one
         self._others_of: Any = None  # what they were read for
 
@@ -137,15 +137,14 @@ class Live(BaseScreen):
     def _arrange(self) -> None:
         """As many plots as there is room for, and the numbers in as many rows as they take."""
         width, height = self.size
-        numbers = rows_for(self.view, width, MOST_NUMBERS) if self.view is not None else 1
         classes = len(class_rows(self.view)[1]) if self.view is not None else 0
         detail, end = rows_of(height, classes, self._progress_rows, stacked=width < 120)
-        self.query_one("#numbers").styles.height = numbers
+        self.query_one("#numbers").styles.height = self._number_rows
         narrow = width < 80
         for id_, rows in (("live-detail", detail), ("live-end", end)):
             self.query_one(f"#{id_}").styles.height = None if narrow else rows
         self.set_class(width >= 160, "-roomy")
-        across, down = room_for(width, height - 2 - numbers - detail - end)
+        across, down = room_for(width, height - 2 - self._number_rows - detail - end)
         count = min(len(NAMES), across * down)
         rotated = (*NAMES[self.first_plot :], *NAMES[: self.first_plot])
         shown = tuple(name for name in NAMES if name in rotated[:count])
@@ -188,7 +187,7 @@ class Live(BaseScreen):
             self._show_log()
 
     def reports(self, view: RunView) -> bool:
-        """The progress pane does: an end brings it to the front, an alarm hides nothing."""
+        """The progress pane does, which is in sight at every size."""
         seen = self.is_current or isinstance(self.app.screen, SeeThrough)
         if not (seen and self.alive and self.query_one("#body").display):
             return False
@@ -210,8 +209,8 @@ class Live(BaseScreen):
         if not self.alive:
             return
         self._behind, self._refreshed_at = False, time.monotonic()
-        self._arrange()
         self._show_numbers()
+        self._arrange()
         self._show_plots()
         self._show_classes()
         self._show_confusion()
@@ -230,8 +229,14 @@ class Live(BaseScreen):
             self.call_after_refresh(self._refresh_all)
 
     def _show_numbers(self) -> None:
-        if self.view is not None:
-            self.query_one("#numbers", Rows).update(numbers_text(self.view, self.size.width, MOST_NUMBERS))
+        if self.view is None:
+            return
+        text = numbers_text(self.view, self.size.width, MOST_NUMBERS)
+        self.query_one("#numbers", Rows).update(text)
+        rows = text.plain.count("\n") + 1
+        if rows != self._number_rows:
+            self._number_rows = rows
+            self._arrange()
 
     def _show_plots(self) -> None:
         view = self.view
