@@ -1,8 +1,10 @@
 # The commands of the README: `make demo`, `make test` and `make test-all`. All create the environment first.
 PYTHON ?= python3
 BIN := .venv/bin
+# The tests start hundreds of processes: compiled once, not in each
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-all lint types imports tests tests-all guards faults bench pictures clean
+.PHONY: demo test test-all lint types imports tests tests-all guards faults models bench pictures clean
 
 demo: .venv/installed
 	$(BIN)/medtui run quickstart
@@ -33,9 +35,16 @@ tests-all: .venv/installed
 guards: .venv/installed
 	$(BIN)/pytest -n0 benchmarks/test_speed.py
 
-# Faults in full: every write, fsync and rename fails once, fifty kills at random moments; about half an hour.
+# Faults in full: every write, fsync and rename fails once, fifty kills at random moments, every kind of shared
+# workspace; about half an hour.
 faults: .venv/installed
-	$(BIN)/pytest --faults --timeout=7200 tests/faults
+	$(BIN)/pytest --exhaustive --timeout=7200 tests/faults tests/end_to_end/test_suites.py \
+	    tests/end_to_end/test_two_users.py tests/end_to_end/test_requirements.py tests/end_to_end/test_several_processes.py
+
+# Every model of the catalogue at every size: trained a step, resumed bit for bit, evaluated, exported; and how well the
+# generated cells are learned; about half an hour.
+models: .venv/installed
+	$(BIN)/pytest --exhaustive --timeout=7200 tests/end_to_end/test_every_model.py tests/engine/test_adaptation.py tests/end_to_end/test_cells.py tests/end_to_end/test_memory_estimate.py
 
 # Ratios measured in alternating pairs; needs a quiet machine.
 bench: .venv/installed

@@ -27,7 +27,7 @@ MEASUREMENTS = (
     "reaction",
     "live",
 )
-ON_REQUEST = ("waiting", "peer", "long_run")  # by --only
+ON_REQUEST = ("waiting", "peer", "long_run", "processes")  # by --only
 PAIRS = 9
 QUICK_PAIRS = 3
 

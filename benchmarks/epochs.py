@@ -21,8 +21,9 @@ from engine.contract.wire.protocol import Metrics
 from engine.data.batches import in_order
 from engine.run.callbacks import TrainingCallbacks
 from engine.run.prepare import Prepared, prepare
-from engine.run.train_job import loop_plan, new_state, open_run, training_batches
-from engine.train.loop import FinishedEpoch, Loop, Validation
+from engine.run.train_job import open_run
+from engine.run.training import loop_plan, new_state, training_batches
+from engine.train.loop import FinishedEpoch, Loop, TakeStep, Validation
 from engine.train.loss import Criterion
 from engine.train.optimizer import OptimizerPlan, build_optimizer
 from engine.train.state import TrainingState
@@ -72,9 +73,9 @@ def alternatives(case: Case) -> Iterator[tuple[Callable[[], float], Callable[[],
         bare = BareLoop(prepared)
         run, _ = open_run(job, prepared)
         state = new_state(prepared)
-        callbacks = _QuietCallbacks(job, run, MANY_EPOCHS)
+        callbacks = QuietCallbacks(job, run, MANY_EPOCHS)
         job.enter("training")
-        yield lambda: _our_epoch(prepared, state, callbacks), lambda: seconds(bare)
+        yield lambda: one_epoch(prepared, state, callbacks), lambda: seconds(bare)
 
 
 class BareLoop:
@@ -90,7 +91,7 @@ class BareLoop:
             group["lr"] = training.lr
         self.batches = [
             (prepared.normalise(images.float().div(255)).contiguous(memory_format=torch.channels_last), labels)
-            for images, labels in in_order(prepared.splits["train"], training.batch_size)
+            for images, labels in in_order(prepared.splits["train"], training.images_per_batch)
         ]
 
     def __call__(self) -> None:
@@ -100,14 +101,16 @@ class BareLoop:
             self.optimizer.step()
 
 
-class _QuietCallbacks(TrainingCallbacks):
+class QuietCallbacks(TrainingCallbacks):
     """A run's own callbacks, less the checkpoint after an epoch, which is no training."""
 
     def epoch_finished(self, state: TrainingState, epoch: FinishedEpoch) -> None:
         pass
 
 
-def _our_epoch(prepared: Prepared, state: TrainingState, callbacks: TrainingCallbacks) -> float:
+def one_epoch(
+    prepared: Prepared, state: TrainingState, callbacks: TrainingCallbacks, take_step: TakeStep | None = None
+) -> float:
     """One more epoch of a run's own loop, up to its validation."""
     ended = 0.0
 
@@ -118,7 +121,7 @@ def _our_epoch(prepared: Prepared, state: TrainingState, callbacks: TrainingCall
 
     plan = replace(loop_plan(prepared, len(state.losses)), epochs=state.epoch + 1, patience=None)
     step = TrainingStep(Criterion(prepared.facts.task), prepared.precision, None, state.model)
-    loop = Loop(plan, state, step, training_batches(prepared), validate, callbacks)
+    loop = Loop(plan, state, step, training_batches(prepared), validate, callbacks, take_step)
     began = time.perf_counter()
     loop.run()
     return ended - began

@@ -34,7 +34,7 @@ def measure(effort: Effort) -> list[Row]:
             _visit_screens(terminal)
             terminal.type("q")
             terminal.wait_for("leave it running", after=len(terminal.received) - 1)
-            terminal.type("l", "l", "\r")
+            terminal.type("y")
             terminal.process.wait(PATIENCE)
         callbacks = [1e3 * taken for taken in json.loads(seconds.read_text())]
     return [*_rows(keys, pixels), *_handler_rows(callbacks)]
@@ -86,7 +86,7 @@ def _entered(workspace: Path, phase: str) -> float:
 
 def _visit_screens(terminal: Terminal) -> None:
     """Every screen, a field, the kill switch, help and palette, while it trains."""
-    for keys in ("1", "jjjkkk", "l", "jjjj", "\r", "7", "\x1b", "\x1b", "2", "3", "yyssxxv", "\x1b", "4", "s", "3"):
+    for keys in ("1", "jjjkkk", "l", "jj", "\r", "7", "\x1b", "\x1b", "2", "3", "yyssxxv", "\x1b", "4", "s", "3"):
         terminal.type(*([keys] if keys.startswith("\x1b") else keys))
         time.sleep(0.7)
     for keys in ("?", "\x1b", "S", "\x1b", "\x10", "\x1b", "]]]", "3"):

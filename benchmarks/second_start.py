@@ -52,7 +52,7 @@ def decode_all(archive: Path) -> list[np.ndarray]:
 def _first_batch(archive: Path, md5: str, workspace: Path) -> float:
     from engine.contract.recipe.reader import build_recipe
     from engine.run.prepare import prepare
-    from engine.run.train_job import new_state, training_batches
+    from engine.run.training import new_state, training_batches
 
     began = time.perf_counter()
     recipe = many_recipe(archive, md5)

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.contract.models.catalogue import ModelSpec, WeightsSpec, models
+from engine.contract.data.datasets import SIZES
+from engine.contract.models.catalogue import models
+from engine.contract.models.spec import SMALL, ModelSpec, WeightsSpec
 from engine.contract.recipe.schema import FieldSpec, fields, section_titles
 from engine.contract.recipe.shipped import shipped_recipes
 from engine.contract.recipe.yaml_reader import written
@@ -52,10 +54,24 @@ def model_table() -> str:
 def _model_row(spec: ModelSpec) -> str:
     largest = f"up to {spec.largest} px" if spec.largest else "any size" if spec.smallest == 1 else ""
     images = " ".join(filter(None, (f"from {spec.smallest} px" if spec.smallest > 1 else "", largest)))
+    assert spec.parameters is not None, "only of timm's it is not known"
     weights = _weights_cell(spec.weights) if spec.weights else "none"
     keys = ", ".join(f"`{key}`" for key in spec.classifier)
-    parameters = f"{spec.parameters / 1e6:.2g} million"
+    millions = spec.parameters / 1e6
+    parameters = f"{millions:.2g} million" if millions < 100 else f"{millions:.0f} million"
     return f"| `{spec.name}` | {spec.title}: {spec.summary} | {images} | {parameters} | {weights} | {keys} |"
+
+
+def adaptation_table() -> str:
+    """How each model is adapted, and the side of the map that each of its stages ends with, by image size."""
+    heads = ["model", f"adapted up to {SMALL} px", "made of the published weights", *(f"{size} px" for size in SIZES)]
+    lines = ["| " + " | ".join([*heads, "head"]) + " |", "| --- " * (len(heads) + 1) + "|"]
+    for spec in models().values():
+        maps = (" ".join(map(str, spec.maps_at(size) or ())) or "–" for size in SIZES)
+        head = ", ".join(f"`{key.rpartition('.')[0]}`" for key in spec.classifier[:1])
+        cells = (f"`{spec.name}`", spec.adapted or "as it is", spec.fitted or "–", *maps, head)
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def _weights_cell(weights: WeightsSpec) -> str:
@@ -63,7 +79,12 @@ def _weights_cell(weights: WeightsSpec) -> str:
     return f"{weights.trained_on}, `{weights.file_name}`; trained on images with mean {mean}, standard deviation {std}"
 
 
-PARTS: dict[str, Callable[[], str]] = {"recipes": recipe_list, "models": model_table, "fields": field_tables}
+PARTS: dict[str, Callable[[], str]] = {
+    "recipes": recipe_list,
+    "models": model_table,
+    "adaptations": adaptation_table,
+    "fields": field_tables,
+}
 
 
 def renewed(page: str) -> str:

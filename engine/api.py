@@ -84,7 +84,8 @@ class Model:
         """Predict images as `medtui predict` does.
 
         images: paths or arrays, one or several; an array is uint8 [H, W], [H, W, 3] or a stack [N, H, W(, 3)] of them,
-        of any size. Raises DataError for an image that cannot be read.
+        of any size. Without labels nothing is evaluated: `metrics` has what the run's test gave, and `medtui predict`
+        evaluates a table with labels. Raises DataError for an image that cannot be read.
         """
         import numpy as np
 
@@ -94,7 +95,7 @@ class Model:
         pixels = [self._pixels(image, number) for number, image in enumerate(_separate(images))]
         if not pixels:
             raise DataError(Images.NONE, ignored="")
-        size = evaluation_batch(self.bundle.size)
+        size = evaluation_batch(self.bundle.model_size)
         parts = [model.predict(model.batch(pixels[at : at + size]), views) for at in range(0, len(pixels), size)]
         return _joined(self.bundle, parts, np)
 

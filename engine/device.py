@@ -14,8 +14,20 @@ from engine.contract.wire.resolved import Resolved, why_not_mixed
 from engine.sentences import Devices
 
 
-def choose_device(requested: str) -> torch.device:
-    """`auto` takes the first GPU, else the CPU. Raises DeviceError for one that does not exist."""
+def choose_device(requested: str, processes: int = 1) -> torch.device:
+    """`auto` takes the first GPU, else the CPU. Raises DeviceError for one that does not exist.
+
+    Of several processes each has its own GPU: this is the first one's.
+    """
+    device = _chosen(requested)
+    count = torch.cuda.device_count() if device.type == "cuda" else processes
+    if count < processes:
+        plural = "s" * (count != 1)
+        raise DeviceError(Devices.FEWER_THAN_PROCESSES, expected=processes, found=count, s=plural)
+    return device
+
+
+def _chosen(requested: str) -> torch.device:
     if requested == "auto":
         return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     if requested.startswith("cuda"):
@@ -58,11 +70,14 @@ def resolved_machine(device: torch.device, precision: torch.dtype | None, thread
     )
 
 
-def set_threads(threads: int | None) -> int:
+def set_threads(threads: int | None, processes: int = 1) -> int:
     """Threads of torch on the CPU: those asked for, else what torch chose (one per core, or OMP_NUM_THREADS).
 
-    Torch does not see a container's CPU quota: threads beyond it only wait for each other.
+    Torch does not see a container's CPU quota: threads beyond it only wait for each other. Several processes divide the
+    cores.
     """
+    if threads is None and processes > 1:
+        threads = max(1, cores() // processes)
     if threads is None and not os.environ.get("OMP_NUM_THREADS") and torch.get_num_threads() > cores():
         threads = cores()
     if threads is not None:

@@ -34,9 +34,11 @@ class Archive:
     """The file of a data set."""
 
     CHANGED = Sentence("{path} changed while it was read.", "Try again when nothing is writing to it.")
-    DAMAGED = Sentence("{path} is damaged: {reason}.", "Fetch it again.")
+    DAMAGED = Sentence("{path} is damaged: {reason}.", "Fetch it again; one of your own, write again.")
     MISSING = Sentence("Expected the archive at {path}, found no file{why}.", "Correct dataset.archive.")
-    NOT_AN_ARCHIVE = Sentence("{path} is damaged or not an .npz archive: {reason}.", "Fetch it again.")
+    NOT_AN_ARCHIVE = Sentence(
+        "{path} is damaged or not an .npz archive: {reason}.", "Fetch it again; one of your own, write again."
+    )
     NOT_FETCHED = Sentence(
         "{file} could not be fetched from {source}: {reason}.",
         "Try again, or download by hand, on another machine if necessary: {download} into {folder}.",
@@ -47,7 +49,8 @@ class Archive:
     )
     NOT_FOUND_OFFLINE = Sentence(
         "{dataset} at {size} px needs {file}; looked in {searched}.",
-        "`medtui data fetch {command}` fetches it where MEDTUI_OFFLINE is not set. " + _BY_HAND,
+        "Nothing is fetched offline: `medtui data fetch {command}` without --offline and MEDTUI_OFFLINE does. "
+        + _BY_HAND,
     )
     NOT_OFFICIAL = Sentence(
         "{path} is not the official {file}: expected MD5 {expected}, found {found}.",
@@ -158,17 +161,30 @@ class Compiler:
 class Decisions:
     """What a run does of its own accord; logged."""
 
+    AVERAGED_WEIGHTS = Sentence(
+        "From epoch {epoch} on, validation, best and test use the mean of the weights since then (training.swa_start), "
+        "with batch statistics computed anew; before it the weights as trained."
+    )
+    BATCH_SIZE = Sentence("training.batch_size: auto is {size}: training takes about {needed}, with {free} free.")
     EARLY_STOP = Sentence(
         "Stopped early after epoch {epoch}: {patience} epochs without {better}; the best is epoch {best}."
     )
+    EVALUATED_WEIGHTS = Sentence("Tested and exported are the weights {weights}.")
+    FROM_FILE = Sentence("Training starts from the {weights}.")
     FROM_SCRATCH = Sentence("Training starts {weights}.")
     LIMITED_FILE_SYSTEM = Sentence("The file system of {folder} is limited: {reason}.")
+    NEWEST_AS_BEST = Sentence(
+        "No validation has chosen a best epoch: the newest weights (epoch {epoch}, step {step}), the only ones, are "
+        "saved as best and tested."
+    )
     NOTHING_TRAINED = Sentence("Stopped before the first step: nothing was trained.")
+    NOT_TESTED = Sentence("The test split is neither loaded nor evaluated (evaluation.test: false).")
     OTHER_HARDWARE = Sentence(
         "The hardware differs from the last attempt: {changes}. The run continues, as it is not strict; the last bits "
         "of its results may differ."
     )
     SCORES_AGAIN = Sentence("The scores are computed again: {reason}")
+    PROCESSES = Sentence("{processes} processes train this run together; CPU threads of each: {threads}.")
     TIME_USED_UP = Sentence("The time budget (runtime.max_minutes) is used up; training ends here.")
     WITH_DRIFT = Sentence("The run continues although this changed: {changes}. Its results are marked.")
 
@@ -177,6 +193,14 @@ class Devices:
     """What a recipe asks of the machine."""
 
     NOT_FOUND = Sentence("runtime.device is {expected}, found {found}.", "Write `device: auto`.")
+    FEWER_THAN_PROCESSES = Sentence(
+        "runtime.processes is {expected}, found {found} CUDA device{s}: each process needs one.",
+        "Write `processes: {found}`, or `device: cpu`.",
+    )
+    RANKS_ADDRESS = Sentence(
+        "MEDTUI_RANKS is {found}, expected HOST:PORT, where the first process of a run is found.",
+        "Correct it, or unset it for processes of this machine alone.",
+    )
     NOT_MIXED = Sentence("training.amp is true, but {reason}.", "Write `amp: auto` or `amp: false`.")
 
 
@@ -194,6 +218,8 @@ class Downloads:
     NO_CONNECTION = Sentence("no connection to {host} within {seconds:g} s")
     NO_DATA = Sentence("no data from {host} within {seconds:g} s")
     NO_SPACE = Sentence("it needs {need} in {folder}, found {found} free")
+    REDIRECTS = Sentence("{host} redirects more than {count} times")
+    RETRY_LATER = Sentence("{reason}, and asks to wait {minutes:.0f} minutes")
     TOO_LARGE = Sentence("expected at most {expected:,} bytes, found {found:,} or more")
     TOO_SLOW = Sentence(
         "{host} sends {found:.0f} bytes per second, expected at least {expected:,.0f} over {seconds:g} s"
@@ -213,8 +239,25 @@ class Drift:
 
 
 class Evaluation:
+    NEIGHBOURS = Sentence(
+        "Expected at most {images} neighbours, as many as there are training images; found {found}.", "Lower --knn."
+    )
     NOT_CREATED = Sentence("Cannot create {folder}: {reason}.", "Make the run directory writable.")
+    NOT_FINITE = Sentence(
+        "The features of {run} on its {split} split are not finite.", "Its weights diverged: train with a lower rate."
+    )
     NO_WEIGHTS = Sentence("{run} has no best weights at {path}.", "A run has them after its first validation.")
+
+
+class Exploring:
+    """A source of images, and the model that looks at its labels."""
+
+    OTHER_CHANNELS = Sentence(
+        "Expected images of {expected} channels, as the model takes them; found {found}.", "Choose another --run."
+    )
+    OTHER_CLASSES = Sentence(
+        "Expected the classes of the model, {expected}; found {found}.", "Choose a run that was trained on these."
+    )
 
 
 class Exports:
@@ -258,6 +301,13 @@ class Failure:
     )
     NOT_ALLOWED = Sentence("You may not read or write a file: {reason}.", "Choose another --workspace.")
     NOT_ALLOWED_AT = Sentence("You may not read or write {path}{owner}: {reason}.", "{remedy}")
+    PROCESS_LOST = Sentence(
+        "Process {rank} of the {processes} of this run ended ({how}), and the run with it.",
+        "run.log may say why. Resume the run.",
+    )
+    PROCESS_UNREACHABLE = Sentence(
+        "The {processes} processes of this run lost their connection.", "run.log may say why. Resume the run."
+    )
     SYSTEM = Sentence("The system could not be queried: {reason}.", "Check /proc, and {again}.")
     THREADS = Sentence("The machine cannot start more threads: {reason}.", "{remedy} and {again}.")
 
@@ -271,8 +321,12 @@ class Images:
     )
     LIST = Sentence("The list of images {path} cannot be read: {reason}.", "Try again.")
     NONE = Sentence("Expected images, found none{ignored}.", "Name image files, folders, patterns or an .npz file.")
-    NOTHING_READABLE = Sentence("None of {count} images can be read: {examples}.", "Check the files.")
+    NOTHING_READABLE = Sentence("No image can be read, of {count:,} given: {examples}.", "Check the files.")
     NOT_AN_ARCHIVE = Sentence("{path} is damaged or not an .npz archive: {reason}.", "Write it again.")
+    NO_FILE_COLUMN = Sentence(
+        "{path}: expected a column that names the image files, such as `file` or `path`; found {columns}.",
+        "Rename the column.",
+    )
     NO_ARRAY = Sentence(
         "{path}: expected the array `test_images` or `images`, found {found}.",
         "Save it with such a name, by `numpy.savez_compressed`.",
@@ -310,6 +364,7 @@ class Libraries:
         "A part of the installation cannot be loaded: {reason}.", "Reinstall its package and {again}."
     )
     NO_PANDAS = Sentence("A frame needs the extra medtui[pandas].", "`pip install 'medtui[pandas]'`.")
+    NO_TIMM = Sentence("A model of timm needs the extra medtui[timm].", "`pip install 'medtui[timm]'`.")
     REPORT = Sentence(
         "A run needs {package} for its evaluation and report, but it cannot be imported: {reason}.",
         "Reinstall it: `{python} -m pip install --force-reinstall {package}`.",
@@ -328,6 +383,14 @@ class ModelWeights:
     """What a model starts from."""
 
     DAMAGED = Sentence("{path} is damaged or holds more than tensors: {reason}.", "Fetch it again.")
+    FILE_DAMAGED = Sentence(
+        "model.weights: {path} is damaged or holds more than tensors: {reason}.",
+        "Save its state dict again, with torch.save or as .safetensors, or name another file.",
+    )
+    FILE_NOT_TENSORS = Sentence(
+        "model.weights: expected named tensors in {path}, found {found}.",
+        "Save the model's state dict, or name another file.",
+    )
     DIGEST = Sentence(
         "{path} is damaged or another file: its SHA-256 begins with {found}, expected {expected}.",
         "Remove it; the next run fetches it again.",
@@ -336,13 +399,26 @@ class ModelWeights:
         "Pretrained weights need {file} in {folder}, found no such file{why}.",
         "Start from scratch with `model.pretrained=false`, put {url} there, or set TORCH_HOME.",
     )
+    FROZEN_SCRATCH = Sentence(
+        "training.freeze needs weights that were trained, but training would start {weights}.",
+        "Make them available, or write `freeze: null`.",
+    )
     NONE_PUBLISHED = Sentence("There are no ImageNet weights for {model}.", "Write `model.pretrained=false`.")
+    NOTHING_FITS = Sentence(
+        "Nothing of {path} fits this model: expected weights such as {expected}, found {found}.",
+        "Choose the model that they belong to.",
+    )
     NOT_FETCHED = Sentence(
         "{file} could not be fetched from {source}: {reason}.",
         "Try again, put {url} into {folder} by hand, or start from scratch with `model.pretrained=false`.",
     )
     NOT_TENSORS = Sentence("Expected named tensors in {path}, found {found}.", "Fetch it again.")
-    OTHER_FAMILY = Sentence("{path} is not a {family}: {stem} does not fit.", "Fetch it again.")
+    NO_FILE = Sentence("model.weights: expected a file at {path}, found none{why}.", "Correct the path.")
+    OTHER_FAMILY = Sentence("{path} is not a {family}: {stem} does not fit.", "Remove it, so that it is fetched again.")
+    TIMM = Sentence(
+        "The weights of {model} cannot be had from timm: {reason}.",
+        "Try again, or start from scratch with `model.pretrained=false`.",
+    )
     TORCH_TOO_OLD = Sentence(
         "Reading {path} safely needs torch 2.10 or newer, found {found}.",
         "Upgrade torch, or write `pretrained: false`.",
@@ -381,7 +457,7 @@ class OwnImages:
         "The cache folder {folder} cannot be written: {reason}.", "Set MEDTUI_CACHE to a writable folder."
     )
     DUPLICATES = Sentence(
-        "{path}: {sets} images are in more than one split, exactly or nearly: {examples}.",
+        "{path}: expected no duplicates across splits, exact or near; found {sets}: {examples}.",
         "Remove them from one of the splits, or write `dataset.duplicates: drop`.",
     )
     EMPTY_SPLIT = Sentence(
@@ -436,17 +512,40 @@ class OwnImages:
         "Correct the names or the labels.",
     )
     UNLISTED = Sentence("{path} cannot be read: {reason}.", "Check its permissions.")
+    WORKER_DIED = Sentence(
+        "Two processes that convert {path} ended before they were done (exit code {code}).",
+        "Check the machine's memory and the kernel's log, then start the run again: it continues with the parts left.",
+    )
     WRONG_COUNT = Sentence(
         "{path}: expected {found} class names, one for each column of labels; found {given}.",
         "Correct dataset.class_names.",
     )
 
 
+class Packing:
+    """Archives that are made, or put in place."""
+
+    EXISTS = Sentence("{path} already exists.", "Choose another file, or pass --force to replace it.")
+    NOT_OFFICIAL = Sentence(
+        "{path} is no official file: its MD5 is {found}, expected {expected}.",
+        "Fetch it again; `medtui data export` packs images of your own.",
+    )
+    NO_SPACE = Sentence(
+        "{path} may need {need} in {folder}, found {free} free.", "Free some space, or choose another folder."
+    )
+    UNWRITABLE = Sentence("Cannot write {path}: {reason}.", "Choose another file.")
+
+
 class Reports:
+    NOT_TESTED = Sentence(
+        "{run} was made without its test split (evaluation.test: false), which a report shows.",
+        "`medtui evaluate {run}` evaluates it.",
+    )
     RUN_ENDED = Sentence(_NO_REPORT_YET, "`medtui run --resume {run}` continues it and ends with its report.")
     RUN_GOES_ON = Sentence(
         _NO_REPORT_YET, "Wait for it to end, or end it with `medtui stop {run}`; it then writes its report."
     )
+    TABLE_UNWRITABLE = Sentence("Cannot write {path}: {reason}.", "Choose another file, or free some space.")
 
 
 class ScoreFile:

@@ -7,6 +7,7 @@ heartbeat: status file, resources, `control.jsonl`.
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib.metadata
 import json
 import platform
@@ -32,6 +33,7 @@ from engine.contract.machine.scheduler import REPEAT_WINDOW, WARNINGS, meaning_o
 from engine.contract.store.find_run import find_run
 from engine.contract.store.lock import WorkspaceLock
 from engine.contract.store.run_directory import RunDirectory
+from engine.contract.store.slots import ItemLock, SlotLock
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import ABORTED, COMPLETED, MedtuiError, ProtocolError
 from engine.contract.wire.jobs import JOBS, Start
@@ -127,7 +129,7 @@ class Session:
     # ---- the job -------------------------------------------------------------------------------------------------
 
     def _run_job(self, start: Start) -> int:
-        lock = WorkspaceLock(self.workspace.lock_file, self.engine) if start.holds_workspace else None
+        lock = self._lock_for(start)
         find = partial(find_run, self.workspace.outputs, here=Path(start.folder or ""))
         job = Job(start, self.workspace, self.stream, self.control, lock, self._adopt, find)
         self.job = job
@@ -139,6 +141,15 @@ class Session:
         if lock:
             lock.release()
         return result.exit_code
+
+    def _lock_for(self, start: Start) -> WorkspaceLock | None:
+        if not start.holds_workspace:
+            return None
+        if (slot := start.slot) is not None:
+            return SlotLock(self.workspace.folder, slot.number, slot.owner, slot.runner, self.engine)
+        if (item := start.suite_item) is not None:
+            return ItemLock(self.workspace.folder, item.suite, item.item, self.engine)
+        return WorkspaceLock(self.workspace.lock_file, self.engine)
 
     def _result(self, job: Job, lock: WorkspaceLock | None, heartbeat: threading.Thread) -> JobResult:
         try:
@@ -418,4 +429,5 @@ def _imported(work: str) -> Callable[..., JobResult]:
     except Exception as error:  # a broken package, or a variable that it cannot read, may raise anything
         _import_failures[work] = as_import_failure(error)
         raise _import_failures[work] from error
+    gc.freeze()  # modules stay: the collector need not look through their million objects while a run goes on
     return found

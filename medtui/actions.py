@@ -6,11 +6,12 @@ ctrl+i, m, h, [, b, a, z, which terminals and multiplexers use for something els
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass, replace
 
+from medtui.keys import key_id, key_name
+
 EVERYWHERE = "everywhere"
-SCREEN_NAMES = ("recipes", "machine", "live", "results")
+SCREEN_NAMES = ("recipes", "machine", "live", "results", "suites")
 FORBIDDEN = frozenset(f"ctrl+{key}" for key in ("i", "m", "h", "left_square_bracket", "b", "a", "z"))
 
 
@@ -35,43 +36,31 @@ class Action:
         return self.shown_key or key_name(self.keys.split(",")[0])
 
 
-_NAMES = {
-    "question_mark": "?",
-    "slash": "/",
-    "plus": "+",
-    "minus": "-",
-    "full_stop": ".",
-    "comma": ",",
-    "left_square_bracket": "[",
-    "right_square_bracket": "]",
-    "escape": "esc",
-    "up": "↑",
-    "down": "↓",
-    "less_than_sign": "<",
-    "greater_than_sign": ">",
-}
-
-
-def key_name(key: str) -> str:
-    key = key.strip()
-    if key.startswith("ctrl+"):
-        return "^" + _NAMES.get(key[5:], key[5:])
-    if len(key) > 1 and key[0] == "f" and key[1:].isdigit():
-        return key.upper()
-    return _NAMES.get(key, key)
-
-
 def _a(id_: str, keys: str, title: str, help_: str, action: str = "", **more: object) -> Action:
     scope, _, name = id_.partition(".")
     return Action(id_, keys, title, help_, action or name, scope if scope in _SCOPES else EVERYWHERE, **more)  # type: ignore[arg-type]
 
 
-_SCOPES = {*SCREEN_NAMES, "list", "form", "table", "compare", "kill_switch", "dialog", "help"}
+_SCOPES = {
+    *SCREEN_NAMES,
+    "list",
+    "form",
+    "table",
+    "grid",
+    "compare",
+    "columns",
+    "predictions",
+    "exploration",
+    "kill_switch",
+    "dialog",
+    "help",
+}
 INSIDE = {
     "recipes": ("list", "form"),
     "machine": ("table",),
     "live": (),
     "results": ("table",),
+    "suites": ("grid", "table"),
 }  # scopes within a screen
 
 ACTIONS: tuple[Action, ...] = (
@@ -86,6 +75,7 @@ ACTIONS: tuple[Action, ...] = (
     ),
     _a("go.live", "3", "Live", "Curves and per-class results of the run.", "show_screen('live')", footer=True),
     _a("go.results", "4", "Results", "The runs of this workspace.", "show_screen('results')", footer=True),
+    _a("go.suites", "5", "Suites", "Suites and the queue: many runs.", "show_screen('suites')", footer=True),
     _a("run.pause", "p", "pause", "Pause or resume immediately.", "pause", footer=True, changes=True),
     _a(
         "run.stop",
@@ -139,7 +129,19 @@ ACTIONS: tuple[Action, ...] = (
     _a("view.help", "question_mark", "help", "Show this help.", "help", footer=True),
     _a("view.back", "escape", "back", "Leave a field or a filter. Never changes anything.", "screen.back"),
     _a("recipes.run", "r", "run", "Train with this recipe.", "run", footer=True, changes=True),
+    _a(
+        "recipes.queue",
+        "w",
+        "queue",
+        "Add it to the queue, also while a run trains.",
+        footer=True,
+        changes=True,
+    ),
     _a("recipes.save", "ctrl+s", "save", "Save the recipe.", "save", footer=True, changes=True, priority=True),
+    _a("recipes.save_as", "s", "save as", "Save the recipe as another file.", "save_as", changes=True),
+    _a("recipes.rename", "R", "rename", "Rename the recipe's file.", "rename", changes=True),
+    _a("recipes.delete", "D", "delete", "Delete the recipe's file; asks first.", "delete", changes=True),
+    _a("recipes.problem", "n", "next error", "Go to the next error, in the form or in the text.", "next_problem"),
     _a("recipes.revert", "ctrl+r", "revert", "Discard unsaved edits; asks first.", "revert", changes=True),
     _a("recipes.filter", "slash", "filter", "Filter the recipes.", "filter"),
     _a("recipes.yaml", "y", "text", "Edit the recipe as text.", "focus_yaml"),
@@ -155,9 +157,44 @@ ACTIONS: tuple[Action, ...] = (
     ),
     _a("machine.smoke", "s", "smoke test", "Run a tiny training end to end.", "smoke", footer=True, changes=True),
     _a("machine.fetch", "f", "fetch data", "Download an official data set file.", "fetch", footer=True, changes=True),
-    _a("machine.cancel", "c", "cancel", "Cancel the fetch; no partial file is kept.", "cancel_fetch", changes=True),
-    _a("machine.refresh", "r", "refresh", "Run the diagnostics again.", "refresh_checks", footer=True),
+    _a("machine.refresh", "r", "refresh", "Run the diagnostics again, and read the disk.", "refresh", footer=True),
+    _a(
+        "machine.explore",
+        "e",
+        "explore",
+        "What is in a source of images, and what is wrong with it.",
+        "explore",
+        footer=True,
+    ),
+    _a(
+        "machine.prune",
+        "P",
+        "prune",
+        "Delete checkpoints that are no longer needed; shows them and asks first.",
+        "prune",
+        footer=True,
+        changes=True,
+    ),
+    _a(
+        "machine.clear",
+        "D",
+        "clear cache",
+        "Delete decoded copies of data sets that no run uses; asks first.",
+        "clear_cache",
+        footer=True,
+        changes=True,
+    ),
+    _a(
+        "machine.cancel",
+        "c",
+        "cancel fetch",
+        "Cancel the fetch; what arrived of a large file is kept, and the next fetch continues it.",
+        "cancel_fetch",
+        footer=True,
+        changes=True,
+    ),
     _a("live.run", "r", "run", "Train with the recipe selected in Recipes.", "run", changes=True),
+    _a("live.next_run", "n", "next run", "Follow the next of the runs that train now.", "next_run", footer=True),
     _a("live.log_scale", "y", "log scale", "Show losses on a logarithmic scale.", "log_scale", footer=True),
     _a("live.smoothing", "s", "smoothing", "Show the smoothed training loss.", "smoothing", footer=True),
     _a("live.axis", "x", "axis", "Change the x axis: step, epoch or time.", "axis", footer=True),
@@ -166,15 +203,24 @@ ACTIONS: tuple[Action, ...] = (
     _a("live.cursor_left", "left,h", "left", "Move the cursor, or the zoomed part, left.", "move(-1)"),
     _a("live.cursor_right", "right,l", "right", "Move the cursor, or the zoomed part, right.", "move(1)"),
     _a("live.plots", "g", "plots", "Show the next plots, where not all have room.", "plots", footer=True),
+    _a(
+        "live.overlay",
+        "o",
+        "marked runs",
+        "Draw the runs marked in Results over this one, if on the same images.",
+        "overlay",
+    ),
     _a("live.zoom_in", "plus", "zoom in", "Show less of the x axis; the mouse wheel does the same.", "zoom(1)"),
     _a("live.zoom_out", "minus", "zoom out", "Show more of the x axis.", "zoom(-1)"),
     _a("live.confusion", "c", "confusion", "Show the confusion matrix, once available.", "confusion"),
+    _a("live.batch", "b", "batch", "Show training images as the model sees them: augmented and mixed.", "batch"),
     _a("live.filter", "slash", "filter log", "Show only matching log lines.", "filter"),
     _a("live.down", "j,down", "down", "Scroll the classes down.", "scroll_rows(1)"),
     _a("live.up", "k,up", "up", "Scroll the classes up.", "scroll_rows(-1)"),
     _a("results.filter", "slash", "filter", "Filter the runs by words and by fields.", "filter", footer=True),
     _a("results.sort", "s", "sort", "Sort by the next column.", "sort", footer=True),
     _a("results.reverse", "R", "reverse", "Reverse sort order.", "reverse"),
+    _a("results.columns", "v", "columns", "Choose the columns of the table.", "columns"),
     _a("results.mark", "space", "mark", "Mark a run for comparison.", "mark", footer=True),
     _a("results.compare", "c", "compare", "Compare the marked runs.", "compare", footer=True),
     _a("results.section", "d", "detail", "Scroll to the next part of the details.", "section(1)", footer=True),
@@ -182,12 +228,37 @@ ACTIONS: tuple[Action, ...] = (
     _a("results.open_recipe", "o", "recipe", "Open the run's recipe in Recipes.", "open_recipe", footer=True),
     _a("results.resume", "u", "resume", "Resume an interrupted run.", "resume_run", footer=True, changes=True),
     _a("results.evaluate", "e", "evaluate", "Evaluate the test split again.", "evaluate", footer=True, changes=True),
+    _a("results.predict", "i", "predict", "Predict images of your own with the run's model.", "predict", footer=True),
     _a("results.tag", "t", "tag", "Tag the run.", "tag", footer=True, changes=True),
     _a("results.note", "n", "note", "Add a note to the run.", "note", footer=True, changes=True),
     _a("results.archive", "A", "archive", "Move the run to outputs/archive; asks first.", "archive", changes=True),
     _a("results.delete", "D", "delete", "Delete the run permanently; asks for confirmation.", "delete", changes=True),
     _a("results.watch", "w", "watch", "Show the run in Live.", "watch"),
     _a("results.refresh", "f5", "refresh", "Reload the runs.", "refresh_runs"),
+    _a("suites.open", "enter", "open", "Show the run: in Live while it trains, else in Results.", "open", footer=True),
+    _a(
+        "suites.run",
+        "r",
+        "start",
+        "Start or continue what the cursor is in, the suite or the queue; it goes on without the console.",
+        "run",
+        footer=True,
+        changes=True,
+    ),
+    _a("suites.new", "n", "new suite", "Choose a suite's file and start it; asks first.", footer=True, changes=True),
+    _a(
+        "suites.retry",
+        "t",
+        "retry",
+        "Do the selected run again that failed, or that was stopped, aborted or killed.",
+        footer=True,
+        changes=True,
+    ),
+    _a("suites.end", "X", "stop all", "Stop all runs of suite or queue; asks first.", footer=True, changes=True),
+    _a("suites.earlier", "u", "earlier", "Move the waiting entry of the queue up.", "move_entry(-1)", changes=True),
+    _a("suites.later", "d", "later", "Move the waiting entry of the queue down.", "move_entry(1)", changes=True),
+    _a("suites.remove", "D", "remove", "Remove the waiting entry from the queue; asks first.", changes=True),
+    _a("suites.refresh", "f5", "refresh", "Read the suites and the queue again."),
     _a("compare.csv", "x", "CSV", "Export the comparison as CSV, to a new file.", "csv", footer=True, changes=True),
     _a(
         "compare.markdown",
@@ -200,22 +271,51 @@ ACTIONS: tuple[Action, ...] = (
     ),
     _a("compare.help", "question_mark", "help", "Show the keys, and how differences are judged.", "help", footer=True),
     _a("compare.close", "escape,q", "back", "Back to the list of runs.", "close", footer=True),
+    _a(
+        "predictions.save",
+        "s",
+        "save",
+        "Save the predictions as CSV, to a new file.",
+        "save",
+        footer=True,
+        changes=True,
+    ),
+    _a("predictions.other", "i", "other images", "Predict other images.", "other", footer=True),
+    _a("predictions.close", "escape,q", "back", "Back to the runs; ends a prediction.", "close", footer=True),
+    _a("exploration.save", "s", "save page", "Write the page with pictures to a new file.", "save", footer=True),
+    _a("exploration.other", "e", "other images", "Explore other images.", "other", footer=True),
+    _a("exploration.close", "escape,q", "back", "Back to Machine; ends an exploration.", "close", footer=True),
+    _a("columns.toggle", "space", "choose", "Choose the column, or not.", "choose_column"),
+    _a("columns.automatic", "a", "automatic", "The columns that tell most, as many as fit.", "automatic"),
+    _a("columns.close", "escape,q", "close", "Close without changing anything.", "close"),
+    _a("columns.down", "j", "down", "Next column.", "step(1)"),
+    _a("columns.up", "k", "up", "Previous column.", "step(-1)"),
     _a("list.down", "j", "down", "Next entry.", "cursor_down"),
     _a("list.up", "k", "up", "Previous entry.", "cursor_up"),
     _a("list.right", "right,l", "form", "Go to the form.", "screen.focus_form"),
     _a("form.down", "down,j", "down", "Next field.", "step(1)"),
     _a("form.up", "up,k", "up", "Previous field.", "step(-1)"),
     _a("form.edit", "enter", "edit", "Edit the field; enter accepts, esc reverts.", "edit"),
+    _a("form.fold", "space", "fold", "Show or hide the rarely used fields of the section.", "fold"),
     _a("form.more", "plus", "more", "Next larger value of a number.", "nudge(1)", changes=True),
     _a("form.less", "minus", "less", "Next smaller value of a number.", "nudge(-1)", changes=True),
     _a("form.left", "left,h", "list", "Go to the list.", "screen.focus_list"),
     _a("table.down", "j", "down", "Next row.", "cursor_down"),
     _a("table.up", "k", "up", "Previous row.", "cursor_up"),
+    _a("grid.down", "j", "down", "Next group.", "cursor_down"),
+    _a("grid.up", "k", "up", "Previous group.", "cursor_up"),
+    _a("grid.right", "l", "right", "Next seed.", "cursor_right"),
+    _a("grid.left", "h", "left", "Previous seed.", "cursor_left"),
     _a("kill_switch.confirm", "y", "confirm", "Confirm.", "confirm", changes=True),
     _a("kill_switch.close", "escape,q", "close", "Close without doing anything.", "close"),
     _a("kill_switch.down", "down,j,tab", "down", "Next choice.", "choose(1)"),
     _a("kill_switch.up", "up,k,shift+tab", "up", "Previous choice.", "choose(-1)"),
     _a("dialog.close", "escape", "close", "Close without doing anything.", "close"),
+    _a("dialog.yes", "y", "yes", "Yes: do what is asked about.", "answer('dialog.yes')"),
+    _a("dialog.no", "n", "no", "No: everything stays as it is.", "answer('dialog.no')"),
+    _a("dialog.other", "o", "other", "The other answer, where there is one.", "answer('dialog.other')"),
+    _a("dialog.stop", "s", "stop", "Stop the run, where that is asked about.", "answer('dialog.stop')"),
+    _a("dialog.discard", "d", "discard", "Discard edits, where that is asked about.", "answer('dialog.discard')"),
     _a("dialog.next", "right,down,l,j", "next", "Next answer.", "app.focus_next"),
     _a("dialog.previous", "left,up,h,k", "previous", "Previous answer.", "app.focus_previous"),
     _a("help.close", "escape,q,question_mark", "close", "Close.", "close"),
@@ -278,39 +378,3 @@ def _clash(accepted: dict[str, str]) -> tuple[str, str] | None:
 
 def _split(keys: str) -> list[str]:
     return [key.strip() for key in keys.split(",") if key.strip()]
-
-
-# ---- names of keys --------------------------------------------------------------------------------------------------
-
-MODIFIERS = {"ctrl", "shift", "alt", "super", "hyper", "meta"}
-NAMED_KEYS = {
-    *("up", "down", "left", "right", "home", "end", "pageup", "pagedown", "insert", "delete", "backspace"),
-    *("enter", "tab", "escape", "space", *(f"f{number}" for number in range(1, 25))),
-}
-_AS_SHOWN = {shown: name for name, shown in _NAMES.items() if len(shown) > 1 or not shown.isascii()}
-_SHORTER = {
-    "solidus": "slash",
-    "reverse_solidus": "backslash",
-    "commercial_at": "at",
-    "hyphen_minus": "minus",
-    "plus_sign": "plus",
-    "low_line": "underscore",
-}
-
-
-def key_id(key: str) -> str | None:
-    """A key by Textual's name: `?` is `question_mark`, `^s` of the footer `ctrl+s`. None for anything else."""
-    if len(key) > 1 and (key[0] == "^" or key[1:].isdigit()):
-        key = f"ctrl+{key[1:]}" if key[0] == "^" else key.lower()
-    key = _AS_SHOWN.get(key, key)
-    if len(key) == 1:
-        if key.isalnum() or not key.isprintable():
-            return key if key.isalnum() else None
-        name = unicodedata.name(key, "").lower().replace("-", "_").replace(" ", "_")
-        return _SHORTER.get(name, name) or None
-    *modifiers, base = key.split("+")
-    known = (len(base) == 1 and base.isalnum()) or base in NAMED_KEYS or base in CHARACTERS
-    return key if known and set(modifiers) <= MODIFIERS else None
-
-
-CHARACTERS = {key_id(chr(code)) for code in range(33, 127)}  # their names

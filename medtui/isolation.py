@@ -59,6 +59,14 @@ def engine_environment() -> dict[str, str]:
     return kept
 
 
+def command_environment() -> dict[str, str]:
+    """The caller's environment, for another command of ours: its packages are those of this process."""
+    first = [_root()] if _own_root() else []
+    given = os.environ.get("PYTHONPATH", "")
+    path = os.pathsep.join([*first, *([given] if given else [])])
+    return {**os.environ, **({"PYTHONPATH": path} if path else {})}
+
+
 def _given() -> list[str]:
     given = "" if sys.flags.ignore_environment else os.environ.get("PYTHONPATH", "")
     entries = given.split(os.pathsep) if given else []

@@ -181,6 +181,11 @@ def print_rows(blocks: Iterable[str]) -> None:
         raise ReaderGone from None
 
 
+def can_ask() -> bool:
+    """Is there somebody to ask? Without a standard input, as of some schedulers, there is none."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 def ask_user(question: str) -> str:
     """What a person types."""
     import typer

@@ -7,11 +7,50 @@ from engine.contract.sentence import Sentence
 _LOWER_MEMORY = "Lower training.batch_size, set dataset.cache: mapped, or request more memory."
 
 
+class Caches:
+    """Decoded data sets that are removed from the cache."""
+
+    BUSY = Sentence("An engine is writing to the cache: nothing was removed.", "Try again.")
+    IN_USE = Sentence("The decoded copy {key} stays: it is needed by {holder}.", "Wait until that has ended.")
+    IN_USE_NOW = Sentence("{path} is used now: it was not removed.", "Try again later.")
+    REMOVE_FAILED = Sentence("Cannot remove {path}: {reason}.", "Remove it by hand, or make it writable.")
+
+
+class Cluster:
+    """Suites whose runs are jobs of a scheduler."""
+
+    DROPPED = Sentence(
+        "{count} of the runs that {owner} has on {scheduler} are no longer in its plan, such as {label}.",
+        "Wait for them, or `medtui suite stop {name}`.",
+    )
+    NOT_CANCELLED = Sentence("The scheduler did not cancel the jobs: {reason}.", "Cancel them by its own command.")
+    NOT_SUBMITTED = Sentence("The scheduler did not take the jobs: {reason}.", "Correct what the jobs ask for.")
+    NO_SLURM = Sentence("There is no Slurm here: sbatch and srun cannot be found.", "Submit from a login node.")
+    NO_SUBMITIT = Sentence("Jobs of a cluster need the extra medtui[slurm].", "`pip install 'medtui[slurm]'`.")
+    NO_SUCH_ITEM = Sentence("{owner} has no run {found!r}.", "Submit it again: `medtui suite run FILE --on slurm`.")
+    ON_CLUSTER = Sentence(
+        "{owner} has {count} run{plural} on {scheduler}: {jobs}.",
+        "`medtui suite status {name}` shows them, `medtui suite stop {name}` ends them.",
+    )
+    ONLY_ON_CLUSTER = Sentence("{option} is for jobs of a scheduler.", "Add --on slurm.")
+    RUN_ALIVE = Sentence("Run {run} is trained already, on {host}.", "Wait until that has ended.")
+    SLOTS = Sentence("--slots is for runs of this machine.", "Use --slurm at_once=N with --on.")
+    UNKNOWN = Sentence("There is no scheduler {found!r}; {alternatives}.", "Write --on slurm.")
+    UNKNOWN_STATE = Sentence(
+        "Whether {count} job{plural} of {owner} reached the scheduler is not known: it does not answer, or another "
+        "command submits just now.",
+        "Try again, where `squeue` works.",
+    )
+
+
 class CommandLine:
     """What was typed in a shell."""
 
     DETACH_CONFLICT = Sentence(
         "--detach conflicts with runtime.on_disconnect: stop.", "Set it to `auto` or `continue`, or drop --detach."
+    )
+    EVALUATION_CONFLICT = Sentence(
+        "{one} conflicts with {other}: each is an evaluation of its own.", "Run them one after the other."
     )
     INTERNAL = Sentence("Internal error: {kind}: {reason}.")
     JSON_WITHOUT_COMMAND = Sentence(
@@ -19,13 +58,20 @@ class CommandLine:
     )
     NO_RESULT = Sentence("The command ended without a result.", "Try again.")
     NO_RESULT_FILE = Sentence("Expected a result file, found none at {path}{reason}.", "Check the path.")
+    NO_VALUE = Sentence("Expected a value for {field}, found none.", "Write {field}=VALUE, without spaces.")
     NO_SUCH_OPTION = Sentence("`{command}` has no option --{option}.", "Remove it; see {command} --help.")
     NO_TERMINAL = Sentence("The console needs a terminal.", "`medtui run RECIPE` trains without one.")
     OUTPUT_FAILED = Sentence("The output cannot be written: {reason}.", "Free some space, or write elsewhere.")
+    ONE_WORKSPACE = Sentence("`{command}` takes one --workspace, found {number}.", "Name the one that is meant.")
     RECIPE_EMPTY = Sentence("Expected a recipe, found an empty name.", "Check that the shell variable is set.")
     SEVERAL_RECIPES = Sentence("Expected one recipe, found {number}: {recipes}.", "Name one of them.")
+    SEVERAL_SOURCES = Sentence("Expected one source of images, found {number}: {sources}.", "Name one of them.")
     SYNTAX = Sentence("{reason}.", "See --help.")  # in the words of the parser of options
     UNKNOWN_COMMAND = Sentence("There is no {what} named {found!r}; {alternatives}.", "See {command} --help.")
+    UNKNOWN_RUNS_COMMAND = Sentence(
+        "There is no {what} named {found!r}; {alternatives}.",
+        "`medtui runs list {found}` lists the runs that match it; see {command} --help.",
+    )
     UNKNOWN_OPTION = Sentence("There is no option named {found!r}; {alternatives}.", "See {command} --help.")
     UNSUITABLE_TERMINAL = Sentence(
         "The console cannot run in this terminal: {terminal}.", "{remedy} `medtui run RECIPE` trains without a console."
@@ -71,6 +117,7 @@ class Control:
     NOT_LISTENING = Sentence("The engine no longer listens.")
     OTHER_MACHINE = Sentence("Signals cannot reach an engine on another machine.", "Abort it instead.")
     RUN_OVER = Sentence("Run {run} is over: {outcome}.", "See `medtui show {run}`.")
+    RUN_OVER_RESUMABLE = Sentence("Run {run} is over: {outcome}.", "`medtui run --resume {run}` continues it.")
     UNWRITABLE = Sentence("Cannot write to {path}{owner}: {reason}.", "Only the owner of the engine may command a run.")
 
 
@@ -95,6 +142,7 @@ class EngineDeath:
 
     EXITED = Sentence("The engine died (exit code {code}).")
     KILLED = Sentence("The engine died (signal {signal}).")
+    KILLED_ON_REQUEST = Sentence("The engine was killed on request, by {by}.")
     MACHINE_MEMORY = Sentence(
         "The engine died (signal {signal}): the machine ran out of memory, and the kernel killed it.", _LOWER_MEMORY
     )
@@ -113,9 +161,34 @@ class EngineStart:
     IMPOSSIBLE = Sentence("Cannot start an engine in {path}{reason}.", "Choose another --workspace.")
 
 
+class Exploring:
+    """What `medtui data explore` is asked for, and what it writes."""
+
+    EMPTY_SOURCE = Sentence(
+        "Expected a source of images, found an empty name.", "Check that the shell variable is set."
+    )
+    NO_SOURCE = Sentence(
+        "Expected a data set, a folder, a table, an .npz file or a recipe; found none.",
+        "Name one.",
+    )
+    NO_SOURCE_NOR_RUN = Sentence(
+        "Expected a data set, a folder, a table, an .npz file or a recipe; found none.",
+        "Name one, or a run with --run, whose images are then explored.",
+    )
+    UNKNOWN_SOURCE = Sentence(
+        "Expected a data set, a folder, a table, an .npz file or a recipe; found {found!r}; {alternatives}.",
+        "See `medtui data list`.",
+    )
+    UNREADABLE = Sentence(
+        "What was found cannot be read: {reason}.", "Try again with the versions of one installation."
+    )
+    UNWRITABLE = Sentence("Cannot write {path}: {reason}.", "Choose another file.")
+
+
 class Filter:
     """A filter over runs that cannot be understood."""
 
+    DATE = Sentence("Expected a date after {term}, found {found!r}.", "Write one such as 2026-11-20 or 2026-11.")
     NO_ORDER = Sentence("{name} cannot be compared with {sign}.", "{name}: finds a part of it, {name}= all of it.")
     NO_VALUE = Sentence("Expected a value after {term}, found none.", "Write it without a space between.")
     NUMBER = Sentence("Expected a number after {term}, found {found!r}.", "Write one such as 0.9 or 1e-3.")
@@ -150,6 +223,8 @@ class Listing:
     CSV_OR_JSON = Sentence("Expected one of --csv and --json, found both.", "Drop one of them.")
     NO_COLUMNS = Sentence("Expected names of columns after --columns, found none.", "Known: {known}.")
     NO_SUCH_COLUMN = Sentence("There is no column named {found!r}; {alternatives}.", "See medtui runs --help.")
+    SEVERAL_WORKSPACES = Sentence("{count} workspaces have a run {word!r}: {folders}.", "Name the folder of the run.")
+    UNKNOWN_IN_ALL = Sentence("None of {count} workspaces has a run {word!r}.", "See the names in `medtui runs --all`.")
 
 
 class Management:
@@ -185,6 +260,17 @@ class Notify:
     URL = Sentence("{source}: expected notify.url to be an http or https address, found {found}.")
 
 
+class OutputFile:
+    """A file that a command is to write."""
+
+    EXISTS = Sentence("{path} already exists.", "Choose another file, or pass --force to replace it.")
+    INPUT = Sentence("{path} is read by this command, so it is not replaced.", "Choose another file.")
+    IS_NO_FOLDER = Sentence("{path} is no folder, so it is not replaced.", "Choose another --output.")
+    NO_FILE = Sentence("{path} is no regular file, so it is not replaced.", "Choose another file.")
+    NOT_NEW = Sentence("{path} already exists.", "Choose another name: the console replaces no file.")
+    NO_FOLDER = Sentence("Cannot write {path}: there is no such folder{why}.", "Choose another file.")
+
+
 class Predicting:
     """Images, and the file with what they were predicted to be."""
 
@@ -192,6 +278,7 @@ class Predicting:
     NO_IMAGES = Sentence(
         "Expected images, found none.", "Name files, folders, patterns or an .npz file; `-` reads names."
     )
+    NO_ROOT = Sentence("Expected a folder, found none at {folder}{why}.", "Correct --root.")
     UNWRITABLE = Sentence("Cannot write {path}: {reason}.", "Choose a writable location.")
 
 
@@ -202,8 +289,26 @@ class Pruning:
     DECLINED = Sentence("Not confirmed: nothing was removed.")
     REMOVE_FAILED = Sentence("Cannot remove {path}: {reason}.", "Remove it by hand, or make it writable.")
     UNCONFIRMED = Sentence(
-        "Removing checkpoints needs confirmation on a terminal.",
+        "Removing files needs confirmation on a terminal.",
         "--yes removes them without asking; --dry-run lists them.",
+    )
+
+
+class RecipeActions:
+    """Why the console does not save, rename or delete a recipe."""
+
+    CHANGED = Sentence(
+        "{name} has changed on disk in the meantime, so it was left alone.", "Look at it, then try again."
+    )
+    GONE = Sentence("{name} is gone from the disk.", "{key} saves it again.")
+    NO_NAME = Sentence("Expected the name of a file, found {found!r}.", "Choose another name.")
+    READ_ONLY = Sentence(
+        "Shipped recipes and those of runs are read-only: {name} stays as it is.", "{key} saves a copy."
+    )
+    READ_ONLY_PLACE = Sentence("{path} is a place of shipped recipes or of runs.", "Choose another one.")
+    UNSAVED = Sentence("{name} has unsaved edits.", "Save or revert them first.")
+    UNWRITABLE = Sentence(
+        "Cannot save {path}: {reason}.", "The edits stay here; save them again once that is solved, or as another file."
     )
 
 
@@ -222,6 +327,73 @@ class RecipeText:
     NO_YAML = Sentence("Not valid YAML: {reason}.", "Correct the text first.")
 
 
+class Reproducing:
+    """Published rows, and the runs that they are compared with."""
+
+    NO_ROW = Sentence(
+        "Expected --sets of {table} that can be reproduced, found {found!r}.", "Choose among {known}, with commas."
+    )
+    NO_TABLE = Sentence("There is no published table named {found!r}; {alternatives}.")
+    SEEDS = Sentence(
+        "Expected --seeds as whole numbers from 0 to 4294967295 with commas, found {found!r}.", "Write --seeds 1,2,3."
+    )
+
+
+class SearchFields:
+    """What is wrong with a search's file. They follow the name of the field."""
+
+    BUDGET = Sentence("must say how much to do, as `budget: {{runs: 40}}` or `budget: {{hours: 8}}`, found {found}")
+    CHOICE = Sentence("must be {expected}, found {found}{alternatives}")
+    EMPTY = Sentence("must be a range from a smaller to a larger number, found {low} to {high}")
+    LOG = Sentence(
+        "must begin above 0 to be searched by its logarithm, found {low}: write `log: false` or another `from`"
+    )
+    NO_SPACE = Sentence(
+        "must name at least one field, as `space: {{training.lr: {{from: 0.001, to: 0.1, log: true}}}}`"
+    )
+    NOT_INTEGERS = Sentence("must be a range of whole numbers, found {found}")
+    NOT_A_RANGE = Sentence(
+        "must be a list of values, or a range such as {{from: 0.001, to: 0.1, log: true}}, found {found}"
+    )
+    NOT_SEARCHED = Sentence("is not searched: {why}")
+    ONE_VALUE = Sentence("must have one value in a search; values to choose among belong below `space`")
+    ONLY_VALUES = Sentence("is no field with numbers in between: write its values as a list")
+    TOO_FEW = Sentence("must have at least two different values")
+    TRIAL = Sentence("must be enough for a trial of {seeds} seeds, found {found} runs")
+
+
+class Searches:
+    """A search."""
+
+    NOT_BEGUN = Sentence(
+        "Search {name} has no trial that is complete.", "`medtui search status {name}` shows how far it is."
+    )
+    NO_DEFINITION = Sentence(
+        "Expected what search {name} is for, found nothing in {path}.", "Start it: `medtui search FILE`."
+    )
+    NO_OPTUNA = Sentence("A search needs the extra medtui[search].", "`pip install 'medtui[search]'`.")
+    NO_SEARCHES = Sentence("There are no searches in {folder}.", "`medtui search FILE` starts one.")
+    OTHER = Sentence(
+        "Search {name} was begun with another {what}, and its trials do not compare.",
+        "Give the file another `name:`, or undo the change.",
+    )
+
+
+class SlurmFields:
+    """What is wrong with a suite's `slurm` section, or with --slurm. They follow the name of the field."""
+
+    COUNT = Sentence("must be a whole number from 1, found {found}")
+    GPUS = Sentence("must be a whole number of GPUs for each job, found {found}")
+    MEMORY = Sentence("must be a number of GB for each job, found {found}")
+    NOT_FIELDS = Sentence("must have fields, as `partition: gpu`, found {found}")
+    NO_ASSIGNMENT = Sentence("must be FIELD=VALUE, as `--slurm partition=gpu`, found {found}")
+    SECONDS = Sentence("must be a whole number of seconds from 1 to 65535, found {found}")
+    TEXT = Sentence("must be a line of text, found {found}")
+    TEXTS = Sentence("must be a line of text or a list of lines, found {found}")
+    UNKNOWN = Sentence("is nothing that a job can ask for; {alternatives}")
+    WARNING = Sentence("must leave time: {warning} s of warning do not fit into a limit of {minutes} min")
+
+
 class Smoke:
     """The test of this machine."""
 
@@ -232,6 +404,55 @@ class Smoke:
     )
 
 
+class SuiteFields:
+    """What is wrong with a suite's file. They follow the name of the field."""
+
+    A_SEARCH = Sentence("makes this the file of a search: start it with `medtui search FILE`")
+    EXCLUDES_ALL = Sentence("leaves no run: remove what excludes everything")
+    EXCLUDES_NOTHING = Sentence("has an entry that no run matches: correct its values, or remove it")
+    NAME = Sentence("must be up to 60 letters, digits, _, . or -, found {found}: write `name: my-suite`")
+    NOT_A_LIST = Sentence("must be a list of entries that begin with `-`, found {found}")
+    NOT_FIELDS = Sentence("must have fields, as `- model: mini_cnn`, found {found}")
+    NO_RECIPE = Sentence("must name at least one recipe, as `recipes: [quickstart]`")
+    NO_VALUES = Sentence("must be a value or a list of values, found {found}")
+    SEEDS = Sentence("must be whole numbers or ranges, as `1-5` or `1-3, 7`, found {found}")
+    TOO_MANY = Sentence("must have at most {limit:,} runs, found {found:,}: split it")
+    TWICE = Sentence("is {field}, which `{other}` gives already: remove one of the two")
+    UNKNOWN = Sentence("is no field of a {what} or a recipe; {alternatives}")
+
+
+class Suites:
+    """Suites and the queue."""
+
+    FORMAT = Sentence("There is no format {found!r}; {alternatives}.", "See `medtui suite table --help`.")
+    HELD = Sentence("The workspace is held by {holder}.", "Start {owner} when that has ended.")
+    ITEM_RUNNING = Sentence("{item} of the queue is {state} and cannot be {action}.", "{remedy}")
+    MEASURE = Sentence("There is no measure {found!r}; {alternatives}.", "See `medtui suite curves --help`.")
+    NOT_BEGUN = Sentence("The runner of {owner} ended at once: {reason}.", "Its log is {path}.")
+    NOT_RUNNING = Sentence("No runner works on {owner}.", "`{command}` starts it.")
+    NOTHING_LEFT = Sentence("Nothing is left to do of {owner}: {counts}.", "Retry a run, or add one.")
+    NO_CURVES = Sentence("Suite {name} has no completed run yet.", "See `medtui suite status {name}`.")
+    NO_FILES = Sentence(
+        "Expected a suite's file in {folder} or its recipes/, found none.",
+        "Write a .yaml file with `recipes: [quickstart]`.",
+    )
+    NO_OUTPUT = Sentence("A workbook needs a file.", "Pass --output FILE.xlsx.")
+    NO_PLAN = Sentence("Expected the plan of suite {name}, found none in {path}.", "Start it: `medtui suite run FILE`.")
+    NO_SUCH_ITEM = Sentence("The queue has no entry {found!r}; it has {known}.", "See `medtui queue list`.")
+    NO_SUITES = Sentence("There are no suites in {folder}.", "`medtui suite run FILE` starts one.")
+    RUNNER_HOLDS = Sentence("{owner} has a runner already: {holder}.", "`{command}` shows it.")
+    SEEDS_CONFLICT = Sentence("{first} cannot be combined with {option}.", "Remove one of the two.")
+    SEEDS_INVALID = Sentence("Expected seeds as 1-5 or 1-3,7 for --seeds, found {found!r}.", "Correct it.")
+    SEVERAL = Sentence("There are {count} {kinds} here: {names}.", "Name one of them.")
+    SLOTS = Sentence("Expected 1 to {most} slots, found {found}.", "{remedy}")
+    SLOT_DEVICE = Sentence(
+        "A suite with several slots gives each run a GPU, but {label} asks for {device}.", "Write `device: auto`."
+    )
+    UNKNOWN = Sentence("There is no {kind} named {found!r} in {folder}; {alternatives}.", "See `medtui {kind} status`.")
+    UNREADABLE = Sentence("Cannot read {path}: {reason}.", "Check its owner and mode.")
+    UNWRITABLE = Sentence("Cannot write {path}: {reason}.", "Make it writable, or free some space.")
+
+
 class Tagging:
     """Tags and note of a run."""
 
@@ -240,3 +461,30 @@ class Tagging:
     NO_SUCH_TAG = Sentence("{run} has no tag {tag!r}; it has {tags}.", "Nothing was changed.")
     TAG = Sentence("Expected a tag of 1 to {limit} characters without spaces, found {tag!r}.", "Correct it.")
     UNWRITABLE = Sentence("Cannot write {path}{owner}: {reason}.", "Make it writable, or free some space.")
+
+
+class Tracking:
+    """Experiment trackers that follow a run."""
+
+    ALREADY = Sentence("Run {run} is being written to {tracker} by another process.", "Wait until that has ended.")
+    ENDED = Sentence(
+        "This run was not completely written to {tracker}; see {log}.",
+        "`medtui track {run} --to {tracker}` adds what is missing.",
+    )
+    FAILED = Sentence(
+        "{tracker} did not take run {run}: {reason}.", "`medtui track {run} --to {tracker}` adds what is missing."
+    )
+    NOT_BEGUN = Sentence("Run {run} has not begun to train: there is nothing to track.", "--follow waits for it.")
+    NO_PACKAGE = Sentence(
+        "Tracking with {tracker} needs the extra medtui[{tracker}].", "`pip install 'medtui[{tracker}]'`."
+    )
+    STILL_RUNNING = Sentence(
+        "This run is still being written to {tracker}.",
+        "If that is ended, `medtui track {run} --to {tracker}` adds the rest.",
+    )
+    UNKNOWN = Sentence("There is no tracker named {found!r}; {alternatives}.", "See `medtui track --help`.")
+    UNWRITABLE = Sentence("Cannot write to the directory of run {run}: {reason}.", "Only its owner can track it.")
+    WITHOUT_PACKAGE = Sentence(
+        "runtime.track names {tracker}, which is not installed: the run is not written to it.",
+        "`pip install 'medtui[{tracker}]'`; `medtui track RUN --to {tracker}` then adds the run at any time.",
+    )

@@ -1,6 +1,7 @@
 """The user's settings of the console: one small YAML file, `$MEDTUI_SETTINGS` or the platform's location for it.
 
 theme: light            # dark | light
+pictures: auto          # auto | kitty | iterm | sixel | blocks | off: how they are shown
 bell: false             # ring when a run ends, an alarm is raised, an engine dies
 notify: true            # desktop notification (OSC 9) for the same; or, for when nobody looks:
 notify:
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from engine.contract.files.paths import expanded, is_file
+from engine.contract.files.paths import expanded, is_there
 from engine.contract.sentence import Sentence
 from engine.contract.wire.errors import MedtuiError
 from medtui.actions import remapped
@@ -27,11 +28,14 @@ from medtui.sentences import Notify
 from medtui.text import clean
 
 THEMES = ("dark", "light")
+PICTURES = ("auto", "kitty", "iterm", "sixel", "blocks", "off")
+NAMES = ("theme", "pictures", "bell", "notify", "keys")
 
 
 Occasion = Literal["end", "failure", "alarm", "stall"]
 OCCASIONS: tuple[Occasion, ...] = get_args(Occasion)
 NOTIFY_FIELDS = ("desktop", "command", "url", "on")
+CHOICES: dict[str, tuple[object, ...]] = {"theme": THEMES, "bell": (True, False), "notify": (True, False)}  # by keys
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,38 @@ class Settings:
     away: Away = field(default_factory=lambda: Away())
     keys: dict[str, str] = field(default_factory=dict)  # by action, the accepted ones
     warnings: tuple[str, ...] = ()  # what in the file was not understood
+    pictures: str = "auto"
+
+
+@dataclass(frozen=True)
+class Described:
+    """A setting, for people."""
+
+    name: str  # as the file has it
+    value: str
+    help: str
+    field: str | None = None  # of Settings, where it is one of CHOICES
+
+
+def describe_settings(settings: Settings) -> list[Described]:
+    """Every setting of the file. Command and address may hold secrets: only whether they are set."""
+    away = settings.away
+    return [
+        Described("theme", settings.theme, "Colours of the console: dark or light.", "theme"),
+        Described("pictures", settings.pictures, f"How pictures are shown: {', '.join(PICTURES)}."),
+        Described("bell", _yes(settings.bell), "Ring when a run ends, an alarm is raised, an engine dies.", "bell"),
+        Described("notify.desktop", _yes(settings.notify), "Desktop notification for the same.", "notify"),
+        Described(
+            "notify.command", "set" if away.command else "not set", "A program that tells you when you are away."
+        ),
+        Described("notify.url", "set" if away.url else "not set", "An address that tells you when you are away."),
+        Described("notify.on", ", ".join(away.on) or "nothing", "What you are told of when you are away."),
+        Described("keys", f"{len(settings.keys)} changed", "Keys by the action's id; the help lists the ids."),
+    ]
+
+
+def _yes(value: bool) -> str:
+    return "true" if value else "false"
 
 
 def settings_file() -> Path:
@@ -68,7 +104,7 @@ def settings_file() -> Path:
 def read_settings(path: Path | None = None) -> Settings:
     """The settings of a file; what is missing or wrong gets its default, with a warning for what is wrong."""
     path = path or settings_file()
-    if not is_file(path):
+    if not is_there(path):  # anything else that is no file is reported below
         return Settings()
     from engine.contract.recipe.yaml_reader import read_yaml_file  # most have no such file
 
@@ -80,11 +116,16 @@ def read_settings(path: Path | None = None) -> Settings:
 
 
 def settings_of(values: dict[str, Any], source: str = "settings") -> Settings:
-    warnings = [f"{source}: {name} is unknown" for name in values if name not in ("theme", "bell", "notify", "keys")]
+    warnings = [f"{source}: {name} is unknown" for name in values if name not in NAMES]
     theme = values.get("theme", "dark")
     if theme not in THEMES:
         warnings.append(f"{source}: expected theme dark or light, found {theme!r}")
         theme = "dark"
+    pictures = values.get("pictures", "auto")
+    pictures = {True: "auto", False: "off"}[pictures] if isinstance(pictures, bool) else pictures  # `off` is no text
+    if pictures not in PICTURES:
+        warnings.append(f"{source}: expected pictures {', '.join(PICTURES[:-1])} or off, found {pictures!r}")
+        pictures = "auto"
     bell = values.get("bell", True)
     if not isinstance(bell, bool):
         warnings.append(f"{source}: expected bell true or false, found {bell!r}")
@@ -95,7 +136,8 @@ def settings_of(values: dict[str, Any], source: str = "settings") -> Settings:
         warnings.append(f"{source}: expected action ids under keys, found {keys!r}")
         keys = {}
     accepted, refused = remapped({str(id_): _key_text(key) for id_, key in keys.items()})
-    return Settings(theme, bell, desktop, away, accepted, (*warnings, *away.warnings, *refused))
+    every = (*warnings, *away.warnings, *refused)
+    return Settings(theme, bell, desktop, away, accepted, every, pictures)
 
 
 # ---- notify ---------------------------------------------------------------------------------------------------------

@@ -18,6 +18,11 @@ def shortened(text: str, width: int) -> str:
     return text if len(text) <= width else text[: max(0, width - 1)] + "…"
 
 
+def capitalised(text: str) -> str:
+    """As a sentence begins; the rest stays."""
+    return text[:1].upper() + text[1:]
+
+
 def number(value: float | None, digits: int = 4) -> str:
     """`0.9130`; a dash where there is none or it is undefined."""
     if value is None or math.isnan(value):
@@ -61,9 +66,11 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{total % 60:02d}" if hours else f"{minutes}:{total % 60:02d}"
 
 
-def data_marks(synthetic: bool, limit: int | None) -> list[str]:
-    """What to note next to a result that is not on the complete, real data set."""
-    return ["synthetic data"] * synthetic + ([f"at most {limit:,} images per split"] if limit is not None else [])
+def data_marks(synthetic: bool, limit: int | None, input_size: int | None = None) -> list[str]:
+    """What to note next to a result that is not on the complete, real data set, or of images that were enlarged."""
+    enlarged = [f"enlarged to {input_size} px"] if input_size is not None else []
+    limited = [f"at most {limit:,} images per split"] if limit is not None else []
+    return ["synthetic data"] * synthetic + limited + enlarged
 
 
 def json_text(value: Any) -> str:

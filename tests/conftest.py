@@ -76,11 +76,6 @@ def pytest_configure() -> None:
     starts.install()
 
 
-@pytest.fixture(scope="session")
-def warm_starts() -> WarmStarts:
-    return starts
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Before any fixture. `cold`: from nothing, as a user's start; `figures`: with the pixels of its figures."""
@@ -105,19 +100,26 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     left_out = 0 if hasattr(config, "workerinput") else config.stash.get(LEFT_OUT, 0)
     if left_out:
-        others = "the speed guards (make test-all) and the exhaustive faults (make faults)"
+        others = "the speed guards (make test-all), the exhaustive faults (make faults) and models (make models)"
         print(f"Left out: {left_out} slow tests, {others}.")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("medtui")
     group.addoption("--all", action="store_true", help="also the tests marked slow: make test-all")
-    group.addoption("--faults", action="store_true", help="only the tests marked exhaustive: make faults")
+    group.addoption("--exhaustive", action="store_true", help="only the tests marked so: make faults, make models")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """`everyday`: the parameter sets that it does not name are slow."""
+    everyday = item.get_closest_marker("everyday")
+    if everyday is not None and item.callspec.id not in everyday.args:  # type: ignore[attr-defined]
+        item.add_marker(pytest.mark.slow)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """`exhaustive` tests are for `make faults`, `slow` ones for `make test-all`; `gpu` ones need a device."""
-    exhaustive = config.getoption("--faults")
+    """`exhaustive`: for `make faults` and `make models`; `slow`: for `make test-all`; `gpu`: needs a GPU."""
+    exhaustive = config.getoption("--exhaustive")
     chosen = [item for item in items if bool(item.get_closest_marker("exhaustive")) == exhaustive]
     if not (exhaustive or config.getoption("--all")):
         slow = [item for item in chosen if item.get_closest_marker("slow")]

@@ -34,6 +34,30 @@ def tiny(**sections: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return recipe
 
 
+# Many training techniques at once, strict: whatever draws at random, or keeps something from step to step
+EVERY_TECHNIQUE: dict[str, dict[str, Any]] = {
+    "dataset": {"limit": 90},
+    "model": {"name": "resnet18", "pretrained": False, "stochastic_depth": 0.3, "dropout": 0.2},
+    "training": {
+        "epochs": 3,
+        "batch_size": 8,
+        "accumulate": 3,
+        "optimizer": "nadamw",
+        "lr": 0.002,
+        "mixup_alpha": 0.2,
+        "cutmix_alpha": 1.0,
+        "label_smoothing": 0.1,
+        "focal_gamma": 1.0,
+        "class_weights": "balanced",
+        "sampling": "weighted",
+        "swa_start": 2,
+        "clip_norm": 1.0,
+    },
+    "augmentation": {"crop_area": 0.5, "trivial_augment": 1.0, "erasing": 0.3, "shift": 0.1},
+    "runtime": {"reproducible": True, "threads": 1},
+}
+
+
 def yaml_of(recipe: dict[str, dict[str, Any]]) -> str:
     return json.dumps(recipe)  # JSON is YAML
 

@@ -30,29 +30,53 @@ from warm_starts import ENGINE, MEDTUI, ROOT, WarmPopen, forkable
 
 sys.path.pop(0)  # no child finds what lies here
 
+MISBEHAVING = Path(__file__).with_name("doubles") / "misbehaving"
 _SET_MM, _ARG_END = 35, 9  # of prctl
+_COLLAPSE, _LARGE_PAGE = 25, 2 << 20  # of madvise; bytes
 started_with: dict[str, str] = {}
+
+
+def import_commands() -> None:
+    """All that a command without an engine imports in its life."""
+    _import_package("medtui", but=("medtui.console", "medtui.track.tools"))
+    for name in ("rich.progress", "rich.table", "faulthandler"):
+        importlib.import_module(name)
+    build_what_is_built_once()
+    gc.collect()
+    gc.freeze()
+    use_large_pages()
+
+
+def use_large_pages() -> None:
+    """A fork copies a table with an entry per page: in large pages it takes half the time. Older kernels refuse."""
+    advise = ctypes.CDLL(None).madvise
+    advise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        place, access, _, _, inode, *name = line.split()
+        if access == "rw-p" and inode == "0" and name in ([], ["[heap]"]):
+            start, end = (int(part, 16) for part in place.split("-"))
+            for at in range(-(-start // _LARGE_PAGE) * _LARGE_PAGE, end - _LARGE_PAGE + 1, _LARGE_PAGE):
+                advise(at, _LARGE_PAGE, _COLLAPSE)
+
+
+def _import_package(name: str, *, but: tuple[str, ...]) -> None:
+    package = importlib.import_module(name)
+    for module in pkgutil.walk_packages(package.__path__, f"{name}."):
+        if not module.name.startswith(but):
+            importlib.import_module(module.name)
 
 
 def import_everything() -> None:
     """All that an engine or a command imports in its life, the console's screens aside."""
-    import engine
-    import medtui
-
-    for package in (engine, medtui):
-        for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-            if not module.name.startswith(("medtui.console", "engine.__main__")):
-                importlib.import_module(module.name)
+    _import_package("engine", but=("engine.__main__",))
     from engine.run.needs import IMPORTS  # an engine skips these where they are known to work, and pays for them later
 
     others = ("matplotlib.backends.backend_agg", "matplotlib.style.core", "openpyxl.packaging.extended", "torchvision")
-    for name in (*IMPORTS, *others, "rich.progress", "rich.table", "faulthandler"):
+    for name in (*IMPORTS, *others):
         importlib.import_module(name)
-    build_what_is_built_once()
     for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
         finalizer.atexit = False  # torch takes its operators apart, one by one, in a process that ends anyway
-    gc.collect()
-    gc.freeze()
+    import_commands()
 
 
 def build_what_is_built_once() -> None:
@@ -115,15 +139,26 @@ def become(request: dict[str, Any]) -> NoReturn:
     os.environ.update(request["environment"])
     time.tzset()
     tempfile.tempdir = None  # of the server's environment
-    if not request["figures"]:
+    if not request["figures"] and "engine.report.figures" in sys.modules:  # a command without an engine draws none
         draw_no_figures()
     _reset_signals()
     _show_arguments(request["words"])
     _open_streams()
     words = request["words"]
+    sys.orig_argv = list(words)
     if words[: len(ENGINE)] == ENGINE:
+        if os.environ.get("MISBEHAVE"):
+            _misbehave()
         _end_with(lambda: _run_engine(words[len(ENGINE) :]))
     _end_with(lambda: _run_command(words[len(MEDTUI) :], request["figures"], request["background"]))
+
+
+def _misbehave() -> None:
+    """As where the double's folder stands in PYTHONPATH: it is imported before anything of the engine's."""
+    sys.path.insert(0, str(MISBEHAVING))
+    sys.modules.pop("sitecustomize", None)  # of this machine
+    importlib.import_module("sitecustomize")
+    sys.path.pop(0)
 
 
 def _run_engine(arguments: list[str]) -> object:
@@ -256,7 +291,7 @@ def main() -> None:
 
     settle_environment()
     del sys.modules["engine.__main__"]
-    import_everything()
+    import_commands() if sys.argv[1] == "light" else import_everything()
     channel.send(b"ready")
     request = serve(channel)
     if request is not None:

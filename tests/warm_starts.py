@@ -23,14 +23,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from preloading import libraries
+
 ROOT = Path(__file__).resolve().parents[1]
 ENGINE = [sys.executable, "-P", "-m", "engine"]
 MEDTUI = [sys.executable, "-c", "from medtui.cli import main; main()"]
 SERVER = Path(__file__).with_name("warm_server.py")
 ROOM = 16 * 1024  # bytes for the arguments that a forked process shows
+# Commands that never start an engine: forked from a server without torch, whose fork takes a tenth of the time
+LIGHT = {"attach", "pause", "resume", "stop", "abort", "kill", "show", "runs", "recipe", "track"}
+LIGHT |= {"--version", "--help", "-h"}
+COMMANDS = LIGHT | {"run", "train", "evaluate", "predict", "export", "report", "score", "doctor", "smoke", "data"}
 # Variables that are read before a line of ours runs, by the interpreter, the linker or a library that is loaded
 AT_LOADING = ("PYTHON", "LD_", "OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "ATEN_", "ONEDNN_", "DNNL_", "MALLOC_")
-AT_LOADING += ("CUDA_", "CUBLAS_", "TORCH", "PYTORCH_", "MPL", "LC_", "LANG", "MISBEHAVE", "MEDTUI_PYTHONPATH")
+AT_LOADING += ("CUDA_", "CUBLAS_", "TORCH", "PYTORCH_", "MPL", "LC_", "LANG", "MEDTUI_PYTHONPATH")
 AFTER_ALL = ("PYTHONUNBUFFERED", "TORCH_HOME")  # the server honours the first; the second is read when it is needed
 # What `Popen._execute_child` is given after its first three arguments (CPython 3.11 to 3.14)
 _PARAMETERS = ("close_fds", "pass_fds", "cwd", "env", "startupinfo", "creationflags", "shell", "p2cread", "p2cwrite")
@@ -42,10 +48,14 @@ _SUBREAPER = 36  # of prctl
 def forkable(environment: dict[str, str], own: dict[str, str]) -> bool:
     """Would a fork of a process with the environment `own` be as one that was started with this environment?"""
     return all(
-        own.get(name) == value
+        _loaded(value) <= _loaded(own.get(name, "")) if name == "LD_PRELOAD" else own.get(name) == value
         for name, value in environment.items()
         if name.startswith(AT_LOADING) and name not in AFTER_ALL and value
     )
+
+
+def _loaded(value: str) -> set[str]:
+    return set(value.split(":"))
 
 
 class WarmPopen(subprocess.Popen):  # type: ignore[type-arg]
@@ -93,8 +103,14 @@ def _known(args: Any) -> list[str] | None:
     return words if words[: len(ENGINE)] == ENGINE or words[: len(MEDTUI)] == MEDTUI else None
 
 
+def is_light(words: Sequence[str]) -> bool:
+    """Is this a command that starts no engine? Options may stand before its name."""
+    command = next((word for word in words[len(MEDTUI) :] if word in COMMANDS), "")
+    return list(words[: len(MEDTUI)]) == MEDTUI and command in LIGHT
+
+
 class WarmStarts:
-    """The caller's side: servers, each started on first use, and the starts requested of them."""
+    """The caller's side: the server, and the starts requested of it."""
 
     def __init__(self) -> None:
         from medtui.client.engine_process import ENVIRONMENT
@@ -102,8 +118,7 @@ class WarmStarts:
 
         self._lock = threading.Lock()
         self._environment = {**ENVIRONMENT, **engine_environment()}
-        self._servers: dict[str, Server] = {}  # by the library that they preload; "" for none
-        self._libraries: set[str] = set()
+        self._servers: dict[bool, Server] = {}  # by whether it is the light one; started on first use
         self.background: dict[str, str] = {}  # before the test: what libraries that the tests import have set
         self.cold = False
         self.figures = False
@@ -112,15 +127,9 @@ class WarmStarts:
         WarmPopen.start_warm = self.start
         subprocess.Popen = WarmPopen  # type: ignore[misc]
 
-    def preload(self, library: Path) -> None:
-        """What is started with this library in LD_PRELOAD is forked too, from a server that has it loaded."""
-        self._libraries.add(str(library))
-
     def start(self, request: dict[str, Any], streams: Sequence[int]) -> int | None:
         """The process id of a new child of ours; None where it must be started from nothing."""
-        library = request["environment"].get("LD_PRELOAD", "")
-        preloaded = {"LD_PRELOAD": library} if library in self._libraries else {}
-        own = {**self.background, **self._environment, **preloaded}
+        own = {**self.background, **self._environment, "LD_PRELOAD": libraries()}
         if self.cold or not forkable(request["environment"], own) or not Path(request["cwd"]).is_dir():
             return None
         message = json.dumps({**request, "figures": self.figures, "background": self.background}).encode(
@@ -129,10 +138,10 @@ class WarmStarts:
         if len(message) > 128 * 1024:
             return None
         with self._lock:
-            key = preloaded.get("LD_PRELOAD", "")
-            if key not in self._servers:
-                self._servers[key] = Server({**self._environment, **preloaded})
-            return self._servers[key].fork(message, streams)
+            light = is_light(request["words"])
+            if light not in self._servers:
+                self._servers[light] = Server({**self._environment, "LD_PRELOAD": libraries()}, light=light)
+            return self._servers[light].fork(message, streams)
 
     def close(self) -> None:
         subprocess.Popen = WarmPopen.__base__  # type: ignore[misc]
@@ -143,11 +152,12 @@ class WarmStarts:
 class Server:
     """A process that has imported everything and forks children for us."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(self, environment: dict[str, str], *, light: bool) -> None:
+        """`light`: imports what commands without an engine import, no torch."""
         self._socket, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for one in (self._socket, its):
             one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-        command = [sys.executable, "-P", str(SERVER), "-" * ROOM]
+        command = [sys.executable, "-P", str(SERVER), "light" if light else "all", "-" * ROOM]
         self._process = subprocess.Popen(command, stdin=its, cwd="/", env=environment)
         its.close()
         assert self._socket.recv(16) == b"ready", "the server of warm starts did not come up"

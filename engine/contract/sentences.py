@@ -22,12 +22,28 @@ class Commands:
 class Conflicts:
     """Fields of a recipe that do not agree with each other or with the data set. They follow the field's name."""
 
+    ACCUMULATE = Sentence(
+        "must be at most {most} for {images} training images in batches of {size}, found {found}: "
+        "write `accumulate: {most}`"
+    )
     ARCHIVE_OF_GENERATED = Sentence("cannot be used with {dataset}, which is generated: remove `archive`")
+    BALANCED_TWICE = Sentence(
+        "cannot be balanced with `sampling: balanced`, which corrects for rare classes already: "
+        "write `class_weights: none`"
+    )
     BATCH_SIZE = Sentence(
         "must be at most the {images} training images, found {found}: write `batch_size: {images}`",
     )
     COMPILE = Sentence("cannot be reproduced bit for bit: write `compile: false`")
     FLIP = Sentence("must be 0 for {dataset}: {reason}; write `{field}: 0`")
+    FREEZE_SCRATCH = Sentence(
+        "needs weights that were trained: set `model.pretrained`, `model.weights` or `training.init_from`, or write "
+        "`freeze: null`"
+    )
+    FREEZE_STAGES = Sentence("must be at most {stages}, the stages of {model}, found {found}: write `freeze: {stages}`")
+    INPUT_SIZE = Sentence(
+        "must be at least dataset.size ({size}), found {found}: write `input_size: null`, or a smaller dataset.size"
+    )
     MD5_WITHOUT_ARCHIVE = Sentence("is given without `archive`: name the file, or remove `md5`")
     MIN_LR = Sentence("must be below lr ({lr:g}), found {found:g}: write `min_lr: {instead:g}`")
     MIXUP_UNTIL = Sentence("must be at most epochs ({epochs}), found {found}: write `mixup_until: {epochs}` or null")
@@ -36,12 +52,32 @@ class Conflicts:
         "is {model}, which is for images {bounds} px, found {found}: "
         "write `name: {instead}`, which is designed for them"
     )
-    NESTEROV = Sentence("needs SGD with momentum above 0: write `nesterov: false`")
+    NESTEROV = Sentence("needs SGD with momentum above 0, found {optimizer} with {momentum:g}: write `nesterov: false`")
+    NO_BRANCHES = Sentence(
+        "has no meaning for {model}, which has no residual branches to skip: write `stochastic_depth: null`"
+    )
     NO_SOURCE = Sentence("must be the name of a data set, found nothing")
     NO_WEIGHTS = Sentence("is not possible: {model} has no published weights; write `false`")
     OF_OTHER_SOURCE = Sentence("belongs to {belongs_to}, but the source is `{source}`: remove it")
+    PROCESSES_OF_BATCH = Sentence(
+        "must be at most {most} for batches of {size} images, of which each process needs two, found {found}: "
+        "write `processes: {most}`"
+    )
+    PROCESSES_ON_DEVICE = Sentence(
+        "must be 1 with `device: {device}`, found {found}: write `processes: 1`, or `device: auto` for the first GPUs, "
+        "or the CPU"
+    )
+    SAMPLING_OF_SETS = Sentence(
+        "must be shuffled for {dataset}, whose images have several labels at once: write `sampling: shuffled`"
+    )
     SIZE = Sentence("must be {expected} px for {dataset}, found {found}")
     SOURCES = Sentence("cannot be combined with `{source}`: a recipe has one source, so remove one of the two")
+    SWA_START = Sentence("must be at most epochs ({epochs}), found {found}: write `swa_start: {epochs}` or null")
+    SWA_WITH_EMA = Sentence(
+        "cannot be combined with training.ema_decay, which is {decay:g}: one average is evaluated, so set one of the "
+        "two to null"
+    )
+    TWO_STARTS = Sentence("cannot be combined with training.init_from: a run starts from one of the two")
     WARMUP_LENGTH = Sentence("must be below epochs ({epochs}), found {found}: write `warmup_epochs: {instead}`")
     WARMUP_WITH_ONE_CYCLE = Sentence("must be 0 with one_cycle, which has its own warm-up: write `warmup_epochs: 0`")
 
@@ -88,7 +124,7 @@ class Findings:
     LOSS_SPIKE = Sentence(
         "Loss spike: the training loss of epoch {epoch} is {loss:.3g}, expected below {level:.3g}, with the learning "
         "rate near its peak ({lr:.2g}).",
-        "Lower training.lr, or set training.clip_norm.",
+        "Lower {remedy}.",
     )
     NEVER_PREDICTED = Sentence(
         "Never predicted: {classes}, in the last {epochs} validations.",
@@ -159,6 +195,7 @@ class Lock:
         "The workspace {workspace} is held by engine {pid}, whose lock file was removed.",
         "Wait for it, stop it, or use another --workspace.",
     )
+    ITEM_HELD = Sentence("This run of {owner} is trained already by {holder}.", "Wait for it, or stop it.")
     NOT_A_FILE = Sentence(
         "Cannot open the workspace lock {path}: {reason}.", "Remove what is there, or choose another --workspace."
     )
@@ -166,6 +203,13 @@ class Lock:
     OF_OTHER_USER = Sentence(
         "The workspace lock {path} is in your folder but belongs to {owner}.",
         "Remove it, and give write access to outputs/ only to those who may train there.",
+    )
+    RUNNER_GONE = Sentence(
+        "The runner of {owner} no longer holds the workspace, which is held by {holder}.", "It starts the run again."
+    )
+    SLOT_HELD = Sentence(
+        "The workspace {workspace} is held by {holder}, whose runner is gone.",
+        "`medtui suite resume` (or `medtui queue start`) continues with it; or wait for it, or stop it.",
     )
     UNSUPPORTED = Sentence(
         "The file system of {folder} cannot lock files ({reason}).", "Choose a --workspace on a local disk."
@@ -222,6 +266,10 @@ class Recipes:
     NOT_FOUND = Sentence(
         "There is no recipe named {found!r}, neither a file nor a shipped one; {alternatives}.",
         "`medtui recipe init my.yaml` creates one to start from.",
+    )
+    NO_FOLDER = Sentence(
+        "Expected a recipe or a folder of images, found none at {found}: there is no such file or folder.",
+        "Check the path.",
     )
     PROBLEM = Sentence(
         "{source}: {found}.",

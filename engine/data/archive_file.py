@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import zipfile
 from collections.abc import Callable
 from hashlib import blake2b, md5
 from pathlib import Path
@@ -75,6 +76,14 @@ class ArchiveFile:
         """The archive as `hash` read it, to read from. Raises DataError where it has become another."""
         assert self._digests, "only what was hashed can be read"
         return cast(BinaryIO, io.BufferedReader(_Content(self), 64 * 1024))
+
+    def comment(self) -> bytes:
+        """What the zip says of itself; b"" where it is none. A label: no digest is checked for it."""
+        try:
+            with zipfile.ZipFile(self._file) as archive:
+                return archive.comment
+        except (zipfile.BadZipFile, zipfile.LargeZipFile, OSError, ValueError, EOFError, NotImplementedError):
+            return b""
 
     def chunk(self, number: int) -> bytes:
         """A chunk that is the same as when it was hashed."""

@@ -1,24 +1,30 @@
 """Augmentation as batched tensor work, with separate parameters for every image.
 
-One resampling does flip, rotation, shift and scale together; then brightness, contrast and saturation. (Per-sample
-torchvision transforms are more than an order slower, and its batched ones sample once per batch.)
+One resampling does crop, flip, rotation, shift and scale together; then brightness, contrast and saturation, the
+operation of TrivialAugment, erasing. (Per-sample torchvision transforms are more than an order slower, and its batched
+ones sample once per batch.)
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-GREY_WEIGHTS = (0.2989, 0.587, 0.114)  # ITU-R BT.601 luma, rounded as torchvision rounds it
+from engine.data.colour import adjusted_brightness, adjusted_contrast, adjusted_saturation
+from engine.data.trivial_augment import DRAWS, SampledOperations, apply_operations, matrices, sample_operations
+
+CROP_ASPECT = (3 / 4, 4 / 3)
+ERASED_AREA, ERASED_ASPECT = (0.02, 0.33), (0.3, 3.3)  # fraction of the image; height to width
+MORE_DRAWS = 4 + DRAWS + 5  # per image: crop, TrivialAugment, erasing
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far each image may be changed. All zero is the identity."""
+    """How far each image may be changed. The default is the identity."""
 
     hflip: float = 0.0  # probability
     vflip: float = 0.0  # probability
@@ -28,10 +34,18 @@ class Augmentation:
     brightness: float = 0.0  # factor 1 ± this
     contrast: float = 0.0  # factor 1 ± this
     saturation: float = 0.0  # factor 1 ± this
+    crop_area: float = 1.0  # the smallest, as a fraction of the image's
+    trivial_augment: float = 0.0  # fraction of the widest ranges
+    erasing: float = 0.0  # probability
+    fill: tuple[float, ...] = ()  # what erased pixels become, by channel: the mean of the training images
 
     @property
     def resamples(self) -> bool:
-        return bool(self.rotation or self.shift or self.scale)
+        return bool(self.rotation or self.shift or self.scale or self.crop_area < 1 or self.trivial_augment)
+
+    @property
+    def draws_more(self) -> bool:
+        return bool(self.crop_area < 1 or self.trivial_augment or self.erasing)
 
 
 @dataclass(frozen=True)
@@ -41,6 +55,18 @@ class SampledAugmentation:
     flips: np.ndarray  # bool [B, 2]: left-right, up-down
     affine: np.ndarray  # float32 [B, 2, 3]: from output to input positions, both from -1 to 1
     colour: np.ndarray  # float32 [B, 3]: factors of brightness, contrast, saturation
+    operations: SampledOperations | None = None  # of TrivialAugment
+    erased: np.ndarray | None = None  # float64 [B, 4]: height, width (0 is nothing), and where it begins, in 0 … 1
+
+    def chosen(self, rows: np.ndarray) -> SampledAugmentation:
+        """Those of some of the images."""
+        return SampledAugmentation(
+            self.flips[rows],
+            self.affine[rows],
+            self.colour[rows],
+            self.operations.chosen(rows) if self.operations is not None else None,
+            self.erased[rows] if self.erased is not None else None,
+        )
 
 
 def sample(augmentation: Augmentation, batch: int, generator: np.random.Generator) -> SampledAugmentation:
@@ -59,7 +85,61 @@ def sample(augmentation: Augmentation, batch: int, generator: np.random.Generato
     affine[:, :, 2] = signed[:, 4:6] * augmentation.shift * 2  # the side is 2 long
     strengths = (augmentation.brightness, augmentation.contrast, augmentation.saturation)
     colour = 1 + signed[:, 6:9] * strengths
-    return SampledAugmentation(flips, affine, colour.astype(np.float32))
+    sampled = SampledAugmentation(flips, affine, colour.astype(np.float32))
+    return _with_more(sampled, augmentation, generator) if augmentation.draws_more else sampled
+
+
+def _with_more(
+    sampled: SampledAugmentation, augmentation: Augmentation, generator: np.random.Generator
+) -> SampledAugmentation:
+    """With crop, operation and rectangle; their numbers are drawn after those above, which stay what they are."""
+    uniform = generator.random((len(sampled.flips), MORE_DRAWS), dtype=np.float64)
+    crop, operation, erasing = np.split(uniform, [4, 4 + DRAWS], axis=1)
+    affine, operations, erased = sampled.affine.astype(np.float64), None, None
+    if augmentation.crop_area < 1:
+        affine = _composed(_crops(augmentation.crop_area, crop), affine)
+    if augmentation.trivial_augment:
+        operations = sample_operations(augmentation.trivial_augment, operation)
+        affine = _composed(affine, matrices(operations))
+    if augmentation.erasing:
+        erased = _rectangles(augmentation.erasing, erasing)
+    return replace(sampled, affine=affine.astype(np.float32), operations=operations, erased=erased)
+
+
+def _crops(smallest: float, uniform: np.ndarray) -> np.ndarray:
+    """From positions in a crop to those in the image, both from -1 to 1: float64 [B, 2, 3].
+
+    Area and aspect as in torchvision's `RandomResizedCrop`; a side that is longer than the image's becomes it.
+    """
+    area = smallest + (1 - smallest) * uniform[:, 0]
+    aspect = _log_uniform(CROP_ASPECT, uniform[:, 1])
+    sides = np.minimum(1, np.sqrt(np.stack([area * aspect, area / aspect], axis=1)))  # width, height
+    found = np.zeros((len(uniform), 2, 3))
+    found[:, 0, 0], found[:, 1, 1] = sides.T
+    found[:, :, 2] = (2 * uniform[:, 2:4] - 1) * (1 - sides)
+    return found
+
+
+def _rectangles(probability: float, uniform: np.ndarray) -> np.ndarray:
+    """Area and aspect as in torchvision's `RandomErasing`; a side that is longer than the image's becomes it."""
+    least, most = ERASED_AREA
+    area = least + (most - least) * uniform[:, 1]
+    aspect = _log_uniform(ERASED_ASPECT, uniform[:, 2])
+    sides = np.minimum(1, np.sqrt(np.stack([area * aspect, area / aspect], axis=1)))  # height, width
+    return np.hstack([np.where(uniform[:, :1] < probability, sides, 0.0), uniform[:, 3:5]])
+
+
+def _log_uniform(bounds: tuple[float, float], uniform: np.ndarray) -> np.ndarray:
+    low, high = np.log(bounds)
+    found: np.ndarray = np.exp(low + (high - low) * uniform)
+    return found
+
+
+def _composed(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """`inner` first, then `outer`: both [B, 2, 3]."""
+    found: np.ndarray = outer[:, :, :2] @ inner
+    found[:, :, 2] += outer[:, :, 2]
+    return found
 
 
 def augment(images: torch.Tensor, augmentation: Augmentation, sampled: SampledAugmentation) -> torch.Tensor:
@@ -73,6 +153,10 @@ def augment(images: torch.Tensor, augmentation: Augmentation, sampled: SampledAu
     if augmentation.brightness or augmentation.contrast or augmentation.saturation:
         own = images if images is not given else images.clone()
         images = _colour(own, augmentation, torch.from_numpy(sampled.colour).to(images.device))
+    if sampled.operations is not None:
+        images = apply_operations(images, sampled.operations)
+    if sampled.erased is not None:
+        images = erase(images, sampled.erased, augmentation.fill or (0.0,) * images.shape[1])
     return images
 
 
@@ -96,33 +180,39 @@ def _flip(images: torch.Tensor, flips: np.ndarray) -> torch.Tensor:
 
 
 def _colour(images: torch.Tensor, augmentation: Augmentation, factors: torch.Tensor) -> torch.Tensor:
-    """Brightness, contrast around the image's mean grey, saturation around each pixel's grey; clipped to 0 … 1.
-
-    In place: a fresh tensor for every step would cost as much again as its arithmetic.
-    """
+    """In place."""
     brightness, contrast, saturation = factors[:, :, None, None, None].unbind(1)
     if augmentation.brightness:
-        images.mul_(brightness).clamp_(0, 1)
+        adjusted_brightness(images, brightness)
     if augmentation.contrast:
-        mean = _grey(images.mean(dim=(2, 3), keepdim=True))  # the mean of the greys is the grey of the means
-        images.mul_(contrast).add_(mean * (1 - contrast)).clamp_(0, 1)
-    if augmentation.saturation and images.shape[1] == 3:
-        grey = _grey(images).mul_(1 - saturation)
-        images.mul_(saturation).add_(grey).clamp_(0, 1)
+        adjusted_contrast(images, contrast)
+    if augmentation.saturation:
+        adjusted_saturation(images, saturation)
     return images
 
 
-def _grey(images: torch.Tensor) -> torch.Tensor:
-    """The luma, [B, 1, H, W], in new memory."""
-    if images.shape[1] == 1:
-        return images.clone()
-    return torch.matmul(_grey_weights(images.device), images.flatten(2)).view(-1, 1, *images.shape[2:])
+def erase(images: torch.Tensor, erased: np.ndarray, fill: tuple[float, ...]) -> torch.Tensor:
+    """Rectangles of the images filled with a value per channel: new images, as given where nothing is erased."""
+    height, width = images.shape[-2:]
+    inside = [
+        _within(erased[:, axis], erased[:, axis + 2], side, images.device) for axis, side in ((0, height), (1, width))
+    ]
+    mask = inside[0][:, None, :, None] & inside[1][:, None, None, :]
+    return torch.where(mask, _values(fill, images.device), images)
 
 
 @cache
-def _grey_weights(device: torch.device) -> torch.Tensor:
-    """Copied to a device once, not at every batch."""
-    return torch.tensor(GREY_WEIGHTS, device=device)
+def _values(fill: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """[C, 1, 1]; copied to a device once, not at every batch."""
+    return torch.tensor(fill, device=device)[:, None, None]
+
+
+def _within(length: np.ndarray, start: np.ndarray, side: int, device: torch.device) -> torch.Tensor:
+    """Which of `side` pixels are inside: bool [B, side]. length: as a fraction of it; start: of where it may begin."""
+    pixels = np.rint(length * side)[:, None]
+    first = np.floor(start[:, None] * (side - pixels + 1))
+    found = (np.arange(side) >= first) & (np.arange(side) < first + pixels)
+    return torch.from_numpy(found).to(device)
 
 
 def unit_range(images: torch.Tensor) -> torch.Tensor:

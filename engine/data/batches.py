@@ -138,8 +138,9 @@ class Batches:
         return images
 
 
-def in_order(split: Split, batch_size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Every image once, first to last: uint8 [B, C, H, W] and labels, on the device."""
-    for start in range(0, len(split), batch_size):
-        rows = np.arange(start, min(start + batch_size, len(split)))
-        yield split.to_device(split.gather(rows)), split.labels[start : start + batch_size]
+def in_order(split: Split, batch_size: int, part: range | None = None) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Every image once, first to last, or of a part: uint8 [B, C, H, W] and labels, on the device."""
+    part = range(len(split)) if part is None else part
+    for start in range(part.start, part.stop, batch_size):
+        rows = np.arange(start, min(start + batch_size, part.stop))
+        yield split.to_device(split.gather(rows)), split.labels[start : rows[-1] + 1]

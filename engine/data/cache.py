@@ -12,12 +12,13 @@ import math
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from engine.contract.data.archive_card import SYNTHETIC, SYNTHETIC_LICENCE
 from engine.contract.data.datasets import DatasetFacts
 from engine.contract.data.sums import cache_folder, checksum_file
 from engine.contract.files.file_system import cannot_map
@@ -199,7 +200,9 @@ def decode(
 
         entry = CacheEntry(cache_key(spec, md5), md5, on_read)
         digests = entry.ensure(fill, log, warn, f"decoding {path.name}")
-    return Decoded(entry.folder, spec.facts, str(path), md5, spec.official, digests, on_read)
+        synthetic = not spec.official and archive.comment().startswith(SYNTHETIC)
+    facts = replace(spec.facts, synthetic=True, licence=SYNTHETIC_LICENCE) if synthetic else spec.facts
+    return Decoded(entry.folder, facts, str(path), md5, spec.official, digests, on_read)
 
 
 def cache_key(spec: ArchiveSpec, md5: str) -> str:

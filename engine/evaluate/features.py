@@ -1,9 +1,10 @@
 """How far an image lies from the training images, in the spaces of the model's features at several depths.
 
 At each resolution that the model works in, the features are the means over the image of the last map there; the deepest
-are what the classifier sees. In each the distance is Mahalanobis's from the mean of the training images, divided by the
-median of the validation images, and the largest counts (after Lee et al., NeurIPS 2018). The deepest alone, and nearest
-neighbours among them, told BreastMNIST from RetinaMNIST less well: what a classifier does not need it does not keep.
+are what the classifier sees. Of a model of patches they are the means over those of its first and its last layer. In
+each the distance is Mahalanobis's from the mean of the training images, divided by the median of the validation images,
+and the largest counts (after Lee et al., NeurIPS 2018). The deepest alone, and nearest neighbours among them, told
+BreastMNIST from RetinaMNIST less well: what a classifier does not need it does not keep.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import torch
 from torch import nn
 
 SHRINKAGE = 0.01  # of the correlations, towards none: a few hundred images say little of hundreds of features
+MOST_FEATURES = 2048  # at a depth: more are no better, and their correlations take long to invert
 QUANTILE = 0.99  # of the validation images: as many lie within the threshold
 _CONSTANT = 1e-6  # a deviation that is none
 
@@ -70,24 +72,34 @@ def _depth(training: np.ndarray, validation: np.ndarray) -> Depth | None:
 
 
 @contextmanager
-def capturing(model: nn.Module, classifier: str) -> Iterator[list[list[torch.Tensor]]]:
+def capturing(model: nn.Module, classifier: str, channels_last: bool = False) -> Iterator[list[list[torch.Tensor]]]:
     """The features at each depth, float32 [B, D] on the CPU, of each forward pass of the block.
 
-    classifier: the name of its module; its input is all there is of a model that has no maps of features.
+    classifier: the name of its module; its input is the deepest where further layers lie before it, and all there is of
+    a model that has no maps of features. channels_last: are its maps [B, H, W, C]? Patches [B, N, C] are a map of one
+    row.
     """
     passes: list[list[torch.Tensor]] = []
-    maps: dict[tuple[int, int], torch.Tensor] = {}
+    maps: dict[tuple[int, ...], torch.Tensor] = {}
     last: list[torch.Tensor] = []
 
     def keep(_: nn.Module, __: object, output: object) -> None:
-        if isinstance(output, torch.Tensor) and output.ndim == 4 and min(output.shape[-2:]) > 1:
-            maps[output.shape[-2], output.shape[-1]] = output.detach()
+        if not isinstance(output, torch.Tensor):
+            return
+        if output.ndim == 3 and output.shape[1] > 1:
+            maps[1, output.shape[1]] = output.detach().mT[:, :, None]
+        elif output.ndim == 4:
+            found = output.detach().permute(0, 3, 1, 2) if channels_last else output.detach()
+            if min(found.shape[-2:]) > 1 and not (channels_last and output.shape[1] != output.shape[2]):
+                maps[found.shape[-2], found.shape[-1]] = found
 
     def keep_last(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         last[:] = [inputs[0].detach()]
 
     def finish(_: nn.Module, __: object, ___: object) -> None:
-        found = [output.float().mean((2, 3)) for output in maps.values()] or [last[0].float()]
+        found = [output.float().mean((2, 3)) for output in maps.values()]
+        if not found or found[-1].shape[1] != last[0].shape[1] <= MOST_FEATURES:
+            found.append(last[0].float())  # behind further layers
         passes.append([values.cpu() for values in found])
         maps.clear()
 

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
+from pathlib import Path
+from pkgutil import resolve_name
 
 import torch
 from torch import nn
 
 from engine.contract.files.paths import is_file
-from engine.contract.models.catalogue import ModelSpec
+from engine.contract.models.spec import ModelSpec
+from engine.contract.models.timm_names import TIMM
 from engine.contract.wire.errors import WeightsError
 from engine.contract.wire.resolved import StartingWeights
-from engine.model.groups import ParameterGroup, parameter_groups
+from engine.model.groups import GroupRules, ParameterGroup, freeze_others, parameter_groups
 from engine.model.normalisation import Normalisation
-from engine.model.plan import ModelPlan
-from engine.model.stem import resized_kernel
-from engine.model.weights import Weights, load_published
+from engine.model.plan import ModelPlan, Weights
+from engine.model.weights import load_published, read_file, renamed
 from engine.sentences import ModelWeights
 
-COUNTER = ".num_batches_tracked"  # missing in files from before torch 0.4, and unused here
-RESIZED = "its stem resized with the scale kept"  # runs before this was so started from a decimated one
+# Missing in files from before torch 0.4, and unused here; following from a window's size
+DERIVED = (".num_batches_tracked", ".relative_position_index")
+NAMED = 3  # weights, in an error
 
 Statistics = tuple[list[float], list[float]]  # mean and deviation per channel, of images in 0 … 1
 
@@ -30,15 +33,26 @@ Statistics = tuple[list[float], list[float]]  # mean and deviation per channel, 
 class Built:
     spec: ModelSpec
     module: nn.Module  # normalised float [B, 3, H, W] to logits [B, classes]
-    groups: tuple[ParameterGroup, ...]
+    groups: tuple[ParameterGroup, ...]  # what is trained
     normalisation: Normalisation  # float [B, C, H, W] in 0 … 1 to what the module takes
+    plan: ModelPlan
 
 
-def build(spec: ModelSpec, plan: ModelPlan, statistics: Statistics) -> Built:
-    """The model with newly initialised weights."""
+def build(spec: ModelSpec, plan: ModelPlan, statistics: Statistics, rules: GroupRules = GroupRules()) -> Built:  # noqa: B008
+    """The model with newly initialised weights. Raises InstallationError or RecipeError for one of timm's."""
+    plan = replace(plan, model=spec.name)
     module_name, _, function = spec.builder.partition(":")
     module = getattr(import_module(module_name), function)(plan)
-    return Built(spec, module, parameter_groups(module, spec), Normalisation(*statistics))
+    if spec.name.startswith(TIMM):
+        from engine.model.timm_models import completed
+
+        spec = completed(spec, module)
+    groups = parameter_groups(module, spec, rules)
+    freeze_others(module, groups)
+    return Built(spec, module, groups, Normalisation(*statistics, plan.enlarged_to), plan)
+
+
+# ---- published weights -----------------------------------------------------------------------------------------------
 
 
 def start_from_published(
@@ -51,34 +65,62 @@ def start_from_published(
     weights, name = built.spec.weights, built.spec.name
     if pretrained is False:
         return StartingWeights(kind="scratch")
-    if weights is None:
+    if weights is None and not name.startswith(TIMM):
         if pretrained is True:
             raise WeightsError(ModelWeights.NONE_PUBLISHED, model=name)
         return StartingWeights(kind="scratch", note=f"there are no ImageNet weights for {name}")
     try:
+        if weights is None:
+            return _load_timms(built, may_fetch=fetch is not None)
         if fetch is not None and not is_file(weights.path):
             fetch()
-        digest = _load_published(built)
+        digest, adapted = _load_published(built)
     except WeightsError as error:
         if pretrained is True:
             raise
         return StartingWeights(kind="scratch", note=error.message)
-    adapted = RESIZED if built.spec.stem else ""
     return StartingWeights(kind="imagenet", id=weights.file_name, digest=digest, adapted=adapted)
 
 
-def _load_published(built: Built) -> str:
-    """All but the classifier, which is of other classes. The file's SHA-256. Raises WeightsError."""
+def _load_published(built: Built) -> tuple[str, str]:
+    """All but the classifier, which is of other classes. The file's SHA-256, and how it was made to fit.
+
+    Raises WeightsError.
+    """
     spec = built.spec
     assert spec.weights is not None
     source, (weights, digest) = str(spec.weights.path), load_published(spec.weights)
-    if spec.stem is not None:
-        own, found = built.module.state_dict()[spec.stem].shape, weights.get(spec.stem)
-        if found is None or found.ndim != len(own) or found.shape[:2] != own[:2] or found.shape[-1] < own[-1]:
-            raise WeightsError(ModelWeights.OTHER_FAMILY, path=source, family=spec.family, stem=spec.stem)
-        weights = {**weights, spec.stem: resized_kernel(found, own[-1])}
-    load_matching(built, {name: tensor for name, tensor in weights.items() if name not in spec.classifier}, source)
-    return digest
+    found = fitted(built, weights, source)
+    load_matching(built, {name: tensor for name, tensor in found.items() if name not in spec.classifier}, source)
+    return digest, spec.fitted if found is not weights else ""
+
+
+def _load_timms(built: Built, *, may_fetch: bool) -> StartingWeights:
+    from engine.model.timm_models import pretrained_weights
+
+    weights, name, digest = pretrained_weights(built.plan, may_fetch=may_fetch)
+    kept = {name: tensor for name, tensor in weights.items() if name not in built.spec.classifier}
+    load_matching(built, kept, name)
+    return StartingWeights(kind="imagenet", id=name, digest=digest, adapted=built.spec.fitted)
+
+
+def fitted(built: Built, weights: Weights, source: str) -> Weights:
+    """Published weights as the model has them at its size: the same object where they need no change.
+
+    Raises WeightsError where they are of another model.
+    """
+    spec = built.spec
+    if not spec.fit:
+        return weights
+    try:
+        found: Weights = resolve_name(spec.fit)(weights, built.plan)
+    except (KeyError, IndexError, RuntimeError, ValueError) as error:
+        what = error.args[0] if isinstance(error, KeyError) else "a weight"
+        raise WeightsError(ModelWeights.OTHER_FAMILY, path=source, family=spec.family, stem=what) from None
+    return found
+
+
+# ---- other weights ---------------------------------------------------------------------------------------------------
 
 
 def load_matching(built: Built, weights: Weights, source: str) -> list[str]:
@@ -89,13 +131,55 @@ def load_matching(built: Built, weights: Weights, source: str) -> list[str]:
     own, classifier = built.module.state_dict(), built.spec.classifier
     fitting = {name: tensor for name, tensor in weights.items() if name in own and own[name].shape == tensor.shape}
     left = [name for name in own if name not in fitting]
-    mismatched = [name for name in left if name not in classifier and not name.endswith(COUNTER)]
+    mismatched = [name for name in left if name not in classifier and not name.endswith(DERIVED)]
     mismatched += [name for name in weights if name not in own and name not in classifier]
     if mismatched:
-        raise WeightsError(ModelWeights.UNFIT, path=source, names=", ".join(mismatched[:3]))
+        raise WeightsError(ModelWeights.UNFIT, path=source, names=", ".join(mismatched[:NAMED]))
     with torch.no_grad():
         built.module.load_state_dict(fitting, strict=False)
     return left
+
+
+def start_from_file(built: Built, path: Path) -> StartingWeights:
+    """Load what fits of a file of the user's own, under whatever common beginning its names have.
+
+    The file may hold the model as medtui writes it, or as it was published, which is then fitted to the images. Raises
+    WeightsError where there is no match, or the file cannot be read safely.
+    """
+    held = read_file(path)
+    own = built.module.state_dict()
+    weights = renamed(held.weights, own)
+    candidates = [(weights, "")]
+    try:
+        made = fitted(built, weights, str(path))
+        if made is not weights:
+            candidates.append((made, built.spec.fitted))
+    except WeightsError:
+        pass  # it is no published model
+    if not held.is_ours:  # of equal fits the published one is meant, whose stem may have the shape of the fitted one
+        candidates.reverse()
+    found, adapted = max(candidates, key=lambda candidate: len(_fitting(candidate[0], own)))
+    loaded = _fitting(found, own)
+    if not any(tensor.ndim > 1 and name not in built.spec.classifier for name, tensor in loaded.items()):
+        names = (", ".join(list(tensors)[:NAMED]) or "none" for tensors in (own, held.weights))
+        raise WeightsError(ModelWeights.NOTHING_FITS, path=path, expected=next(names), found=next(names))
+    with torch.no_grad():
+        built.module.load_state_dict(loaded, strict=False)
+    counted = [name for name in own if not name.endswith(DERIVED)]
+    left = tuple(name for name in counted if name not in loaded)
+    return StartingWeights(
+        kind="file",
+        id=path.name,
+        digest=held.digest,
+        left=left,
+        adapted=adapted,
+        loaded=len(counted) - len(left),
+        unused=sum(name not in loaded and not name.endswith(DERIVED) for name in found),
+    )
+
+
+def _fitting(weights: Weights, own: Weights) -> Weights:
+    return {name: tensor for name, tensor in weights.items() if name in own and own[name].shape == tensor.shape}
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -11,12 +11,27 @@ from engine.contract.data.published import Published
 from engine.contract.findings.finding import Finding
 from engine.contract.wire.protocol import ClassMetrics, Metrics
 
-FIGURE_NAMES = ("curves", "confusion", "samples", "roc", "reliability")
+FIGURE_NAMES = ("curves", "confusion", "samples", "batch", "roc", "reliability")
+
+
+@dataclass(frozen=True)
+class FirstBatch:
+    """Some images of the first training batch, as the model saw them but for normalisation."""
+
+    images: np.ndarray  # uint8 [M, H, W] or [M, H, W, 3]
+    labels: tuple[str, ...]
+    partners: tuple[str, ...] | None  # the labels of what each is mixed with; None without MixUp
+    weight: float  # λ: of an image itself in its mixture
+    size: int  # images of the batch
+    steps: str  # what was done to them
 
 
 @dataclass(frozen=True)
 class RunReport:
-    """A finished run. Without test images (N = 0) there is nothing to report; one is enough."""
+    """A finished run. Without test images (N = 0) there is nothing to report; one is enough.
+
+    Of a run whose test split was not evaluated everything of it is empty, and only history and classes are written.
+    """
 
     run: str
     dataset: str  # title
@@ -41,6 +56,8 @@ class RunReport:
     sample_rows: np.ndarray  # int64 [M], which test rows these are
     published: tuple[Published, ...] = ()  # results to compare it with: of its data set, image size and protocol
     findings: tuple[Finding, ...] = ()  # what stands out
+    batch: FirstBatch | None = None  # of a run that stored it
+    input_size: int | None = None  # pixels per side that images were enlarged to; shown with every result
     weights: str | None = None  # what the run started from: `ImageNet`, `from scratch`, `run NAME`
 
     @property

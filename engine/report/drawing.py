@@ -43,6 +43,15 @@ _STYLE: dict[Any, Any] = {
 
 @contextmanager
 def figure(path: FileOrPath, report: RunReport, title: str, size: tuple[float, float]) -> Iterator[Figure]:
+    """An empty figure of a run, of `size` inches, as `canvas` makes it. Raises OSError."""
+    with canvas(path, size) as fig:
+        _add_title(fig, title, _subject(report))
+        fig.supxlabel(f"run {drawable(report.run, 80)}", fontsize=7, color=GREY)
+        yield fig
+
+
+@contextmanager
+def canvas(path: FileOrPath, size: tuple[float, float]) -> Iterator[Figure]:
     """An empty figure of `size` inches, written atomically to `path` as a PNG when the block ends well. Raises OSError.
 
     Drawn with matplotlib's own defaults, whatever matplotlibrc the user has; those are as before afterwards.
@@ -52,22 +61,20 @@ def figure(path: FileOrPath, report: RunReport, title: str, size: tuple[float, f
         matplotlib.rcParams.update(_STYLE)
         layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)  # inches
         fig = Figure(figsize=size, dpi=DPI, layout=layout)
-        canvas = FigureCanvasAgg(fig)
-        _add_title(fig, canvas, title, _subject(report))
-        fig.supxlabel(f"run {drawable(report.run, 80)}", fontsize=7, color=GREY)
+        agg = FigureCanvasAgg(fig)
         yield fig
         with file_at(path).replacing() as file:
-            canvas.print_png(file)
+            agg.print_png(file)
 
 
-def _add_title(fig: Figure, canvas: FigureCanvasAgg, title: str, subject: list[str]) -> None:
+def _add_title(fig: Figure, title: str, subject: list[str]) -> None:
     """Title and subject, on as many lines as it takes for none to be wider than the figure."""
     heading = fig.suptitle(title, fontsize=10)
     max_width = fig.bbox.width - 0.2 * fig.dpi  # 0.1 inches at either side
 
     def fits(text: str) -> bool:
         heading.set_text(text)
-        return bool(heading.get_window_extent(canvas.get_renderer()).width <= max_width)
+        return bool(heading.get_window_extent().width <= max_width)
 
     lines = [title]
     for part in subject:
@@ -90,6 +97,8 @@ def _subject(report: RunReport) -> list[str]:
         parts.append("synthetic data")
     if report.limit is not None:
         parts.append(f"at most {report.limit:,} images per split")
+    if report.input_size is not None:
+        parts.append(f"enlarged to {report.input_size} px")
     if report.outcome != "completed":
         parts.append(drawable(report.outcome, 20))
     return parts

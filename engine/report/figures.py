@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from engine.contract.files.folders import FileOrPath
-from engine.report.content import RunReport
+from engine.report.content import FirstBatch, RunReport
 from engine.report.curves import BINS, calibration, confidence_and_outcome, one_against_rest, roc_points
 from engine.report.drawing import (
     BLUE,
@@ -26,10 +26,11 @@ from engine.report.drawing import (
     drawable,
     figure,
 )
-from engine.report.text import number
+from engine.report.text import number, shortened
 
 SAMPLES = 20  # images shown at most
 _COLUMNS = 5
+_BATCH_COLUMNS = 8
 _LINES = ("-", "--", ":", "-.")  # after each round of the palette the next
 
 
@@ -204,6 +205,39 @@ def _describe_labels(report: RunReport, row: int) -> tuple[str, str]:
     return some(true) if len(true) else "no label", (some(predicted) if len(predicted) else "no label") + surest
 
 
+# ---- the first training batch -------------------------------------------------------------------------------------
+
+
+def plot_batch(path: FileOrPath, report: RunReport) -> None:
+    """Images of the first training batch, augmented and mixed, with their labels. Raises OSError."""
+    batch = report.batch
+    shown = len(batch.images) if batch is not None else 0
+    columns = max(1, min(_BATCH_COLUMNS, shown))
+    rows = max(1, math.ceil(shown / columns))
+    size = (max(4.6, 1.7 * columns), 1.3 + 1.9 * rows)
+    title = "Training images as the model sees them"
+    if batch is not None:
+        count = f"{shown} of {batch.size:,} images" if shown < batch.size else f"{shown} images"
+        title += f": {count} of the first batch\n{shortened(batch.steps, 120)}"
+    with figure(path, report, title, size) as fig:
+        cells = fig.subplots(rows, columns, squeeze=False).ravel()
+        for axes in cells:
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+        if batch is None:
+            annotate_empty(cells[0], "not stored by this run")
+            return
+        for at, axes in zip(range(shown), cells, strict=False):
+            axes.imshow(batch.images[at], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            axes.set_xlabel(_describe_mixture(batch, at), fontsize=7)
+
+
+def _describe_mixture(batch: FirstBatch, at: int) -> str:
+    if batch.partners is None:
+        return drawable(batch.labels[at])
+    return f"{batch.weight:.0%} {drawable(batch.labels[at])}\n{1 - batch.weight:.0%} {drawable(batch.partners[at])}"
+
+
 # ---- ROC and reliability ------------------------------------------------------------------------------------------
 
 
@@ -266,6 +300,7 @@ FIGURES: dict[str, Callable[[FileOrPath, RunReport], None]] = {
     "curves": plot_curves,
     "confusion": plot_confusion,
     "samples": plot_samples,
+    "batch": plot_batch,
     "roc": plot_roc,
     "reliability": plot_reliability,
 }

@@ -69,6 +69,24 @@ def write_workbook(path: FileOrPath, report: RunReport) -> None:
     _table(book.create_sheet("Environment"), ("Item", "Value"), report.environment, (34, 80))
     if report.published:
         _published(book.create_sheet("Published"), report)
+    _save(book, path)
+
+
+def write_table(path: FileOrPath, name: str, rows: Sequence[Sequence[object]], notes: Sequence[str]) -> None:
+    """One sheet: the first row is its header; and below the rows the notes. Raises OSError."""
+    book = Workbook()
+    book.remove(book.active)
+    sheet = book.create_sheet(name)
+    _header(sheet, 1, [str(value) for value in rows[0]])
+    for number, row in enumerate(rows[1:], start=2):
+        for column, value in enumerate(row, start=1):
+            put(sheet.cell(number, column), "" if value is None else value)
+    for number, note in enumerate(notes, start=len(rows) + 2):
+        put(sheet.cell(number, 1), note)
+    _save(book, path)
+
+
+def _save(book: Workbook, path: FileOrPath) -> None:
     target = file_at(path)
     with target.replacing() as file, _temporary_files_next_to(target):
         book.properties.created = book.properties.modified = max(datetime.now(UTC), _EARLIEST).replace(tzinfo=None)
@@ -190,6 +208,8 @@ def _notices(report: RunReport) -> list[tuple[str, str]]:
     if report.limit is not None:
         words = f"at most {report.limit:,} images of each split: not comparable with published results"
         notices.append(("Subset run", words))
+    if report.input_size is not None:
+        notices.append(("Input size", f"images were enlarged to {report.input_size} px for the model"))
     return notices
 
 

@@ -42,6 +42,7 @@ def bundle_of(run: RunDirectory, prepared: Prepared, resolved_hash: str | None) 
         task=prepared.facts.task,
         class_names=prepared.facts.class_names,
         size=prepared.recipe.dataset.size,
+        input_size=prepared.recipe.enlarged_to,
         fit=prepared.recipe.dataset.fit,
         bits=_bits(prepared),
         channels=len(mean),

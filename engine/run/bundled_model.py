@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from engine.contract.files.folders import File
-from engine.contract.models.catalogue import models
+from engine.contract.models.catalogue import model_spec
 from engine.contract.store.checkpoint_file import DIGEST, opened_checkpoint
 from engine.contract.store.model_bundle import Calibration, ModelBundle, read_bundle
 from engine.contract.wire.errors import CheckpointError, WeightsError
@@ -65,7 +65,7 @@ class BundledModel:
     ) -> Predicted:
         """images: uint8 [N, C, S, S], on the device: one forward pass per view."""
         bundle, module = self.bundle, self.built.module
-        with capturing(module, classifier_of(self.built)) as captured:
+        with capturing(module, classifier_of(self.built), self.built.spec.channels_last) as captured:
             scores = predict_scores(
                 module,
                 [images],
@@ -101,12 +101,12 @@ def load_model(folder: File, device: str = "auto") -> BundledModel:
     Raises CheckpointError for a damaged or mixed-up bundle, WeightsError for weights of another model.
     """
     bundle = read_bundle(folder / "model.json")
-    spec = models().get(bundle.model)
+    spec = model_spec(bundle.model)
     if spec is None:
         raise CheckpointError(Bundles.UNKNOWN_MODEL, path=folder / "model.json", model=bundle.model[:60])
     set_determinism(False)
     set_threads(None)
-    plan = ModelPlan(len(bundle.class_names), bundle.size, dropout=0.0)
+    plan = ModelPlan(len(bundle.class_names), bundle.model_size, dropout=0.0, enlarged_to=bundle.input_size)
     built = build(spec, plan, (list(bundle.mean), list(bundle.std)))
     weights = folder / bundle.weights.file
     if left := load_matching(built, read_part(weights, bundle.weights.digest), str(weights)):

@@ -54,7 +54,7 @@ def complete_bundle(
 
 def _complete(job: Job, run: RunDirectory, prepared: Prepared, model: nn.Module, resolved_hash: str | None) -> None:
     bundle = bundle_of(run, prepared, resolved_hash)
-    with capturing(model, classifier_of(prepared.built)) as captured:
+    with _capturing(prepared, model) as captured:
         calibration = _calibration(job, prepared, model, [IDENTITY])
     validation = joined(captured)
     views = views_for(prepared.facts.symmetry, prepared.recipe.evaluation.tta)
@@ -65,6 +65,11 @@ def _complete(job: Job, run: RunDirectory, prepared: Prepared, model: nn.Module,
         features = _write_space(run, space, space.distances(validation), len(_training_rows(prepared)))
     update = {"calibration": calibration, "calibration_tta": averaged, "features": features}
     write_bundle(run.model_bundle, bundle.model_copy(update=update))
+
+
+def _capturing(prepared: Prepared, model: nn.Module) -> contextlib.AbstractContextManager[list[list[torch.Tensor]]]:
+    built = prepared.built
+    return capturing(model, classifier_of(built), built.spec.channels_last)
 
 
 def _calibration(job: Job, prepared: Prepared, model: nn.Module, views: list[View]) -> Calibration | None:
@@ -87,10 +92,10 @@ def _training_rows(prepared: Prepared) -> np.ndarray:
 def _training_features(job: Job, prepared: Prepared, model: nn.Module) -> list[np.ndarray]:
     """Of training images without augmentation, by depth."""
     rows = _training_rows(prepared)
-    with capturing(model, classifier_of(prepared.built)) as captured:
+    with _capturing(prepared, model) as captured:
         predict_scores(
             model,
-            _batches(prepared.splits["train"], rows, evaluation_batch(prepared.recipe.dataset.size)),
+            _batches(prepared.splits["train"], rows, evaluation_batch(prepared.recipe.input_size)),
             lambda images: prepared.normalise(unit_range(images)),
             prepared.facts.task,
             [IDENTITY],

@@ -81,6 +81,11 @@ class TrainingCallbacks:
         self._handle_commands(state)
         self._progress(state, f"validating epoch {state.epoch + 1}", done, total)
 
+    def on_averaging_batch(self, state: TrainingState, done: int, total: int) -> None:
+        """As for validation."""
+        self._handle_commands(state)
+        self._progress(state, f"averaging the weights of epoch {state.epoch + 1}", done, total)
+
     def _handle_commands(self, state: TrainingState) -> None:
         """Abort and pause, at once. Raises Aborted."""
         control = self.job.control

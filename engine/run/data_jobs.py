@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import Any
 
 from engine.contract.data.archives import data_folders, fetch_folder, find_file, offline
 from engine.contract.data.sums import checksum_file
 from engine.contract.recipe.data_source import DataSource, SearchPaths
-from engine.contract.recipe.sources import official_source
+from engine.contract.recipe.reader import build_recipe
+from engine.contract.recipe.sources import DatasetSection, official_source
 from engine.contract.wire.errors import DataError
 from engine.contract.wire.jobs import Fetch, Verify
 from engine.contract.wire.protocol import Progress
@@ -98,6 +101,15 @@ def decoded_data(job: Job, source: DataSource) -> Decoded:
     """The arrays of a source, fetched and decoded where they are missing. Raises DataError and Aborted."""
     found: Decoded = resolve_name(source.decoder)(source, access_of(job))
     return found
+
+
+def all_images_of(dataset: Mapping[str, Any], by: str) -> DatasetSection:
+    """The section of a source whose images are all looked at or packed. Raises RecipeError.
+
+    `limit`, and what a recipe says of training, are of no account for that: neither may refuse it.
+    """
+    values = {"dataset": {**dataset, "limit": None}, "training": {"batch_size": 2}}
+    return build_recipe(values, source=by).dataset
 
 
 def access_of(job: Job) -> Access:

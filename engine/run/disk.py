@@ -39,7 +39,7 @@ def check_disk(job: Job, recipe: Recipe, model: nn.Module, resumed: ResumedRun |
     What an earlier attempt has written is there already. Raises OutputError.
     """
     weights = sum(tensor.nbytes for tensor in model.state_dict().values())
-    copies = 2 + (recipe.training.optimizer == "adamw") + (recipe.training.ema_decay is not None)
+    copies = recipe.training.weight_copies
     check_file_size(copies * weights)
     need = 3 * copies * weights + 2 * weights + REPORT_BYTES - (resumed.checkpoint_bytes if resumed else 0)
     outputs = job.workspace.make_outputs()

@@ -16,7 +16,7 @@ from engine.kernels import NAMES
 VECTOR_UNITS = NAMES[-1]
 HARDWARE = {"device_name", "threads", *NAMES}  # others of the same kind round the last bits otherwise, and no more
 # An older medtui did not record these: that alone is no drift
-NEWER_NAMES = {*NAMES, "device_name", "hflip", "views", "best_by"}
+NEWER_NAMES = {*NAMES, "device_name", "hflip", "views", "best_by", "batch_size"}
 UNCOMPARED = {"pydantic", "safetensors"}  # recorded by an older medtui, and part of no result
 # Identity fields that may be written otherwise where the same was decided. Not the starting weights: a resumed run
 # has those of its checkpoint, whatever its recipe asks for now.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from engine.contract.data.datasets import DatasetFacts
@@ -49,11 +51,9 @@ def evaluate_again(job: Job, command: Evaluate) -> JobResult:
     views = views_for(prepared.facts.symmetry, tta)
     result, scores = split_results(job, prepared, prepared.model, "test", views)
     job.enter("reporting")
-    folder = _next_folder(run)
-    name = ScoreFileName(prepared.facts.name, recipe.dataset.size, "test")
-    file = name.write(result.metrics.auc, result.metrics.acc, run.name)
-    write_scores(folder / (f"limited_{file}" if prepared.limited else file), scores)
-    values = _values(run, prepared, result, [view.name for view in views])
+    folder = next_folder(run)
+    write_split_scores(folder, prepared, result, scores, run.name)
+    values = values_of(run, prepared, result, [view.name for view in views])
     (folder / "evaluation.json").write(json.dumps(values, indent=2) + "\n")
     return JobResult(metrics={"validation": None, "test": result.metrics})
 
@@ -72,10 +72,15 @@ def require_weights(run: RunDirectory) -> None:
 
 
 def prepared_test(job: Job, run: RunDirectory, recipe: Recipe) -> WithModel:
-    """The test split of a run, and its model without weights: those it started from may not be there any more."""
+    """The test split of a run, and its model without weights."""
+    return prepared_splits(job, run, recipe, ("test",))
+
+
+def prepared_splits(job: Job, run: RunDirectory, recipe: Recipe, splits: Sequence[str]) -> WithModel:
+    """Splits of a run, and its model without weights: those it started from may not be there any more."""
     job = replace(job, last_folders=data_folders_of(read_object(run.manifest) or {}))
     setup = set_up(job, recipe)
-    loaded = load_data(job, setup, ("test",), _recorded_statistics(run, setup.facts))
+    loaded = load_data(job, setup, splits, _recorded_statistics(run, setup.facts))
     refuse_other_data(run, recipe, loaded.data)
     return model_for(loaded, untrained_model(loaded))
 
@@ -95,7 +100,14 @@ def bytes_for(prepared: LoadedData) -> int:
     return (len(prepared.splits["test"]) * (8 + 26 * prepared.facts.classes)) + 1_000_000
 
 
-def _next_folder(run: RunDirectory) -> File:
+def write_split_scores(folder: File, prepared: LoadedData, result: Evaluated, scores: np.ndarray, run: str) -> None:
+    """The official result file of the test split. run: what its name ends with. scores: float32 [N, K]."""
+    name = ScoreFileName(prepared.facts.name, prepared.recipe.dataset.size, "test")
+    file = name.write(result.metrics.auc, result.metrics.acc, run)
+    write_scores(folder / (f"limited_{file}" if prepared.limited else file), scores)
+
+
+def next_folder(run: RunDirectory) -> File:
     """`evaluations/1`, `evaluations/2` …, by exclusive mkdir."""
     for number in count(1):
         folder = run.evaluations / str(number)
@@ -110,19 +122,20 @@ def _next_folder(run: RunDirectory) -> File:
     raise AssertionError("there is always a next number")
 
 
-def _values(run: RunDirectory, prepared: LoadedData, result: Evaluated, views: list[str]) -> dict[str, Any]:
-    """What was found and from what; numbers as in the protocol."""
+def plain_values(message: Message) -> Any:
+    """As in the protocol."""
+    return json.loads(message.model_dump_json())
 
-    def plain(message: Message) -> Any:
-        return json.loads(message.model_dump_json())
 
+def values_of(run: RunDirectory, prepared: LoadedData, result: Evaluated, views: list[str]) -> dict[str, Any]:
+    """What was found and from what."""
     return {
         "time": now(),
         "split": "test",
         "n": len(prepared.splits["test"]),
         "views": views,
-        "metrics": plain(result.metrics),
-        "per_class": [plain(row) for row in result.per_class],
+        "metrics": plain_values(result.metrics),
+        "per_class": [plain_values(row) for row in result.per_class],
         "confusion": result.confusion.tolist(),
         "weights": {"path": run.best.name_below, "digest": weights_digest(run.best)},
         "data_md5": prepared.data.md5,

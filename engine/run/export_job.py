@@ -15,7 +15,7 @@ import torch
 from engine.contract.files.folders import File, file_at
 from engine.contract.recipe.reader import read_recipe
 from engine.contract.store.model_bundle import ModelBundle
-from engine.contract.store.run_directory import RunDirectory, read_object
+from engine.contract.store.run_directory import RunDirectory, is_run, read_object
 from engine.contract.store.run_record import read_run
 from engine.contract.wire.errors import OutputError, RunFailed
 from engine.contract.wire.jobs import Export
@@ -83,7 +83,10 @@ def _refuse_existing(target: File, replace: bool) -> None:
         return
     if not replace:
         raise OutputError(Exports.EXISTS, folder=target)
-    if not target.is_folder or not (target / "model.json").is_there:
+    # a run's checkpoints have a description and weights of the same names, but were never checked as an export is
+    is_export = target.is_folder and (target / "model.json").is_there and (target / CHECK).is_there
+    above = target.path.parent
+    if not is_export or (is_run(above) and target.name == RunDirectory(above).checkpoints.name):
         raise OutputError(Exports.NOT_AN_EXPORT, folder=target)
 
 
@@ -158,7 +161,7 @@ class _Reference:
         return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
     def _batches(self) -> Iterator[np.ndarray]:
-        split, size = self._data.splits["test"], evaluation_batch(self._bundle.size)
+        split, size = self._data.splits["test"], evaluation_batch(self._bundle.model_size)
         for start in range(0, len(split), size):
             self._job.control.raise_if_aborted()
             progress = Progress(

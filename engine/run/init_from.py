@@ -10,7 +10,7 @@ from typing import Any
 from engine.contract.files.paths import is_file
 from engine.contract.store.checkpoint_file import weights_digest
 from engine.contract.store.run_directory import RunDirectory, list_runs
-from engine.contract.wire.errors import CheckpointError, MedtuiError, UsageError, WeightsError
+from engine.contract.wire.errors import CheckpointError, MedtuiError, RecipeError, UsageError, WeightsError
 from engine.run.resumed import ResumedRun
 from engine.sentences import InitFrom
 from engine.train.checkpoint import Tensors, load_weights
@@ -39,15 +39,27 @@ FindRun = Callable[[str], RunDirectory]  # by name, hash, path or `last`; raises
 
 
 def find_source(word: str, find_run: FindRun, resumed: ResumedRun | None, recorded: Source | None) -> RunDirectory:
-    """The run that `training.init_from` means: the recorded one, however the word is meant now. Raises WeightsError."""
+    """The run that `training.init_from` means: the recorded one, however the word is meant now.
+
+    Raises RecipeError where the word means none, WeightsError where the one of a resumed run is gone.
+    """
     try:
         if resumed is None:
-            return find_run(word)
+            return _named(word, find_run)
         if recorded is not None:
             return _recorded(recorded, resumed.run.root.parent)
         return _of_older_medtui(word, find_run, resumed)
+    except RecipeError:
+        raise
     except MedtuiError as error:
         raise WeightsError(InitFrom.UNUSABLE, cause=error) from None
+
+
+def _named(word: str, find_run: FindRun) -> RunDirectory:
+    try:
+        return find_run(word)
+    except UsageError as error:
+        raise RecipeError(InitFrom.UNUSABLE, cause=error) from None
 
 
 def load_source(run: RunDirectory, on_progress: Callable[[], None]) -> tuple[Tensors, Source]:

@@ -39,7 +39,10 @@ def write_recipe(run: RunDirectory, recipe: Recipe, job: Job) -> None:
     Nothing in it distinguishes runs of the same recipe: equal recipes give equal files.
     """
     dataset = with_paths(recipe.dataset, lambda path: _anchored(path, job.workspace, job.start))
-    recipe = recipe.model_copy(update={"dataset": dataset})
+    model = recipe.model
+    if model.weights is not None:
+        model = model.model_copy(update={"weights": _anchored(model.weights, job.workspace, job.start)})
+    recipe = recipe.model_copy(update={"dataset": dataset, "model": model})
     run.recipe.write(recipe_yaml(recipe, "The recipe of this run, every field written out."))
 
 
@@ -63,12 +66,14 @@ def write_manifest(run: RunDirectory, prepared: Prepared, job: Job) -> dict[str,
 def _found_out(run: RunDirectory, prepared: Prepared, job: Job) -> dict[str, Any]:
     mean, std = prepared.statistics
     scheduled = scheduler_job()
+    given = job.start.slot or job.start.suite_item
     return {
         "run": run.name,
         "started": _utc(),
         "recipe_hash": recipe_hash(prepared.recipe),
         "command_line": job.start.command_line,
         "by": _user(),
+        **({"suite": {"owner": given.owner, "item": given.item}} if given is not None else {}),
         "seed": prepared.recipe.training.seed,
         "resolved": prepared.resolved.model_dump(mode="json"),
         "resolved_hash": resolved_hash(prepared.recipe, prepared.resolved),
@@ -170,6 +175,7 @@ def _attempt(
         "by": _user(),
         "data_folders": job.start.data,
         "host": socket.gethostname(),
+        **({"job_log": item.log} if (item := job.start.suite_item) is not None and item.log else {}),
         "hardware": hardware(prepared.device),
         "must_match": must_match(prepared),
     }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.contract.data.datasets import DatasetFacts
-from engine.contract.models.catalogue import models
+from engine.contract.models.catalogue import spec_of
 from engine.contract.store.model_bundle import ModelBundle
 from engine.contract.store.starting_weights import describe_origin
 from engine.contract.wire.protocol import ClassMetrics, Metrics
@@ -47,15 +47,16 @@ def model_card(content: CardContent) -> str:
 
 
 def _title(content: CardContent) -> list[str]:
-    spec, bundle = models()[content.bundle.model], content.bundle
+    spec, bundle = spec_of(content.bundle.model), content.bundle
     return [
         f"# {spec.title} on {_plain(content.facts.title)}",
         "",
         f"Trained by medtui as run `{content.run}`, {describe_origin(content.weights)}; recipe hash "
         f"`{bundle.recipe_hash}`, resolved hash `{bundle.resolved_hash or 'unknown'}`, "
         f"digest of the weights `{bundle.weights.digest}`.",
-        f"It takes {'grey' if bundle.channels == 1 else 'RGB'} images of {bundle.size}×{bundle.size} pixels and gives "
-        f"{len(bundle.class_names)} scores ({bundle.task}).",
+        f"It takes {'grey' if bundle.channels == 1 else 'RGB'} images of {bundle.size}×{bundle.size} pixels"
+        + (f", enlarges them to {bundle.input_size}×{bundle.input_size}" if bundle.input_size else "")
+        + f", and gives {len(bundle.class_names)} scores ({bundle.task}).",
     ]
 
 

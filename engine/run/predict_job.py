@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from engine.contract.files.folders import Folder, named_by_user
+from engine.contract.files.paths import expanded
 from engine.contract.machine.limits import cores
 from engine.contract.wire.errors import DataError
 from engine.contract.wire.jobs import Predict
@@ -20,6 +21,7 @@ from engine.data.own.pictures import Unreadable
 from engine.evaluate.metrics import evaluate_with_ci95
 from engine.evaluate.predict import View, evaluation_batch
 from engine.events import now
+from engine.report.samples import stored_images
 from engine.run.bundled_model import BundledModel, load_model
 from engine.run.images import Entry, Listed, list_images, pixels_of
 from engine.run.job import Job, JobResult
@@ -27,6 +29,7 @@ from engine.run.predictions_file import Write, readable, rows_of, writing
 from engine.sentences import Images
 
 LISTS = 256 * 1024 * 1024  # bytes of the list of images
+PICTURES = 8 * 1024 * 1024  # bytes of pixels for a client to show
 EXAMPLES = 3  # of unreadable images, in a sentence
 
 
@@ -39,24 +42,27 @@ class Tally:
     unreadable: dict[str, str] = field(default_factory=dict)  # why, by name
     scores: list[np.ndarray] = field(default_factory=list)  # of images with labels
     labels: list[np.ndarray] = field(default_factory=list)
+    pictures: list[np.ndarray] = field(default_factory=list)  # the first images, uint8 [S, S] or [S, S, 3]
 
 
 def predict(job: Job, command: Predict) -> JobResult:
     """Raises CheckpointError or WeightsError for the bundle, DataError where no image can be read."""
     with job.control.interruptible():
         model = load_model(Folder(Path(command.model)).itself)
-        listed = list_images(_words(command.images), job.here, model.bundle)
-    for why in listed.unused:
-        job.stream.log(f"Not evaluated: {why}", "warning")
+        root = job.here / expanded(command.root) if command.root is not None else None
+        listed = list_images(_words(command.images), job.here, model.bundle, root)
     job.enter("evaluating")
     views, tally = model.views(command.tta), Tally()
     output = Folder(Path(command.output))
     with writing(output.file(f"predictions.{command.format}"), command.format, model.bundle, listed.labels) as write:
-        _predict_all(job, model, listed, views, tally, write)
+        _predict_all(job, model, listed, views, tally, write, command.pictures)
         if not tally.predicted:
             raise DataError(Images.NOTHING_READABLE, count=len(tally.unreadable), examples=_examples(tally))
     metrics = _evaluated(job, model, views, tally) if tally.labels else None
     summary = _summary(model, listed, views, tally, metrics)
+    if tally.pictures:
+        stored = json.dumps(stored_images(np.stack(tally.pictures)))
+        output.file("pictures.json").write(stored, durable=False)
     output.file("summary.json").write(json.dumps(summary, ensure_ascii=False), durable=False)
     return JobResult(metrics={"validation": None, "test": metrics})
 
@@ -73,9 +79,9 @@ def _words(path: str) -> list[str]:
 
 
 def _predict_all(
-    job: Job, model: BundledModel, listed: Listed, views: Sequence[View], tally: Tally, write: Write
+    job: Job, model: BundledModel, listed: Listed, views: Sequence[View], tally: Tally, write: Write, pictures: int
 ) -> None:
-    size = evaluation_batch(model.bundle.size)
+    size = evaluation_batch(model.bundle.model_size)
     total, done = len(listed.entries), 0
     for batch, pixels in _batches(listed.entries, model, size, tally):
         job.control.raise_if_aborted()
@@ -84,6 +90,8 @@ def _predict_all(
         found = model.predict(model.batch(pixels), views)
         for row in rows_of([entry.name for entry in batch], found, model.bundle, [entry.label for entry in batch]):
             write(row)
+        room = min(pictures, PICTURES // pixels[0].nbytes) - tally.predicted
+        tally.pictures += pixels[: max(0, room)]
         tally.predicted += len(batch)
         tally.unlike += int(found.unlike.sum()) if found.unlike is not None else 0
         if listed.labels:
@@ -152,7 +160,8 @@ def _summary(
         "predicted": tally.predicted,
         "unreadable": tally.unreadable,
         "ignored": listed.ignored,
-        "labels_unused": listed.unused,
+        "labels_unused": listed.unevaluated,
+        "label_columns": listed.label_columns,
         "unlike": tally.unlike if model.space is not None else None,
         "threshold": features.threshold if model.space is not None and features is not None else None,
         "views": [view.name for view in views],

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -15,17 +15,25 @@ from torch import nn
 
 from engine.contract.data.datasets import SPLITS, DatasetFacts
 from engine.contract.data.views import view_names
+from engine.contract.files.paths import is_file
 from engine.contract.machine.hardware import refuse_impossible
-from engine.contract.models.catalogue import models
+from engine.contract.machine.limits import gigabytes, memory
+from engine.contract.models.catalogue import spec_of
 from engine.contract.recipe.conflicts import facts_conflicts
+from engine.contract.recipe.data_source import located
+from engine.contract.recipe.memory_estimate import largest_batch, run_memory, with_batch_size
 from engine.contract.recipe.reader import recipe_error
 from engine.contract.recipe.recipe import Recipe
+from engine.contract.recipe.sections import TrainingSection
 from engine.contract.recipe.sources import data_source, facts_of
+from engine.contract.recipe.steps import SMALLEST_BATCH
+from engine.contract.wire.errors import WeightsError
 from engine.contract.wire.monitor import BEST_BY
 from engine.contract.wire.resolved import Resolved, StartingWeights, describe_decisions
 from engine.data.augment import Augmentation
 from engine.data.batches import Split, load_splits
 from engine.data.cache import Decoded
+from engine.data.sampling import Sampling
 from engine.device import (
     choose_device,
     choose_precision,
@@ -35,19 +43,24 @@ from engine.device import (
     set_determinism,
     set_threads,
 )
-from engine.model.build import Built, Statistics, build, load_matching, start_from_published
+from engine.model.build import Built, Statistics, build, load_matching, start_from_file, start_from_published
+from engine.model.groups import ALL_STAGES, GroupRules
 from engine.model.normalisation import Normalisation
 from engine.model.plan import ModelPlan
 from engine.model.weights import fetch_published
 from engine.randomness import seed_everything
-from engine.run.data_jobs import FetchProgress, decoded_data, may_fetch
+from engine.run.data_jobs import FetchProgress, access_of, decoded_data, may_fetch
 from engine.run.disk import check_disk
 from engine.run.init_from import Source, find_source, load_source, source_of
 from engine.run.job import Job
+from engine.run.ranks.address import address_elsewhere
 from engine.run.resumed import ResumedRun
-from engine.sentences import Decisions
+from engine.sentences import Decisions, ModelWeights
 from engine.train.loss import balanced_class_weights
+from engine.train.mixup import MixUp
 from engine.train.step import Precision
+
+WITHOUT_TEST = tuple(split for split in SPLITS if split != "test")
 
 
 @dataclass(frozen=True)
@@ -101,6 +114,11 @@ class Prepared(WithModel):
     source: Source | None  # the run whose best weights it started from
 
     @property
+    def training(self) -> TrainingSection:
+        """The recipe's, with the batch size a number."""
+        return with_batch_size(self.recipe.training, self.resolved.batch_size or SMALLEST_BATCH)
+
+    @property
     def decisions(self) -> dict[str, str]:
         """What `auto` became, in words."""
         return describe_decisions(self.resolved, mixed=self.recipe.training.amp is not False)
@@ -123,18 +141,22 @@ def prepare(job: Job, recipe: Recipe, resumed: ResumedRun | None = None) -> Prep
     """
     if resumed:
         job = replace(job, last_folders=resumed.data_folders)
-    setup = set_up(job, recipe, resumed.threads if resumed else None)
-    loaded = load_data(job, setup, SPLITS)
+    processes = recipe.runtime.processes if address_elsewhere() is None else 1  # on this machine
+    setup = set_up(job, recipe, resumed.threads if resumed else None, processes)
+    loaded = load_data(job, setup, SPLITS if recipe.evaluation.test else WITHOUT_TEST)
     start = starting_model(job, loaded, resumed)
     return plan_training(job, loaded, start, resumed)
 
 
-def set_up(job: Job, recipe: Recipe, threads: int | None = None) -> Setup:
-    """Device, precision and threads of a recipe; `threads`: where it names none. Raises DeviceError."""
+def set_up(job: Job, recipe: Recipe, threads: int | None = None, processes: int = 1) -> Setup:
+    """Device, precision and threads of a recipe; `threads`: where it names none; `processes`: that divide the machine.
+
+    Raises DeviceError.
+    """
     refuse_impossible(recipe)
     set_determinism(recipe.runtime.reproducible)
-    threads = set_threads(recipe.runtime.threads or threads)
-    device = choose_device(recipe.runtime.device)
+    threads = set_threads(recipe.runtime.threads or threads, processes)
+    device = choose_device(recipe.runtime.device, processes)
     precision = Precision(device.type, choose_precision(recipe.training.amp, device))
     job.control.raise_if_aborted()
     return Setup(recipe, facts_of(recipe.dataset), device, precision, threads)
@@ -168,19 +190,43 @@ def model_for(loaded: LoadedData, built: Built) -> WithModel:
 def plan_training(job: Job, loaded: LoadedData, start: Start, resumed: ResumedRun | None) -> Prepared:
     """What only training needs, and whether there is space for what it writes. Raises OutputError."""
     recipe, facts = loaded.recipe, loaded.facts
-    weights = None
-    if recipe.training.class_weights == "balanced":
-        weights = torch.from_numpy(balanced_class_weights(loaded.labels["train"], facts.classes)).to(loaded.device)
+    weights = class_weights_of(loaded)
     job.control.raise_if_aborted()
     check_disk(job, recipe, start.built.module, resumed)
-    augmentation = augmentation_of(recipe, facts)
+    batch_size = decided_batch(job, loaded, resumed) if recipe.training.batch_size == "auto" else None
+    augmentation = augmentation_of(recipe, facts, loaded.statistics)
     return Prepared(
         **vars(model_for(loaded, start.built)),
         augmentation=augmentation,
         class_weights=weights,
-        resolved=resolved_values(loaded, augmentation, start.weights, resumed),
+        resolved=resolved_values(loaded, augmentation, start.weights, resumed).model_copy(
+            update={"batch_size": batch_size}
+        ),
         source=start.source,
     )
+
+
+def class_weights_of(loaded: LoadedData) -> torch.Tensor | None:
+    if loaded.recipe.training.class_weights != "balanced":
+        return None
+    weights = balanced_class_weights(loaded.labels["train"], loaded.facts.classes)
+    return torch.from_numpy(weights).to(loaded.device)
+
+
+def decided_batch(job: Job, loaded: LoadedData, resumed: ResumedRun | None) -> int:
+    """What `batch_size: auto` is. A resumed run goes on with what it began with, whatever is free now."""
+    recipe, images = loaded.recipe, len(loaded.splits["train"])
+    began = resumed.resolved.batch_size if resumed else None
+    if began is not None and began * recipe.training.accumulate <= images:
+        return began
+    on_device = free_on_device(loaded.device)
+    free = memory().available if on_device is None else on_device
+    mixed = loaded.precision.dtype is not None
+    size = largest_batch(recipe, images, loaded.facts, free, mixed=mixed)
+    needed = run_memory(recipe, with_batch_size(recipe.training, size), images, loaded.facts, mixed=mixed).training
+    shown = "an unknown amount" if free is None else gigabytes(free)
+    job.stream.note(Decisions.BATCH_SIZE, size=size, needed=gigabytes(int(needed)), free=shown)
+    return size
 
 
 def resolved_values(
@@ -201,20 +247,48 @@ def resolved_values(
     )
 
 
-def augmentation_of(recipe: Recipe, facts: DatasetFacts) -> Augmentation:
-    """The recipe's augmentation with `auto` decided: flips never happen where orientation carries meaning."""
+def augmentation_of(recipe: Recipe, facts: DatasetFacts, statistics: Statistics) -> Augmentation:
+    """The recipe's augmentation with `auto` decided: flips never happen where orientation carries meaning.
+
+    statistics: of the training images, whose mean is what erased pixels become: 0 once normalised.
+    """
     section = recipe.augmentation
     automatic = 0.0 if facts.orientation_matters else 0.5
     values = section.model_dump()
     values["hflip"] = automatic if section.hflip == "auto" else section.hflip
-    return Augmentation(**values)
+    return Augmentation(**values, fill=tuple(statistics[0]))
+
+
+def sampling_of(training: TrainingSection) -> Sampling:
+    return Sampling(training.sampling, training.sampling_power)
+
+
+def mixing_of(training: TrainingSection) -> MixUp:
+    return MixUp(training.mixup_alpha, training.mixup_until, training.cutmix_alpha)
 
 
 def untrained_model(loaded: LoadedData) -> Built:
     """With newly initialised weights, for those that come from elsewhere."""
-    model = loaded.recipe.model
-    plan = ModelPlan(loaded.facts.classes, loaded.recipe.dataset.size, model.dropout)
-    return build(models()[model.name], plan, loaded.statistics)
+    recipe = loaded.recipe
+    model = recipe.model
+    plan = ModelPlan(
+        loaded.facts.classes,
+        recipe.input_size,
+        model.dropout,
+        recipe.enlarged_to,
+        stochastic_depth=model.stochastic_depth,
+    )
+    return build(spec_of(recipe.model.name), plan, loaded.statistics, group_rules(recipe))
+
+
+def group_rules(recipe: Recipe) -> GroupRules:
+    training = recipe.training
+    return GroupRules(
+        freeze=ALL_STAGES if training.freeze == "head" else training.freeze or 0,
+        layer_decay=training.layer_decay,
+        head_rate=training.head_lr,
+        decays_norms=training.decay_norms,
+    )
 
 
 def starting_model(job: Job, loaded: LoadedData, resumed: ResumedRun | None = None) -> Start:
@@ -225,17 +299,36 @@ def starting_model(job: Job, loaded: LoadedData, resumed: ResumedRun | None = No
     recorded = source_of(resumed.manifest) if resumed else None
     if resumed and resumed.has_checkpoint:  # its weights come from there
         return Start(built, resumed.resolved.weights, recorded)
-    word, published = recipe.training.init_from, built.spec.weights
+    word = recipe.training.init_from
     if word is not None:
         run = find_source(word, job.find_run, resumed, recorded)
         weights, source = load_source(run, job.control.raise_if_aborted)
         left = load_matching(built, weights, str(run.best))
         return Start(built, StartingWeights(kind="run", id=run.name, digest=source.digest, left=tuple(left)), source)
-    fetch = None
-    if published is not None and may_fetch(job):
-        progress = FetchProgress(job, f"fetching {published.trained_on} weights")
-        fetch = partial(fetch_published, published, progress, job.stream.log)
+    if recipe.model.weights is not None:
+        start = start_from_file(built, located(recipe.model.weights, access_of(job).search_paths, is_file))
+        level = "warning" if set(start.left) - set(built.spec.classifier) or start.unused else "info"
+        job.stream.note(Decisions.FROM_FILE, level, weights=start.description)
+        return Start(built, start, None)
+    return Start(built, _published_start(job, recipe, built), None)
+
+
+def _published_start(job: Job, recipe: Recipe, built: Built) -> StartingWeights:
+    """Raises WeightsError."""
+    published = built.spec.weights
+    fetch: Callable[[], None] | None = None
+    if may_fetch(job):
+        progress = FetchProgress(job, "fetching ImageNet weights")
+        fetch = _left_to_timm
+        if published is not None:
+            fetch = partial(fetch_published, published, progress, job.stream.log)
     start = start_from_published(built, recipe.model.pretrained, fetch)
-    if recipe.model.pretrained == "auto" and start.kind == "scratch" and published is not None:
+    if start.kind == "scratch" and recipe.training.freeze is not None:
+        raise WeightsError(ModelWeights.FROZEN_SCRATCH, weights=start.description)
+    if recipe.model.pretrained == "auto" and start.kind == "scratch" and built.spec.has_weights:
         job.stream.note(Decisions.FROM_SCRATCH, "warning", weights=start.description)
-    return Start(built, start, None)
+    return start
+
+
+def _left_to_timm() -> None:
+    """timm fetches its own weights."""

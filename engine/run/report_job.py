@@ -38,7 +38,10 @@ def report_again(job: Job, command: Report) -> JobResult:
             raise UsageError(
                 Reports.RUN_GOES_ON if record.alive else Reports.RUN_ENDED, run=run.name, state=record.state
             )
-        prepared = prepared_test(job, run, read_recipe(run.recipe))
+        recipe = read_recipe(run.recipe)
+        if not recipe.evaluation.test:
+            raise UsageError(Reports.NOT_TESTED, run=run.name)
+        prepared = prepared_test(job, run, recipe)
         check_disk_space(run.root, REPORT_BYTES + bytes_for(prepared), "A report")
         needs.check(job.control.raise_if_aborted)
     job.enter("evaluating")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import traceback
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from engine.contract.findings.history import history_from
 from engine.contract.findings.rules import findings
 from engine.contract.recipe.recorded import resolved_hash_of, resolved_of
 from engine.contract.recipe.schema import fields
+from engine.contract.recipe.sections import TrainingSection
 from engine.contract.recipe.training_loss import only_in_training
 from engine.contract.store.resumable import texts_of
 from engine.contract.store.run_directory import RunDirectory, attempts_of
@@ -30,12 +32,13 @@ from engine.evaluate.metrics import Evaluated
 from engine.evaluate.score_file import ScoreFileName, write_scores
 from engine.events import now
 from engine.failure import reason_of
-from engine.report.content import FIGURE_NAMES, RunReport
-from engine.report.samples import write_samples_json
+from engine.report.content import FIGURE_NAMES, FirstBatch, RunReport
+from engine.report.samples import read_batch_json, spread_rows, write_batch_json, write_samples_json
 from engine.report.tables import write_confusion_csv, write_history_csv, write_per_class_csv
+from engine.run.first_batch import first_batch
 from engine.run.history import class_history_of, lost_class_rows
 from engine.run.job import Job
-from engine.run.prepare import LoadedData
+from engine.run.prepare import LoadedData, Prepared
 from engine.sentences import Alarms
 from engine.train.state import EpochRecord
 
@@ -47,18 +50,25 @@ Artifact = tuple[str, File, Write]
 
 # Without these a run has no results: one of them that cannot be written fails it. The rest is made of them again.
 RESULTS = ("history", "scores")
+# What a run has whose test split is not evaluated
+WITHOUT_TEST = ("history", "per_class", "batch", "figure_curves", "figure_batch")
 
 
-def write_artifacts(job: Job, run: RunDirectory, report: RunReport, score_file: File) -> None:
+def write_artifacts(job: Job, run: RunDirectory, report: RunReport, score_file: File | None) -> None:
     """Every file of the report, independently: one that cannot be written is reported, and the others are written.
 
-    An abort is handled between files. Raises what kept one of `RESULTS` from being written, when all have been tried.
+    `score_file`: None where the test split was not evaluated. An abort is handled between files. Raises what kept one
+    of `RESULTS` from being written, when all have been tried.
     """
     job.enter("reporting")
     with contextlib.suppress(OSError):  # tables are made of it; they report a full disk
         job.stream.sync_journal()
-    failed = write_each(job, run, report, artifacts_of(run, score_file))
-    remove_other_scores(score_file)
+    if score_file is not None:
+        failed = write_each(job, run, report, artifacts_of(run, score_file))
+        remove_other_scores(score_file)
+    else:
+        artifacts = artifacts_of(run, run.metrics / "scores.csv")
+        failed = write_each(job, run, report, [one for one in artifacts if one[0] in WITHOUT_TEST])
     if run.best.is_there:
         announce(job, run, "best", run.best)
         announce(job, run, "model", run.model_bundle)
@@ -75,6 +85,7 @@ def artifacts_of(run: RunDirectory, score_file: File) -> list[Artifact]:
         ("confusion", run.metrics / "confusion.csv", write_confusion_csv),
         ("scores", score_file, lambda path, report: write_scores(path, report.scores)),
         ("samples", run.metrics / "samples.json", write_samples_json),
+        ("batch", run.metrics / "batch.json", lambda path, report: write_batch_json(path, report.batch)),
         ("report", run.reports / "report.xlsx", _write_workbook),
         *((f"figure_{name}", run.figures / f"{name}.png", _figure(name)) for name in FIGURE_NAMES),
     ]
@@ -143,6 +154,19 @@ def attach(job: Job, run: RunDirectory, prepared: LoadedData) -> None:
             announce(job, run, name.partition(".")[0], copy)
 
 
+def store_first_batch(job: Job, run: RunDirectory, prepared: Prepared) -> None:
+    """When training begins, to be seen while it lasts. It fails alone, as every artifact does."""
+    file = run.metrics / "batch.json"
+    if file.is_there:
+        return
+    try:
+        write_batch_json(file, first_batch(prepared, prepared.resolved.batch_size))
+    except Exception as error:
+        _report_failure(job, run, "batch", file, error)
+    else:
+        announce(job, run, "batch", file)
+
+
 def announce(job: Job, run: RunDirectory, name: str, file: File) -> None:
     job.stream.emit(ArtifactWritten(time=now(), name=name, path=file.name_below, bytes=file.size))
 
@@ -168,14 +192,12 @@ def report_of(
     manifest: dict[str, Any],
     outcome: str,
     validation: Metrics | None,
-    test: Evaluated,
-    scores: np.ndarray,
+    test: Evaluated | None,
+    scores: np.ndarray | None,
 ) -> RunReport:
+    """`test` and `scores` None: the test split was not loaded, and nothing of it is in the report."""
     resolved = resolved_of(manifest, prepared.recipe)
-    rows = np.arange(min(SAMPLES, len(scores)))
-    images = prepared.data.images("test", mapped=True) if not prepared.limited else None
     comparable = not prepared.facts.synthetic and prepared.recipe.dataset.limit is None
-    shown = _sample_images(prepared, rows) if images is None else np.array(images[rows])
     return RunReport(
         run=run.name,
         dataset=prepared.facts.title,
@@ -191,17 +213,33 @@ def report_of(
         only_in_training_loss=only_in_training(prepared.recipe.training),
         history=[asdict(record) for record in history],
         validation=validation,
-        test=test.metrics,
-        per_class=test.per_class,
-        confusion=test.confusion,
-        labels=prepared.labels["test"],
-        scores=scores,
-        samples=shown,
-        sample_rows=rows,
+        **_tested(prepared, test, scores),
         published=tuple(published_for(prepared.facts.name, prepared.recipe.dataset.size)) if comparable else (),
         findings=_findings(run),
+        batch=_batch(run, prepared, resolved.batch_size),
+        input_size=prepared.recipe.enlarged_to,
         weights=describe_start(resolved.weights) if resolved.weights is not None else None,
     )
+
+
+def _tested(prepared: LoadedData, test: Evaluated | None, scores: np.ndarray | None) -> dict[str, Any]:
+    """What a report says of the test split."""
+    if test is None or scores is None:
+        nothing = np.empty(0, np.int64)
+        undefined = Metrics(auc=math.nan, acc=math.nan, f1=math.nan)
+        arrays = dict.fromkeys(("confusion", "labels", "scores", "samples", "sample_rows"), nothing)
+        return {"test": undefined, "per_class": [], **arrays}
+    rows = spread_rows(prepared.labels["test"], SAMPLES)
+    images = prepared.data.images("test", mapped=True) if not prepared.limited else None
+    return {
+        "test": test.metrics,
+        "per_class": test.per_class,
+        "confusion": test.confusion,
+        "labels": prepared.labels["test"],
+        "scores": scores,
+        "samples": _sample_images(prepared, rows) if images is None else np.array(images[rows]),
+        "sample_rows": rows,
+    }
 
 
 def _findings(run: RunDirectory) -> tuple[Finding, ...]:
@@ -210,6 +248,13 @@ def _findings(run: RunDirectory) -> tuple[Finding, ...]:
         return findings(history_from(run.journal))
     except OSError:
         return ()
+
+
+def _batch(run: RunDirectory, prepared: LoadedData, batch_size: int | None) -> FirstBatch | None:
+    """As it was stored, else computed again; None where that fails, which takes nothing else along."""
+    with contextlib.suppress(Exception):
+        return read_batch_json(run.metrics / "batch.json") or first_batch(prepared, batch_size)
+    return None
 
 
 def _sample_images(prepared: LoadedData, rows: np.ndarray) -> np.ndarray:
@@ -229,6 +274,7 @@ def _summary(
         ("Epochs planned", prepared.recipe.training.epochs),
         ("Best epoch", next((record.epoch for record in reversed(history) if record.best), None)),
         ("Best epoch by", f"validation {NAMES[prepared.recipe.training.monitor]}"),
+        *_evaluated_row(prepared.recipe.training, history),
         ("Training images", images.get("train")),
         ("Validation images", images.get("val")),
         ("Test images", images.get("test")),
@@ -244,6 +290,21 @@ def _summary(
         ("Attempts", len(attempts_of(manifest))),
         *(("Drift between attempts", change) for change in texts_of(manifest.get("drift"))),
     ]
+
+
+def _evaluated_row(training: TrainingSection, history: list[EpochRecord]) -> list[tuple[str, object]]:
+    averaged = training.swa_start is not None or training.ema_decay is not None
+    return [("Evaluated weights", describe_evaluated(training, history))] if averaged else []
+
+
+def describe_evaluated(training: TrainingSection, history: list[EpochRecord]) -> str:
+    """Which weights were tested and are exported: those of the best epoch, or of the last one where none was best."""
+    epoch = next((record.epoch for record in reversed(history) if record.best), len(history))
+    if training.ema_decay is not None:
+        return f"of epoch {epoch}, a moving average (EMA, decay {training.ema_decay:g})"
+    if training.swa_start is None or epoch < training.swa_start:
+        return f"of epoch {epoch} as trained"
+    return f"of epoch {epoch}, the mean of those of epochs {training.swa_start} to {epoch} (SWA)"
 
 
 def _configuration(prepared: LoadedData) -> list[tuple[str, object, str]]:

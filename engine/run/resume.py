@@ -92,7 +92,7 @@ def recover_best(run: RunDirectory, state: TrainingState, save: Callable[[Traini
     Between `last` and `best`, the state itself holds the weights; when `previous` had to take the place of `last`,
     the best may be the one before. Raises CheckpointError when the weights are lost.
     """
-    if state.best_epoch is None:  # what there is comes from beyond the position
+    if state.best_epoch is None:  # what there is comes from beyond the position, or no validation chose it
         run.best.delete()
         run.previous_best.delete()
     elif holds_best(run.best, state):

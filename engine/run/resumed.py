@@ -12,6 +12,7 @@ from engine.contract.recipe.reader import build_recipe, read_recipe
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.store.resumable import check_resumable, data_folders_of
 from engine.contract.store.run_directory import RunDirectory, attempts_of
+from engine.contract.store.slots import lock_of_job
 from engine.contract.wire.errors import CheckpointError
 from engine.contract.wire.jobs import Train
 from engine.contract.wire.recorded import read_resolved, translated
@@ -65,11 +66,13 @@ def recipe_of(command: Train, resumed: ResumedRun | None) -> Recipe:
 
 
 def resumed_run(job: Job, command: Train) -> ResumedRun | None:
-    """The run that the job is to resume; None for a new one. Raises UsageError or CheckpointError."""
+    """The run that the job is to resume; None for a new one. Raises UsageError, CheckpointError or WorkspaceLocked."""
     if command.resume is None:
         return None
     run = RunDirectory(absolute(command.resume))
     manifest = check_resumable(run, job.workspace)
+    if command.suite_item is None and (lock := lock_of_job(job.workspace.folder, manifest)):
+        lock.acquire()  # until this process ends
     resumed = ResumedRun(run, manifest, command.allow_drift, data_folders_of(manifest))
     if run.best.is_there and not resumed.has_checkpoint:
         raise CheckpointError(Checkpoints.NONE_TO_RESUME_FROM, run=run.name)

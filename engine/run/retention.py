@@ -43,5 +43,5 @@ def _is_complete(file: File) -> bool:
 
 
 def _is_best(file: File, state: TrainingState) -> bool:
-    """Does it hold the best weights; where no epoch was best, is there none?"""
-    return holds_best(file, state) if state.best_epoch is not None else not file.is_there
+    """Does it hold the best weights; where no epoch was best, those that were tested?"""
+    return holds_best(file, state)

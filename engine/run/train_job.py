@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from engine.contract.recipe.identity import recipe_hash, run_name
@@ -16,15 +18,12 @@ from engine.contract.recipe.training_loss import only_in_training
 from engine.contract.store.run_directory import RunDirectory, make_run_directory
 from engine.contract.wire.errors import COMPLETED, STOPPED
 from engine.contract.wire.jobs import Train
-from engine.contract.wire.monitor import BEST_BY, describe_better
+from engine.contract.wire.monitor import describe_better
 from engine.contract.wire.protocol import EvaluationFinished, Metrics, Progress, RunStarted
-from engine.data.augment import augment, sample, unit_range
-from engine.data.batches import Batches
 from engine.evaluate.metrics import Evaluated, evaluate, evaluate_with_ci95
 from engine.evaluate.predict import IDENTITY, View, views_for
 from engine.events import now
 from engine.model.build import count_parameters
-from engine.randomness import epoch_order, generator
 from engine.run.bundle import describe_best
 from engine.run.calibrate import complete_bundle
 from engine.run.callbacks import TrainingCallbacks
@@ -32,21 +31,23 @@ from engine.run.job import Job, JobResult
 from engine.run.manifest import write_manifest, write_recipe
 from engine.run.needs import Needs, check_compiler
 from engine.run.prepare import Prepared, WithModel, prepare
-from engine.run.reporting import attach, report_of, score_file_path, write_artifacts
+from engine.run.reporting import (
+    attach,
+    describe_evaluated,
+    report_of,
+    score_file_path,
+    store_first_batch,
+    write_artifacts,
+)
 from engine.run.resume import recover_best, reopen_run
 from engine.run.resumed import recipe_of, resumed_run
 from engine.run.retention import drop_previous_checkpoints
-from engine.run.scores import split_scores
+from engine.run.scores import ScoresOf, split_scores
+from engine.run.training import loop_plan, new_state, training_batches, training_step
 from engine.sentences import Decisions
 from engine.train.checkpoint import load_weights
-from engine.train.ema import MovingAverage
-from engine.train.loop import Fetch, Loop, LoopPlan, Validation
-from engine.train.loss import Criterion
-from engine.train.mixup import MixUp
-from engine.train.optimizer import OptimizerPlan, build_optimizer
-from engine.train.schedule import Plateau, Schedule
+from engine.train.loop import Loop, TakeStep, Validation
 from engine.train.state import TrainingState
-from engine.train.step import TrainingStep
 
 CONFUSION_CLASSES = 30  # a larger matrix is for the report, not for every epoch of the journal
 
@@ -57,22 +58,30 @@ def train(job: Job, command: Train) -> JobResult:
         resumed = resumed_run(job, command)
         prepared = prepare(job, recipe_of(command, resumed), resumed)
         state = new_state(prepared)
-        if prepared.recipe.training.compile:
+        if prepared.training.compile:
             check_compiler(prepared.device)
         needs.check(job.control.raise_if_aborted)
     run, manifest = reopen_run(job, prepared, resumed, state) if resumed else open_run(job, prepared)
     announce_run(job, run, prepared, manifest)
     attach(job, run, prepared)
-    finished = fit(job, run, prepared, state, manifest["resolved_hash"])
-    validation = best_weights(job, run, prepared, state)
-    test, scores = test_results(job, prepared, state.evaluated)
+    with processes_of(job, prepared, state) as processes:
+        finished = fit(job, run, prepared, state, manifest["resolved_hash"], processes)
+        validation = best_weights(job, run, prepared, state, processes.scores)
+        if prepared.training.swa_start:
+            weights = describe_evaluated(prepared.training, state.history)
+            job.stream.note(Decisions.EVALUATED_WEIGHTS, weights=weights)
+        test, scores = None, None
+        if prepared.recipe.evaluation.test:
+            test, scores = test_results(job, prepared, state.evaluated, processes.scores)
+        else:
+            job.stream.note(Decisions.NOT_TESTED)
     complete_bundle(job, run, prepared, state.evaluated, manifest["resolved_hash"])
     outcome, exit_code = ("completed", COMPLETED) if finished else ("stopped", STOPPED)
     report = report_of(run, prepared, state.history, manifest, outcome, validation, test, scores)
-    write_artifacts(job, run, report, score_file_path(run, prepared, test.metrics))
+    write_artifacts(job, run, report, score_file_path(run, prepared, test.metrics) if test is not None else None)
     if finished:
         drop_previous_checkpoints(job, run, state)
-    metrics = {"validation": validation, "test": test.metrics}
+    metrics = {"validation": validation, "test": test.metrics if test is not None else None}
     return JobResult(outcome="completed" if finished else "stopped", exit_code=exit_code, metrics=metrics)
 
 
@@ -90,7 +99,7 @@ def open_run(job: Job, prepared: Prepared) -> tuple[RunDirectory, dict[str, Any]
 
 
 def announce_run(job: Job, run: RunDirectory, prepared: Prepared, manifest: dict[str, Any]) -> None:
-    recipe, training = prepared.recipe, prepared.recipe.training
+    recipe, training = prepared.recipe, prepared.training
     attempt = manifest["attempts"][-1]
     job.stream.emit(
         RunStarted(
@@ -102,6 +111,7 @@ def announce_run(job: Job, run: RunDirectory, prepared: Prepared, manifest: dict
             recipe_hash=recipe_hash(recipe),
             dataset=prepared.facts.name,
             size=recipe.dataset.size,
+            input_size=recipe.enlarged_to,
             task=prepared.facts.task,
             synthetic=prepared.facts.synthetic,
             limit=prepared.recipe.dataset.limit,
@@ -109,8 +119,9 @@ def announce_run(job: Job, run: RunDirectory, prepared: Prepared, manifest: dict
             model=recipe.model.name,
             parameters=count_parameters(prepared.model),
             epochs=training.epochs,
-            steps_per_epoch=steps_per_epoch(len(prepared.splits["train"]), training.batch_size),
-            batch_size=training.batch_size,
+            steps_per_epoch=steps_per_epoch(len(prepared.splits["train"]), training.images_per_step),
+            batch_size=training.images_per_batch,
+            accumulate=training.accumulate,
             images={name: len(split) for name, split in prepared.splits.items()},
             patience=training.patience,
             monitor=training.monitor,
@@ -121,29 +132,43 @@ def announce_run(job: Job, run: RunDirectory, prepared: Prepared, manifest: dict
             only_in_training_loss=only_in_training(training),
             seed=training.seed,
             schedule=training.schedule,
+            lr=training.lr,
+            clip_norm=training.clip_norm,
             drift=manifest["drift"],
         )
     )
 
 
-def new_state(prepared: Prepared) -> TrainingState:
-    training, model = prepared.recipe.training, prepared.model
-    steps = steps_per_epoch(len(prepared.splits["train"]), training.batch_size)
-    optimizer = OptimizerPlan(training.optimizer, training.momentum, training.nesterov, training.weight_decay)
-    return TrainingState(
-        model=model,
-        optimizer=build_optimizer(model, optimizer, prepared.built.groups),
-        losses=torch.zeros(steps, dtype=torch.float32, device=prepared.device),
-        n_correct=torch.zeros(steps, dtype=torch.float64, device=prepared.device),
-        average=MovingAverage(model, training.ema_decay) if training.ema_decay else None,
-        scaler=torch.amp.GradScaler("cuda") if prepared.precision.dtype == torch.float16 else None,
-        plateau=Plateau(training.plateau_patience, training.plateau_factor) if training.schedule == "plateau" else None,
-    )
+@dataclass(frozen=True)
+class Processes:
+    """How the processes of a run work together; that of most runs does alone what there is to do."""
+
+    take_step: TakeStep | None = None  # None: the loop's own
+    scores: ScoresOf = split_scores
 
 
-def fit(job: Job, run: RunDirectory, prepared: Prepared, state: TrainingState, resolved_hash: str | None) -> bool:
+@contextmanager
+def processes_of(job: Job, prepared: Prepared, state: TrainingState) -> Iterator[Processes]:
+    """The other processes of the run, where it has some, as long as the context lasts. Raises RunFailed."""
+    if prepared.recipe.runtime.processes == 1:
+        yield Processes()
+        return
+    from engine.run.ranks.launcher import launched  # a run of one process has no need of it
+
+    with launched(job, prepared, state) as ranks:
+        yield Processes(ranks.take_step, ranks.scores)
+
+
+def fit(
+    job: Job,
+    run: RunDirectory,
+    prepared: Prepared,
+    state: TrainingState,
+    resolved_hash: str | None,
+    processes: Processes,
+) -> bool:
     """Train to the end, or to a command, and enter `evaluating`; False when it ended early by one."""
-    training = prepared.recipe.training
+    training = prepared.training
     runtime = prepared.recipe.runtime
     budget, every = (minutes and minutes * 60 for minutes in (runtime.max_minutes, runtime.checkpoint_minutes))
     saved_at = (state.epoch, state.step) if state.global_step else None
@@ -153,25 +178,22 @@ def fit(job: Job, run: RunDirectory, prepared: Prepared, state: TrainingState, r
     describe()
     callbacks.tables.begin(state.history)
     plan = loop_plan(prepared, len(state.losses))
-    forward = torch.compile(state.model) if training.compile else state.model
-    step = TrainingStep(
-        Criterion(prepared.facts.task, training.label_smoothing, prepared.class_weights),
-        prepared.precision,
-        training.clip_norm,
-        forward,
-    )
+    step = training_step(prepared, training.images_per_batch)
 
     def validate(model: nn.Module) -> Validation:
         total = len(prepared.splits["val"])
-        scores = split_scores(
+        scores = processes.scores(
             prepared, model, "val", [IDENTITY], lambda done: callbacks.on_validation_batch(state, done, total)
         )
         result = evaluate(prepared.labels["val"], scores, prepared.facts.task, prepared.facts.class_names)
         shown = result.confusion.ndim == 2 and len(result.confusion) <= CONFUSION_CLASSES
         return Validation(result.metrics, result.per_class, result.confusion.tolist() if shown else None)
 
-    loop = Loop(plan, state, step, training_batches(prepared), validate, callbacks)
+    loop = Loop(plan, state, step, training_batches(prepared), validate, callbacks, processes.take_step)
+    if training.swa_start:
+        job.stream.note(Decisions.AVERAGED_WEIGHTS, epoch=training.swa_start)
     if not loop.over:  # a run that was interrupted after training
+        store_first_batch(job, run, prepared)  # before the phase in which a stop finds a step to finish
         job.enter("training")
     finished = loop.run()
     if finished and state.epoch < training.epochs:
@@ -179,66 +201,36 @@ def fit(job: Job, run: RunDirectory, prepared: Prepared, state: TrainingState, r
         waited, best = training.patience, state.best_epoch
         job.stream.note(Decisions.EARLY_STOP, epoch=state.epoch, patience=waited, better=better, best=best)
     callbacks.training_over(state)
+    if state.best_epoch is None:  # what is tested can then be used and exported too
+        where = {"epoch": state.epoch + (state.step > 0), "step": state.step or len(state.losses)}
+        job.stream.note(Decisions.NEWEST_AS_BEST, **where)
+        callbacks.save_best(state)
     return finished
 
 
-def loop_plan(prepared: Prepared, steps: int) -> LoopPlan:
-    training = prepared.recipe.training
-    return LoopPlan(
-        epochs=training.epochs,
-        steps=steps,
-        images=min(len(prepared.splits["train"]), steps * training.batch_size),
-        batch_size=training.batch_size,
-        seed=training.seed,
-        patience=training.patience,
-        schedule=Schedule(
-            training.schedule, training.lr, training.min_lr, training.epochs * steps, training.warmup_epochs * steps
-        ),
-        mixup=MixUp(training.mixup_alpha, training.mixup_until),
-        monitor=training.monitor,
-        loss_decides=prepared.resolved.best_by == BEST_BY[training.monitor],
-    )
-
-
-def training_batches(prepared: Prepared) -> Fetch:
-    """Batches by (epoch, step): ordered, augmented and normalised, every random number from its own key."""
-    batches = Batches(prepared.splits["train"], prepared.recipe.training.batch_size)
-    seed = prepared.recipe.training.seed
-    orders: dict[int, np.ndarray] = {}
-
-    def fetch(epoch: int, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        if epoch not in orders:
-            orders.clear()
-            orders[epoch] = epoch_order(seed, epoch, len(batches.split))
-        images, labels = batches.fetch(orders[epoch], step)
-        sampled = sample(prepared.augmentation, len(images), generator(seed, "augment", epoch, step))
-        changed = augment(unit_range(images), prepared.augmentation, sampled)
-        return prepared.normalise(changed).contiguous(memory_format=torch.channels_last), labels
-
-    return fetch
-
-
-def best_weights(job: Job, run: RunDirectory, prepared: Prepared, state: TrainingState) -> Metrics | None:
+def best_weights(
+    job: Job, run: RunDirectory, prepared: Prepared, state: TrainingState, scores_of: ScoresOf
+) -> Metrics | None:
     """Put the best weights into `state.evaluated`; the validation metrics that go with them.
 
     Without a best epoch (stopped before any validation, or a monitored metric that was never defined) the current
-    weights are validated and used, and not recorded as best.
+    weights, which `best` then holds, are validated and used.
     """
     if state.best_epoch is not None:
         state.evaluated.load_state_dict(load_weights(run.best))
         if job.stream.summary.best_epoch == state.best_epoch:  # else the journal was damaged
             return job.stream.summary.validation
-    result, _ = split_results(job, prepared, state.evaluated, "val", [IDENTITY])
+    result, _ = split_results(job, prepared, state.evaluated, "val", [IDENTITY], scores_of)
     return result.metrics
 
 
-def test_results(job: Job, prepared: Prepared, model: nn.Module) -> tuple[Evaluated, np.ndarray]:
+def test_results(job: Job, prepared: Prepared, model: nn.Module, scores_of: ScoresOf) -> tuple[Evaluated, np.ndarray]:
     views = views_for(prepared.facts.symmetry, prepared.recipe.evaluation.tta)
-    return split_results(job, prepared, model, "test", views)
+    return split_results(job, prepared, model, "test", views, scores_of)
 
 
 def split_results(
-    job: Job, prepared: WithModel, model: nn.Module, split: str, views: list[View]
+    job: Job, prepared: WithModel, model: nn.Module, split: str, views: list[View], scores_of: ScoresOf = split_scores
 ) -> tuple[Evaluated, np.ndarray]:
     """Evaluate a split once, and emit the result. Scores: float32 [N, K]."""
     total = len(prepared.splits[split])
@@ -248,7 +240,7 @@ def split_results(
         activity = f"evaluating the {split} split"
         job.stream.snapshot(Progress(time=now(), phase="evaluating", activity=activity, done=done, total=total))
 
-    scores = split_scores(prepared, model, split, views, on_progress)
+    scores = scores_of(prepared, model, split, views, on_progress)
     result = evaluate_with_ci95(prepared.labels[split], scores, prepared.facts.task, prepared.facts.class_names)
     job.stream.emit(
         EvaluationFinished(

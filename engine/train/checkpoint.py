@@ -62,6 +62,8 @@ def state_tensors(state: TrainingState) -> Tensors:
     tensors = {f"model/{name}": tensor for name, tensor in state.model.state_dict().items()}
     if state.average:
         tensors |= {f"average/{name}": tensor for name, tensor in state.average.model.state_dict().items()}
+    if state.swa:
+        tensors |= {f"swa/{name}": tensor for name, tensor in state.swa.model.state_dict().items()}
     for index, slots in state.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{index}/{slot}": value for slot, value in slots.items() if torch.is_tensor(value)}
     tensors["epoch/losses"] = state.losses[: state.step]
@@ -75,6 +77,7 @@ class SavedValues(Message):
     epoch: NonNegativeInt
     step: NonNegativeInt
     average_updates: NonNegativeInt | None
+    swa_epochs: NonNegativeInt | None = None
     scaler: dict[str, int | float] | None
     plateau: Plateau | None
     best_epoch: PositiveInt | None
@@ -88,6 +91,7 @@ def saved_values(state: TrainingState) -> SavedValues:
         epoch=state.epoch,
         step=state.step,
         average_updates=state.average.updates if state.average else None,
+        swa_epochs=state.swa.epochs if state.swa else None,
         scaler=state.scaler.state_dict() if state.scaler else None,
         plateau=state.plateau,
         best_epoch=state.best_epoch,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -17,14 +17,17 @@ from engine.contract.wire.protocol import ClassMetrics, Metrics
 from engine.randomness import seed_step
 from engine.sentences import Failure
 from engine.train.mixup import MixUp, mix_for
+from engine.train.mode import train_mode
 from engine.train.schedule import Schedule
 from engine.train.state import EpochRecord, TrainingState, score_of
-from engine.train.step import TrainingStep
+from engine.train.step import TrainingStep, parts_of
+from engine.train.swa import recompute_statistics
 
 CURVE_POINTS = 100
 SNAPSHOT_EVERY = 0.2  # seconds
 
 Fetch = Callable[[int, int], tuple[torch.Tensor, torch.Tensor]]  # (epoch, step) → images, labels on the device
+TakeStep = Callable[[TrainingState, float], tuple[torch.Tensor, torch.Tensor]]  # at a rate → loss, images correct
 
 
 @dataclass(frozen=True)
@@ -32,13 +35,14 @@ class LoopPlan:
     epochs: int
     steps: int  # per epoch
     images: int  # per epoch, less a dropped last one
-    batch_size: int
+    batch_size: int  # images per step, in as many parts as the step makes of them
     seed: int
     patience: int | None  # epochs
     schedule: Schedule
     mixup: MixUp
     monitor: Monitor = "auc"
     loss_decides: bool = True  # among epochs that the monitor finds equal, which of them is the best
+    swa_start: int | None = None  # the first epoch whose weights are averaged, from 1
 
     def batch_images(self, step: int) -> int:
         """Images in batch `step`, from 0; only the last one may be smaller."""
@@ -67,6 +71,9 @@ class Callbacks(Protocol):
     def boundary(self, state: TrainingState) -> bool:
         """Called before every step. False ends training; it may hold, and it may raise to abort."""
 
+    def on_averaging_batch(self, state: TrainingState, done: int, total: int) -> None:
+        """Called before every batch of which batch statistics are computed anew; it may hold or raise as `boundary`."""
+
     def snapshot(self, state: TrainingState, loss: float, lr: float, images_per_second: float) -> None: ...
 
     def epoch_finished(self, state: TrainingState, epoch: FinishedEpoch) -> None: ...
@@ -85,9 +92,12 @@ class Loop:
         fetch: Fetch,
         validate: Callable[[nn.Module], Validation],
         callbacks: Callbacks,
+        take_step: TakeStep | None = None,
     ) -> None:
+        """`take_step`: how the next step is taken, where that is not by this process alone."""
         self.plan, self.state, self.step = plan, state, step
         self.fetch, self.validate, self.callbacks = fetch, validate, callbacks
+        self.take_step = take_step or self._take_step
         self._checked = state.step  # losses of the running epoch up to here are known to be finite
 
     @property
@@ -110,7 +120,7 @@ class Loop:
         """Steps up to the end of the epoch or a command; seconds spent in steps, and images trained on."""
         state, plan = self.state, self.plan
         seconds, images, last_snapshot = 0.0, 0, 0.0
-        state.model.train()
+        train_mode(state.model)
         while state.step < plan.steps and self.callbacks.boundary(state):
             began = time.perf_counter()
             lr = self._one_step()
@@ -128,15 +138,20 @@ class Loop:
         return seconds, images
 
     def _one_step(self) -> float:
-        state, plan = self.state, self.plan
-        images, labels = self.fetch(state.epoch, state.step)
+        state = self.state
         lr = self._lr(state.global_step)
-        mix = mix_for(plan.mixup, plan.seed, state.epoch, state.step, len(images))
-        seed_step(plan.seed, state.epoch, state.step)
-        loss, n_correct = self.step(state, images, labels, lr, mix)
+        loss, n_correct = self.take_step(state, lr)
         state.losses[state.step] = loss
         state.n_correct[state.step] = n_correct
         return lr
+
+    def _take_step(self, state: TrainingState, lr: float) -> tuple[torch.Tensor, torch.Tensor]:
+        plan = self.plan
+        images, labels = self.fetch(state.epoch, state.step)
+        shape = images.shape[-2], images.shape[-1]
+        mix = mix_for(plan.mixup, plan.seed, state.epoch, state.step, len(images), shape)
+        seed_step(plan.seed, state.epoch, state.step)
+        return self.step(state, images, labels, lr, mix)
 
     def _lr(self, step: int) -> float:
         """The rate of step `step` of the run, from 0."""
@@ -157,6 +172,7 @@ class Loop:
 
     def _finish_epoch(self, seconds: float, images: int) -> None:
         state, plan = self.state, self.plan
+        self._average_weights()
         validation = self.validate(state.evaluated)
         lr = self._lr(state.global_step - 1)  # the optimizer of a process that resumed here has not seen it
         losses, n_correct = state.losses.tolist(), state.n_correct.tolist()
@@ -180,6 +196,27 @@ class Loop:
         self._checked = 0
         rate = images / seconds if seconds else math.nan
         self.callbacks.epoch_finished(state, FinishedEpoch(record, validation, seconds, rate, curve))
+
+    def _average_weights(self) -> None:
+        """Take the weights of the epoch that was just trained into the mean, and make its batch statistics.
+
+        Training that was interrupted here comes here again: the weights are taken in once.
+        """
+        state, start = self.state, self.plan.swa_start
+        if state.swa is None or start is None or (due := state.epoch + 2 - start) < 1:
+            return
+        if state.swa.epochs < due:
+            state.swa.update()
+        with self.step.precision.context():
+            recompute_statistics(state.swa.model, state.model, self._trained_images())
+
+    def _trained_images(self) -> Iterator[torch.Tensor]:
+        """The batches of the epoch as it was trained on them, but for MixUp and CutMix."""
+        state, steps = self.state, self.plan.steps
+        for step in range(steps):
+            self.callbacks.on_averaging_batch(state, step, steps)
+            images, _ = self.fetch(state.epoch, step)
+            yield from (images[part] for part in parts_of(len(images), self.step.part))
 
     def _judged(self, record: EpochRecord) -> EpochRecord:
         """The record with whether its epoch is the best so far; the state and its plateau take note."""

@@ -18,6 +18,8 @@ from engine.train.checkpoint import FORMAT, SavedValues, Tensors, best_metadata,
 from engine.train.schedule import Plateau
 from engine.train.state import EpochRecord, TrainingState
 
+TRAINED = ("model/", "optimizer/")  # beginnings of names
+
 
 def restore(path: FileOrPath, state: TrainingState) -> None:
     """Put what a `last` or `previous` holds into a state that was made by the same recipe.
@@ -69,6 +71,10 @@ def _restore_values(state: TrainingState, values: SavedValues) -> None:
         if values.average_updates > values.epoch * len(state.losses) + values.step:
             raise ValueError(f"more updates of the average than steps: {values.average_updates}")
         state.average.updates = values.average_updates
+    if state.swa is not None:
+        if values.swa_epochs is None or values.swa_epochs > values.epoch + 1:
+            raise ValueError(f"a mean of the weights of {values.swa_epochs} of {values.epoch} epochs")
+        state.swa.epochs = values.swa_epochs
     if state.scaler is not None and values.scaler is not None:
         _check_scaler(values.scaler, state.scaler.state_dict())
         state.scaler.load_state_dict(values.scaler)
@@ -110,11 +116,18 @@ def _check_scaler(found: dict[str, int | float], own: dict[str, Any]) -> None:
         raise ValueError(f"a gradient scaler of {', '.join(map(str, found))[:80]} out of range")
 
 
+def restore_trained(state: TrainingState, tensors: Tensors) -> None:
+    """What a step changes, of `state_tensors`: the weights and what the optimizer keeps. Raises ValueError."""
+    _load(state.model, _part(tensors, TRAINED[0]))
+    _restore_optimizer(state.optimizer, _part(tensors, TRAINED[1]))
+
+
 def _restore_tensors(state: TrainingState, tensors: Tensors) -> None:
-    _load(state.model, _part(tensors, "model/"))
+    restore_trained(state, tensors)
     if state.average is not None:
         _load(state.average.model, _part(tensors, "average/"))
-    _restore_optimizer(state.optimizer, _part(tensors, "optimizer/"))
+    if state.swa is not None:
+        _load(state.swa.model, _part(tensors, "swa/"))
     for name, target in (("epoch/losses", state.losses), ("epoch/right", state.n_correct)):
         if tensors[name].shape != (state.step,):
             raise ValueError(f"{tuple(tensors[name].shape)} {name} at step {state.step}")
@@ -149,19 +162,22 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors) -> No
     if mismatched is not None or (slots and len(slots) != len(parameters)):
         raise ValueError(f"an optimizer's state of {len(slots)} of {len(parameters)} parameters, or of another kind")
     optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+    for index, found in slots.items():  # torch moves all but `step` to the device of the parameter
+        optimizer.state[parameters[index]].update({slot: found[slot] for slot in SCALARS & set(found)})
 
 
+SCALARS = {"step", "mu_product"}  # of Adam and NAdam, one for each parameter, on the CPU
 _INDEX = re.compile(r"0|[1-9][0-9]{0,5}", re.ASCII)
 
 
 def _as_slot(name: str, tensor: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
     """One slot as the optimizer expects it. Raises ValueError."""
-    of_steps = name.endswith("/step")
-    shape, dtype = (torch.Size(), torch.float32) if of_steps else (parameter.shape, parameter.dtype)
+    is_scalar = name.partition("/")[2] in SCALARS
+    shape, dtype = (torch.Size(), torch.float32) if is_scalar else (parameter.shape, parameter.dtype)
     if tensor.shape != shape or tensor.dtype != dtype:
         found = f"{tensor.dtype} of shape {tuple(tensor.shape)}"
         raise ValueError(f"{name[:60]} as {found}, expected {dtype} of shape {tuple(shape)}")
-    if of_steps:
+    if is_scalar:
         if not 0 <= float(tensor) < 2**53:  # NaN too
             raise ValueError(f"{name[:60]} of {float(tensor)}")
         return tensor
@@ -171,5 +187,6 @@ def _as_slot(name: str, tensor: torch.Tensor, parameter: torch.Tensor) -> torch.
 def _slots_of(optimizer: torch.optim.Optimizer) -> set[str]:
     """What the optimizer keeps for each parameter once it has made a step."""
     if "betas" in optimizer.defaults:
-        return {"step", "exp_avg", "exp_avg_sq"}
+        products = {"mu_product"} if "momentum_decay" in optimizer.defaults else set()
+        return {"step", "exp_avg", "exp_avg_sq"} | products
     return {"momentum_buffer"} if optimizer.defaults["momentum"] else set()

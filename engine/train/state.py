@@ -11,6 +11,7 @@ from torch import nn
 from engine.contract.wire.monitor import Monitor
 from engine.train.ema import MovingAverage
 from engine.train.schedule import Plateau
+from engine.train.swa import WeightMean
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class TrainingState:
     losses: torch.Tensor  # float32 [steps per epoch], of the running epoch, on the device
     n_correct: torch.Tensor  # float64 [steps per epoch], images that were correct
     average: MovingAverage | None = None
+    swa: WeightMean | None = None
     scaler: torch.amp.GradScaler | None = None
     plateau: Plateau | None = None
     epoch: int = 0  # completed epochs
@@ -52,7 +54,9 @@ class TrainingState:
 
     @property
     def evaluated(self) -> nn.Module:
-        """The model that validation, best and test use: the average where there is one."""
+        """The model that validation, best and test use: the average where there is one, the mean once it has begun."""
+        if self.swa and self.swa.epochs:
+            return self.swa.model
         return self.average.model if self.average else self.model
 
     @property

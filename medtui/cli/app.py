@@ -16,15 +16,21 @@ from medtui.cli import (
     export,
     manage,
     predict,
+    queue,
     recipe,
     report,
+    reproduce,
     results,
     run,
     score,
+    search,
+    show,
     smoke,
+    suite,
+    track,
 )
-from medtui.cli.global_options import pass_to_subcommand
-from medtui.cli.options import DataOption, JsonOption, OfflineOption, WorkspaceOption
+from medtui.cli.global_options import one_workspace, pass_to_subcommand
+from medtui.cli.options import DataOption, JsonOption, OfflineOption, WorkspacesOption
 from medtui.cli.unknown import Commands, FilteredCommand
 from medtui.output import print_line
 from medtui.sentences import CommandLine
@@ -40,7 +46,9 @@ SUMMARIES = {
     "stop": "End a run after the current batch; writes all its results.",
     "abort": "End a run after the current batch; saves only a checkpoint.",
     "kill": "Force a run to end: abort, then SIGTERM, then SIGKILL.",
+    "reproduce": "Compare published values with runs of their protocol.",
     "score": "Compute AUC and ACC of a MedMNIST result file.",
+    "track": "Write a run to TensorBoard, MLflow, W&B or Trackio.",
     "doctor": "Check the machine; exit code 1 when a check fails.",
     "smoke": "Test the full pipeline in seconds; nothing is kept.",
 }
@@ -60,7 +68,7 @@ def _options(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
     readonly: Annotated[bool, typer.Option("--readonly", help="Open the console read-only.")] = False,
-    workspace: WorkspaceOption = None,
+    workspace: WorkspacesOption = None,
     data: DataOption = None,
     offline: OfflineOption = False,
     json: JsonOption = False,
@@ -81,7 +89,7 @@ def _options(
         os.environ["MEDTUI_OFFLINE"] = "1"  # for the engines that the console starts
     from medtui.cli.console import open_console
 
-    return open_console(workspace, data, readonly=readonly)
+    return open_console(one_workspace(workspace, "medtui"), data, readonly=readonly)
 
 
 app.command("run")(run.run)
@@ -97,9 +105,14 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("export")(export.export)
 app.command("report")(report.report)
-app.command("show")(results.show)
+app.command("reproduce", short_help=SUMMARIES["reproduce"])(reproduce.reproduce)
+app.command("show")(show.show)
+app.command("track", short_help=SUMMARIES["track"])(track.track)
 app.command("score", short_help=SUMMARIES["score"])(score.score)
 app.command("doctor", short_help=SUMMARIES["doctor"])(doctor.doctor)
 app.command("smoke", short_help=SUMMARIES["smoke"])(smoke.smoke)
 app.add_typer(recipe.app, name="recipe")
 app.add_typer(data.app, name="data")
+app.add_typer(suite.app, name="suite")
+app.add_typer(queue.app, name="queue")
+app.add_typer(search.app, name="search")

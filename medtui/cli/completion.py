@@ -64,7 +64,7 @@ def _workspace(context: Any) -> Path | None:
     """As it was typed, behind the command or before it."""
     while context is not None:
         if given := context.params.get("workspace"):
-            return Path(given)
+            return Path(given[-1] if isinstance(given, list | tuple) else given)
         context = context.parent
     return None
 

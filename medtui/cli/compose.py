@@ -6,19 +6,20 @@ With `--config FILE` the file overrides flags, as in the program whose flags the
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engine.contract.files.paths import absolute, expanded, path_status
-from engine.contract.models.catalogue import models
+from engine.contract.files.paths import absolute, expanded
+from engine.contract.models.catalogue import model_spec
 from engine.contract.recipe.reader import build_recipe, find_recipe, layered, recipe_error, set_value
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.sections import normalised_name
-from engine.contract.recipe.shipped import shipped_recipes
 from engine.contract.recipe.yaml_reader import KeyPath, YamlText, read_yaml_file, written
 from engine.contract.wire.errors import Problem, RecipeError
 from engine.contract.wire.text import shortened
+from medtui.client.named_source import OWN_SIZE, own_images_key
 
 Flags = dict[str, Any]  # what was given on the command line, by dotted recipe field
 FLAG_OF = {  # dotted recipe field → the flag that gives it
@@ -79,10 +80,9 @@ def compose(
 
 
 OWN_DEFAULTS: dict[str, dict[str, Any]] = {
-    "dataset": {"size": 64},
+    "dataset": {"size": OWN_SIZE},
     "training": {"epochs": 30, "batch_size": 32, "lr": 0.004, "patience": 10},
 }
-TABLES = (".csv", ".tsv")
 
 
 def own_images_recipe(name: str) -> YamlText | None:
@@ -90,16 +90,10 @@ def own_images_recipe(name: str) -> YamlText | None:
 
     A shipped recipe's name means that recipe, whatever folder is called so here.
     """
-    path, suffix = expanded(name), expanded(name).suffix.lower()
-    if path.suffix.lower() in (".yaml", ".yml"):
-        return None  # meant as a recipe, whatever is there
-    if path_status(path).is_folder and name not in shipped_recipes():
-        key = "folder"
-    elif suffix in (*TABLES, ".npz"):
-        key = "npz" if suffix == ".npz" else "csv"
-    else:
+    key = own_images_key(name)
+    if key is None:
         return None
-    return YamlText(name, layered({"dataset": {key: str(absolute(path))}}, OWN_DEFAULTS), {})
+    return YamlText(name, layered({"dataset": {key: str(absolute(expanded(name)))}}, OWN_DEFAULTS), {})
 
 
 def described(recipe: Recipe, text: YamlText) -> str:
@@ -116,8 +110,8 @@ def _from_scratch(layers: list[Layer], file: Layer) -> list[Layer]:
     name, pretrained = ("model", "name"), ("model", "pretrained")
     if winner.get(name, file) is file or winner.get(pretrained) is not file:
         return []
-    spec = models().get(normalised_name(winner[name].values["model"]["name"]))
-    if spec is None or spec.weights is not None or file.values["model"]["pretrained"] is not True:
+    spec = model_spec(str(normalised_name(winner[name].values["model"]["name"])))
+    if spec is None or spec.has_weights or file.values["model"]["pretrained"] is not True:
         return []
     return [Layer(winner[name].source, {"model": {"pretrained": False}})]
 
@@ -130,7 +124,8 @@ def _assigned(assignment: str) -> Layer:
 def _blamed(error: RecipeError, text: YamlText, given: Mapping[KeyPath, str]) -> RecipeError:
     """Each problem attributed to its source: a flag, `--set`, or the recipe, then with its line.
 
-    A recipe that is valid by itself is never blamed: the conflicting value was given on the command line.
+    A recipe that is valid by itself is never blamed: the conflicting value was given on the command line. What a
+    problem is in conflict with is named with its place, and advice for the command line is in its spelling.
     """
     try:
         build_recipe(text.values, source=text.source, lines=text.lines)
@@ -140,8 +135,9 @@ def _blamed(error: RecipeError, text: YamlText, given: Mapping[KeyPath, str]) ->
     flags = ", ".join(dict.fromkeys(given.values())) or text.source
     by_source: dict[str, list[Problem]] = {}
     for problem in error.problems:
-        source = given.get(problem.path) or (text.source if problem.path in of_recipe else flags)
-        kept = problem if source == text.source else replace(problem, line=None)
+        typed = [given[path] for path in (problem.path, *problem.others) if path in given]
+        source = ", ".join(typed) or (text.source if problem.path in of_recipe else flags)
+        kept = problem if source == text.source else _for_command_line(problem, text, given)
         by_source.setdefault(source, []).append(kept)
     errors = [recipe_error(source, problems) for source, problems in by_source.items()]
     if not errors:
@@ -149,6 +145,20 @@ def _blamed(error: RecipeError, text: YamlText, given: Mapping[KeyPath, str]) ->
     blamed = RecipeError.reported(errors[0].code, " ".join(one.message for one in errors), errors[0].hint)
     blamed.problems = error.problems
     return blamed
+
+
+_ADVICE = re.compile(r"write `(\w+): ([^`]*)`")  # as a recipe has it
+
+
+def _for_command_line(problem: Problem, text: YamlText, given: Mapping[KeyPath, str]) -> Problem:
+    """`write `training.nesterov=false``, and at which line of the recipe the values stand that it conflicts with."""
+    section = problem.path[0] if problem.path else ""
+    message = _ADVICE.sub(rf"write `{section}.\1=\2`", problem.message) if section else problem.message
+    fields = (problem.path, *problem.others) if problem.others else ()
+    of_recipe = [path for path in fields if path in text.lines and path not in given]
+    lines = {".".join(path): text.lines[path] for path in of_recipe}
+    places = ", ".join(f"{name} at line {line}" for name, line in lines.items())
+    return replace(problem, line=None, message=f"{message} ({text.source} has {places})" if places else message)
 
 
 def _paths(sections: Mapping[str, Any]) -> set[KeyPath]:

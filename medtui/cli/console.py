@@ -20,6 +20,7 @@ def open_console(
     from engine.contract.wire.errors import UsageError
     from medtui import terminal
     from medtui.output import on_a_terminal
+    from medtui.preferences import remember_workspace
     from medtui.sentences import CommandLine
     from medtui.settings import read_settings
 
@@ -30,6 +31,7 @@ def open_console(
         raise UsageError(CommandLine.UNSUITABLE_TERMINAL, terminal=found, remedy=remedy)
     ws = find_workspace(workspace)
     data = given_folder(data) if data is not None else None
+    remember_workspace(ws.root)
     _drop_invalid_colour_system()
     gc.disable()  # until the first picture: nothing that an import makes is garbage
     from medtui.console.app import app_for

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from medtui.cli.options import DataOption, JsonOption, RunArgument, WorkspaceOption
+from medtui.cli.who import current_user
 
 if TYPE_CHECKING:
     from engine.contract.store.run_directory import RunDirectory
@@ -92,6 +90,7 @@ def kill(
     from medtui.client.escalation import escalator_for
     from medtui.client.timeout import run_with_timeout
     from medtui.sentences import Control
+    from medtui.suites.store import note_kill
 
     run_with_timeout(
         lambda alive: _read_all(workspace, run), f"run {run}"
@@ -108,7 +107,8 @@ def kill(
         if not engine.is_here:
             return _kill_elsewhere(found, as_json=json)
         lines = _StepPrinter(quiet=json)
-        escalator = escalator_for(handle, _workspace_of(found, ws), _current_user(), now=now, on_change=lines.on_change)
+        note_kill(found, _workspace_of(found, ws))
+        escalator = escalator_for(handle, _workspace_of(found, ws), current_user(), now=now, on_change=lines.on_change)
         escalation = escalator.escalate()
         if escalation.unneeded:
             raise NothingToCommand(Control.RUN_OVER, run=found.name, outcome=escalation.outcome)
@@ -161,7 +161,7 @@ def _send(run: RunDirectory, name: str, alive: Callable[[], None] = lambda: None
     from engine.contract.wire.protocol import CommandAccepted
     from medtui.client.control import describe_remote_engine, describe_result, send_and_wait
 
-    answered = send_and_wait(run, name, _current_user(), on_poll=alive)
+    answered = send_and_wait(run, name, current_user(), on_poll=alive)
     status = read_status(run)
     far = describe_remote_engine(status) if status is not None else None
     answer: Literal["accepted", "rejected"] | None = None
@@ -174,7 +174,7 @@ def _command_preparing(engine: PreparingEngine, name: str, alive: Callable[[], N
     from engine.contract.wire.protocol import CommandAccepted
     from medtui.client.preparing_engine import command_preparing_engine, describe_preparing_result
 
-    result = command_preparing_engine(engine, name, _current_user(), on_poll=alive)
+    result = command_preparing_engine(engine, name, current_user(), on_poll=alive)
     answer: Literal["accepted", "rejected"] | None = None
     if result.gone or isinstance(result.answer, CommandAccepted):
         answer = "accepted"
@@ -219,7 +219,7 @@ def _kill_preparing(engine: PreparingEngine, ws: Workspace, *, now: bool, as_jso
     if not engine.engine.is_here:
         return _print_result(_command_preparing(engine, "abort"), as_json=as_json)
     lines = _StepPrinter(quiet=as_json)
-    escalation = escalator_for(engine, ws, _current_user(), now=now, on_change=lines.on_change).escalate()
+    escalation = escalator_for(engine, ws, current_user(), now=now, on_change=lines.on_change).escalate()
     return _print_escalation("the run that was being prepared", escalation, as_json=as_json)
 
 
@@ -269,11 +269,3 @@ def _workspace_of(run: RunDirectory, given: Workspace) -> Workspace:
     from engine.contract.store.workspace import Workspace
 
     return Workspace(run.root.parent.parent) if run.root.parent.name == "outputs" else given
-
-
-def _current_user() -> str:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = f"uid {os.getuid()}"
-    return f"{user}@{socket.gethostname()}"[:200]

@@ -1,4 +1,4 @@
-"""`medtui data`: list data sets, fetch one, verify the files on disk."""
+"""`medtui data`: list data sets, fetch one, verify the files on disk; the other commands are in files of their own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medtui.cli.completion import official_data_sets
+from medtui.cli.data_files import export, import_, info, synth
+from medtui.cli.data_prune import prune
+from medtui.cli.explore import explore
 from medtui.cli.job_progress import JobProgress
 from medtui.cli.options import DataOption, JsonOption, WorkspaceOption
 from medtui.cli.unknown import Commands
@@ -15,7 +18,12 @@ if TYPE_CHECKING:
     from engine.contract.store.workspace import Workspace
     from medtui.client.data_sets import DataFile
 
-app = typer.Typer(help="Data sets: list, fetch, verify.", no_args_is_help=True, cls=Commands, rich_markup_mode=None)
+app = typer.Typer(
+    help="Data sets and your own images: list, fetch, explore, export.",
+    no_args_is_help=True,
+    cls=Commands,
+    rich_markup_mode=None,
+)
 MARKS = {"missing": "", "unverified": "?", "official": "✓", "damaged": "✗"}
 SizeOption = Annotated[int, typer.Option("--size", help="Image size in pixels: 28, 64, 128 or 224.")]
 
@@ -107,6 +115,14 @@ def verify(
         checked = [file for file in inventory(ws, folders) if file.label in {file.label for file in files}]
         print_json([_file_values(file) | {"error": damaged.get(file.label)} for file in checked])
     return DataError.exit_code if damaged else 0
+
+
+app.command()(info)
+app.command()(explore)
+app.command("import")(import_)
+app.command()(export)
+app.command()(synth)
+app.command()(prune)
 
 
 def _report_skipped_folders(workspace: Workspace, data: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -59,12 +60,20 @@ def ended(work: Callable[[], object]) -> int:
             report_error(usage)
             return usage.exit_code
         if _is_a(error, "ClickException"):
-            reason = error.format_message().rstrip(".")  # type: ignore[attr-defined]
-            usage = UsageError(CommandLine.SYNTAX, reason=reason)
+            usage = UsageError(CommandLine.SYNTAX, reason=in_plain_words(error.format_message()))  # type: ignore[attr-defined]
             report_error(usage)
             return usage.exit_code
         print_error_text(traceback.format_exc())
         return INTERNAL
+
+
+_OF_PYDANTIC = re.compile(r"Input should be a valid (integer|number).*", re.DOTALL)
+
+
+def in_plain_words(reason: str) -> str:
+    """What the parser of options, of whichever version, says of a number that is none."""
+    kinds = {"integer": "expected a whole number", "number": "expected a number"}
+    return _OF_PYDANTIC.sub(lambda found: kinds[found[1]], reason).rstrip(".")
 
 
 def _is_a(error: Exception, name: str) -> bool:

@@ -40,9 +40,10 @@ def export(
     offline: OfflineOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Export a run's model: ONNX, torch.export, bundle and model card.
+    """Export a run's model: ONNX, torch.export, bundle, model card.
 
-    Each file is checked on the test split against PyTorch in float32. ONNX needs the extra medtui[export].
+    Each file is checked on the test split against PyTorch in float32, without test-time augmentation.
+    ONNX needs the extra medtui[export].
     """
     from engine.contract.files.paths import absolute, expanded
     from engine.contract.store.find_run import find_run
@@ -50,11 +51,12 @@ def export(
     from medtui.cli.job_progress import JobProgress
     from medtui.cli.run import data_folders
     from medtui.client.export import export_run
+    from medtui.client.output_file import export_folder
     from medtui.output import print_json, print_line
 
     ws = find_workspace(workspace)
     found = find_run(ws.outputs, run)
-    target = absolute(expanded(output)) if output is not None else absolute(found.root) / "model"
+    target = export_folder(expanded(output)) if output is not None else absolute(found.root) / "model"
     chosen = set(format) if format else {Format.ONNX, Format.TORCH}
     with JobProgress(quiet=json, on_stderr=True) as progress:
         checks = export_run(
@@ -74,6 +76,7 @@ def export(
         return
     for line in _described(checks):
         print_line(line)
+    print_line("Metrics without test-time augmentation, in float32: `medtui evaluate` may have others.")
     print_line(f"Written to {target}.")
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from medtui.cli.completion import runs as complete_runs
-from medtui.cli.options import RunArgument, WorkspaceOption
+from medtui.cli.options import JsonOption, RunArgument, WorkspaceOption
 
 if TYPE_CHECKING:
     from engine.contract.store.run_directory import RunDirectory
@@ -92,18 +92,16 @@ def delete(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Delete a run permanently; asks for its name first."""
-    import sys
-
     from engine.contract.wire.errors import UsageError
     from medtui.client import run_management
-    from medtui.output import ask_user, print_line
+    from medtui.output import ask_user, can_ask, print_line
     from medtui.sentences import Management
 
     ws, found = _found(run, workspace)
     run_management.refuse_foreign(found, ws)
     run_management.refuse_living(found, ws)
     if not yes:
-        if not sys.stdin.isatty():
+        if not can_ask():
             raise UsageError(Management.DELETE_UNCONFIRMED, run=found.name)
         megabytes = run_management.size_of(found) / 1e6
         question = f"{found.name}, {megabytes:,.0f} MB, will be deleted permanently. Type its name to confirm"
@@ -131,6 +129,7 @@ def prune(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     workspace: WorkspaceOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Remove checkpoints that are no longer needed; asks first.
 
@@ -138,58 +137,53 @@ def prune(
     are left unchanged unless --resumable is given.
     """
     from engine.contract.store.workspace import find_workspace
-    from engine.contract.wire.errors import MedtuiError
-    from medtui.client import pruning
-    from medtui.output import print_error, print_line
+    from medtui.client.pruning import prune_all
+    from medtui.output import print_error, print_json, print_line
 
     ws = find_workspace(workspace)
-    plans = _prunable(runs or [], ws, resumable=resumable)
+    plans, skipped = _prunable(runs or [], ws, resumable=resumable)
     going = [plan for plan in plans if plan.files]
     total = sum(plan.bytes for plan in going)
-    for plan in plans:
-        print_line(_plan_line(plan))
-    if not going:
-        print_line("Nothing to remove.")
-        return
-    if dry_run:
-        print_line(f"{_megabytes(total)} would be freed.")
+    if json:
+        print_json([_plan_values(plan) for plan in plans])
+    else:
+        for line in (*(f"Skipped: {reason}" for reason in skipped), *map(_plan_line, plans)):
+            print_line(line)
+        if not going or dry_run:
+            print_line(f"{_megabytes(total)} would be freed." if going else "Nothing to remove.")
+    if not going or dry_run or (json and not yes):
         return
     if not yes:
         _ask_to_prune(going, total)
-    freed, troubles = 0, []
-    for plan in going:
-        size = plan.bytes
-        try:
-            pruning.prune(plan, ws)
-        except MedtuiError as error:
-            troubles.append(error)
-            print_error(f"medtui: {error}")
-        else:
-            freed += size
-    print_line(f"Freed {_megabytes(freed)}.")
+    freed, troubles = prune_all(going, ws)
+    for error in troubles:
+        print_error(f"medtui: {error}")
+    if not json:
+        print_line(f"Freed {_megabytes(freed)}.")
     if troubles:
         raise typer.Exit(troubles[0].exit_code)
 
 
-def _prunable(names: list[str], ws: Workspace, *, resumable: bool) -> list[Prunable]:
-    """The named runs, each of which must be modifiable; without names, all modifiable runs."""
+def _prunable(names: list[str], ws: Workspace, *, resumable: bool) -> tuple[list[Prunable], list[str]]:
+    """The named runs, each of which must be modifiable; without names, all modifiable runs, and why others are not."""
     from engine.contract.store.find_run import find_run
-    from engine.contract.store.run_directory import list_runs, refuse_unlisted
-    from engine.contract.wire.errors import UsageError
-    from medtui.client.pruning import prunable
-    from medtui.output import print_line
+    from medtui.client.pruning import prunable, prunable_runs
 
-    if names:
-        named = {run.root: run for run in (find_run(ws.outputs, word) for word in names)}
-        return [prunable(run, ws, resumable=resumable) for run in named.values()]
-    refuse_unlisted(ws.outputs)
-    plans = []
-    for run in list_runs(ws.outputs):
-        try:
-            plans.append(prunable(run, ws, resumable=resumable))
-        except UsageError as error:
-            print_line(f"Skipped: {error.message}")
-    return plans
+    if not names:
+        return prunable_runs(ws, resumable=resumable)
+    named = {run.root: run for run in (find_run(ws.outputs, word) for word in names)}
+    return [prunable(run, ws, resumable=resumable) for run in named.values()], []
+
+
+def _plan_values(plan: Prunable) -> dict[str, Any]:
+    return {
+        "run": plan.run.name,
+        "state": plan.state,
+        "files": [str(file) for file in plan.files],
+        "bytes": plan.bytes,
+        "kept": plan.kept or None,
+        "ends_resume": plan.ends_resume,
+    }
 
 
 def _plan_line(plan: Prunable) -> str:
@@ -201,13 +195,11 @@ def _plan_line(plan: Prunable) -> str:
 
 def _ask_to_prune(going: list[Prunable], total: int) -> None:
     """Raises UsageError where the answer is no, or there is no terminal to ask on."""
-    import sys
-
     from engine.contract.wire.errors import UsageError
-    from medtui.output import ask_user
+    from medtui.output import ask_user, can_ask
     from medtui.sentences import Pruning
 
-    if not sys.stdin.isatty():
+    if not can_ask():
         raise UsageError(Pruning.UNCONFIRMED)
     ended = sum(plan.ends_resume for plan in going)
     warning = f" {ended} of them can no longer be resumed afterwards." if ended else ""

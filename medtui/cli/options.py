@@ -17,11 +17,33 @@ WorkspaceOption = Annotated[
         help="Folder that holds outputs/. [default: nearest enclosing folder with .git or README.md]",
     ),
 ]
+WorkspacesOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--workspace",
+        readable=False,
+        show_default=False,
+        help="Folder that holds outputs/; repeat it for several. [default: nearest enclosing folder with .git or "
+        "README.md]",
+    ),
+]
+AllOption = Annotated[bool, typer.Option("--all", help="Look into every workspace that you have used.")]
 DataOption = Annotated[
     Path | None, typer.Option("--data", readable=False, help="Folder to search first for data set files.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 OfflineOption = Annotated[bool, typer.Option("--offline", help="Download nothing, as with MEDTUI_OFFLINE=1.")]
+SlotsOption = Annotated[
+    int | None, typer.Option("--slots", help="Runs at once. [default: one per GPU; one on a CPU]", show_default=False)
+]
+OnOption = Annotated[
+    str | None,
+    typer.Option("--on", metavar="slurm", help="Submit the runs as jobs of a cluster, instead of running them here."),
+]
+SlurmOption = Annotated[
+    list[str] | None,
+    typer.Option("--slurm", metavar="FIELD=VALUE", help="What each job asks for, with --on: partition=gpu, gpus=1 …"),
+]
 RunArgument = Annotated[
     str,
     typer.Argument(

@@ -52,6 +52,7 @@ def validate(
     from engine.contract.recipe.reader import build_recipe, find_recipe
     from engine.contract.recipe.sources import facts_of
     from engine.contract.recipe.yaml_reader import read_yaml_file
+    from engine.contract.wire.text import counted
     from medtui.output import print_json, print_line
 
     text = read_yaml_file(find_recipe(recipe))
@@ -61,8 +62,9 @@ def validate(
         print_json(values | {"run_hash": short_hash(checked)})  # the suffix of its run names
     else:
         name = facts_of(checked.dataset).name
-        what = f"{name} {checked.dataset.size} px, {checked.model.name}, {checked.training.epochs} epochs"
+        what = f"{name} {checked.dataset.size} px, {checked.model.name}, {counted(checked.training.epochs, 'epoch')}"
         print_line(f"{text.source} is valid: {what}; its runs are named …_{short_hash(checked)}.")
+        print_line(f"recipe hash {recipe_hash(checked)}")  # as `show` has it
 
 
 @app.command()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from medtui.cli.completion import data_sets, recipes, runs
-from medtui.cli.options import DataOption, OfflineOption, WorkspaceOption
+from medtui.cli.options import DataOption, OfflineOption, OnOption, SlotsOption, SlurmOption, WorkspaceOption
 
 if TYPE_CHECKING:
     from engine.contract.recipe.recipe import Recipe
@@ -61,14 +61,16 @@ def run(
         str | None, typer.Option(help="Data set to train on. [default: bloodmnist]", autocompletion=data_sets)
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Number of passes over the training images. [default: 60]")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images per training step. [default: 128]")] = None,
+    batch_size: Annotated[str | None, typer.Option(metavar="N|auto", help="Images per batch. [default: 128]")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate. [default: 0.008]")] = None,
     seed: Annotated[int | None, typer.Option(help="Random seed of the run. [default: 42]")] = None,
     mixup_alpha: Annotated[float | None, typer.Option(help="MixUp strength; 0 turns it off. [default: 0.002]")] = None,
     patience: Annotated[
         int | None, typer.Option(help="Stop after this many epochs without a better training.monitor. [default: 15]")
     ] = None,
-    momentum: Annotated[float | None, typer.Option(help="SGD momentum, or first beta of AdamW. [default: 0.9]")] = None,
+    momentum: Annotated[
+        float | None, typer.Option(help="SGD momentum, or first beta of AdamW, NAdamW. [default: 0.9]")
+    ] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Penalty on large weights. [default: 0.0005]")] = None,
     no_tta: Annotated[bool, typer.Option("--no-tta", help="Test without test-time augmentation.")] = False,
     hflip: Annotated[
@@ -98,6 +100,12 @@ def run(
             metavar="RUN", autocompletion=runs, help="Continue an interrupted run: its folder, name, or `last`."
         ),
     ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="1-5", help="A run for each of these seeds, as a suite; see `medtui suite`.")
+    ] = None,
+    slots: SlotsOption = None,
+    on: OnOption = None,
+    slurm: SlurmOption = None,
     allow_drift: Annotated[
         bool,
         typer.Option(
@@ -122,7 +130,7 @@ def run(
     flags: Flags = {
         "dataset.name": dataset,
         "training.epochs": epochs,
-        "training.batch_size": batch_size,
+        "training.batch_size": _number(batch_size),
         "training.lr": lr,
         "training.seed": seed,
         "training.mixup_alpha": mixup_alpha,
@@ -139,19 +147,56 @@ def run(
         "runtime.allow_process_kill": _boolean(allow_process_kill),
     }
     given = {path: value for path, value in flags.items() if value is not None}
-    recipe, assignments = _split_arguments(arguments or [], config)
+    recipe, assignments = split_arguments(arguments or [], config)
     assignments += set_ or []
     file_wins = config is not None
     run_options = RunOptions(
         recipe, file_wins, given, assignments, workspace, data, json, verbose, wait, detach, offline
     )
+    if seeds is not None or slots is not None or on is not None or slurm:
+        return _run_suite(run_options, seeds, slots, resume, on, slurm or [])
     return _run(run_options) if resume is None else _resume(run_options, resume, allow_drift=allow_drift)
 
 
-def _split_arguments(arguments: list[str], config: str | None) -> tuple[str | None, list[str]]:
+def _run_suite(
+    run_options: RunOptions, seeds: str | None, slots: int | None, resume: str | None, on: str | None, slurm: list[str]
+) -> int:
+    """One recipe with several seeds, or on a cluster: a suite that is named after the recipe. Raises UsageError."""
+    from engine.contract.recipe.reader import build_recipe, layered
+    from engine.contract.store.workspace import find_workspace
+    from engine.contract.wire.errors import UsageError
+    from medtui.cli.cluster import refuse_only_on_cluster, submit_plan
+    from medtui.cli.work import start_plan
+    from medtui.sentences import Suites
+    from medtui.suites.job_template import JobTemplate
+    from medtui.suites.plan import planned, suite_name
+    from medtui.suites.suite_file import parse_seeds
+
+    refuse_only_on_cluster(on, slots, slurm)
+    conflicts = {"--resume": resume, "--detach": run_options.detach, "--wait": run_options.wait}
+    conflicts |= {"--seed": run_options.flags.get("training.seed") if seeds is not None else None}
+    for option, given in conflicts.items():
+        if given:
+            raise UsageError(Suites.SEEDS_CONFLICT, option=option, first="--seeds" if on is None else "--on")
+    found = parse_seeds(seeds) if seeds is not None else None
+    if found is None and (seeds is not None or on is None):
+        raise UsageError(Suites.SEEDS_INVALID, found=seeds or "nothing")
+    base = _composed(run_options.recipe, run_options, here=on is None)
+    values = base.model_dump(mode="json")
+    recipes = [build_recipe(layered(values, {"training": {"seed": seed}})) for seed in found or [base.training.seed]]
+    data = data_folders(run_options.data)
+    plan = planned(suite_name(run_options.recipe, recipes[0]), recipes, data, offline=run_options.offline)
+    ws, as_json = find_workspace(run_options.workspace), run_options.as_json
+    if on is not None:
+        return submit_plan(plan, JobTemplate(), ws, on, slurm, as_json=as_json, joins=True)
+    return start_plan(plan, ws, slots=slots, as_json=as_json)
+
+
+def split_arguments(arguments: list[str], config: str | None) -> tuple[str | None, list[str]]:
     """The recipe and the assignments among plain arguments. Raises UsageError for two recipes and for an empty name."""
     from engine.contract.files.paths import is_there
     from engine.contract.recipe.reader import ASSIGNMENT
+    from engine.contract.recipe.schema import fields
     from engine.contract.wire.errors import UsageError
     from medtui.output import print_error
     from medtui.sentences import CommandLine
@@ -166,6 +211,8 @@ def _split_arguments(arguments: list[str], config: str | None) -> tuple[str | No
     if "" in recipes:
         raise UsageError(CommandLine.RECIPE_EMPTY)
     if len(recipes) > 1:
+        if bare := [name for name in recipes if name in fields() and not is_there(name)]:
+            raise UsageError(CommandLine.NO_VALUE, field=bare[0])
         raise UsageError(CommandLine.SEVERAL_RECIPES, number=len(recipes), recipes=", ".join(recipes))
     return (recipes[0] if recipes else None), assignments
 
@@ -173,6 +220,11 @@ def _split_arguments(arguments: list[str], config: str | None) -> tuple[str | No
 def _boolean(text: str | None) -> Any:
     """`true` and `True` alike; what is neither stays text, for the schema to refuse."""
     return {"true": True, "false": False}.get(text.lower(), text) if text is not None else None
+
+
+def _number(text: str | None) -> Any:
+    """A whole number, or `auto`; what is neither stays text, for the schema to refuse."""
+    return int(text) if text is not None and text.isascii() and text.isdecimal() else text
 
 
 def _run(run_options: RunOptions) -> int:
@@ -197,11 +249,15 @@ def _resume(run_options: RunOptions, word: str, *, allow_drift: bool) -> int:
     from engine.contract.store.find_run import find_run
     from engine.contract.store.workspace import find_workspace
     from medtui.client.resume import resume_command, workspace_of
+    from medtui.cluster.submit import refuse_on_cluster
+    from medtui.suites.store import store_of_run
 
     ws = find_workspace(run_options.workspace)
     run = find_run(ws.outputs, word)
     if run_options.workspace is None:
         ws = workspace_of(run, ws)
+    if (store := store_of_run(run, ws)) is not None:
+        refuse_on_cluster(store)
     recipe = _composed(run_options.recipe or str(run.recipe), run_options)
     start = resume_command(
         run,
@@ -216,15 +272,17 @@ def _resume(run_options: RunOptions, word: str, *, allow_drift: bool) -> int:
     return _run_job(start, ws, recipe, run_options)
 
 
-def _composed(name: str | None, run_options: RunOptions) -> Recipe:
-    """The recipe of `compose`, checked against this machine; warnings are printed."""
+def _composed(name: str | None, run_options: RunOptions, *, here: bool = True) -> Recipe:
+    """The recipe of `compose`; warnings are printed. `here`: it is checked against this machine, which will run it."""
     from engine.contract.machine.hardware import refuse_impossible
     from medtui.cli.compose import compose
+    from medtui.client.trackers import missing_trackers
     from medtui.output import print_error
 
     recipe, warnings = compose(name, run_options.flags, run_options.assignments, file_wins=run_options.file_wins)
-    refuse_impossible(recipe)
-    for warning in warnings:
+    if here:
+        refuse_impossible(recipe)
+    for warning in [*warnings, *missing_trackers(recipe.model_dump())]:
         print_error(f"medtui: {warning}")
     return recipe
 
@@ -248,8 +306,10 @@ def _run_job(start: Train, ws: Workspace, recipe: Recipe, run_options: RunOption
     """End orphaned engines where the recipe allows it, then run and display the job. Its exit code."""
     from medtui.plain.headless import JsonLines, end_orphans, run_headless
     from medtui.plain.notifications import RunNotifications
+    from medtui.preferences import remember_workspace
     from medtui.settings import read_settings
 
+    remember_workspace(ws.root)
     display = JsonLines() if run_options.as_json else display_for(run_options.verbose, bars=not run_options.detach)
     if recipe.runtime.allow_process_kill:
         end_orphans(ws, display)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from rich.cells import cell_len
 
+from engine.contract.recipe.names import alternatives
 from engine.contract.wire.errors import UsageError
 from engine.contract.wire.text import shortened
 from medtui.client.run_fields import (
+    CELL_LIMIT,
     FIELDS,
     LISTED,
     RunField,
@@ -19,40 +23,75 @@ from medtui.client.run_fields import (
     exported,
     exported_titles,
     field_named,
+    recipe_field,
 )
 from medtui.client.runs import RunRow
 from medtui.sentences import Listing
-from medtui.text import UNDEFINED
+from medtui.text import UNDEFINED, clean
 
 GAP = "  "
+WORKSPACE = next(one for one in FIELDS if one.name == "workspace")
 Column = tuple[RunField, list[str]]  # the cells, top to bottom
 
 
 def requested(columns: str) -> list[RunField]:
-    """The fields of `--columns a,b,c`, in that order, each once. Raises UsageError for one that there is not."""
+    """The fields of `--columns a,b,c`, in that order, each once; with a dot those of recipes. Raises UsageError for one
+    that there is not."""
     names = [name for name in columns.split(",") if name.strip()]
     if not names:
         raise UsageError(Listing.NO_COLUMNS, known=describe_columns())
-    found: dict[RunField, None] = {}
+    found: list[RunField] = []
     for name in names:
-        one = field_named(name)
+        one = _setting(name.strip()) if "." in name else field_named(name)
         if one is None:
             raise UsageError(Listing.NO_SUCH_COLUMN, found=shortened(name), alternatives=alternative_fields(name))
-        found[one] = None
-    return list(found)
+        found.append(one)
+    return list({one.name: one for one in found}.values())
 
 
-def table_lines(run_rows: list[RunRow], fields: list[RunField] | None, width: int | None) -> tuple[list[str], int]:
+def _setting(path: str) -> RunField:
+    from engine.contract.recipe.schema import fields  # slow, and most tables name no field of a recipe
+
+    if path not in (known := fields()):
+        instead = alternatives("field", path, list(known))
+        raise UsageError(Listing.NO_SUCH_COLUMN, found=shortened(path), alternatives=instead)
+    return recipe_field(path)
+
+
+def table_lines(
+    run_rows: list[RunRow], fields: list[RunField] | None, width: int | None, *, several: bool = False
+) -> tuple[list[str], int]:
     """A heading and one line per run, and how many columns were left out.
 
     `fields`: those that were asked for, all of them shown; None: what fits into `width` (None: any), the less important
-    ones left out, and none that is empty. No value is ever cut.
+    ones left out, and none that is empty. No value is ever cut. `several`: of more than one workspace, which is told.
     """
-    columns = [(one, [cell_of(one, run_row) for run_row in run_rows]) for one in fields or LISTED]
+    listed = [LISTED[0], WORKSPACE, *LISTED[1:]] if several else LISTED
+    columns = [(one, _cells(one, run_rows)) for one in fields or listed]
     if fields is None:
         columns = [(one, cells) for one, cells in columns if any(cell not in ("", UNDEFINED) for cell in cells)]
     shown = columns if fields is not None or width is None else _fitting(columns, width)
     return _aligned(shown), len(columns) - len(shown)
+
+
+def _cells(one: RunField, run_rows: list[RunRow]) -> list[str]:
+    if one is WORKSPACE:
+        roots = [run_row.workspace for run_row in run_rows]
+        labels = {root: clean(label, 200) for root, label in short_labels(roots).items()}
+        return [labels[root] for root in roots]
+    texts = [one.cell(run_row) for run_row in run_rows]
+    harmless = "".join(texts).isprintable() and max(map(len, texts), default=0) <= CELL_LIMIT
+    return texts if harmless else [cell_of(one, run_row) for run_row in run_rows]  # each apart takes its time
+
+
+def short_labels(roots: Iterable[Path]) -> dict[Path, str]:
+    """The ends of these paths, as short as they can be to tell one from the other: `a/work`, `b/work`."""
+    distinct = list(dict.fromkeys(roots))
+    for n in range(1, max((len(root.parts) for root in distinct), default=0) + 1):
+        labels = {root: "/".join(root.parts[-n:]).replace("//", "/") for root in distinct}
+        if len(set(labels.values())) == len(distinct):
+            return labels
+    return {root: str(root) for root in distinct}
 
 
 def _fitting(columns: list[Column], width: int) -> list[Column]:
@@ -67,16 +106,22 @@ def _fitting(columns: list[Column], width: int) -> list[Column]:
 
 def _width(column: Column) -> int:
     one, cells = column
-    return max(map(cell_len, [one.title, *cells]))
+    return max(_widths([one.title, *cells]))
+
+
+def _widths(texts: list[str]) -> list[int]:
+    """Columns of the terminal."""
+    return list(map(len if "".join(texts).isascii() else cell_len, texts))
 
 
 def _aligned(columns: list[Column]) -> list[str]:
     padded = []
     for one, cells in columns:
-        width = _width((one, cells))
-        spaces = [" " * (width - cell_len(cell)) for cell in (one.title, *cells)]
-        texts = zip(spaces, (one.title, *cells), strict=True)
-        padded.append([space + cell if one.is_right_justified else cell + space for space, cell in texts])
+        texts = [one.title, *cells]
+        widths = _widths(texts)
+        widest = max(widths)
+        justify = str.rjust if one.is_right_justified else str.ljust
+        padded.append([justify(text, len(text) + widest - width) for text, width in zip(texts, widths, strict=True)])
     return [GAP.join(line).rstrip() for line in zip(*padded, strict=True)]
 
 

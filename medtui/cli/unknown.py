@@ -25,6 +25,16 @@ class Commands(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
+class FileCommands(Commands):
+    """`medtui search FILE` is `medtui search run FILE`: what looks like a file is no command."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        words = list(_plain_words(args, self.params))
+        has_file = any("/" in word or word.lower().endswith((".yaml", ".yml")) for word in words)
+        named = any(word in self.commands for word in words)
+        return super().parse_args(ctx, ["run", *args] if has_file and not named else args)
+
+
 class RunCommands(Commands):
     """`medtui runs FILTER…` is `medtui runs list FILTER…`: what looks like a term of a filter is no command."""
 
@@ -63,7 +73,13 @@ def unknown_command(group: TyperGroup, context: typer.Context, found: str) -> Us
     what = f"{group.name} command" if context.parent else "command"
     instead = alternatives(what, found, [name for name, one in group.commands.items() if not one.hidden])
     command, typed = context.command_path, shortened(found)
-    return UsageError(CommandLine.UNKNOWN_COMMAND, what=what, found=typed, alternatives=instead, command=command)
+    return UsageError(
+        CommandLine.UNKNOWN_RUNS_COMMAND if isinstance(group, RunCommands) else CommandLine.UNKNOWN_COMMAND,
+        what=what,
+        found=typed,
+        alternatives=instead,
+        command=command,
+    )
 
 
 def unknown_option(error: Any) -> UsageError:

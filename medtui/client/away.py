@@ -55,9 +55,18 @@ class Notifier:
 
     def notify(self, occurrence: Occurrence, view: RunView) -> None:
         """Never waits."""
-        if not (self._away and occurrence.is_new and occurrence.kind in self._away.on):
-            return
-        message = _Message(occurrence, facts_of(occurrence, view))
+        if self._is_asked_for(occurrence):
+            self._add(_Message(occurrence, facts_of(occurrence, view)))
+
+    def notify_facts(self, occurrence: Occurrence, facts: Facts) -> None:
+        """Of what is no run, with facts of its own. Never waits."""
+        if self._is_asked_for(occurrence):
+            self._add(_Message(occurrence, facts))
+
+    def _is_asked_for(self, occurrence: Occurrence) -> bool:
+        return bool(self._away) and occurrence.is_new and occurrence.kind in self._away.on
+
+    def _add(self, message: _Message) -> None:
         with self._changed:
             if len(self._queue) >= WAITING:
                 return

@@ -19,6 +19,7 @@ from engine.contract.wire.text import without_formula
 from medtui.client.intervals import difference
 from medtui.client.run_fields import describe_subset
 from medtui.client.runs import RunRow
+from medtui.client.same_data import same_data
 from medtui.sentences import Comparison
 from medtui.text import clean, number
 
@@ -64,7 +65,7 @@ def metric_rows(runs: Sequence[Compared], split: str, name: str) -> list[MetricR
             rows.append(MetricRow(value, ci95))
         elif value is None or base is None:
             rows.append(MetricRow(value, ci95, verdict="unknown"))
-        elif not _same_data(run.run_row, first.run_row):
+        elif not same_data(run.run_row, first.run_row):
             rows.append(MetricRow(value, ci95, verdict="other data"))
         else:
             change_ci95 = difference(base, of_base, value, ci95)
@@ -89,10 +90,6 @@ def _value(run: Compared, split: str, name: str) -> tuple[float | None, Ci95 | N
         return None, None
     ci95 = getattr(metrics, f"{name.lower()}_ci95") if has_intervals(split, name) else None
     return getattr(metrics, name.lower()), ci95
-
-
-def _same_data(a: RunRow, b: RunRow) -> bool:
-    return (a.dataset, a.size, a.synthetic, a.limit) == (b.dataset, b.size, b.synthetic, b.limit)
 
 
 def recipe_differences(runs: Sequence[Compared]) -> dict[str, list[str]] | None:

@@ -80,14 +80,17 @@ def resolve_run(workspace: Workspace, word: str) -> RunDirectory:
 def preparing(workspace: Workspace) -> Holder | None:
     """The engine that holds the workspace and has no run directory yet."""
     holder = LockState.read(workspace.lock_file).holder
-    return holder if holder is not None and holder.run is None else None
+    return holder if holder is not None and holder.run is None and not holder.is_runner else None
 
 
 def commandable_record(run: RunDirectory) -> RunRecord:
     """The record of a run that can be commanded, with its engine's id. Raises NothingToCommand."""
     record = read_run(run)
     if record.summary.outcome is not None:
-        raise NothingToCommand(Control.RUN_OVER, run=run.name, outcome=record.outcome)
+        goes_on = record.outcome != "completed" and (run.last.is_regular or run.previous.is_regular)
+        raise NothingToCommand(
+            Control.RUN_OVER_RESUMABLE if goes_on else Control.RUN_OVER, run=run.name, outcome=record.outcome
+        )
     if record.engine is None or record.engine_id is None:
         raise NothingToCommand(Control.ENGINE_UNKNOWN, run=run.name, path=run.status)
     if record.alive is False:

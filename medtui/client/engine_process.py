@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from typing import BinaryIO, cast
 
 from engine.contract.files.folders import File
@@ -45,13 +46,16 @@ Line = tuple[bytes, AnyEvent | None]  # as it came, and what it means to this ve
 class EngineProcess:
     """An engine in its own session, so that a terminal's Ctrl-C and hang-up do not reach it."""
 
-    def __init__(self, workspace: Workspace, *, warm: bool = False) -> None:
+    def __init__(
+        self, workspace: Workspace, *, warm: bool = False, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """`environment`: variables that this engine has besides the usual ones."""
         self._stderr = _unnamed_file()
         self._kills = oom_kills()
         me = this_process()
         command = [sys.executable, "-P", "-m", "engine", "--workspace", str(workspace.root)]
         command += ["--console", f"{me.pid}:{me.started}"]  # read by the search for orphans
-        self._process = _started(command + (["--warm"] if warm else []), self._stderr, workspace)
+        self._process = _started(command + (["--warm"] if warm else []), self._stderr, workspace, environment or {})
         self._gone_at: float | None = None
         self.pid = self._process.pid
         self.identity = process_here(self.pid)
@@ -130,7 +134,9 @@ class EngineProcess:
         self._lines.put(None)
 
 
-def _started(command: list[str], stderr: BinaryIO, workspace: Workspace) -> subprocess.Popen[bytes]:
+def _started(
+    command: list[str], stderr: BinaryIO, workspace: Workspace, environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
     """In the workspace: the caller's folder may be gone, or hold files that libraries read. Raises OutputError."""
     try:
         return subprocess.Popen(
@@ -139,7 +145,7 @@ def _started(command: list[str], stderr: BinaryIO, workspace: Workspace) -> subp
             stdout=subprocess.PIPE,
             stderr=stderr,
             start_new_session=True,
-            env={**ENVIRONMENT, **engine_environment()},
+            env={**ENVIRONMENT, **engine_environment(), **environment},
             cwd=workspace.root,
         )
     except OSError as error:

@@ -6,6 +6,9 @@ is reported was observed: in the engine's own events, in the process table, in t
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import signal
 import threading
 import time
@@ -18,6 +21,7 @@ from engine.contract.files.owners import user_name
 from engine.contract.machine.process_identity import ProcessIdentity, same_process
 from engine.contract.store.checkpoint_file import verified_digest
 from engine.contract.store.lock import LockState
+from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import MedtuiError
 from engine.contract.wire.protocol import CommandAccepted, CommandRejected
@@ -30,6 +34,7 @@ from medtui.sentences import Control
 from medtui.text import clean
 
 Answer = CommandAccepted | CommandRejected
+RECORDING = 0.5  # seconds for a disk to take the record of a kill, before it is killed without
 
 
 @dataclass(frozen=True)
@@ -85,16 +90,19 @@ class Escalator:
         answer: Callable[[], Answer | None] = lambda: None,
         checkpoints: Callable[[], Sequence[File]] = tuple,
         on_change: Callable[[Escalation], None] = lambda escalation: None,
+        on_signal: Callable[[], None] = lambda: None,
         timeouts: Timeouts | None = None,
     ) -> None:
         """`abort` asks the engine to abort, and may raise MedtuiError; None starts at SIGKILL.
 
-        `answer`: the engine's answer to that. `checkpoints`: newest first, one of which must be intact afterwards.
+        `answer`: the engine's answer to that. `on_signal`: before the first one. `checkpoints`: newest first, one of
+        which must be intact afterwards.
         """
         self._engine = engine
         self._workspace = workspace
         self._group = EngineGroup(engine.pid, engine.started, workspace.folder)
         self._abort, self._answer, self._checkpoints, self._on_change = abort, answer, checkpoints, on_change
+        self._on_signal = on_signal
         self._timeouts = timeouts or Timeouts()
         self._skip_wait = threading.Event()
         self.escalation = Escalation(began=time.time())
@@ -133,7 +141,7 @@ class Escalator:
                 self._abort()
                 found: dict[str, object] = {"requested_at": time.time()}
             except MedtuiError as error:
-                over = error.code == Control.RUN_OVER.code
+                over = error.code in (Control.RUN_OVER.code, Control.RUN_OVER_RESUMABLE.code)
                 found = {"outcome": error.fields["outcome"]} if over else {"abort_error": error.message}
             if not gave_up:
                 self._change(**found)
@@ -162,6 +170,8 @@ class Escalator:
 
     def _signal(self, number: signal.Signals, grace: float) -> bool:
         """To all of the group, and to who joins it meanwhile."""
+        if self.escalation.terminated is None:
+            self._tell_of_signal()
         signalled: frozenset[Process] = frozenset()
         self._change(**{"terminated" if number == signal.SIGTERM else "killed": time.time()})
 
@@ -175,6 +185,12 @@ class Escalator:
             return grace
 
         return self._gone_within(send)
+
+    def _tell_of_signal(self) -> None:
+        """Before the engine is gone, which others see at once; a disk that does not answer is not waited for."""
+        thread = threading.Thread(target=self._on_signal, name="escalation-record", daemon=True)
+        thread.start()
+        thread.join(RECORDING)
 
     def _gone_within(self, grace: Callable[[], float]) -> bool:
         """Wait for the whole group to be gone; `grace`, seconds, is evaluated again at every poll."""
@@ -202,7 +218,7 @@ class Escalator:
         self._change(checkpoint=time.time(), checkpoint_summary=summary, checkpoint_good=good)
 
     def _holds_lock(self) -> bool:
-        return LockState.read(self._workspace.lock_file).is_held_by(self._engine)
+        return any(LockState.read(lock).is_held_by(self._engine) for lock in self._workspace.locks)
 
 
 def _verify_newest(checkpoints: Sequence[File]) -> tuple[str, bool]:
@@ -238,11 +254,13 @@ def escalator_for(
     *,
     now: bool = False,
     on_change: Callable[[Escalation], None] = lambda escalation: None,
+    on_signal: Callable[[RunDirectory], None] = lambda run: None,
     timeouts: Timeouts | None = None,
 ) -> Escalator:
     """The escalator for a run; `now` starts at SIGKILL. Raises NothingToCommand.
 
-    Its engine must be known and on this machine: signals reach no other.
+    Its engine must be known and on this machine: signals reach no other. `on_signal` is called before the first one,
+    with the run where it has a directory.
     """
     engine = handle.engine
     if engine is None or not engine.is_here:
@@ -260,6 +278,11 @@ def escalator_for(
     def answer() -> Answer | None:
         return handle.view.answer(requests[-1]) if requests else None
 
+    def record() -> None:
+        if (run := handle.run_directory) is not None:
+            record_kill(run, engine, by)
+            on_signal(run)
+
     def checkpoints() -> list[File]:
         run = handle.run_directory
         return [run.last, run.previous] if run is not None else []
@@ -271,8 +294,19 @@ def escalator_for(
         answer=answer,
         checkpoints=checkpoints,
         on_change=on_change,
+        on_signal=record,
         timeouts=timeouts,
     )
+
+
+def record_kill(run: RunDirectory, engine: ProcessIdentity, by: str) -> None:
+    """For whoever reads how the run ended: an engine that is killed cannot report it.
+
+    None of an engine that may not be signalled; a disk that is full does not matter.
+    """
+    with contextlib.suppress(OSError, MedtuiError):
+        os.kill(engine.pid, 0)
+        run.killed.write(json.dumps({"pid": engine.pid, "started": engine.started, "by": by, "time": time.time()}))
 
 
 def steps_taken(escalation: Escalation) -> list[EscalationStep]:

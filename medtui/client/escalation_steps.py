@@ -44,6 +44,12 @@ def request_steps(view: RunView, request: Request) -> list[EscalationStep]:
     return found
 
 
+def end_steps(view: RunView) -> list[EscalationStep]:
+    """How a run ended that nobody here asked to end, and what was seen of it since. Pure."""
+    finished = view.state.finished
+    return _ended(view, Request("", "", finished.time if finished is not None else view.after.process_gone or 0.0))
+
+
 def overdue(view: RunView, request: Request, now: float) -> str | None:
     """What to do when a request takes longer than it should; None while it may still take its time."""
     if not view.active:

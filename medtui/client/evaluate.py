@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from engine.contract.files.paths import absolute
 from engine.contract.store.run_directory import RunDirectory, read_object, refuse_untrusted_entries
 from engine.contract.store.workspace import Workspace
-from engine.contract.wire.jobs import Evaluate
+from engine.contract.wire.jobs import Evaluate, EvaluateFeatures
 from engine.contract.wire.protocol import AnyEvent, Ci95, EvaluationFinished, Metrics
 from medtui.client.job import CLEANUP, do_job
 
@@ -27,6 +27,7 @@ class LaterEvaluation:
     acc: float
     auc_ci95: Ci95 | None  # None of those that were made before it was computed
     acc_ci95: Ci95 | None
+    method: str  # in words: `20-NN`, `linear probe`; "" is the model's own scores
 
 
 def evaluate_run(
@@ -47,6 +48,27 @@ def evaluate_run(
     return do_job(start, workspace, cancelled, on_event, CLEANUP).evaluations[-1]
 
 
+def evaluate_features(
+    run: RunDirectory,
+    workspace: Workspace,
+    data: list[str],
+    method: Literal["knn", "probe"],
+    neighbours: int | None,
+    *,
+    by: str,
+    offline: bool = False,
+    on_event: Callable[[AnyEvent], None] = lambda event: None,
+) -> tuple[EvaluationFinished, EvaluationFinished]:
+    """Validation and test split by the features of the run's model alone. Raises the error that the job ended with."""
+    refuse_untrusted_entries(run, "evaluated")
+    root = str(absolute(run.root))
+    start = EvaluateFeatures(id="start", by=by, run=root, method=method, data=data, offline=offline)
+    if neighbours is not None:
+        start = start.model_copy(update={"neighbours": neighbours})
+    validation, test = do_job(start, workspace, on_event=on_event, grace=CLEANUP).evaluations
+    return validation, test
+
+
 def later_evaluations(run: RunDirectory) -> list[LaterEvaluation]:
     """Those of `evaluations/`, oldest first; what cannot be read is skipped."""
     try:
@@ -61,8 +83,18 @@ def later_evaluations(run: RunDirectory) -> list[LaterEvaluation]:
             metrics, views = _metrics(values.get("metrics")), values.get("views")
             names = tuple(str(view) for view in views) if isinstance(views, list) else ()
             intervals = metrics.auc_ci95, metrics.acc_ci95
-            found.append(LaterEvaluation(number, folder.path, names, metrics.auc, metrics.acc, *intervals))
+            method = describe_method(values.get("method"))
+            found.append(LaterEvaluation(number, folder.path, names, metrics.auc, metrics.acc, *intervals, method))
     return found
+
+
+def describe_method(values: Any) -> str:
+    """What an evaluation used in place of the model's classifier: `20-NN`, `linear probe`; "" where nothing."""
+    if not isinstance(values, dict):
+        return ""
+    if values.get("name") == "knn":
+        return f"{values.get('neighbours')}-NN"
+    return "linear probe" if values.get("name") == "probe" else str(values.get("name"))
 
 
 def _metrics(values: Any) -> Metrics:

@@ -55,7 +55,9 @@ class RunFeed:
 
     def poll(self, timeout: float) -> Iterator[Line]:
         """What came since the last time, each when the view has it; waited for at most `timeout` seconds."""
-        for line in self._source.lines(timeout):
+        for number, line in enumerate(self._source.lines(timeout)):
+            if number == 0:  # what the status says is known before a long journal is read
+                self.change(self._source.seen)
             if line is None:
                 self.change(lambda view: replace(view, state=RunState(), points=(), phases=()))
             else:

@@ -34,11 +34,12 @@ class Occurrences:
         self._reported: set[str] = set()
         self._pace = StepPace(shortest)
         self._caught_up = True
+        self.stalled: float | None = None  # seconds without a step, while that is a stall
 
     def of(self, view: RunView, now: float) -> list[Occurrence]:
         """The new ones; none while the view replays what was before. `now`: seconds of a steady clock."""
         if view.catching_up:
-            self._caught_up = False
+            self._caught_up, self.stalled = False, None
             return []
         engine = view.state.hello.engine if view.state.hello is not None else "engine"
         found: list[tuple[Occasion, str, str]] = []
@@ -47,7 +48,9 @@ class Occurrences:
             found.append((kind, "end", _describe_end(view)))
         alarms = [message for message in view.state.messages[-5:] if isinstance(message, Alarm)]
         found += [("alarm", f"alarm {alarm.seq}", f"{alarm.message} {alarm.hint}".strip()) for alarm in alarms]
-        if (stall := self._pace.stall(view, now)) is not None:
+        stall = self._pace.stall(view, now)
+        self.stalled = stall.waited if stall is not None else None
+        if stall is not None:
             found.append(("stall", f"stall {stall.done}", stall.text))
         is_new, self._caught_up = self._caught_up, True
         new = [
@@ -69,6 +72,7 @@ def _describe_end(view: RunView) -> str:
 @dataclass(frozen=True)
 class Stall:
     done: int  # steps of the run
+    waited: float  # seconds
     text: str
 
 
@@ -98,7 +102,7 @@ class StepPace:
             return None
         usual = median(self._seconds)
         words = f"{usual:.2g} s" if usual < 10 else duration(usual)
-        return Stall(progress.done, f"No training step for {duration(waited)}; one usually takes {words}.")
+        return Stall(progress.done, waited, f"No training step for {duration(waited)}; one usually takes {words}.")
 
     def _measure(self, progress: Progress, *, asleep: bool) -> None:
         """Reports of an attached run come once a second: short epochs lie between them, with their validations."""

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.contract.machine.process_identity import ProcessIdentity
 from engine.contract.store.run_directory import RunDirectory
@@ -21,6 +21,9 @@ from medtui.client.feed import RunFeed
 from medtui.client.shutdown_checks import SETTLE, check_shutdown
 from medtui.client.sources import EnginePipe
 from medtui.client.view import Request, RunView
+
+if TYPE_CHECKING:
+    from medtui.client.trackers import RunTrackers
 
 POLL = 1.0  # seconds that the thread waits for a line at once
 
@@ -38,6 +41,7 @@ class OwnEngine:
         self.workspace = workspace
         self._engine = engine() if engine else EngineProcess(workspace, warm=warm)
         self._feed = RunFeed(EnginePipe(self._engine))
+        self._trackers: RunTrackers | None = None  # of the run, once it is asked for
         self._thread = threading.Thread(target=self._follow, name="engine-feed", daemon=True)
         self._thread.start()
 
@@ -79,7 +83,9 @@ class OwnEngine:
 
     def begin(self, start: Train) -> bool:
         """Send a start command, such as `resume_command` makes. False when the engine no longer listens."""
-        stops = start.stops_when_left
+        from medtui.client.trackers import RunTrackers  # it imports the recipe; a console opens without
+
+        stops, self._trackers = start.stops_when_left, RunTrackers(start, self.workspace)
         self._feed.change(lambda view: replace(view, asked_to_start=True, stops_when_left=stops))
         return self._send(start)
 
@@ -103,7 +109,11 @@ class OwnEngine:
     def _follow(self) -> None:
         while not self._feed.over:
             self._feed.refresh(POLL)
+            if self._trackers is not None:
+                self._trackers.poll(self.view.state)
         gone = time.time() if self._engine.wait(SETTLE) is not None else None
         self._feed.change(lambda view: replace(view, after=replace(view.after, process_gone=gone)))
         if self.view.asked_to_start:
             check_shutdown(self._feed, self.workspace, self.run_directory, self.engine)
+        if self._trackers is not None:
+            self._trackers.wait(lambda _: None, lambda: False)  # so that none stays a zombie; what failed is in its log

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 from engine.contract.data.archives import data_folders, format_bytes, offline
 from engine.contract.data.datasets import DatasetFacts
 from engine.contract.files.paths import is_file
+from engine.contract.machine.hardware import cpu_has_bfloat16
 from engine.contract.machine.limits import memory
-from engine.contract.models.catalogue import models
+from engine.contract.machine.packages import has_cuda_build
+from engine.contract.models.catalogue import spec_of
 from engine.contract.recipe.conflicts import facts_conflicts
-from engine.contract.recipe.data_source import DataSource, SearchPaths
+from engine.contract.recipe.data_source import DataSource, SearchPaths, located
 from engine.contract.recipe.identity import run_name
+from engine.contract.recipe.memory_estimate import LARGEST_AUTO, largest_batch, run_memory, with_batch_size
 from engine.contract.recipe.reader import recipe_from_values
 from engine.contract.recipe.recipe import Recipe
+from engine.contract.recipe.sections import TrainingSection
 from engine.contract.recipe.sources import data_source, source_values
 from engine.contract.recipe.steps import steps_per_epoch
 from engine.contract.recipe.yaml_reader import read_yaml_file
@@ -25,12 +30,13 @@ from engine.contract.store.status import RunSummary, fold_summary
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import MedtuiError
 from engine.contract.wire.protocol import EpochFinished
+from medtui.client.trackers import missing_trackers
 
 RECENT_RUNS = 30  # runs
 
-# Rough sizes for the estimate, measured as the engine's resident memory on a CPU.
-_BASE = 420e6  # bytes: interpreter, torch, its kernels
-_COPIES = 4  # weights, gradients, momentum, one more while saving
+# Bytes of an engine before it reads anything, and of what a report needs besides, measured as its resident memory
+_BASE = 550e6  # interpreter, torch and its kernels, scikit-learn, matplotlib
+_CUDA_BASE = 1030e6  # the same with a torch that was built for CUDA, whose libraries are large
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class Preflight:
     memory_free: int | None  # bytes
     memory_limit: str  # the limit in effect, if not the machine's memory
     run: str
+    trackers: tuple[str, ...] = ()  # sentences about those that are not installed
 
 
 def preflight(recipe: Recipe, workspace: Workspace, data: Sequence[str], today: date) -> Preflight:
@@ -55,23 +62,34 @@ def preflight(recipe: Recipe, workspace: Workspace, data: Sequence[str], today: 
     images_from = data_source(recipe.dataset)
     facts = images_from.known_facts(SearchPaths(workspace.root, data_folders(data, workspace.root)))
     data_note, data_ok = data_state(recipe, images_from, workspace, data)
-    weights_note, weights_ok = weights_state(recipe)
+    search_paths = SearchPaths(workspace.root, data_folders(data, workspace.root))
+    weights_note, weights_ok = weights_state(recipe, search_paths)
     images = training_images(recipe, facts)
     seconds, source = previous_pace(recipe, workspace)
     name = run_name(recipe, today)
     free = memory()
+    training = with_batch_size(recipe.training, _expected_batch(recipe, images, facts, free.available))
     return Preflight(
         data=data_note,
         data_ok=data_ok,
         weights=weights_note,
         weights_ok=weights_ok,
-        steps=steps_per_epoch(images, recipe.training.batch_size) * recipe.training.epochs if images else None,
+        steps=steps_per_epoch(images, training.images_per_step) * recipe.training.epochs if images else None,
         seconds=seconds,
         seconds_from=source,
-        memory_needed=memory_estimate(recipe, images or 0, facts),
+        memory_needed=memory_estimate(recipe, training, images or 0, facts),
         memory_free=free.available,
         memory_limit=str(free.limit or ""),
         run=free_run_name(workspace.outputs, name),
+        trackers=tuple(missing_trackers(recipe.model_dump())),
+    )
+
+
+def _expected_batch(recipe: Recipe, images: int | None, facts: DatasetFacts, free: int | None) -> int:
+    """What `batch_size: auto` will probably be. images: of the training split; None is not known."""
+    left = None if free is None else int(free - base_memory() - (images or 0) * recipe.dataset.size**2 * facts.channels)
+    return largest_batch(
+        recipe, images or LARGEST_AUTO * recipe.training.accumulate, facts, left, mixed=_is_mixed(recipe)
     )
 
 
@@ -95,12 +113,19 @@ def data_state(recipe: Recipe, source: DataSource, workspace: Workspace, data: S
 # ---- weights ---------------------------------------------------------------------------------------------------------
 
 
-def weights_state(recipe: Recipe) -> tuple[str, bool]:
+def weights_state(recipe: Recipe, search_paths: SearchPaths | None = None) -> tuple[str, bool]:
+    """What it will start from, and whether it can."""
     if recipe.training.init_from is not None:
         return f"from run {recipe.training.init_from}", True
-    weights = models()[recipe.model.name].weights
-    if recipe.model.pretrained is False or weights is None:
+    if recipe.model.weights is not None:
+        path = located(recipe.model.weights, search_paths or SearchPaths(Path(), []), is_file)
+        return (f"{path.name} found", True) if is_file(path) else (f"{path} missing: correct model.weights", False)
+    spec = spec_of(recipe.model.name)
+    weights = spec.weights
+    if recipe.model.pretrained is False or not spec.has_weights:
         return "from scratch", True
+    if weights is None:
+        return f"{spec.title}'s, which timm finds or fetches", True
     file = f"{weights.trained_on} file"
     if is_file(weights.path):
         return f"{file} found", True
@@ -119,17 +144,35 @@ def previous_pace(recipe: Recipe, workspace: Workspace) -> tuple[float | None, s
 
     Its epochs with all that lay between them, as many as are planned, and what came after the last of them.
     """
-    for run in reversed(list_runs(workspace.outputs)[-RECENT_RUNS:]):
-        before = _recipe_of(run, type(recipe))
-        if before is None or not _alike(before, recipe):
-            continue
-        try:
-            done, trained, worked = _worked(run)
-        except OSError:
-            continue
-        if done:
-            return trained / done * recipe.training.epochs + worked - trained, run.name
-    return None, ""
+    return Paces(workspace, type(recipe)).of(recipe)
+
+
+class Paces:
+    """How fast the newest runs of a workspace were, each read once."""
+
+    def __init__(self, workspace: Workspace, model: type[Recipe] = Recipe) -> None:
+        self._runs = list_runs(workspace.outputs)[-RECENT_RUNS:]
+        self._recipes = [_recipe_of(run, model) for run in self._runs]
+        self._worked: dict[str, tuple[int, float, float] | None] = {}
+
+    def of(self, recipe: Recipe) -> tuple[float | None, str]:
+        """As `previous_pace`."""
+        for run, before in reversed(list(zip(self._runs, self._recipes, strict=True))):
+            if before is None or not _alike(before, recipe):
+                continue
+            worked = self._work_of(run)
+            if worked is not None and worked[0]:
+                done, trained, in_all = worked
+                return trained / done * recipe.training.epochs + in_all - trained, run.name
+        return None, ""
+
+    def _work_of(self, run: RunDirectory) -> tuple[int, float, float] | None:
+        if run.name not in self._worked:
+            try:
+                self._worked[run.name] = _worked(run)
+            except OSError:
+                self._worked[run.name] = None
+        return self._worked[run.name]
 
 
 def _worked(run: RunDirectory) -> tuple[int, float, float]:
@@ -155,16 +198,23 @@ def _alike(before: Recipe, now: Recipe) -> bool:
     def decisive(recipe: Recipe) -> tuple[object, ...]:
         data, training, runtime = recipe.dataset, recipe.training, recipe.runtime
         images = (source_values(data), data.size, data.limit)
-        return (*images, recipe.model.name, training.batch_size, training.amp, runtime.device, runtime.threads)
+        model = (recipe.model.name, recipe.input_size, training.freeze)
+        steps = (training.batch_size, training.accumulate, training.swa_start)
+        return (*images, *model, *steps, training.amp, runtime.device, runtime.threads, runtime.processes)
 
     return decisive(before) == decisive(now)
 
 
-def memory_estimate(recipe: Recipe, images: int, facts: DatasetFacts) -> float:
-    """Bytes, about: the base, the weights' copies, one batch's activations, the images."""
-    area = (recipe.dataset.size / 28) ** 2
-    spec = models()[recipe.model.name]
-    activations = spec.activations * area * recipe.training.batch_size
-    weights = spec.parameters * 4 * _COPIES
-    pixels = images * recipe.dataset.size**2 * facts.channels
-    return _BASE + weights + activations + pixels
+def base_memory() -> float:
+    return _CUDA_BASE if has_cuda_build() else _BASE
+
+
+def _is_mixed(recipe: Recipe) -> bool:
+    """Will it probably be trained in mixed precision? On a GPU it is; what is free there is not known here."""
+    return recipe.training.amp is not False and (recipe.runtime.device.startswith("cuda") or cpu_has_bfloat16())
+
+
+def memory_estimate(recipe: Recipe, training: TrainingSection, images: int, facts: DatasetFacts) -> float:
+    """Bytes, about: each process itself, the weights' copies, one batch's activations, the images."""
+    needed, processes = run_memory(recipe, training, images, facts, mixed=_is_mixed(recipe)), recipe.runtime.processes
+    return processes * (base_memory() + needed.weights) + needed.batch + needed.images

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from engine.contract.files.folders import File
@@ -12,10 +12,10 @@ from engine.contract.files.inspection import describe_owner
 from engine.contract.store.checkpoint_file import DIGEST, Header, opened_checkpoint, read_header
 from engine.contract.store.journal import read_journal
 from engine.contract.store.model_bundle import read_bundle
-from engine.contract.store.run_directory import RunDirectory, refuse_untrusted_entries
+from engine.contract.store.run_directory import RunDirectory, list_runs, refuse_unlisted, refuse_untrusted_entries
 from engine.contract.store.run_record import RunRecord, read_run
 from engine.contract.store.workspace import Workspace
-from engine.contract.wire.errors import CheckpointError, MedtuiError, OutputError
+from engine.contract.wire.errors import CheckpointError, MedtuiError, OutputError, UsageError
 from engine.contract.wire.protocol import CheckpointSaved
 from medtui.client.run_management import refuse_foreign, refuse_living
 from medtui.sentences import Pruning
@@ -69,6 +69,33 @@ def prune(found: Prunable, workspace: Workspace) -> None:
         except OSError as error:
             why = f"{error.strerror}{describe_owner(file)}"
             raise OutputError(Pruning.REMOVE_FAILED, path=file, reason=why) from None
+
+
+def prunable_runs(workspace: Workspace, *, resumable: bool = False) -> tuple[list[Prunable], list[str]]:
+    """Of every listed run that may be changed, and why the others are skipped. Raises OutputError where the runs
+    cannot be listed."""
+    refuse_unlisted(workspace.outputs)
+    plans, skipped = [], []
+    for run in list_runs(workspace.outputs):
+        try:
+            plans.append(prunable(run, workspace, resumable=resumable))
+        except UsageError as error:
+            skipped.append(error.message)
+    return plans, skipped
+
+
+def prune_all(plans: Iterable[Prunable], workspace: Workspace) -> tuple[int, list[MedtuiError]]:
+    """Prune each of them: the bytes that were freed, and what went wrong."""
+    freed, troubles = 0, []
+    for plan in plans:
+        size = plan.bytes
+        try:
+            prune(plan, workspace)
+        except MedtuiError as error:
+            troubles.append(error)
+        else:
+            freed += size
+    return freed, troubles
 
 
 def _left_by_killed_writers(run: RunDirectory) -> tuple[File, ...]:

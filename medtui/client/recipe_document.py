@@ -15,6 +15,7 @@ import yaml
 from engine.contract.recipe.reader import build_recipe
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.schema import FieldSpec, fields
+from engine.contract.recipe.sources import other_sources
 from engine.contract.recipe.yaml_reader import KeyPath, read_yaml, scalar, written
 from engine.contract.wire.errors import Problem, RecipeError
 from medtui.sentences import RecipeText
@@ -41,7 +42,10 @@ class Checked:
     def value(self, spec: FieldSpec) -> Any:
         """The value of a field: as written, else its default."""
         section = self.values.get(spec.section)
-        return section.get(spec.name, spec.default) if isinstance(section, dict) else spec.default
+        if not isinstance(section, dict):
+            return spec.default
+        instead = None if spec.section == "dataset" and other_sources(section, spec.name) else spec.default
+        return section.get(spec.name, instead)
 
     def is_written(self, spec: FieldSpec) -> bool:
         section = self.values.get(spec.section)
@@ -106,6 +110,19 @@ def typed(text: str, spec: FieldSpec) -> str:
     if isinstance(value, str) or (kinds <= {"string", "null"} and value is not None):
         return written(text)
     return text
+
+
+def with_field(text: str, section: str, name: str, value: str) -> str:
+    """`with_value`; where that names a source of images, the one that was named before is not any more.
+
+    Raises RecipeError.
+    """
+    changed = with_value(text, section, name, value)
+    values = _values(changed)[section]
+    if section == "dataset" and values[name] is not None:
+        for other in other_sources(values, name):
+            changed = with_value(changed, section, other, written(None))
+    return changed
 
 
 # ---- one value replaced ---------------------------------------------------------------------------------------------

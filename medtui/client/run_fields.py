@@ -12,7 +12,8 @@ from engine.contract.wire.text import without_formula
 from medtui.client.runs import RunRow
 from medtui.text import UNDEFINED, clean, duration, interval, number, started_at
 
-Kind = Literal["text", "number", "duration", "date", "yes_no", "words", "hash", "interval"]
+Kind = Literal["text", "number", "duration", "date", "yes_no", "words", "hash", "interval", "setting"]
+CELL_LIMIT = 200  # characters
 DAMAGED = "!"  # some of its files cannot be read or trusted
 
 
@@ -42,10 +43,15 @@ def format_lr(value: float | None) -> str:
 
 
 def describe_subset(run_row: RunRow) -> str:
-    """In short, what makes its results incomparable with others: `synth. ≤ 256`; empty if there is nothing."""
+    """In short, what makes its results incomparable with others: `synth. ≤ 256`; empty if there is nothing.
+
+    And `→ 224 px` where the images were enlarged for the model.
+    """
     marks = [f"≤ {run_row.limit:,}"] if run_row.limit is not None else []
     if run_row.synthetic:
         marks.insert(0, "synth." if marks else "synthetic")
+    if run_row.input_size is not None:
+        marks.append(f"→ {run_row.input_size} px")
     return " ".join(marks)
 
 
@@ -82,16 +88,29 @@ FIELDS: tuple[RunField, ...] = (
     RunField("started", "started", "date", _of("started"), lambda r: started_at(r.started or "") or UNDEFINED, "date"),
     RunField("dataset", "data set", "text", _of("dataset"), _text("dataset")),
     RunField("size", "px", "number", _of("size"), _number("size", 0)),
+    RunField("input_size", "input px", "number", _of("input_size"), _number("input_size", 0)),
     RunField("limit", "limit", "number", _of("limit"), _number("limit", 0)),
     RunField("synthetic", "synthetic", "yes_no", _of("synthetic"), lambda r: "yes" if r.synthetic else "no"),
     RunField("model", "model", "text", _of("model"), _text("model")),
     RunField("test_auc_ci95", "AUC, 95 %", "interval", _of("test_auc_ci95"), lambda r: interval(r.test_auc_ci95)),
     RunField("test_acc_ci95", "ACC, 95 %", "interval", _of("test_acc_ci95"), lambda r: interval(r.test_acc_ci95)),
     RunField("recipe_hash", "hash", "hash", lambda r: r.recipe_hash or "", _of("short_hash"), "hash"),
+    RunField("workspace", "workspace", "text", lambda r: str(r.workspace), lambda r: str(r.workspace)),
     RunField("note", "note", "text", lambda r: r.labels.note, lambda r: r.labels.note),
 )  # fmt: skip
 LISTED = FIELDS[:13]  # without further options; the more important, the further left, and no AUC without its subset
 FILTERED = tuple(one for one in FIELDS if one.kind != "interval")
+
+
+def recipe_field(path: str) -> RunField:
+    """A field of the recipe, such as `training.cutmix_alpha`, of rows that were given it."""
+
+    from engine.contract.recipe.yaml_reader import written  # slow, and most tables name no field of a recipe
+
+    def cell(run_row: RunRow) -> str:
+        return written(run_row.settings[path]) if path in run_row.settings else UNDEFINED
+
+    return RunField(path, path, "setting", lambda run_row: run_row.settings.get(path), cell)
 
 
 def field_named(name: str, fields: Iterable[RunField] = FIELDS) -> RunField | None:
@@ -106,7 +125,7 @@ def alternative_fields(name: str, fields: Iterable[RunField] = FIELDS) -> str:
 
 def cell_of(one: RunField, run_row: RunRow) -> str:
     """What a table shows: one line of harmless text."""
-    return clean(one.cell(run_row), 200)
+    return clean(one.cell(run_row), CELL_LIMIT)
 
 
 def exported(one: RunField, run_row: RunRow) -> list[str]:
@@ -114,6 +133,8 @@ def exported(one: RunField, run_row: RunRow) -> list[str]:
     value = one.value(run_row)
     if one.kind == "interval":
         return [repr(end) for end in value] if value is not None else ["", ""]
+    if one.kind == "setting" and not isinstance(value, str):
+        return [one.cell(run_row) if value is not None else ""]
     if one.kind == "words":
         return [without_formula(clean(" ".join(value), 4000))]
     if one.kind == "yes_no":

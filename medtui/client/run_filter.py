@@ -26,6 +26,7 @@ _TERM = re.compile(r"(?P<name>[^\W\d]\w*)(?P<sign>>=|<=|!=|[:=<>])(?P<value>.*)"
 _ALTERNATIVES = re.compile(r'(?:[^,"]|"[^"]*(?:"|$))+')
 _UNITS = {"": 1, "s": 1, "min": 60, "m": 60, "h": 3600}
 _DURATION = re.compile(r"(?P<number>.*?\d\.?)(?P<unit>s|min|m|h|)", re.DOTALL)
+_DATE = re.compile(r"\d{1,4}|\d{4}-(\d{0,2}|\d\d-(\d{0,2}|\d\d [\d:]*))")  # or its beginning, as it is typed
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
@@ -144,7 +145,7 @@ def _unquoted(text: str) -> str:
 def _ordered(one: RunField, sign: str, value: str, beginning: str) -> Test:
     """An unknown value is neither less nor greater than anything."""
     if one.kind == "date":
-        return _dated(one, sign, value)
+        return _dated(one, sign, value, beginning)
     if one.kind not in ("number", "duration"):
         raise UsageError(Filter.NO_ORDER, name=one.names[0], sign=sign)
     limit, order = _number(one, value, beginning), _ORDER[sign]
@@ -156,8 +157,10 @@ def _ordered(one: RunField, sign: str, value: str, beginning: str) -> Test:
     return test
 
 
-def _dated(one: RunField, sign: str, value: str) -> Test:
+def _dated(one: RunField, sign: str, value: str, beginning: str) -> Test:
     """`2026-11` is the month, `2026-11-20` the day: a time is compared as far as the value goes."""
+    if _DATE.fullmatch(value) is None:
+        raise UsageError(Filter.DATE, term=beginning, found=shortened(value))
     order = _ORDER[sign]
 
     def test(run_row: RunRow) -> bool:

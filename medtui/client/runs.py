@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from engine.contract.files.folders import File, Folder
 from engine.contract.findings.history import history_from
 from engine.contract.findings.rules import findings
 from engine.contract.store.journal import damaged_lines
-from engine.contract.store.run_directory import RunDirectory, attempts_of, list_runs_and_manifests
+from engine.contract.store.run_directory import ARCHIVE, RunDirectory, attempts_of
 from engine.contract.store.run_record import RunRecord, own_recipe, read_run, resolved_of_run
 from engine.contract.wire.protocol import Ci95
 from engine.contract.wire.resolved import Resolved
@@ -50,8 +51,19 @@ class RunRow:
     resolved_hash: str | None = None
     resolved: Resolved | None = None  # what every `auto` became
     damage: tuple[str, ...] = ()  # what of it cannot be read or trusted
+    input_size: int | None = (
+        None  # pixels per side that images were enlarged to for the model; None where they were not
+    )
     seed: int | None = None
     lr: float | None = None
+    settings: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # fields of its recipe that were asked for, by their paths
+
+    @property
+    def workspace(self) -> Path:
+        above = self.run_dir.parent
+        return above.parent.parent if above.name == ARCHIVE else above.parent
 
     @property
     def comparable(self) -> bool:
@@ -61,7 +73,7 @@ class RunRow:
     @property
     def over(self) -> bool:
         """Can nothing change any more by itself?"""
-        return self.state in ("completed", "stopped", "aborted", "failed", "crashed")
+        return self.state in ("completed", "stopped", "aborted", "failed", "crashed", "killed")
 
     @property
     def epochs(self) -> str:
@@ -79,10 +91,12 @@ class RunRow:
         return {
             "run": self.run,
             "run_dir": str(self.run_dir),
+            "workspace": str(self.workspace),
             "started": self.started,
             "state": self.state,
             "dataset": self.dataset,
             "size": self.size,
+            "input_size": self.input_size,
             "synthetic": self.synthetic,
             "limit": self.limit,
             "model": self.model,
@@ -109,8 +123,12 @@ def read_run_row(run: RunDirectory, manifest: dict[str, Any] | None = None) -> R
 
     `manifest`: where it was read just now.
     """
-    record = read_run(run, "links", manifest)
-    found, manifest = record.summary, record.manifest or {}
+    return row_of(read_run(run, "links", manifest))
+
+
+def row_of(record: RunRecord) -> RunRow:
+    """`record`: read with a look for links."""
+    run, found, manifest = record.run, record.summary, record.manifest or {}
     started = manifest.get("started")
     validation, test = found.validation, found.test
     resolved, resolved_hash = resolved_of_run(record)
@@ -122,6 +140,7 @@ def read_run_row(run: RunDirectory, manifest: dict[str, Any] | None = None) -> R
         state=record.state,
         dataset=found.dataset,
         size=found.size,
+        input_size=found.input_size,
         synthetic=found.synthetic,
         limit=found.limit,
         model=found.model,
@@ -146,22 +165,23 @@ def read_run_row(run: RunDirectory, manifest: dict[str, Any] | None = None) -> R
 
 def _seed_and_lr(record: RunRecord) -> tuple[int | None, float | None]:
     """From what its newest attempt recorded; else from the run's own recipe, which takes longer."""
-    attempts = attempts_of(record.manifest or {})
-    recorded = attempts[-1].get("must_match") if attempts else None
-    if isinstance(recorded, dict):
-        try:
-            seed, lr = int(recorded["training.seed"]), float(recorded["training.lr"])
-        except (KeyError, TypeError, ValueError, OverflowError):  # a damaged or untrusted manifest
-            pass
-        else:
-            return seed, lr if math.isfinite(lr) else None
+    if (recorded := recorded_seed_and_lr(record)) is not None:
+        return recorded
     recipe = own_recipe(record.run)
     return (recipe.training.seed, recipe.training.lr) if recipe is not None else (None, None)
 
 
-def run_rows(outputs: Path) -> list[RunRow]:
-    """Every run of a workspace, oldest first."""
-    return [read_run_row(run, manifest) for run, manifest in list_runs_and_manifests(outputs)]
+def recorded_seed_and_lr(record: RunRecord) -> tuple[int, float | None] | None:
+    """As the newest attempt recorded them in the manifest; None where it did not."""
+    attempts = attempts_of(record.manifest or {})
+    recorded = attempts[-1].get("must_match") if attempts else None
+    if not isinstance(recorded, dict):
+        return None
+    try:
+        seed, lr = int(recorded["training.seed"]), float(recorded["training.lr"])
+    except (KeyError, TypeError, ValueError, OverflowError):  # a damaged or untrusted manifest
+        return None
+    return seed, lr if math.isfinite(lr) else None
 
 
 Stamps = dict[str, tuple[int, int]]  # by folder: mtimes of heartbeat and labels, in ns
@@ -196,7 +216,23 @@ def summary(run: RunDirectory) -> dict[str, Any]:
     shown["published"] = [_published_values(one, published) for one in published]
     shown["findings"] = _findings(run)
     shown["artifacts"] = {name: str(run.root / path) for name, path in found.artifacts.items()}
+    shown["checkpoints"] = _checkpoints(run)
+    shown["job_logs"] = _job_logs(record)
     return shown
+
+
+def _checkpoints(run: RunDirectory) -> list[str]:
+    """The files of its checkpoints that are there now; none where they cannot be listed."""
+    try:
+        return sorted(name for name in run.checkpoints.names() if name.endswith(".safetensors") and name[0] != ".")
+    except OSError:
+        return []
+
+
+def _job_logs(record: RunRecord) -> list[str]:
+    """The files with the output of the scheduler's jobs that did it, oldest first."""
+    logs = (attempt.get("job_log") for attempt in attempts_of(record.manifest or {}))
+    return list(dict.fromkeys(log for log in logs if isinstance(log, str)))
 
 
 def _findings(run: RunDirectory) -> list[dict[str, Any]]:

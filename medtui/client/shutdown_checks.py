@@ -30,16 +30,21 @@ def check_shutdown(
         after = feed.view.after
         if after.process_gone is None and engine is not None and engine.is_alive() is False:
             note(process_gone=time.time())
-        if after.lock_free is None:
-            lock = LockState.read(workspace.lock_file)
-            if not (lock.held if engine is None else lock.is_held_by(engine)):
-                note(lock_free=time.time())
+        if after.lock_free is None and not _holds_lock(workspace, engine):
+            note(lock_free=time.time())
         after = feed.view.after
         if after.lock_free is not None and after.process_gone is not None:
             break
         time.sleep(0.05)
     checkpoint, trouble = _verify_checkpoint(feed, run)
     note(checkpoint=checkpoint, checkpoint_checked=time.time(), trouble=trouble)
+
+
+def _holds_lock(workspace: Workspace, engine: ProcessIdentity | None) -> bool:
+    """Has the engine the workspace, or a slot of it? Of an unknown engine: does anybody hold the workspace?"""
+    if engine is None:
+        return bool(LockState.read(workspace.lock_file).held)
+    return any(LockState.read(lock).is_held_by(engine) for lock in workspace.locks)
 
 
 def _verify_checkpoint(feed: RunFeed, run: RunDirectory | None) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from engine.contract.machine.process_identity import ProcessIdentity
 from engine.contract.store.run_directory import RunDirectory
-from engine.contract.store.run_record import format_last_seen, read_run
+from engine.contract.store.run_record import RunRecord, format_last_seen, read_run
 from engine.contract.store.status import Status, read_status
 from engine.contract.wire.errors import ABORTED, COMPLETED, STOPPED, RunFailed
 from engine.contract.wire.protocol import Outcome, Progress, Resources, RunFinished, parse_event
@@ -24,6 +24,7 @@ from medtui.client.liveness import Heartbeat, Liveness, identity_of
 from medtui.client.state import RunState
 from medtui.client.view import RunView
 from medtui.sentences import EngineDeath
+from medtui.text import clean
 
 POLL = 0.25  # seconds between polls of the files of a run
 PATIENCE = 10.0  # seconds for a process to exit after its final event
@@ -45,7 +46,7 @@ class Source(Protocol):
         """What came since the last time, waited for at most `timeout` seconds. None: it begins anew."""
 
     def seen(self, view: RunView) -> RunView:
-        """The view, with what is known besides the events."""
+        """The view, with what is known besides the events; also while the first of them are being read."""
 
     def is_over(self, state: RunState) -> bool:
         """Will nothing more come?"""
@@ -130,15 +131,24 @@ class RunFiles:
     def seen(self, view: RunView) -> RunView:
         if view.state.hello is not None:
             self._engine = identity_of(view.state.hello)
+        unseen, catching_up = self._unseen(), view.catching_up and not self._caught_up
         points = view.points
-        if not points and self.status is not None:  # what was trained of this epoch before we came
+        if not points and not catching_up and self.status is not None:  # what was trained of this epoch before we came
             epochs = view.state.epochs  # the journal is read after the status, and may know the epoch's end
             done = epochs[-1].step if epochs else 0
             points = tuple((step, loss) for step, loss in self.status.curve if step > done)
-        unseen = self._unseen()
-        if (unseen, points, False) == (view.unseen, view.points, view.catching_up):
+        reported = self._phase_or_outcome() if catching_up else None
+        found = (unseen, points, catching_up, reported)
+        if found == (view.unseen, view.points, view.catching_up, view.reported):
             return view
-        return replace(view, unseen=unseen, points=points, catching_up=False)
+        return replace(view, unseen=unseen, points=points, catching_up=catching_up, reported=reported)
+
+    def _phase_or_outcome(self) -> str | None:
+        """As the status has it; the phase of an engine that is gone says nothing."""
+        status = self.status
+        if status is None:
+            return None
+        return status.outcome or (None if self.liveness == "gone" else status.phase)
 
     def is_over(self, state: RunState) -> bool:
         if state.finished is None:
@@ -147,9 +157,10 @@ class RunFiles:
         return not (self.status is not None and self.status.outcome is None and self.liveness == "alive")
 
     def end(self, state: RunState) -> RunFinished | Death:
-        found = read_run(self._run).summary
+        record = read_run(self._run)
+        found = record.summary
         if found.outcome is None or found.outcome == "crashed":
-            return Death(EngineDeath.UNREPORTED)
+            return _unreported(record)
         return RunFinished(
             time=time.time(),
             outcome=found.outcome,
@@ -192,6 +203,12 @@ class RunFiles:
         if self.liveness != "unseen":
             return None
         return format_last_seen(self.status.updated) if self.status is not None else "never seen"
+
+
+def _unreported(record: RunRecord) -> Death:
+    """By whom it was killed, if somebody did so on request."""
+    by = record.killed_by
+    return Death(EngineDeath.UNREPORTED) if by is None else Death(EngineDeath.KILLED_ON_REQUEST, by=clean(by, 80))
 
 
 @contextlib.contextmanager

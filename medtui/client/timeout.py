@@ -70,13 +70,14 @@ def _do(work: Callable[[Callable[[], None]], object], writer: int) -> None:
 
 
 def _write(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
 
 
 def _received(reader: int, child: int, patience: float) -> bytes | None:
     """The result; None when the child is silent for too long. Raises DiskNotResponding when it ended without one."""
-    content, computed, deadline = b"", 0.0, time.monotonic() + patience
+    content, computed, deadline = bytearray(), 0.0, time.monotonic() + patience
     while True:
         ready, _, _ = select.select([reader], [], [], POLL)
         now, seconds = time.monotonic(), computed if ready else _computed(child)
@@ -87,12 +88,12 @@ def _received(reader: int, child: int, patience: float) -> bytes | None:
         if not ready:
             continue
         part = os.read(reader, 65536)
-        content = (content + part).lstrip(b".") if not content else content + part
+        content += part if content else part.lstrip(b".")
         if not part:
             break
     if not content:
         raise DiskNotResponding(CommandLine.NO_RESULT)
-    return content[1:]
+    return bytes(content[1:])
 
 
 def _computed(pid: int) -> float:

@@ -36,6 +36,7 @@ class RunView:
     """Everything at one moment. A new value replaces the old one; nothing in it changes."""
 
     catching_up: bool = False  # what it tells of was before we came, and more of it is being read
+    reported: str | None = None  # meanwhile: the phase or the outcome that its status names
     own: bool = True  # started from here, and commanded through its standard input
     run: str | None = None
     state: RunState = field(default_factory=RunState)
@@ -85,6 +86,8 @@ class RunView:
             return self.outcome
         if self.unseen is not None:
             return self.unseen
+        if self.catching_up:  # what was read so far may be of long ago
+            return self.reported or "connecting"
         if self.asked_to_start and self.phase == "idle":
             return "starting"
         return self.phase

@@ -20,40 +20,38 @@ from textual.screen import Screen
 
 from engine.contract.files.paths import absolute
 from engine.contract.store.workspace import Workspace
-from engine.contract.wire.errors import MedtuiError, UsageError
 from medtui.actions import EVERYWHERE, Action, with_keys
+from medtui.console.first_screen import find_first_screen
+from medtui.console.palette.providers import PROVIDERS
 from medtui.console.screens import SCREENS
 from medtui.console.shell import keymap
 from medtui.console.shell.base import BaseScreen
-from medtui.console.shell.dialogs import Help, Question
+from medtui.console.shell.dialogs import Dialog, Help
 from medtui.console.shell.keyboard import Keyboard
-from medtui.console.shell.keys_in_order import KeysInOrder
 from medtui.console.shell.load_history import LoadHistory
 from medtui.console.shell.marked_runs import MarkedRuns
-from medtui.console.shell.notifications import Link, Notifications, Pace
+from medtui.console.shell.notifications import Link, Pace, RunNotifier, Severity
 from medtui.console.shell.opening import Opening
-from medtui.console.shell.palette import KeymapCommands
+from medtui.console.shell.painted import PaintedPictures
 from medtui.console.shell.plain import VisibleText
+from medtui.console.shell.run_control import RunControl
 from medtui.console.shell.status_text import AppStatus, elapsed_of, known
 from medtui.console.shell.theme import THEMES
+from medtui.preferences import Preferences, keep_setting, with_chosen
 from medtui.rich_output import stderr_console
-from medtui.sentences import Console
 from medtui.settings import Settings
-from medtui.text import clean
+from medtui.text import clean, duration
 
 if TYPE_CHECKING:
     from engine.contract.recipe.recipe import Recipe
     from engine.contract.store.run_directory import RunDirectory
-    from medtui.client.away import Notifier
-    from medtui.client.escalation import Escalator
-    from medtui.client.occurrences import Occurrences
     from medtui.client.own_engine import OwnEngine
-    from medtui.client.run_handle import RunHandle
     from medtui.client.view import RunView
+    from medtui.console.machine.screen import Machine
     from medtui.console.recipes.screen import Recipes
-    from medtui.console.shell.engines import Engines
+    from medtui.console.results.screen import Results
     from medtui.console.shell.messages import StatusPolled
-    from medtui.machine.gpu import Gpu
+    from medtui.machine.gpu import Gpus
 
 
 TICK = 0.1  # seconds between checks of the view
@@ -61,14 +59,14 @@ LEAVING = 2.0  # seconds that a notification which is being delivered may keep t
 POLL_STATUS_EVERY = 2.0  # seconds between polls of the lock
 
 
-class ConsoleApp(KeysInOrder, inherit_bindings=False):
+class ConsoleApp(PaintedPictures, RunControl, inherit_bindings=False):
     """`medtui` without a command."""
 
     CSS_PATH = "styles.tcss"
     SCREENS = SCREENS
     TITLE = "medtui"
     BINDINGS: ClassVar[list[BindingType]] = keymap.bindings(EVERYWHERE)
-    COMMANDS: ClassVar[set[Any]] = {KeymapCommands}
+    COMMANDS: ClassVar[set[Any]] = PROVIDERS
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "ctrl+p"
     ALLOW_SELECT = False
@@ -86,26 +84,28 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         attach: RunDirectory | None = None,
     ) -> None:
         """`attach`: a run to open with; `model` and `make_engine` are for tests."""
-        super().__init__(driver_class=Keyboard)
+        super().__init__(Keyboard, workspace, data or [], readonly=readonly, make_engine=make_engine, warm=warm)
         self.error_console = stderr_console()  # for messages when it ends
         self._visible = VisibleText()
-        self.workspace = workspace
-        self.data = data or []
-        self.settings = settings or Settings()
-        self.readonly = readonly
+        self.preferences = Preferences()
+        self._given_settings = settings or Settings()  # of the file
+        self.settings = with_chosen(self._given_settings, self.preferences)
+        self.decide_graphics(self.settings.pictures)
         self.marked_runs = MarkedRuns()
-        self._model, self._make_engine, self._keep_warm = model, make_engine, warm and not readonly
+        self._model = model
         self.today, self.now = date.today, time.time  # tests set others
         self.status = AppStatus(readonly=readonly)
-        self._run_notifications, self._pace, self._link = Notifications(), Pace(), Link(TICK)
-        self._occurrences: Occurrences | None = None  # of the run that is shown
+        self._run_notifier = RunNotifier(self.settings.away, self._report, self._warn)
+        self._pace, self._link = Pace(), Link(TICK)
+        self._left: float | None = None  # seconds, by the newest snapshot
         self._shown: RunView | None = None
         self._key_states: tuple[object, ...] = ()  # that the key line was made of
         self._shown_status: tuple[Any, AppStatus | None, str] = (None, None, "")  # in the top line
-        self._holder_run: str | None = None
-        self._gpus: tuple[Gpu, ...] = ()
+        self._gpus: Gpus | None = None  # before the first poll
+        self._worked: str | None = None  # the suite, or the queue, that has a runner
         self.load_history = LoadHistory()
         self._attach_first = attach
+        self._leaving = False  # asked about
         self.actions = with_keys(self.settings.keys)
 
     # ---- start and end ---------------------------------------------------------------------------------------------
@@ -121,9 +121,16 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         self.call_after_refresh(self.call_later, self._after_first_paint)
 
     async def _after_first_paint(self) -> None:
-        first = "recipes" if self._attach_first is None else self._open_attached(self._attach_first)
+        first = await find_first_screen(self.workspace, self._attach_first)
+        if not self.screen_stack:  # it was closed meanwhile
+            return
+        screen = first.screen if first.run is None else "recipes"
+        if first.run is not None and self.attach_to(first.run):
+            screen = first.screen
+            if screen == "results":
+                cast("Results", self.get_screen("results")).choose(first.run)
         if isinstance(self.screen, Opening):
-            await self.switch_screen(first)
+            await self.switch_screen(screen)
         gc.freeze()  # these objects stay
         gc.enable()
         self.set_interval(TICK, self._tick)
@@ -143,12 +150,11 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
             loop.call_soon_threadsafe(self.exit, 0)
 
     def on_unmount(self) -> None:
+        self.free_graphics()
         if "engines" in self.__dict__:
             self.engines.close()
-        if "notifier" in self.__dict__:
-            self.notifier.close(LEAVING)
-
-    # ---- the run ---------------------------------------------------------------------------------------------------
+        self._run_notifier.close(LEAVING)
+        self.preferences.close(LEAVING)
 
     @cached_property
     def recipe_model(self) -> type[Recipe]:
@@ -156,88 +162,14 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
 
         return self._model or Recipe
 
-    @cached_property
-    def engines(self) -> Engines:
-        from medtui.client.own_engine import OwnEngine
-        from medtui.console.shell.engines import Engines
+    # ---- the run that is shown -------------------------------------------------------------------------------------
 
-        return Engines(self.workspace, self._make_engine or OwnEngine, keep_warm=self._keep_warm)
+    def _begin_run(self) -> None:
+        self._run_notifier.begin()
+        self._pace, self._left, self._shown = Pace(), None, None
 
-    @property
-    def handle(self) -> RunHandle | None:
-        return self.engines.handle
-
-    @property
-    def view(self) -> RunView | None:
-        return self.engines.view
-
-    @property
-    def busy(self) -> bool:
-        return self.engines.busy
-
-    def start_run(self, recipe: dict[str, Any]) -> None:
-        """Ask for training. Raises MedtuiError where that is impossible."""
-        self._start(lambda: self.engines.train(recipe, self.data))
-
-    def resume_run(self, run: RunDirectory) -> None:
-        """Ask for a run to be resumed. Raises MedtuiError where that is impossible."""
-        self._start(lambda: self.engines.resume(run, self.data))
-
-    def _start(self, ask: Callable[[], None]) -> None:
-        if self.readonly:
-            raise UsageError(Console.READ_ONLY)
-        if self.engines.trains_here:
-            raise UsageError(Console.TRAINING)
-        if (holder := self.engines.held_by_another()) is not None:  # what is shown stays shown
-            raise UsageError(Console.HELD_BY_ANOTHER, holder=holder, key=self.actions["run.attach"].key)
-        ask()
-        self._begin()
-        self.go_to("live")
-
-    def _begin(self) -> None:
-        """Another run is shown: nothing about it is reported yet."""
-        self._run_notifications, self._pace = Notifications(), Pace()
-        self._shown, self._occurrences = None, None
-
-    def command(self, name: str) -> None:
-        """Send a command to the engine; its answer is an event."""
-        if self.readonly:
-            self.show_toast("This console is read-only.", severity="warning")
-        elif self.handle is None or not self.busy:
-            self.show_toast("Nothing is training.", severity="warning")
-        else:
-            self._send(self.handle, name)
+    def _show_changes(self) -> None:
         self._tick()
-
-    def _send(self, handle: RunHandle, name: str) -> None:
-        from medtui.console.shell.engines import who
-
-        try:
-            if handle.command(name, who()) is None:
-                self.show_toast("The engine no longer accepts commands.", severity="warning")
-        except MedtuiError as error:
-            self.show_toast(str(error), severity="error")
-
-    @property
-    def escalator(self) -> Escalator | None:
-        return self.engines.escalator
-
-    def end_run(self) -> None:
-        """Escalate; where no signal reaches the engine, ask it to abort and report who else can end it."""
-        if self.readonly:
-            self.show_toast("This console is read-only.", severity="warning")
-            return
-        from medtui.client.attached import AttachedRun
-        from medtui.client.control import NothingToCommand, describe_remote_engine
-
-        try:
-            self.engines.end_run()
-        except NothingToCommand:
-            self.command("abort")
-            status = self.handle.status if isinstance(self.handle, AttachedRun) else None
-            self.show_toast(
-                (describe_remote_engine(status) if status else None) or "Its engine is unknown.", severity="warning"
-            )
 
     # ---- notifications ----------------------------------------------------------------------------------------------
 
@@ -253,15 +185,23 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
                 self.engines.warm_up()
             if self.base_screen is not None:
                 self.base_screen.show(view)
-            if view is not None:
-                left = self._pace.left(view)
-                self.status = replace(self.status, eta=left if left is None else round(left))
+            self._left = self._pace.left(view) if view is not None else None
         if view is not None:
-            if (elapsed := elapsed_of(view, self.now())) != self.status.elapsed:
-                self.status = replace(self.status, elapsed=elapsed)
-            self._notify_changes(view)  # also where nothing comes any more: that is a stall
+            self._run_notifier.update(view)
+            self._show_times(view)
         if self._shown_status != (known(view), self.status, self.screen_name):
             self._show_status(view)
+
+    def _show_times(self, view: RunView) -> None:
+        """Once per second: with each snapshot the remaining time is another, and each change is a frame to draw."""
+        waited = self._run_notifier.stalled
+        stalled = duration(int(waited)) if waited is not None else ""
+        elapsed, left = elapsed_of(view, self.now()), None if stalled else self._left  # it would stand still
+        if (elapsed, stalled) != (self.status.elapsed, self.status.stalled) or (left is None) != (
+            self.status.eta is None
+        ):
+            eta = left if left is None else round(left)
+            self.status = replace(self.status, elapsed=elapsed, stalled=stalled, eta=eta)
 
     def _show_status(self, view: RunView | None) -> None:
         base_screen = self.base_screen
@@ -271,41 +211,29 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         base_screen.show_status(view, self.status)
         key_states = (
             view.phase if view else None,
+            bool(self.living),
             *(self.can(action) for action in self.actions.values() if action.footer),
         )
         if key_states != self._key_states:
             self._key_states = key_states
             base_screen.refresh_keys()
 
-    @cached_property
-    def notifier(self) -> Notifier:
-        from medtui.client.away import Notifier
+    def _report(self, view: RunView, words: str, severity: Severity) -> None:
+        """By the bell, a desktop notification, and a toast where the screen does not show it itself."""
+        is_shown = severity != "warning" and self.base_screen is not None and self.base_screen.reports(view)
+        if not is_shown:  # no screen has a place for a stall
+            self.show_toast(words, severity=severity)
+        self._ring(words)
 
-        def warn(text: str) -> None:  # called from its thread
-            self.call_later(self.show_toast, text, severity="warning")
+    def _ring(self, words: str) -> None:
+        if self.settings.bell:
+            self.bell()
+        if self.settings.notify and self._driver is not None and not self.is_headless:
+            self._driver.write(f"\x1b]9;medtui: {clean(words, 200)}\x07")
 
-        return Notifier(self.settings.away, warn)
-
-    def _notify_changes(self, view: RunView) -> None:
-        """What is new: by the bell, a desktop notification, a toast where the screen does not show it itself, and as
-        the settings say to somebody who is away."""
-        if self._occurrences is None:
-            from medtui.client.occurrences import Occurrences
-
-            self._occurrences = Occurrences()
-        occurrences = self._occurrences.of(view, time.monotonic())
-        if not occurrences:
-            return
-        for occurrence in occurrences:
-            self.notifier.notify(occurrence, view)
-        for words, severity in self._run_notifications.of(occurrences):
-            is_shown = severity != "warning" and self.base_screen is not None and self.base_screen.reports(view)
-            if not is_shown:  # no screen has a place for a stall
-                self.show_toast(words, severity=severity)
-            if self.settings.bell:
-                self.bell()
-            if self.settings.notify and self._driver is not None and not self.is_headless:
-                self._driver.write(f"\x1b]9;medtui: {clean(words, 200)}\x07")
+    def _warn(self, text: str) -> None:
+        """From any thread."""
+        self.call_later(self.show_toast, text, severity="warning")
 
     def show_toast(self, text: str, *, severity: Any = "information") -> None:
         """A short notification."""
@@ -324,16 +252,21 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         from medtui.console.shell.messages import poll_status
 
         run = self.view.run if self.view is not None else None
-        self.post_message(poll_status(self.workspace, self.engines.is_own, run))
+        self.post_message(poll_status(self.workspace, self.engines.is_own, run, self._worked))
 
     def on_status_polled(self, message: StatusPolled) -> None:
         from medtui.machine.gpu import format_gpus
 
-        self._gpus = message.gpus
-        self.status = replace(self.status, lock=message.lock, gpu=format_gpus(message.gpus))
-        self._holder_run = message.holder_run
-        if message.holder_run is not None and self.handle is None:
-            self.attach_to(message.holder_run)
+        self._gpus, self.living, self._worked = message.gpus, message.living, message.worked
+        gpu = format_gpus(message.gpus)
+        self.status = replace(self.status, lock=message.lock, word=message.word, gpu=gpu, living=message.living)
+        if message.ended is not None:
+            self.show_toast(message.ended.words, severity="error" if message.ended.failed else "information")
+            self._ring(message.ended.words)
+        if self.view is not None and self.view.run is not None and self._is_resumed_elsewhere(message.trains_shown):
+            self.attach_to(self.view.run)
+        elif self.holder_run is not None and self.handle is None:
+            self.attach_to(self.holder_run)
 
     # ---- screens and keys ------------------------------------------------------------------------------------------
 
@@ -345,6 +278,10 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
     @property
     def screen_name(self) -> str:
         return self.base_screen.SCREEN_NAME if self.base_screen is not None else ""
+
+    def _follow_selected(self) -> None:
+        if self.base_screen is not None:
+            self.base_screen.follow_selected()
 
     def get_base_screen(self, name: str) -> BaseScreen:
         base_screen = self.get_screen(name)
@@ -371,6 +308,16 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
         """Show a screen, once the current action is done."""
         self.call_later(self.action_show_screen, screen)
 
+    def show_run(self, name: str) -> None:
+        """Show a run in Results."""
+        cast("Results", self.get_screen("results")).choose(name)
+        self.go_to("results")
+
+    def fetch(self, dataset: str, size: int) -> None:
+        """Ask in Machine whether to fetch a file of a data set."""
+        self.go_to("machine")
+        self.call_later(cast("Machine", self.get_screen("machine")).ask_fetch, dataset, size)
+
     def open_recipe(self, path: Path) -> None:
         """Show a recipe in Recipes."""
         self._recipes.open_path(path)
@@ -378,7 +325,12 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
 
     def can(self, action: Action) -> bool:
         return keymap.possible(
-            action, self.view, busy=self.busy, trains_here=self.engines.trains_here, readonly=self.readonly
+            action,
+            self.view,
+            busy=self.busy,
+            trains_here=self.engines.trains_here,
+            readonly=self.readonly,
+            others=self.next_living is not None,
         )
 
     async def do(self, action: Action) -> None:
@@ -399,83 +351,45 @@ class ConsoleApp(KeysInOrder, inherit_bindings=False):
             base_screen.show(self.view)
             self._show_status(self.view)
 
-    def action_pause(self) -> None:
-        view = self.view
-        self.command("resume" if view is not None and view.phase == "paused" else "pause")
-
-    def action_checkpoint(self) -> None:
-        self.command("checkpoint")
-
     def action_kill_switch(self, command: str) -> None:
         from medtui.console.kill_switch.screen import KillSwitch
 
         if isinstance(self.screen, KillSwitch):
             return
+        self._follow_selected()
         self.push_screen(KillSwitch(command))
 
-    def action_attach(self) -> None:
-        from engine.contract.store.run_directory import list_runs
-
-        runs = list_runs(self.workspace.outputs)
-        word = self._holder_run or (runs[-1].name if runs else None)
-        if word is None:
-            self.show_toast("No runs to attach to yet.", severity="warning")
-        elif self.attach_to(word):
-            self.go_to("live")
-
-    def attach_to(self, name: str) -> bool:
-        """Attach to a run of this workspace. False when that is impossible."""
-        if self.busy and self.view is not None and self.view.run == name:
-            return True
-        if self.engines.trains_here:
-            self.show_toast("This console is training; stop its run or open another console.", severity="warning")
-            return False
-        from engine.contract.store.run_directory import RunDirectory
-
-        run = RunDirectory(self.workspace.outputs / name)
-        if not run.journal.is_there:
-            self.show_toast(f"No run found at {run.root}.", severity="warning")
-            return False
-        self.engines.attach(run)
-        self._begin()
-        self.show_toast(f"Attached to {name}.")
-        return True
-
-    def _open_attached(self, run: RunDirectory) -> str:
-        """Attach to a run; the name of the screen that shows it: Live for an active one, Results for a finished one."""
-        from engine.contract.store.status import read_status
-
-        self.attach_to(run.name)
-        status = read_status(run)
-        if status is None or status.outcome is None:
-            return "live"
-        from medtui.console.results.screen import Results
-
-        results = self.get_base_screen("results")
-        assert isinstance(results, Results)
-        results.choose(run.name)
-        return "results"
-
     def action_command_palette(self) -> None:
-        if not any(isinstance(screen, CommandPalette) for screen in self.screen_stack):  # below the kill switch, too
-            super().action_command_palette()
+        below = any(isinstance(screen, CommandPalette) for screen in self.screen_stack)  # the kill switch
+        if not below and not isinstance(self.screen, Dialog):
+            self.push_screen(CommandPalette(placeholder="Actions, recipes, runs, data sets, settings …"))
 
     def action_help(self) -> None:
         self.push_screen(Help(self.screen_name, self.actions))
 
     def action_theme(self) -> None:
-        self.theme = THEMES["light" if self.theme == THEMES["dark"].name else "dark"].name
+        self.choose_setting("theme", "light" if self.settings.theme == "dark" else "dark")
+
+    def choose_setting(self, name: str, value: object) -> None:
+        """Change a setting for this console and the next ones; the settings file stays as it is."""
+        self.settings = replace(self.settings, **{name: value})  # type: ignore[arg-type]
+        self.theme = THEMES[self.settings.theme].name
+        keep_setting(self.preferences, name, getattr(self._given_settings, name), value)
 
     @work
     async def action_leave(self) -> None:
         """Quit; ask first where something would be lost or continues."""
-        if isinstance(self.screen, Question):
+        if self._leaving:
             return
         from medtui.console.quit_questions import describe_left_run, may_leave
 
-        if await may_leave(self, self._recipes.open_recipes):
-            left = describe_left_run(self.view)
-            self.exit(0, message=Text(left) if left else None)
+        self._leaving = True
+        try:
+            if await may_leave(self, self._recipes.open_recipes):
+                left = describe_left_run(self.view)
+                self.exit(0, message=Text(left) if left else None)
+        finally:
+            self._leaving = False
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys of unavailable actions do nothing."""

@@ -9,7 +9,7 @@ from medtui.client.run_handle import RunHandle
 from medtui.client.view import RunView
 from medtui.console.recipes.open_recipes import OpenRecipes
 from medtui.console.shell.app_context import AppContext
-from medtui.console.shell.dialogs import Question
+from medtui.console.shell.dialogs import Answer, Question
 from medtui.console.shell.engines import who
 from medtui.text import clean
 
@@ -71,8 +71,12 @@ async def _stop_and_wait(handle: RunHandle) -> None:
 def ask_unsaved(names: list[str]) -> Question:
     """What to do with unsaved edits: stay, leave, discard."""
     words = f"Unsaved edits in {', '.join(clean(name, 40) for name in names[:4])}."
-    answers = [("stay", "stay"), ("leave", "quit, keep drafts"), ("discard", "quit, discard them")]
-    return Question(words, answers)
+    answers: list[Answer] = [
+        ("stay", "stay"),
+        ("leave", "quit, keep drafts"),
+        ("discard", "quit, discard them", "dialog.discard"),
+    ]
+    return Question(words, answers, likely="leave")
 
 
 def ask_run(view: RunView) -> Question:
@@ -81,5 +85,5 @@ def ask_run(view: RunView) -> Question:
         words = "A run is being prepared. Quitting ends it; nothing is lost."
         return Question(words, [("stay", "stay"), ("leave", "quit, end it")])
     leave = "quit, the run stops" if view.stops_when_left else "quit, leave it running"
-    answers = [("stay", "stay"), ("leave", leave), ("stop", "stop it, then quit")]
-    return Question(f"A run is {view.status_label}.", answers)
+    answers: list[Answer] = [("stay", "stay"), ("leave", leave), ("stop", "stop it, then quit", "dialog.stop")]
+    return Question(f"A run is {view.status_label}.", answers, likely="stay" if view.stops_when_left else "leave")

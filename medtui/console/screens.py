@@ -1,4 +1,4 @@
-"""The four screens by name, each imported when it is first shown."""
+"""The screens by name, each imported when it is first shown."""
 
 from __future__ import annotations
 
@@ -22,4 +22,5 @@ SCREENS = {
     "machine": _screen("machine", "Machine"),
     "live": _screen("live", "Live"),
     "results": _screen("results", "Results"),
+    "suites": _screen("suites", "Suites"),
 }

@@ -21,25 +21,26 @@ from medtui.console.app import ConsoleApp
 
 ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
 PATIENCE = 1.5  # seconds for the app to end by itself
-# mouse reporting off, bracketed paste off, focus reports off, kitty keys off, cursor shown, main screen, plain text
-RESTORE = (
+# What may be sent twice: mouse reporting, bracketed paste, focus and size reports off, cursor shown, plain text
+REPORTS_OFF = (
     b"\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1015l\x1b[?1016l\x1b[?2004l\x1b[?1004l\x1b[?2048l"
-    b"\x1b[<u\x1b[?25h\x1b[?1049l\x1b[0m"
+    b"\x1b[?25h\x1b[0m"
 )
+LEAVE = b"\x1b[<u\x1b[?1049l"  # kitty keys off, main screen: each is an undo of one step, which must come once
 
 
 def run_and_restore(app: ConsoleApp) -> int:
     """Run the app to its end. Returns the exit code."""
     saved = _terminal_state()
     made_blocking = _made_blocking()
-    ended = threading.Event()
+    ended, left = threading.Event(), threading.Event()
     received: list[int] = []
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
         if received:
             return
         received.append(number)
-        threading.Thread(target=_watchdog, args=(ended, saved, number), daemon=True).start()
+        threading.Thread(target=_watchdog, args=(ended, left, saved, number), daemon=True).start()
         with contextlib.suppress(RuntimeError):  # the loop may be gone already
             app.call_from_signal()
 
@@ -47,8 +48,10 @@ def run_and_restore(app: ConsoleApp) -> int:
     try:
         code = app.run()
     finally:
-        ended.set()
-        _restore(saved)
+        left.set()
+        if not received:  # else the watchdog stays: a thread that reads the terminal may outlive an app that just began
+            ended.set()
+        _restore(saved, REPORTS_OFF)
         for descriptor in made_blocking:
             with contextlib.suppress(OSError):
                 os.set_blocking(descriptor, False)
@@ -77,23 +80,31 @@ def _terminal_state() -> list[Any] | None:
         return None
 
 
-def _watchdog(ended: threading.Event, saved: list[Any] | None, number: int) -> None:
+def _watchdog(ended: threading.Event, left: threading.Event, saved: list[Any] | None, number: int) -> None:
     if not ended.wait(PATIENCE):
-        _restore(saved, force=True)
+        _restore(saved, REPORTS_OFF if left.is_set() else REPORTS_OFF + LEAVE)
         os._exit(128 + number)
 
 
-def _restore(saved: list[Any] | None, *, force: bool = False) -> None:
+def _restore(saved: list[Any] | None, sequences: bytes) -> None:
     """Put line discipline and screen back; never waits for a terminal that does not read."""
     with contextlib.suppress(termios.error, OSError, ValueError, AttributeError):
         stdin = sys.__stdin__.fileno()  # type: ignore[union-attr]
         if saved is not None:
             termios.tcsetattr(stdin, termios.TCSANOW, saved)
-    if not force:
-        return
     for descriptor in (1, 2):
         with contextlib.suppress(OSError):
-            if os.isatty(descriptor):
-                os.set_blocking(descriptor, False)
-                os.write(descriptor, RESTORE)
+            if os.isatty(descriptor) and _sent_at_once(descriptor, sequences):
                 return
+
+
+def _sent_at_once(descriptor: int, sequences: bytes) -> bool:
+    """Blocking or not is a state of the terminal that the shell shares, so it is put back."""
+    before = os.get_blocking(descriptor)
+    os.set_blocking(descriptor, False)
+    try:
+        return os.write(descriptor, sequences) == len(sequences)
+    except BlockingIOError:
+        return False
+    finally:
+        os.set_blocking(descriptor, before)

@@ -25,16 +25,18 @@ from engine.contract.files.probes import missing_features, probe_locking, probe_
 from engine.contract.machine.limits import ROOT, cores, cpu_quota, disk_space, gigabytes, is_noexec, memory
 from engine.contract.machine.packages import NUMERIC, REPORTING
 from engine.contract.machine.scheduler import scheduler_job
-from engine.contract.models.catalogue import WeightsSpec, published_weights
+from engine.contract.models.catalogue import published_weights
+from engine.contract.models.spec import WeightsSpec
 from engine.contract.recipe.sources import known_sets
 from engine.contract.store.lock import LockState, cannot_open, mode_that_lets_others_lock
 from engine.contract.store.workspace import Workspace, distrusted_marker
 from engine.contract.wire.errors import OutputError
 from medtui import terminal
 from medtui.client.data_sets import inventory
+from medtui.machine.gpu import NOT_INSTALLED, Gpus, read_gpus
 from medtui.settings import read_settings, settings_file
 
-Level = Literal["pass", "warn", "fail"]
+Level = Literal["pass", "skip", "warn", "fail"]  # skip: nothing there to check
 OLDEST_PYTHON = (3, 11)
 OLDEST_TORCH = (2, 9)
 LITTLE_DISK, TOO_LITTLE_DISK = 5e9, 1e9  # bytes
@@ -64,6 +66,7 @@ def run_checks(workspace: Workspace, data: Sequence[str], facts: dict[str, str] 
         lambda: [check_python()],
         check_packages,
         lambda: check_engine(facts),
+        lambda: [check_gpus(read_gpus())],
         lambda: [check_terminal()],
         lambda: [check_writing(workspace)],
         lambda: [check_locking(workspace)],
@@ -130,6 +133,26 @@ def check_engine(facts: dict[str, str] | None) -> list[Check]:
 
 def _has_nvidia() -> bool:
     return is_there("/proc/driver/nvidia/version")
+
+
+def check_gpus(found: Gpus, *, has_driver: bool | None = None) -> Check:
+    """What NVML, which loads, memory and temperatures come from, says of the GPUs. `has_driver`: in the kernel."""
+    has_driver = _has_nvidia() if has_driver is None else has_driver
+    if found.failed:
+        remedy = "Check `nvidia-smi`; after an update of the driver, restart the machine."
+        return Check("gpu", "GPU", "warn", found.words, remedy)
+    if found.trouble == NOT_INSTALLED and has_driver:
+        return Check("gpu", "GPU", "warn", found.words, "pip install nvidia-ml-py")
+    if found.trouble and has_driver:
+        words = f"{found.words} library (libnvidia-ml.so.1), but one in the kernel"
+        remedy = "In a container, add `--gpus all`; else install the driver's libraries."
+        return Check("gpu", "GPU", "warn", words, remedy)
+    lost = [f"GPU {number}, {gpu.name}: {gpu.trouble}" for number, gpu in enumerate(found.devices) if gpu.trouble]
+    if lost:
+        return Check("gpu", "GPU", "warn", "; ".join(lost), "Check `nvidia-smi`, and restart the machine.")
+    if found.trouble:
+        return Check("gpu", "GPU", "skip", found.words)
+    return passed("gpu", "GPU", found.words or ", ".join(gpu.name for gpu in found.devices))
 
 
 # ---- terminal and session ------------------------------------------------------------------------------------------
@@ -221,7 +244,7 @@ def check_writing(workspace: Workspace) -> Check:
 def check_locking(workspace: Workspace) -> Check:
     """Can this file system lock, who holds the workspace, and who else could?"""
     lock = workspace.lock_file
-    state = LockState.read(lock)
+    state = LockState.of_workspace(workspace.folder)
     if state.held:
         return _held(state)
     if state.held is None or lock.is_there:
@@ -360,8 +383,10 @@ def _passed_over(workspace: Workspace, data: Sequence[str]) -> Check | None:
 
 
 def check_published_weights() -> list[Check]:
-    """Every file of published weights in the model catalogue."""
-    return [check_weights(weights, number) for number, weights in enumerate(published_weights().values())]
+    """The default model's file of published weights, and every other of the catalogue that is there."""
+    found = list(published_weights().values())
+    there = [weights for number, weights in enumerate(found) if number == 0 or is_file(weights.path)]
+    return [check_weights(weights, number) for number, weights in enumerate(there)]
 
 
 def check_weights(weights: WeightsSpec, number: int = 0) -> Check:

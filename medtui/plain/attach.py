@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from engine.contract.store.run_directory import RunDirectory
-from engine.contract.wire.errors import MedtuiError
 from engine.contract.wire.protocol import SNAPSHOTS, Progress
 from medtui.client.control import describe_remote_engine
 from medtui.client.feed import RunFeed
 from medtui.client.liveness import Heartbeat
 from medtui.client.sources import POLL, RunFiles
+from medtui.client.unseen import refuse_unseen
 from medtui.client.view import RunView
 from medtui.plain.headless import Display, show_end
 from medtui.plain.notifications import NO_NOTIFICATIONS, RunNotifications
-from medtui.sentences import Following
-
-
-class NotSeen(MedtuiError):
-    """The engine of a run cannot be seen, and its state cannot be known from here."""
-
-    kind = "unseen"
-    exit_code = 5
 
 
 def follow_run(
@@ -47,13 +39,6 @@ def follow_run(
             elif not isinstance(event, SNAPSHOTS):
                 display.event(line, event, feed.view.state)
         if feed.view.state.finished is None and not feed.over:
-            _refuse_unseen(run, files, feed.view.unseen)
+            refuse_unseen(run, files, feed.view.unseen)
         notifications.poll(feed.view)
     return show_end(feed, display, run)
-
-
-def _refuse_unseen(run: RunDirectory, files: RunFiles, unseen: str | None) -> None:
-    if unseen is not None:
-        raise NotSeen(Following.UNSEEN, run=run.name, seen=unseen)
-    if files.unreadable:
-        raise NotSeen(Following.STATUS_UNREADABLE, run=run.name, path=run.status)

@@ -32,6 +32,7 @@ from medtui.client.escalation_steps import format_step
 from medtui.client.feed import RunFeed
 from medtui.client.sources import EnginePipe
 from medtui.client.state import RunState
+from medtui.client.trackers import RunTrackers
 from medtui.client.view import RunView
 from medtui.machine.orphans import end_orphan, find_orphans
 from medtui.output import print_error, print_json_line
@@ -101,7 +102,7 @@ def run_headless(
     `wait` until nobody holds the workspace; `detach` returns when the run has started, and leaves it running.
     Raises OutputError for a workspace that is not waited for.
     """
-    with _counted_signals() as interrupts:
+    with counted_signals() as interrupts:
         if wait:
             workspace.make_outputs()  # without write permission, waiting is pointless
         while True:
@@ -135,8 +136,8 @@ def _run_once(
     except BaseException:
         engine.kill()
         raise
-    feed = RunFeed(EnginePipe(engine), RunView(asked_to_start=True))
-    _follow(engine, feed, workspace, interrupts, display, notifications, until_started=detach)
+    feed, trackers = RunFeed(EnginePipe(engine), RunView(asked_to_start=True)), RunTrackers(start, workspace)
+    _follow(engine, feed, workspace, interrupts, display, notifications, trackers, until_started=detach)
     state = feed.view.state
     if detach and state.finished is None and state.started is not None:
         _note_how_to_reattach(state, display)
@@ -145,7 +146,9 @@ def _run_once(
     if isinstance(display, DeferredDisplay) and display.lost(state.finished):
         return None
     notifications.poll(feed.view)
-    return show_end(feed, display)
+    code, level = show_end(feed, display), interrupts.level
+    trackers.wait(display.note, lambda: interrupts.level > level)
+    return code
 
 
 def show_end(feed: RunFeed, display: Display, run: RunDirectory | None = None) -> int:
@@ -160,7 +163,7 @@ def show_end(feed: RunFeed, display: Display, run: RunDirectory | None = None) -
 
 
 @contextmanager
-def _counted_signals() -> Iterator[Interrupts]:
+def counted_signals() -> Iterator[Interrupts]:
     interrupts = Interrupts()
     numbers = (signal.SIGINT, *WARNINGS)
     before = {number: signal.signal(number, interrupts) for number in numbers}
@@ -178,6 +181,7 @@ def _follow(
     interrupts: Interrupts,
     display: Display,
     notifications: RunNotifications,
+    trackers: RunTrackers,
     *,
     until_started: bool,
 ) -> None:
@@ -193,6 +197,7 @@ def _follow(
             display.event(line, event, feed.view.state)
             if isinstance(event, Progress):
                 display.progress(event, feed.view.state)
+        trackers.poll(feed.view.state)
         if feed.view.outcome is None:  # whether a final event is this run's is decided by the caller
             notifications.poll(feed.view)
 
@@ -203,7 +208,7 @@ def _interrupt(
     """The steps of Ctrl-C: stop, abort, kill. `warning`: the signal that asked for abort, where it was one."""
     id_ = f"{(warning or 'ctrl-c').lower()}-{step}"
     if step == 1 and state.started is None:
-        display.note("Stopping: nothing is trained yet, so nothing is kept. Ctrl-C again aborts.")
+        display.note("Aborting: nothing is trained yet, so nothing is kept. A third Ctrl-C kills the engine.")
         engine.send(Stop(id=id_, by="Ctrl-C"))
     elif step == 1:
         display.note("Stopping after this batch; the best weights will be evaluated. Ctrl-C again aborts.")
@@ -237,7 +242,7 @@ def _note_how_to_reattach(state: RunState, display: Display) -> None:
 def _wait_until_free(workspace: Workspace, interrupts: Interrupts, display: Display) -> bool:
     """Until nobody holds the lock, showing who does; False when interrupted."""
     reported = None
-    while (state := LockState.read(workspace.lock_file)).held:
+    while (state := LockState.of_workspace(workspace.folder)).held:
         if interrupts.level:
             return False
         if (holder := str(state)) != reported:
@@ -297,7 +302,7 @@ def _show_final_event(finished: RunFinished, state: RunState, display: Display) 
 
 def _interrupted_wait(workspace: Workspace) -> WorkspaceLocked:
     """Why a run did not start when its wait was interrupted: the same refusal as without waiting."""
-    state = LockState.read(workspace.lock_file)
+    state = LockState.of_workspace(workspace.folder)
     return WorkspaceLocked(CommandLine.WAIT_INTERRUPTED, path=workspace.root, holder=state)
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from medtui.client.away import LIMIT, Notifier
 from medtui.client.occurrences import Occurrences
 from medtui.client.view import RunView
 from medtui.settings import Away
+
+if TYPE_CHECKING:
+    from medtui.suites.runner import Runner
 
 
 class RunNotifications:
@@ -29,6 +33,19 @@ class RunNotifications:
         """Wait for what is being delivered, as long as that may take. Ctrl-C ends the wait."""
         with contextlib.suppress(KeyboardInterrupt):
             self._notifier.close(LIMIT + 1.0)
+
+
+def notify_of_work(away: Away, runner: Runner, exit_code: int, note: Callable[[str], None]) -> None:
+    """A suite or the queue has ended. Waits until that is delivered."""
+    if not away:
+        return
+    from engine.contract.machine.process_identity import this_process
+    from medtui.suites.facts import facts_of_end
+
+    notifier = Notifier(away, note)
+    notifier.notify_facts(*facts_of_end(runner.store, runner.work, runner.id, exit_code, this_process().host))
+    with contextlib.suppress(KeyboardInterrupt):
+        notifier.close(LIMIT + 1.0)
 
 
 NO_NOTIFICATIONS = RunNotifications(Away(), lambda _: None)

@@ -27,9 +27,11 @@ from engine.contract.wire.protocol import (
     RunFinished,
     RunStarted,
 )
+from engine.contract.wire.text import counted
 from medtui.client.state import RunState
 from medtui.eta import Eta
 from medtui.rich_output import CleanConsole, print_wrapped
+from medtui.sentences import EngineDeath
 from medtui.text import clean, data_marks, duration, interval, monitored, number, shortened
 
 
@@ -147,15 +149,17 @@ def _lines(event: AnyEvent | None, state: RunState) -> list[tuple[str, str | Non
 
 
 def _introduction(event: RunStarted) -> list[str]:
-    marks = "".join(f", {mark}" for mark in data_marks(event.synthetic, event.limit))
+    marks = "".join(f", {mark}" for mark in data_marks(event.synthetic, event.limit, event.input_size))
     images = " / ".join(f"{event.images.get(split, 0):,}" for split in ("train", "val", "test"))
-    decisions = ", ".join(f"{name} {clean(value, 90)}" for name, value in event.decisions.items())
+    decisions = ", ".join(
+        f"{name} {clean(value, 90).removeprefix(f'{name} ')}" for name, value in event.decisions.items()
+    )
     where = event.resumed_from
     resumed = f", attempt {event.attempt}, from epoch {where.epoch + 1}, step {where.step}" if where else ""
     return [
         f"Run {event.run}{resumed}",
         f"{event.dataset} {event.size} px{marks}, {images} images; {event.model}, {event.parameters:,} parameters; "
-        f"{event.epochs} epochs of {event.steps_per_epoch} steps",
+        f"{counted(event.epochs, 'epoch')} of {counted(event.steps_per_epoch, 'step')}",
         f"Resolved: {decisions}",
         *(f"Drift between attempts: {clean(change, 200)}" for change in event.drift),
     ]
@@ -209,7 +213,8 @@ def print_results(console: CleanConsole, finished: RunFinished, state: RunState)
     validation, test = finished.metrics.get("validation"), finished.metrics.get("test")
     if validation or test:
         trained = clean(f"{summary.model} {describe_origin(summary.weights)}", 200)
-        title = ", ".join([str(summary.dataset), *data_marks(summary.synthetic, summary.limit), trained])
+        marks = data_marks(summary.synthetic, summary.limit, summary.input_size)
+        title = ", ".join([str(summary.dataset), *marks, trained])
         if summary.model is None:  # the journal has lost how the run began
             title = "results; the rest of its journal is damaged"
         console.print(metrics_table(validation, test, title))
@@ -221,7 +226,8 @@ def print_results(console: CleanConsole, finished: RunFinished, state: RunState)
         print_wrapped(console, f"drift between attempts: {clean(change, 200)}", style="yellow")
     if finished.run_dir is not None:
         _print_paths(console, Path(finished.run_dir), summary.artifacts)
-    console.print(f"{finished.outcome} (exit code {finished.exit_code})")
+    on_request = finished.error is not None and finished.error.code == EngineDeath.KILLED_ON_REQUEST.code
+    console.print(f"{'killed' if on_request else finished.outcome} (exit code {finished.exit_code})")
     if finished.exit_code in (STOPPED, ABORTED) and state.started is not None and state.last_checkpoint is not None:
         print_wrapped(console, f"`medtui run --resume {state.started.run}` resumes it.")
 

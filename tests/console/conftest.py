@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -20,13 +21,16 @@ from medtui.settings import Settings
 
 @pytest.fixture(autouse=True)
 def isolated_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Isolated settings and drafts, UTC, braille, 24 GB of free memory."""
+    """Isolated settings and drafts, UTC, braille, 24-bit colours, 24 GB of free memory, no CUDA, float32."""
     path = tmp_path / "config" / "settings.yaml"
     monkeypatch.setenv("MEDTUI_SETTINGS", str(path))
     monkeypatch.setenv("MEDTUI_MARKS", "braille")
     monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setenv("COLORTERM", "truecolor")  # pictures are half blocks
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr(preflight, "has_cuda_build", lambda: False)
+    monkeypatch.setattr(preflight, "cpu_has_bfloat16", lambda: False)
     monkeypatch.setattr(
         preflight, "memory", lambda: SimpleNamespace(available=24_000_000_000, total=32_000_000_000, limit=None)
     )
@@ -67,3 +71,12 @@ def console(workspace: Workspace, scripts: list[Scripted]) -> Callable[..., Cons
         return app
 
     return make
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary files of this process go."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder

@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.contract.machine.process_identity import ProcessIdentity
 from engine.contract.recipe.reader import build_recipe, recipe_yaml
+from engine.contract.store.checkpoint_file import DIGEST, ContentDigest
 from engine.contract.store.run_directory import FOLDERS, RunDirectory
 from engine.contract.store.status import RunSummary, Status, fold_summary
 from engine.contract.store.workspace import Workspace
@@ -250,6 +251,15 @@ def class_rows(number: int) -> list[ClassMetrics]:
         ClassMetrics(name="malignant", recall=0.4 + grown, precision=0.789, f1=0.75, auc=0.874, support=21),
         ClassMetrics(name="benign", recall=0.5 + grown, precision=0.898, f1=0.914, auc=0.874, support=57),
     ]
+
+
+def intact_checkpoint(run: RunDirectory) -> None:
+    """A last checkpoint without a tensor, whose digest is that of its contents."""
+    digest = ContentDigest()
+    digest.metadata({})
+    header = json.dumps({"__metadata__": {DIGEST: digest.hex()}}).encode()
+    run.last.path.parent.mkdir(parents=True, exist_ok=True)
+    run.last.path.write_bytes(len(header).to_bytes(8, "little") + header)
 
 
 # ---- runs on disk ---------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import pytest
 from any_events import CALM, STORIES
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,6 +26,7 @@ from medtui.plain.progress import print_results
 from medtui.text import json_line
 
 
+@pytest.mark.slow
 @settings(max_examples=100, **CALM)
 @given(story=STORIES, log=st.booleans(), axis=st.sampled_from(["step", "epoch", "time"]))
 def test_any_events_are_shown_by_every_text_and_curve(story: list[Any], log: bool, axis: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import secrets
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, replace
+from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from screen_helpers import screen_text, shows, wait_for
 from stand_ins import Story, make_run
+from test_live import watching
 from test_pty import LEFT, PATIENCE, isolated, opened  # noqa: F401 - `isolated` is a fixture
 
 from engine.contract.machine.process_identity import ProcessIdentity, start_of, this_process
@@ -26,6 +29,7 @@ from engine.contract.recipe.yaml_reader import read_yaml
 from engine.contract.store.lock import WorkspaceLock
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import RecipeError
+from medtui.client.feed import absorb
 from medtui.client.recipe_document import check, with_value
 from medtui.client.view import RunView
 from medtui.console.quit_questions import describe_left_run
@@ -34,6 +38,9 @@ from medtui.console.recipes.drafts import Drafts
 from medtui.console.recipes.screen import Recipes
 from medtui.console.recipes.store import save
 from medtui.console.recipes.yaml_area import YamlArea
+from medtui.console.shell.messages import StatusPolled
+from medtui.console.shell.notifications import Pace, RunNotifier
+from medtui.machine.gpu import Gpus
 
 SIZE = (120, 40)
 MINE = "# mine\ndataset:\n  name: breastmnist   # my note\ntraining:\n  lr: 1e-3            # slow\n"
@@ -65,7 +72,7 @@ def test_other_signals_that_end_it_leave_the_terminal_as_it_was(workspace: Works
         time.sleep(0.2)
         last = bytes(terminal.received[mark:])
         assert terminal.state() == terminal.first_state
-    assert [code for code in LEFT if code not in last] == []
+    assert [code for code in LEFT if code not in last] == [], last[-2000:]
 
 
 @pytest.mark.asyncio
@@ -206,7 +213,7 @@ async def test_edits_that_cannot_be_kept_keep_the_console_open(console, workspac
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await edited(pilot, app)
-        await pilot.press("q", "right", "enter")
+        await pilot.press("q", "y")
         await shows(pilot, "could not be saved as drafts")
         assert app.is_running
         await pilot.press("ctrl+s")  # and what can be saved is saved, and said to be
@@ -237,7 +244,7 @@ async def test_discard_and_then_stay_discards_nothing(console, workspace, script
         await wait_for(pilot, lambda: scripts and scripts[-1].sent)
         scripts[-1].emit(*Story(workspace.outputs / "20261122_breastmnist_resnet18-adapted_1a2b3c").running(2))
         await wait_for(pilot, lambda: app.view.phase == "training")
-        await pilot.press("q", "right", "right", "enter")
+        await pilot.press("q", "d")
         await shows(pilot, "A run is training.")
         await pilot.press("escape")
         await pilot.pause(0.2)
@@ -253,10 +260,10 @@ async def test_a_run_that_began_while_the_dialog_was_open_is_asked_about_again(c
         await pilot.press("r")
         await wait_for(pilot, lambda: scripts and scripts[-1].sent)
         await pilot.press("q")
-        await shows(pilot, "quit, end it")
+        await shows(pilot, "y quit, end it")
         scripts[-1].emit(*Story(workspace.outputs / "20261122_breastmnist_resnet18-adapted_1a2b3c").running(2))
         await wait_for(pilot, lambda: app.view.state.epochs)
-        await pilot.press("right", "enter")
+        await pilot.press("y")
         await shows(pilot, "A run is training.", "leave it running", "stop it")
         assert app.is_running
 
@@ -337,6 +344,7 @@ async def test_a_failed_status_poll_is_reported_and_ends_nothing(console, worksp
 
 
 @pytest.mark.asyncio
+@pytest.mark.slow
 async def test_a_recipe_that_becomes_a_pipe_blocks_nothing(console, workspace) -> None:
     path = workspace.root / "mine.yaml"
     path.write_text(MINE)
@@ -396,8 +404,10 @@ async def test_r_while_another_engine_holds_the_workspace_starts_nothing_and_lea
         assert other.stdout is not None and other.stdout.readline() == "held\n"
         app = console()
         async with app.run_test(size=SIZE, notifications=True) as pilot:
-            await wait_for(pilot, lambda: app.handle is not None and app.base_screen.checked)
+            await wait_for(pilot, lambda: app.handle is not None and app.screen_name == "live")
             handle = app.handle
+            await pilot.press("1")
+            await wait_for(pilot, lambda: getattr(app.base_screen, "checked", None))
             await pilot.press("r")
             await shows(pilot, f"held by engine {other.pid}", "a attaches to its run")
             assert app.handle is handle and not scripts
@@ -414,3 +424,88 @@ def test_the_shell_is_told_which_run_continues() -> None:
     paused = replace(view, state=replace(view.state, phase="paused"))
     assert "is paused and holds the workspace" in describe_left_run(paused)
     assert describe_left_run(None) == describe_left_run(replace(view, stops_when_left=True)) == ""
+
+
+@pytest.mark.asyncio
+async def test_a_run_that_another_console_resumed_is_followed_again_once(console, workspace, scripts) -> None:
+    name = "20261122_breastmnist_resnet18-adapted_1a2b3c"
+    make_run(workspace, name, "aborted")
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        script, story = await watching(pilot, app, scripts)
+        script.emit(*story.ended("aborted", 7))
+        await wait_for(pilot, lambda: app.view.outcome == "aborted")
+
+        def polled(engine: str | None) -> object:
+            app.on_status_polled(StatusPolled("engine 7", "connecting", Gpus(), (name,), None, None, engine))
+            return app.handle
+
+        own = app.handle
+        assert polled(None) is polled("e" * 16) is own, "its own engine, which holds the lock a moment longer"
+        await pilot.press("question_mark")
+        assert polled("f" * 16) is own, "a dialog is open"
+        await pilot.press("escape")
+        followed = polled("f" * 16)
+        assert followed is not own and followed.view.run == name
+        assert polled("f" * 16) is followed, "before the journal knows of it, too"
+
+
+@pytest.mark.asyncio
+async def test_the_top_line_says_that_no_step_comes_and_claims_no_remaining_time(console, scripts, monkeypatch) -> None:
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await watching(pilot, app, scripts)
+        app._left = 250.0
+        await shows(pilot, "4:10 left")
+        monkeypatch.setattr(RunNotifier, "stalled", 75.0)
+        await shows(pilot, "● training", "no step for 1 min 15 s")
+        assert "left" not in screen_text(app).splitlines()[0]
+        monkeypatch.setattr(RunNotifier, "stalled", None)
+        await shows(pilot, "4:10 left")
+        assert "no step" not in screen_text(app)
+
+
+def test_a_run_that_crashed_has_no_remaining_time(tmp_path: Path) -> None:
+    story, pace = Story(tmp_path / "run", steps=100), Pace()
+    view = reduce(absorb, story.running(1), RunView(asked_to_start=True))
+    for step in range(1, 60):
+        view = absorb(view, story.progress(2, step).model_copy(update={"time": story.time + step}))
+        left = pace.left(view)
+    assert left is not None
+    assert pace.left(replace(view, died="The engine died (signal 9).")) is None
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("answer", ["y", "o"], ids=["load", "overwrite"])
+async def test_a_file_that_changes_while_it_is_asked_about_is_left_alone(console, workspace, answer) -> None:
+    path = workspace.root / "mine.yaml"
+    path.write_text(MINE)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        screen = await edited(pilot, app)
+        path.write_text(MINE + "# theirs\n")
+        await pilot.press("ctrl+s")
+        await shows(pilot, "mine.yaml has changed on disk.", "overwrite the file")
+        path.write_text(MINE + "# theirs, and more\n")
+        await pilot.press(answer)
+        await shows(pilot, "in the meantime, so it was left alone.")
+        assert path.read_text().endswith("# theirs, and more\n") and screen.current.dirty
+
+
+@pytest.mark.asyncio
+async def test_a_copy_that_cannot_be_saved_is_named_itself_and_the_edits_stay(console, workspace, monkeypatch) -> None:
+    (workspace.root / "mine.yaml").write_text(MINE)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        screen = await edited(pilot, app)
+
+        def full(*_: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr("medtui.console.recipes.open_recipes.save", full)
+        await pilot.press("s")
+        await shows(pilot, "Save your edits as")
+        await pilot.press("ctrl+u", *"copy", "enter")
+        said = f"Cannot save {workspace.root / 'copy.yaml'}: No space left on device."
+        await wait_for(pilot, lambda: any(note.message.startswith(said) for note in app._notifications))
+        assert screen.current.entry.name == "mine.yaml" and screen.current.dirty

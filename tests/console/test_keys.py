@@ -13,9 +13,10 @@ from stand_ins import make_run
 from textual.command import CommandList
 from textual.keys import _character_to_key
 
-from medtui.actions import ACTIONS, BY_ID, EVERYWHERE, FORBIDDEN, SCREEN_NAMES, key_id, remapped
+from medtui.actions import ACTIONS, BY_ID, EVERYWHERE, FORBIDDEN, SCREEN_NAMES, remapped
 from medtui.console.shell.dialogs import help_text
 from medtui.console.shell.frame import key_line
+from medtui.keys import key_id
 from medtui.settings import Settings, read_settings
 
 
@@ -61,6 +62,14 @@ def test_the_most_important_keys_fit_and_help_is_the_last_of_them(width: int, sc
     assert " 1 " in line and " q " in line
     assert not busy or "p pause S stop K abort" in line
     assert f" {own[0].key} {own[0].title.split()[0]}" in line
+
+
+def test_keys_that_cannot_act_give_way_to_those_of_machine() -> None:
+    shown = [action for action in ACTIONS if action.footer]
+    kill = [action for action in shown if action.scope == EVERYWHERE and action.id.startswith("run.")]
+    own = [action for action in shown if action.scope == "machine"]
+    line = key_line([[], own, kill, []], 100, lambda action: action not in kill).plain
+    assert all(f" {key} " in line for key in "XsferPDc") and "K abort" not in line
 
 
 def test_every_character_has_the_name_that_textual_gives_it() -> None:

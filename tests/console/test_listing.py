@@ -90,7 +90,7 @@ def test_a_filter_that_matches_nothing_says_among_how_many(runs: Path) -> None:
         (("auc>high",), Filter.NUMBER),
         (("--columns", "run,sed"), Listing.NO_SUCH_COLUMN),
         (("--csv", "seed:1"), Listing.CSV_OR_JSON),
-        (("nosuch",), CommandLine.UNKNOWN_COMMAND),
+        (("nosuch",), CommandLine.UNKNOWN_RUNS_COMMAND),
         (("list", "--jsno", "seed:1"), CommandLine.UNKNOWN_OPTION),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

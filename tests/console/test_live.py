@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import math
 import signal
 import subprocess
@@ -19,6 +21,7 @@ from stand_ins import START, Scripted, Story, make_run
 
 from engine.contract.machine.process_identity import ProcessIdentity, start_of, this_process
 from engine.contract.machine.scheduler import SchedulerJob
+from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.status import read_status
 from engine.contract.wire.protocol import AnyEvent, CommandRejected, ErrorInfo, Metrics, Position
 from medtui.actions import with_keys
@@ -27,7 +30,7 @@ from medtui.client.feed import absorb
 from medtui.client.state import RunState, fold
 from medtui.client.view import Request, RunView
 from medtui.console.app import ConsoleApp
-from medtui.console.kill_switch.screen import fitting
+from medtui.console.kill_switch.text import fitting
 from medtui.console.live.numbers import numbers_text
 from medtui.console.live.text import log_text, progress_text
 from medtui.console.shell.frame import StatusLine
@@ -86,6 +89,7 @@ async def test_pause_is_acknowledged_at_once_and_shown_as_done_only_when_the_eng
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("size", [(120, 40), (80, 24), (60, 18), (40, 12)], ids=str)
+@pytest.mark.everyday("(80, 24)")
 async def test_the_kill_switch_is_opened_by_one_key_and_confirmed_by_another(console, scripts, size) -> None:
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
@@ -106,6 +110,7 @@ async def test_the_kill_switch_is_opened_by_one_key_and_confirmed_by_another(con
         story.time = app.view.requests[-1].at
         script.emit(story.accepted(script.sent[-1].id, "abort"), story.checkpoint(3), *story.ended("aborted", 7))
         script.end()
+        await shows(pilot, "▲ aborted: see what failed", "✗ checkpoint damaged")  # the script wrote none
         await shows(pilot, "✓ aborted", "✓ process gone", "✓ lock free")
 
 
@@ -248,13 +253,14 @@ async def test_q_while_training_asks_and_stay_stays(console, scripts) -> None:
         script, _ = await watching(pilot, app, scripts)
         sent = len(script.sent)
         await pilot.press("q")
-        await shows(pilot, "A run is training.", "stay", "leave it running", "stop it")
-        await pilot.press("enter")
+        await shows(pilot, "A run is training.", "n stay", "y quit, leave it running", "s stop it")
+        await pilot.press("n")
         await pilot.pause(0.2)
         assert app.is_running and len(script.sent) == sent
         await pilot.press("q")
         await shows(pilot, "leave it running")
-        await pilot.press("right", "enter")
+        assert app.focused.id == "answer-leave", "what is most likely meant, which ends nothing"
+        await pilot.press("enter")
         await wait_for(pilot, lambda: app.return_code == 0)
         assert len(script.sent) == sent, "leaving it running sends nothing"
 
@@ -266,6 +272,7 @@ async def test_q_while_training_asks_and_stay_stays(console, scripts) -> None:
     [((120, 40), 2, 6), ((120, 40), 14, 11), ((80, 24), 2, 5), ((80, 24), 14, 6), ((200, 60), 14, 16)],
     ids=str,
 )
+@pytest.mark.everyday("(80, 24)-14-6", "(200, 60)-14-16")
 async def test_the_table_is_as_tall_as_its_classes_and_the_plots_get_the_rest(
     console, scripts, size, classes, rows
 ) -> None:
@@ -320,6 +327,7 @@ NAN = ErrorInfo(kind="failed", message="The loss is NaN in epoch 4.", hint="Lowe
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("size", [(120, 40), (80, 24), (60, 18)], ids=str)
+@pytest.mark.everyday("(80, 24)")
 async def test_a_failure_is_shown_once_where_it_can_be_read_with_the_next_key(console, scripts, size) -> None:
     app = console()
     async with app.run_test(size=size, notifications=True) as pilot:
@@ -501,7 +509,7 @@ def test_undefined_values_are_dashes_and_crosses_never_zeros(tmp_path) -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("size", [(120, 40), (40, 12)], ids=str)
+@pytest.mark.parametrize("size", [(120, 40), pytest.param((40, 12), marks=pytest.mark.slow)], ids=str)
 async def test_kill_escalates_through_every_step_and_shows_steps_and_clocks(console, scripts, size) -> None:
     child = subprocess.Popen(  # in the place of an engine: it ignores SIGTERM
         ["bash", "-c", "trap '' TERM; echo; while :; do sleep 0.05; done"],
@@ -718,3 +726,29 @@ def test_the_best_epoch_is_shown_with_the_metric_that_the_run_monitors(
     assert line in log_text(view, "", 100).plain
     numbers = numbers_text(view, 200, 1).plain
     assert star in numbers and numbers.count("★") == 1
+
+
+@pytest.mark.asyncio
+async def test_b_shows_the_images_of_the_first_batch_as_soon_as_they_are_stored(console, workspace, scripts) -> None:
+    """Each with its label, mixed ones with both and how much of each; before, a toast says when they come."""
+    app = console()
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        _, story = await watching(pilot, app, scripts, epochs=1)
+        await pilot.press("b")
+        await shows(pilot, "available once training has begun")
+        run = RunDirectory(story.run_dir)
+        (run.root / "metrics").mkdir(parents=True)
+        values = {
+            "shape": [2, 4, 4],
+            "images": base64.b64encode(bytes(range(32))).decode(),
+            "labels": ["benign", "malignant"],
+            "partners": ["malignant", "malignant"],
+            "weight": 0.7,
+            "batch_size": 128,
+            "steps": "rotation ±10°",
+        }
+        (run.metrics.path / "batch.json").write_text(json.dumps(values))
+        await pilot.press("b")
+        await shows(pilot, "▀" * 16, "70% benign", "30% malignant", "2 of 128 images of the first training batch")
+        await pilot.press("escape")
+        await wait_for(pilot, lambda: app.screen is app.base_screen)

@@ -9,13 +9,18 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
-from screen_helpers import shows, wait_for
+from rich.cells import cell_len
+from screen_helpers import screen_text, shows, wait_for
 from serving import Mirror, silent_after
+from stand_ins import make_run
+from test_golden import on_disk
 from textual.pilot import Pilot
 
 from engine.contract.data.datasets import datasets
@@ -24,17 +29,25 @@ from engine.contract.machine.scheduler import SchedulerJob, scheduler_job
 from engine.contract.models.catalogue import RESNET18_IMAGENET
 from engine.contract.sentence import Sentence
 from engine.contract.store.lock import LockState, WorkspaceLock
+from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import RunFailed
 from medtui import terminal
+from medtui.actions import BY_ID
 from medtui.client.smoke import Step
 from medtui.console.app import ConsoleApp
 from medtui.console.machine.fetch import requested_file
-from medtui.console.machine.screen import WorkspacePolled, smoke_text
-from medtui.console.machine.text import WorkspaceState, checks_text, hardware_text
+from medtui.console.machine.hardware_text import hardware_text
+from medtui.console.machine.messages import HardwarePolled, StorageRead, WorkspacePolled
+from medtui.console.machine.screen import Machine
+from medtui.console.machine.storage_text import data_text, disk_text
+from medtui.console.machine.text import WorkspaceState, checks_text, smoke_text
+from medtui.console.widgets.bars import area_chart
 from medtui.machine import checks
-from medtui.machine.hardware import Hardware, read_hardware
+from medtui.machine.gpu import NO_DRIVER, Gpus
+from medtui.machine.hardware import Hardware, HardwareReader
 from medtui.machine.orphans import OrphanedEngine
+from medtui.machine.storage import Storage
 
 FACTS = {
     "torch": "2.14.1",
@@ -164,12 +177,35 @@ def test_a_cluster_is_recognised_by_its_scheduler() -> None:
     assert scheduler_job({}) is None
 
 
-def test_hardware_is_detected_without_torch(tmp_path: Path) -> None:
-    found = read_hardware(tmp_path)
+@pytest.fixture
+def busy_core() -> Iterator[None]:
+    """A process that keeps a core busy."""
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_first_poll_knows_the_load_of_each_core_and_so_does_one_of_another_thread(
+    tmp_path: Path, busy_core: None
+) -> None:
+    read = HardwareReader()
+    found = read(tmp_path)
     assert found.memory_total > found.memory_used > 0
-    assert len(found.cores) == os.cpu_count() or found.cores
+    assert len(found.cores) == psutil.cpu_count() and max(found.cores) > 10, "a core is busy"
+    polled: list[Hardware] = []
+    thread = threading.Thread(target=lambda: polled.append(read(tmp_path)))
+    counted = [sum(core) for core in psutil.cpu_times(percpu=True)]
+    while min(sum(core) - before for core, before in zip(psutil.cpu_times(percpu=True), counted, strict=True)) < 0.03:
+        pass  # until the kernel, which counts in hundredths of a second, has counted a few of each core
+    thread.start()
+    thread.join()
+    assert max(polled[0].cores) > 10 and all(0 <= load <= 100 for load in polled[0].cores)
 
 
+@pytest.mark.slow
 def test_doctor_prints_the_list_and_its_exit_code_reflects_it(workspace: Workspace) -> None:
     command = [
         sys.executable,
@@ -202,7 +238,7 @@ async def test_the_machine_screen_shows_the_same_checks(console) -> None:
         screen.diagnose = lambda workspace, cancelled: FACTS
         await pilot.press("2")
         await wait_for(pilot, lambda: screen.checks)
-        await shows(pilot, "✓ pass engine", "torch 2.14.1", "lock    free", "none found")
+        await shows(pilot, "✓ pass engine", "torch 2.14.1", "lock    free", "NVML")
         await pilot.press("X")
         await shows(pilot, "No orphaned engines.")
 
@@ -231,7 +267,7 @@ async def test_an_orphan_is_ended_when_asked_and_never_on_a_cluster(console, wor
                 return
             await shows(pilot, f"End engine {child.pid}", "end it")
             assert child.poll() is None, "asked first"
-            await pilot.press("right", "enter")
+            await pilot.press("y")
             await wait_for(pilot, lambda: child.poll() is not None)
             assert child.returncode == -signal.SIGTERM
     finally:
@@ -270,7 +306,7 @@ async def test_f_fetches_a_data_set_with_progress_and_every_screen_is_updated(
         app._recipes.open_path(workspace.root / "mine.yaml")
         await shows(pilot, "breastmnist.npz is missing: it will be fetched first (at most 0.6 MB)")
         await fetch_breastmnist(pilot, app)
-        await shows(pilot, "breastmnist ✓", "Fetched", "MD5 ok")
+        await shows(pilot, "✓ breastmnist 28, 0.6 MB", "Fetched", "MD5 ok")
         assert (Path(os.environ["HOME"]) / ".medmnist" / "breastmnist.npz").is_file()
         assert [name for name, _ in mirror.asked] == ["breastmnist.npz"]
         await pilot.press("1")
@@ -343,7 +379,7 @@ async def test_the_smoke_test_shows_each_step_and_what_went_wrong(console, monke
         await wait_for(pilot, lambda: screen.checks)
         await pilot.press("s")
         await wait_for(pilot, lambda: screen.smoked and screen.smoked.over)
-        found = smoke_text(screen.smoked).plain
+        found = smoke_text(screen.smoked.steps, screen.smoked.words, failed=True).plain
         assert "✓ trained 2 epochs 1.5 s" in found
         assert "✗ The disk is full [/]. Free some." in found
         await pilot.press("s")
@@ -352,12 +388,18 @@ async def test_the_smoke_test_shows_each_step_and_what_went_wrong(console, monke
 
 @pytest.mark.parametrize(("cores", "in_lines"), [(2, True), (64, False)])
 def test_with_many_cores_each_is_a_block_so_that_memory_and_disk_stay_visible(cores: int, in_lines: bool) -> None:
-    now = Hardware((50.0,) * (cores - 1) + (100.0,), 6 * 10**9, 25 * 10**9, 77 * 10**9, 270 * 10**9, ())
+    now = Hardware((50.0,) * (cores - 1) + (100.0,), 6 * 10**9, 25 * 10**9, 77 * 10**9, 270 * 10**9, Gpus())
     lines = hardware_text([now], width=36, rows=8).plain.splitlines()
     assert len(lines) <= 8 and max(map(len, lines)) <= 36, "the pane at 80 × 24"
     assert [line for line in lines if line.startswith(("memory 6.0 of", "disk   77.0 of", "GPU    none"))] == lines[-3:]
     blocks = "".join(line[7:] for line in lines[1:-3])
     assert ("100 %" in blocks) if in_lines else (blocks == "▅" * 63 + "█")
+
+
+def test_a_chart_is_as_high_as_its_values_and_averages_what_does_not_fit() -> None:
+    assert area_chart((0.0, 0.5, 1.0), 4, 2) == ["···█", "·▁██"], "two lines: sixteen steps; the newest at the right"
+    assert area_chart((0.25, 0.25, 0.75, 0.75), 2, 1) == ["▂▆"]
+    assert area_chart((), 3, 1) == ["···"]
 
 
 def test_a_long_finding_continues_indented_below_and_nothing_is_cut() -> None:
@@ -367,3 +409,163 @@ def test_a_long_finding_continues_indented_below_and_nothing_is_cut() -> None:
     assert lines[1].startswith("! warn ImageNet weights") and all(line.startswith(" " * 7) for line in lines[2:])
     text = "".join("".join(lines[1:]).split())
     assert "x" * 60 in text and "y" * 60 in text
+
+
+# ---- data, disk, and what may go
+
+
+def test_in_the_panes_of_80_by_24_no_size_and_no_mark_is_cut() -> None:
+    uses = disk_text(on_disk(), 35, 5, BY_ID).plain.splitlines()
+    assert uses[0].split() == ["runs", "3", "420", "MB"] and uses[2].split() == ["P", "prunes", "1", "90", "MB"]
+    data = data_text(on_disk(), 35, BY_ID).plain.splitlines()
+    assert data[:2] == ["? pathmnist 64, 1.4 GB, unverified", "✓ breastmnist 28, 0.6 MB  …medmnist"]
+    assert all(cell_len(line) <= 35 for line in [*uses[:9], *data[:4]])
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of this test, with a decoded copy that no run needs."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("MEDTUI_CACHE", str(folder))
+    decoded = folder / "arrays" / "cells-v1"
+    decoded.mkdir(parents=True)
+    (decoded / "entry.json").write_text('{"format": 1, "archive": null, "arrays": {}}')
+    (decoded / "train_images.npy").write_bytes(bytes(2_000_000))
+    return folder
+
+
+def many_runs(workspace: Workspace, count: int) -> list[RunDirectory]:
+    """Completed ones; in the checkpoints of the first two lies what a killed writer left."""
+    names = [f"202611{number:02}_breastmnist_resnet18-adapted_1a2b{number:02}" for number in range(1, count + 1)]
+    runs = [make_run(workspace, name, started=f"2026-11-{name[6:8]}T20:26:40+00:00") for name in names]
+    for run in runs[:2]:
+        (run.checkpoints.path / ".last.k3j_x9ab.safetensors").write_bytes(bytes(3_000_000))
+    return runs
+
+
+async def machine_of(pilot: Pilot[int], app: ConsoleApp) -> Machine:
+    """The screen, once the disk was read."""
+    screen = app.get_base_screen("machine")
+    assert isinstance(screen, Machine)
+    screen.diagnose = lambda workspace, cancelled: FACTS
+    await pilot.press("2")
+    await wait_for(pilot, lambda: screen.storage.done and screen.checks)
+    return screen
+
+
+def empty_fraction(app: ConsoleApp) -> float:
+    """Of the cells between top line and keys, those that lie in a pane to the right of its text, or below it."""
+    lines = [line.ljust(app.size.width) for line in screen_text(app).splitlines()]
+    body = app.screen.query_one("#body").region
+    panes = [app.screen.query_one(f"#{id_}").region for id_, _ in Machine.PANES]
+    empty = 0
+    for pane in panes:
+        for y in range(pane.y + 1, pane.bottom - 1):
+            empty += pane.width - 2 - len(lines[y][pane.x + 1 : pane.right - 1].rstrip())
+    assert sum(pane.area for pane in panes) == body.area, "the panes leave no gap"
+    return empty / body.area
+
+
+@pytest.mark.asyncio
+async def test_at_200_by_60_no_more_than_a_third_of_the_screen_is_empty(
+    console, workspace, cache: Path, real_data: Path
+) -> None:
+    many_runs(workspace, 12)
+    app = console(data=[str(real_data)])
+    async with app.run_test(size=(200, 60), notifications=True) as pilot:
+        screen = await machine_of(pilot, app)
+        for second in range(180):
+            cores = (12.0 + second % 60, 87.0, 33.0, 100.0)
+            hardware = Hardware(cores, 6 * 10**9, 25 * 10**9, 77 * 10**9, 270 * 10**9, Gpus(trouble=NO_DRIVER))
+            screen.on_hardware_polled(HardwarePolled(hardware))
+        screen._poll_hardware = lambda: None
+        await pilot.pause(0.5)
+        assert empty_fraction(app) <= 1 / 3, f"{empty_fraction(app):.2f}:\n{screen_text(app)}"
+        text = screen_text(app)
+        for words in ("breastmnist", "MD5 ok", "cells 28 px, generated", "resnet18_adapted", "missing, 47 MB"):
+            assert words in text, words
+        for words in ("runs", "12: 12 completed", "prunable", "6.0 MB", "P prunes", "D clears", "largest runs"):
+            assert words in text, words
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("answer", ["no", "yes"])
+async def test_pruning_shows_what_goes_and_asks_first(console, workspace, cache: Path, answer: str) -> None:
+    runs = many_runs(workspace, 3)
+    kept = {path for run in runs for path in run.root.rglob("*") if path.is_file() and path.name[0] != "."}
+    app = console()
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await machine_of(pilot, app)
+        await pilot.press("P")
+        await shows(pilot, "Delete 6.0 MB of checkpoints of 2 runs permanently?", f"{runs[1].name}  3.0 MB in unfini")
+        await pilot.press(*(["right", "enter"] if answer == "yes" else ["enter"]))
+        if answer == "yes":
+            await shows(pilot, "Freed 6.0 MB.")
+            await wait_for(pilot, lambda: not app.base_screen.storage.prunable)
+            await pilot.press("P")
+            await shows(pilot, "No checkpoints to prune")
+        left = {path for run in runs for path in run.root.rglob("*") if path.is_file()}
+        assert left >= kept and len(left - kept) == (0 if answer == "yes" else 2)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("answer", ["no", "yes"])
+async def test_clearing_the_cache_shows_what_goes_and_asks_first(console, workspace, cache: Path, answer: str) -> None:
+    app = console()
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await machine_of(pilot, app)
+        await shows(pilot, "D clears")
+        await pilot.press("D")
+        await shows(pilot, "Delete 1 decoded copy, 2.0 MB?", "cells-v1  2.0 MB")
+        await pilot.press(*(["right", "enter"] if answer == "yes" else ["enter"]))
+        if answer == "yes":
+            await shows(pilot, "Freed 2.0 MB.")
+        assert [path.name for path in (cache / "arrays").iterdir()] == ([] if answer == "yes" else ["cells-v1"])
+
+
+@pytest.mark.asyncio
+async def test_a_read_only_console_removes_nothing_from_the_disk(console, workspace, cache: Path) -> None:
+    runs = many_runs(workspace, 2)
+    app = console(readonly=True)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await machine_of(pilot, app)
+        for key in ("P", "D"):
+            await pilot.press(key)
+            await shows(pilot, "This console is read-only.")
+    assert (cache / "arrays" / "cells-v1").exists()
+    assert all(".last.k3j_x9ab.safetensors" in run.checkpoints.names() for run in runs)
+
+
+@pytest.mark.asyncio
+async def test_a_disk_that_does_not_answer_delays_no_frame_and_no_key(console, workspace) -> None:
+    answers, asked = threading.Event(), threading.Event()
+
+    def slow(*_: object) -> Iterator[Storage]:
+        asked.set()
+        answers.wait(60)
+        yield Storage(done=True)
+
+    app = console()
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        screen = app.get_base_screen("machine")
+        screen.diagnose = lambda workspace, cancelled: FACTS
+        screen.scan_storage = slow
+        await pilot.press("2")
+        await wait_for(pilot, asked.is_set)
+        await shows(pilot, "reading …", "lock    free", "CPU")
+        await pilot.press("D")
+        await shows(pilot, "The disk is still being read.")
+        await pilot.press("1")
+        await wait_for(pilot, lambda: app.screen_name == "recipes")
+        answers.set()
+
+
+@pytest.mark.asyncio
+async def test_what_is_known_of_the_disk_stays_shown_while_it_is_read_again(console, workspace, cache: Path) -> None:
+    many_runs(workspace, 1)
+    app = console()
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        screen = await machine_of(pilot, app)
+        screen.on_storage_read(StorageRead(Storage()))
+        await pilot.pause()
+        assert screen.storage.runs and "largest runs" in screen_text(app)

@@ -27,6 +27,7 @@ def away_to(server: Receiver, path: str = "") -> Settings:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("size", [(120, 40), (80, 24), (60, 18)], ids=str)
+@pytest.mark.everyday("(80, 24)")
 async def test_what_stands_out_is_one_line_of_the_progress(console, scripts, size) -> None:
     app = console()
     async with app.run_test(size=size, notifications=True) as pilot:
@@ -52,6 +53,7 @@ async def test_the_end_of_a_run_is_sent_to_the_address_of_the_settings_once(cons
 
 
 @pytest.mark.asyncio
+@pytest.mark.slow
 async def test_a_server_that_never_answers_delays_neither_screen_nor_leaving(console, scripts) -> None:
     with Receiver(silent) as server:
         app = console(settings=away_to(server))
@@ -80,12 +82,13 @@ async def test_a_notification_that_was_not_taken_is_one_toast(console, scripts) 
 
 
 @pytest.mark.asyncio
+@pytest.mark.slow
 async def test_a_stall_is_shown_on_live_and_sent(console, scripts) -> None:
     with Receiver() as server:
         app = console(settings=away_to(server))
         async with app.run_test(size=SIZE, notifications=True) as pilot:
             script, story = await watching(pilot, app, scripts)
-            app._occurrences = Occurrences(shortest=1.0)
+            app._run_notifier._occurrences = Occurrences(shortest=1.0)
             for step in range(1, 9):  # eight steps, one report for each
                 story.time += 0.1
                 script.emit(story.progress(4 + step // 4, step % 4))

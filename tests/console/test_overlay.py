@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from medtui.client.state import RunState, fold
 from medtui.client.view import RunView
 from medtui.console.shell.marked_runs import FIRST_COLOUR, SIGNS, MarkedRuns, RunMark
 from medtui.console.widgets.curves import auc_plot, loss_plot
-from medtui.console.widgets.overlay import main_series, overlaid, read_marked
+from medtui.console.widgets.overlay import comparable, main_series, overlaid, read_marked
 from medtui.console.widgets.plot import PlotSpec, plot_text
 
 A, B = RunMark("one", "A", FIRST_COLOUR), RunMark("two", "B", FIRST_COLOUR + 1)
@@ -65,6 +66,28 @@ def test_each_run_adds_its_validation_curve_and_nothing_else() -> None:
     ]
     assert added[0].xs == one.series[-1].xs
     assert overlaid(own, []) == own
+
+
+def of_data(view: RunView, **data: object) -> RunView:
+    return replace(view, state=replace(view.state, summary=view.state.summary.model_copy(update=data)))
+
+
+def test_runs_on_other_images_are_left_out_and_named() -> None:
+    """Another set, another size, fewer images: their values say nothing about the run that is shown."""
+    own = view(3)
+    others = {
+        "one": view(5),
+        "two": of_data(view(5), dataset="pathmnist"),
+        "three": of_data(view(5), size=64),
+        "four": of_data(view(5), limit=100),
+        "five": RunView(),  # not known yet
+    }
+    marks = marked(*others).marks
+    drawn, left_out = comparable(own, marks, others)
+    assert [mark.run for mark in drawn] == ["one", "five"]
+    first, second, third = left_out.split(", ", 2)
+    assert first.startswith("B (pathmnist") and second.startswith("C (") and "64 px" in second and "100" in third
+    assert comparable(RunView(), marks, others) == (list(marks), ""), "before the run has said what it is trained on"
 
 
 def test_a_run_without_that_curve_adds_none_and_an_empty_plot_shows_the_others() -> None:

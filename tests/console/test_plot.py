@@ -38,6 +38,16 @@ def test_positions_in_any_order_crash_no_plot(values: list[tuple[float, float]],
     assert len(plot_text(spec, 60, 12, dark=True).plain.split("\n")) <= 12
 
 
+@pytest.mark.parametrize("columns", ["40", "", "500"])
+def test_a_plot_is_as_wide_as_its_room_whatever_the_environment_says(
+    columns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    spec = PlotSpec((Series("one", (0.0, 1.0), (0.0, 1.0), 0),))
+    lines = plot_text(spec, 190, 30, dark=True).plain.split("\n")
+    assert max(map(len, lines)) == 190 and len(lines) == 30
+
+
 def test_non_finite_values_are_counted_and_marked() -> None:
     text = plot([1.0, NAN, 2.0, INF, 3.0, -INF])
     assert "✗3 non-finite" in text

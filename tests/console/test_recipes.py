@@ -125,21 +125,56 @@ async def test_digits_typed_into_a_field_are_text_and_do_not_change_the_screen(c
         assert app.screen_name == "recipes"
 
 
-async def test_an_error_is_shown_at_its_field_on_its_line_and_before_the_run(console, workspace) -> None:
+async def test_an_error_is_told_once_at_its_field_and_its_line_is_marked(console, workspace) -> None:
     (workspace.root / "mine.yaml").write_text(MINE)
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         screen = await opened(pilot, app, "mine.yaml")
         await edit(pilot, screen, "training.lr", [*"1e-7", "enter"])
-        await shows(pilot, "training.min_lr must be below lr")
+        await shows(pilot, "✗ must be below lr", "1 error: this recipe cannot run yet. n goes to it.")
         await edit(pilot, screen, "training.lr", [*"much", "enter"])
-        await shows(pilot, "must be a number above 0 and up to 10, found the text 'much'")
-        lines = [line for line in screen_text(app).splitlines() if "✗" in line]
-        assert any("Learning rate" in line for line in lines), screen_text(app)
-        assert any("lr: much" in line for line in lines), screen_text(app)
+        await shows(pilot, "✗ must be a number above 0", "found the text 'much'")
+        shown = screen_text(app)
+        assert shown.count("must be a number above 0") == 1, shown
+        below = next(number for number, line in enumerate(shown.splitlines()) if "Learning rate" in line) + 1
+        assert "✗ must be a number" in shown.splitlines()[below], shown
+        assert any("lr: much" in line and "✗" in line for line in shown.splitlines()), shown
         await pilot.press("escape", "r")
         await shows(pilot, "Correct the recipe first")
         assert app.handle is None
+
+
+async def test_while_the_text_is_edited_an_error_is_told_below_it(console, workspace) -> None:
+    (workspace.root / "mine.yaml").write_text(MINE.replace("1e-3", "much"))
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        screen = await opened(pilot, app, "mine.yaml")
+        await shows(pilot, "✗ must be a number above 0")
+        await pilot.press("y")
+        screen.query_one(YamlArea).move_cursor((4, 3))
+        await shows(pilot, "✗ line 5: training.lr must be")
+        assert screen_text(app).count("must be") == 1, screen_text(app)
+        await pilot.press("escape")
+        await shows(pilot, "✗ must be a number above 0")
+        assert "line 5:" not in screen_text(app)
+
+
+async def test_a_key_goes_from_error_to_error_in_form_and_text(console, workspace) -> None:
+    text = MINE.replace("1e-3", "much") + "  momentum: 7\n  sharpnes: 1\n"
+    (workspace.root / "mine.yaml").write_text(text)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        screen = await opened(pilot, app, "mine.yaml")
+        await shows(pilot, "3 errors: this recipe cannot run yet. n goes to the first.")
+        form, area = screen.query_one(RecipeForm), screen.query_one(YamlArea)
+        await pilot.press("n")
+        seen = []
+        for _ in range(3):
+            await pilot.pause()
+            row = form.row if form.has_focus else None
+            seen.append(row.spec.path if row is not None else area.document.get_line(area.line_number - 1).strip())
+            screen.action_next_problem()  # letters typed into the text are text
+        assert sorted(seen) == ["sharpnes: 1", "training.lr", "training.momentum"]
 
 
 async def test_while_the_text_is_not_yaml_the_form_shows_no_values(console, workspace) -> None:
@@ -175,7 +210,7 @@ async def test_a_new_field_of_the_schema_needs_no_new_screen_code(console, works
         await shows(pilot, "Sharpness", "How far SAM looks", "radius", "from 0 to 0.5", "0.05")
         assert "  sharpness: 0.3\n" in screen.query_one(YamlArea).text
         await edit(pilot, screen, "training.sharpness", [*"0.7", "enter"])
-        await shows(pilot, "must be a number from 0 to 0.5, found 0.7")
+        await shows(pilot, "✗ must be a number from 0 to 0.5, found")
         await edit(pilot, screen, "training.sharpness", [*"0.1", "enter"])
         await edit(pilot, screen, "training.flavour", ["j", "enter"])
         await wait_for(pilot, lambda: "flavour: salted" in screen.query_one(YamlArea).text)
@@ -349,6 +384,7 @@ async def test_the_form_shows_the_fields_of_the_source_of_images_that_is_named()
     form = RecipeForm(Recipe, "form")
 
     def shown(text: str) -> set[str]:
+        form.sections["dataset"].unfold()
         form.show(check(text))
         return {row.spec.name for row in form.rows if row.display and row.spec.section == "dataset"}
 

@@ -326,7 +326,7 @@ async def test_an_archived_run_is_moved_completely_and_no_longer_listed(console,
         await opened(pilot, app)
         await pilot.press("A")
         await shows(pilot, "outputs/archive?", "unarchive", NAME)
-        await pilot.press("right", "enter")
+        await pilot.press("y")
         await shows(pilot, "All runs here are archived", "medtui runs --archived")
     moved = workspace.outputs / "archive" / NAME
     assert sorted(path.relative_to(moved) for path in moved.rglob("*")) == files
@@ -369,12 +369,12 @@ def _content(folder: Path) -> dict[Path, bytes]:
 async def test_u_shows_where_a_run_would_resume_and_starts_nothing_before_confirmation(
     console, scripts, workspace
 ) -> None:
-    """The checkpoint after 8 complete epochs of 10; cancel has the focus."""
+    """The checkpoint after 8 complete epochs of 10."""
     make_run(workspace, NAME, None)
     app = console()
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot, app)
-        for answer in ("escape", "enter"):
+        for answer in ("escape", "n"):
             await pilot.press("u")
             await shows(pilot, f"Resume {NAME}", "epoch 9 of 10, first step?")
             await pilot.press(answer)
@@ -382,7 +382,7 @@ async def test_u_shows_where_a_run_would_resume_and_starts_nothing_before_confir
         assert scripts == []
         await pilot.press("u")
         await shows(pilot, "Resume ")
-        await pilot.press("right", "enter")
+        await pilot.press("enter")
         await wait_for(pilot, lambda: scripts and scripts[-1].sent)
         assert scripts[-1].sent[0].resume == str(workspace.outputs / NAME)
 
@@ -415,7 +415,7 @@ async def test_u_resumes_an_aborted_run_in_its_directory(console, workspace: Wor
         await opened(pilot, app)
         await pilot.press("u")
         await shows(pilot, "Resume ")
-        await pilot.press("right", "enter")
+        await pilot.press("y")
         await wait_for(pilot, lambda: app.screen_name == "live")
         await wait_for(pilot, lambda: app.view is not None and app.view.outcome == "completed", patience=60)
         assert app.view is not None

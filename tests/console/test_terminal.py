@@ -17,9 +17,10 @@ import psutil
 import pytest
 
 from engine.contract.store.workspace import Workspace
-from medtui.client.runs import run_rows
+from medtui.client.run_index import run_rows
 
 PATIENCE = 60.0  # seconds; a loaded machine may be slow to import torch
+CURSOR = re.compile(r"││ ?(▸ ?\w[\w -]*?)  ")  # of the form: a field, or a section, which may have the same name
 TRAINS = re.compile(r"● training .* epoch (?:[2-9]|\d\d+)/20000 ")  # one is over; which is shown first, nobody can say
 TINY = """# a subset run
 dataset:
@@ -108,6 +109,11 @@ class Terminal:
             assert time.monotonic() < deadline, f"not within {patience:.0f} s: {words}\n{text}"
             time.sleep(0.05)
 
+    def chosen_field(self) -> str | None:
+        """The form's field below the cursor."""
+        found = CURSOR.search(self.screen())
+        return found[1] if found else None
+
     def trains(self) -> None:
         """Wait until a first epoch is over."""
         deadline = time.monotonic() + PATIENCE
@@ -173,14 +179,24 @@ def _choose_tiny(terminal: Terminal) -> None:
 
 
 def _to_learning_rate(terminal: Terminal) -> None:
-    """From the list into the form, and down to that field, wherever it is."""
+    """From the list into the form, and down to that field, wherever it is; no key before the last one is answered."""
     terminal.keys("l")
+    field = _field_other_than(terminal, None)
     for _ in range(40):
-        if "▸ Learning rate" in terminal.screen():
-            break
+        if field == "▸ Learning rate":
+            return
         terminal.keys("j")
-        time.sleep(0.1)
-    terminal.shows("▸ Learning rate")
+        field = _field_other_than(terminal, field)
+    raise AssertionError(f"no learning rate in 40 fields:\n{terminal.screen()}")
+
+
+def _field_other_than(terminal: Terminal, before: str | None) -> str:
+    """The field below the cursor, once it is another one."""
+    deadline = time.monotonic() + PATIENCE
+    while (field := terminal.chosen_field()) in (None, before):
+        assert time.monotonic() < deadline, f"the cursor stays on {before}:\n{terminal.screen()}"
+        time.sleep(0.05)
+    return str(field)
 
 
 def test_from_recipe_to_results_by_the_keyboard_alone(terminal: Terminal, tmp_path: Path) -> None:
@@ -212,7 +228,7 @@ def test_from_recipe_to_results_by_the_keyboard_alone(terminal: Terminal, tmp_pa
     assert "✓ " in pictures or "✗ " in pictures
     terminal.keys("q")
     terminal.shows("Unsaved edits in tiny.yaml.")
-    terminal.keys("Right", "Enter")
+    terminal.keys("y")
     terminal.shows("ended with 0")
     assert terminal.is_as_before()
     (run_row,) = run_rows(Workspace(tmp_path / "work").outputs)
@@ -261,7 +277,7 @@ def test_leaving_a_run_running_leaves_it_running(terminal: Terminal, tmp_path: P
     terminal.trains()
     terminal.keys("q")
     terminal.shows("A run is training.", "leave it running")
-    terminal.keys("Right", "Enter")
+    terminal.keys("y")
     terminal.shows("ended with 0")
     assert terminal.is_as_before()
     (run_row,) = run_rows(Workspace(tmp_path / "work").outputs)

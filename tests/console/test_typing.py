@@ -10,7 +10,9 @@ from test_recipes import MINE, SIZE, opened
 from textual.widgets import Input
 
 from engine.contract.recipe.yaml_reader import read_yaml
+from engine.contract.wire.errors import RecipeError
 from medtui.console.app import ConsoleApp
+from medtui.console.recipes.field_row import FieldRow
 from medtui.console.recipes.form import RecipeForm
 from medtui.console.recipes.screen import Recipes
 from medtui.console.recipes.yaml_area import YamlArea
@@ -40,7 +42,10 @@ def both_show(screen: Recipes, wanted: dict[str, str]) -> bool:
     shown = {row.spec.path: row.value for row in form.rows}
     if form.field is not None or screen.checked is None or not text == screen.current.text == screen.checked.text:
         return False
-    values = read_yaml(text, "mine").values
+    try:
+        values = read_yaml(text, "mine").values
+    except RecipeError:  # on a busy machine, while it is still being typed
+        return False
     for path, value in wanted.items():
         section, name = path.split(".")
         if shown[path] != value or values[section].get(name, "") != read_yaml(f"x: {value}", "x").values["x"]:
@@ -136,7 +141,7 @@ async def test_a_paste_among_keys_keeps_its_position(console, workspace) -> None
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 4))])
 async def test_no_burst_loses_a_key(console, workspace, seed: int) -> None:
     """Random values into random fields, the keys cut into reads at random places."""
     draw = random.Random(seed)
@@ -145,7 +150,7 @@ async def test_no_burst_loses_a_key(console, workspace, seed: int) -> None:
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         screen = await opened(pilot, app, "mine.yaml")
         form = form_at(screen, FIELDS[0])
-        order = [row.spec.path for row in form.rows if row.display]  # others belong to another source of images
+        order = [line.spec.path if isinstance(line, FieldRow) else "" for line in form.stops]
         at, keys, wanted = order.index(FIELDS[0]), "", {}
         for _ in range(5):
             field = draw.choice(FIELDS)

@@ -10,12 +10,13 @@ from typing import Any
 from hypothesis import strategies as st
 
 from engine.contract.data.datasets import datasets
+from engine.contract.models.catalogue import spec_of
 from engine.contract.recipe.schema import FieldSpec, fields
 from engine.contract.recipe.sources import DEFAULT_KEY, KINDS
 
 Values = dict[str, dict[str, Any]]  # section, field
 
-DESCRIBING = {"title", "description", "default", "expected", "identity", "unit", "path"}
+DESCRIBING = {"title", "description", "default", "expected", "identity", "unit", "path", "advanced", "examples"}
 OWN_IMAGES = {  # the fields that only a user's own images have
     f"dataset.{name}" for key, kind in KINDS.items() if key != DEFAULT_KEY for name in (key, *kind.own)
 }
@@ -119,14 +120,23 @@ def agreeing_values(draw: st.DrawFn) -> Values:
         dataset["size"], dataset["archive"] = 28, None
     if dataset["archive"] is None:
         dataset["md5"] = None
-    if dataset["size"] > 64 and values["model"]["name"] == "resnet18_adapted":
-        values["model"]["name"] = "resnet18"
-    if values["model"]["name"] == "mini_cnn" and values["model"]["pretrained"] is True:
-        values["model"]["pretrained"] = "auto"
+    _agree_on_the_model(values)
     if facts.symmetry == "none":
         augmentation["hflip"], augmentation["vflip"] = "auto", 0.0
     images = min(facts.splits["train"], dataset["limit"] or facts.splits["train"])
-    training["batch_size"] = min(training["batch_size"], images)
+    if training["batch_size"] != "auto":
+        training["batch_size"] = min(training["batch_size"], images)
+    smallest = 2 if training["batch_size"] == "auto" else training["batch_size"]
+    training["accumulate"] = min(training["accumulate"], images // smallest)
+    runtime = values["runtime"]
+    alone = runtime["device"] == "mps" or ":" in runtime["device"]
+    runtime["processes"] = 1 if alone else min(runtime["processes"], max(1, smallest // 2))
+    if facts.task == "multi_label":
+        training["sampling"] = "shuffled"
+    if training["sampling"] == "balanced":
+        training["class_weights"] = "none"
+    if training["swa_start"] is not None:
+        training["swa_start"], training["ema_decay"] = min(training["swa_start"], training["epochs"]), None
     if training["schedule"] in ("cosine", "plateau") and training["min_lr"] >= training["lr"]:
         training["min_lr"] = training["lr"] / 2
     if training["mixup_until"] is not None:
@@ -138,6 +148,27 @@ def agreeing_values(draw: st.DrawFn) -> Values:
     if values["runtime"]["reproducible"]:
         training["compile"] = False
     return values
+
+
+def _agree_on_the_model(values: Values) -> None:
+    """It is one for the size, has the weights that it is to start from, and what is frozen was trained."""
+    model, training, size = values["model"], values["training"], values["dataset"]["size"]
+    if model["name"] == "resnet18_adapted" and size > 64:
+        model["name"] = "resnet18"
+    spec = spec_of(model["name"])
+    if spec.stochastic_depth is None:
+        model["stochastic_depth"] = None
+    if model["input_size"] is not None and (model["input_size"] < size or not spec.fits(model["input_size"])):
+        model["input_size"] = None
+    if training["init_from"] is not None:
+        model["weights"] = None
+    if training["init_from"] is None and model["weights"] is None:
+        if model["pretrained"] is True and not spec.has_weights:
+            model["pretrained"] = "auto"
+        if model["pretrained"] is False or not spec.has_weights:
+            training["freeze"] = None
+    if spec.stages and isinstance(training["freeze"], int) and training["freeze"] > len(spec.stages):
+        training["freeze"] = "head"
 
 
 def of_own_images(values: Values, path: str) -> Values:

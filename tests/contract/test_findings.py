@@ -64,6 +64,7 @@ def test_nothing_stands_out_in_healthy_runs_of_the_shipped_recipes_at_any_epoch(
             assert findings(history) == (), f"{name}, epoch {len(history.points)}"
 
 
+@pytest.mark.slow
 @settings(max_examples=100, **CALM)
 @given(story=STORIES)
 def test_any_events_at_all_can_be_judged(story: list[Any]) -> None:
@@ -129,6 +130,26 @@ def test_half_above_a_loss_near_zero_is_no_spike_but_half_above_guessing_is() ->
     assert codes([started(), *high]) == ["loss_spike"]
     at_low_rate = [one.model_copy(update={"lr": 0.04}) if one.epoch == 15 else one for one in high]
     assert codes([started(), *at_low_rate]) == []
+
+
+def test_a_spike_waits_for_five_epochs_and_is_measured_by_the_peak_of_the_rate() -> None:
+    """At the end of a cycle of one epoch, the rate is near 0, and the highest of those that were noted."""
+    high = [epoch(n, train_loss=1.0 if n != 2 else 1.7, val_loss=0.5) for n in range(1, 7)]
+    few = started(epochs=6)
+    assert codes([few, *high[:4]]) == []
+    assert codes([few, *high[:5]]) == ["loss_spike"]
+    assert codes([started(epochs=6, lr=0.2), *high]) == ["loss_spike"]  # 0.1 is half of it
+    assert codes([started(epochs=6, lr=0.21), *high]) == []
+
+
+@pytest.mark.parametrize(
+    ("norm", "hint"),
+    [(None, "Lower training.lr, or set training.clip_norm."), (1.0, "Lower training.lr or training.clip_norm.")],
+)
+def test_who_clips_gradients_is_not_told_to_clip_them(norm: float | None, hint: str) -> None:
+    high = [epoch(n, train_loss=1.0 if n != 15 else 1.51, val_loss=0.5) for n in range(1, 21)]
+    (found,) = findings(reduce(fold_history, [started(clip_norm=norm), *high], RunHistory()))
+    assert found.hint == hint
 
 
 def test_a_resumed_run_forgets_what_lay_beyond() -> None:

@@ -132,13 +132,16 @@ def test_an_unknown_recipe_suggests_no_recipe_of_another_data_set(
     assert error.value.fields == {"found": name, "alternatives": f"did you mean {meant}?"}
 
 
-@pytest.mark.parametrize("name", ["resnet50", "ResNet-34", "resnet101", "vgg16", "densenet121", "vit_b_16"])
+OTHERS = ["resnet101", "ResNet-152", "resnext50", "vgg19", "densenet169", "vit_l_16", "swin_b", "mobilenet_v2"]
+
+
+@pytest.mark.parametrize("name", OTHERS)
 def test_an_unsupported_model_is_not_mistaken_for_a_supported_one(name: str) -> None:
     with pytest.raises(RecipeError) as error:
         build_recipe({"model": {"name": name}})
     (found,) = error.value.problems
     assert (found.code, found.fields["found"]) == (Fields.UNKNOWN_MODEL.code, name)
-    assert "is not supported; known: resnet18_adapted, resnet18, mini_cnn" in str(found.fields["alternatives"])
+    assert "write `timm/NAME`; known: resnet18_adapted, resnet18, mini_cnn" in str(found.fields["alternatives"])
 
 
 @pytest.mark.parametrize(

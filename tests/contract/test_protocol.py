@@ -73,10 +73,21 @@ COMMAND_CLASSES = {
 JOB_CLASSES = {
     "train": (jobs.Train, {"recipe", "resume", "allow_drift", "on_disconnect"}),
     "evaluate": (jobs.Evaluate, {"run", "tta"}),
+    "evaluate.features": (jobs.EvaluateFeatures, {"run", "method", "neighbours"}),
     "report": (jobs.Report, {"run", "everything"}),
     "score": (jobs.Score, {"file"}),
-    "predict": (jobs.Predict, {"model", "images", "output", "format", "tta"}),
+    "predict": (jobs.Predict, {"model", "images", "root", "output", "format", "tta", "pictures"}),
     "export": (jobs.Export, {"run", "output", "formats", "int8", "replace"}),
+    "data.explore": (jobs.Explore, {"dataset", "output", "model"}),
+    "data.import": (jobs.ImportData, {"file", "replace"}),
+    "data.export": (jobs.ExportData, {"dataset", "output", "replace"}),
+    "data.synth": (jobs.Synthesise, {"dataset", "size", "limit", "output", "replace"}),
+    "table": (jobs.Table, {"name", "rows", "notes", "output"}),
+    "curves": (jobs.Curves, {"title", "ylabel", "note", "panels", "output"}),
+    "search.figure": (
+        jobs.SearchFigure,
+        {"title", "ylabel", "higher_is_better", "trials", "importances", "output"},
+    ),
     "data.fetch": (jobs.Fetch, {"dataset", "size", "replace"}),
     "data.verify": (jobs.Verify, {"dataset", "size"}),
 }

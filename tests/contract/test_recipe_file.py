@@ -412,6 +412,14 @@ def test_every_problem_is_named_at_once(tmp_path: Path) -> None:
         assert f"line {line}: {path} " in error.message
 
 
+@pytest.mark.parametrize("key", ["recipe", "recipes"])
+def test_the_file_of_a_suite_or_a_search_is_refused_with_its_command_alone(tmp_path: Path, key: str) -> None:
+    (path := tmp_path / "study.yaml").write_text(f"{key}: quickstart\nseeds: 1-3\ntraining.epochs: 3\n")
+    error = str(refusal(path))
+    assert f"line 1: {key} is unknown; a file with it is a suite or a search: `medtui suite run FILE` or" in error
+    assert "seeds" not in error
+
+
 def test_of_many_problems_the_first_are_named_and_the_others_counted(tmp_path: Path) -> None:
     """23 fields that are none, 20 of them named; the error has all of them."""
     with pytest.raises(RecipeError) as error:
@@ -577,3 +585,14 @@ def test_min_lr_is_below_lr_where_the_schedule_ends_there(schedule: str) -> None
     with pytest.raises(RecipeError) as error:
         build_recipe({"training": {"schedule": schedule, "lr": 1e-6}})
     assert [problem.code for problem in error.value.problems] == [Conflicts.MIN_LR.code]
+
+
+def test_an_unknown_data_set_is_told_together_with_fields_that_have_no_shape() -> None:
+    """One round of corrections, not two."""
+    values = {"dataset": {"name": "brestmnist", "size": 29}, "training": {"lr": "fast"}}
+    with pytest.raises(RecipeError) as refusal:
+        build_recipe(values)
+    assert {problem.path for problem in refusal.value.problems} == {
+        ("dataset", "name"), ("dataset", "size"), ("training", "lr")
+    }  # fmt: skip
+    assert "did you mean breastmnist?" in refusal.value.message

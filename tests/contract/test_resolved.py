@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from recipe_strategies import STRATEGIES, Values, agreeing_values
 
 from engine.contract.data.views import view_names
-from engine.contract.recipe.identity import DECIDED_BY, identity, recipe_hash, resolved_hash
+from engine.contract.recipe.identity import DECIDED_BY, DECIDED_IN_PLACE, identity, recipe_hash, resolved_hash
 from engine.contract.recipe.reader import build_recipe
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.recorded import resolved_hash_of, resolved_of
@@ -42,6 +42,7 @@ RESOLVED = st.builds(
     views=VIEWS,
     storage=st.sampled_from(["device", "ram", "mapped"]),
     threads=st.integers(1, 64),
+    batch_size=st.just(77),  # of recipes that have `auto`
 )
 # Values of the machine that change no result but, at most, its last bits.
 FREE = {"device_name": "another", "storage": "mapped", "threads": 63}
@@ -166,8 +167,8 @@ def test_with_an_unknown_decision_there_is_no_hash() -> None:
 def test_every_identity_field_that_leaves_something_to_the_machine_is_decided() -> None:
     """A field whose value may be `auto` stands in the hash as what it became, or it is no part of a result."""
     automatic = {path for path, spec in fields().items() if spec.identity and "auto" in spec.choices}
-    assert automatic and automatic <= set(DECIDED_BY)
-    assert set(DECIDED_BY.values()) <= set(Resolved.model_fields)
+    assert automatic and automatic <= set(DECIDED_BY) | set(DECIDED_IN_PLACE)
+    assert {*DECIDED_BY.values(), *DECIDED_IN_PLACE.values()} <= set(Resolved.model_fields)
 
 
 def test_the_descriptions_of_decisions_are_unchanged() -> None:
@@ -211,6 +212,7 @@ def test_values_are_described_and_unknown_ones_are_said_to_be() -> None:
         "hflip": "0.5",
         "views": "identity hflip",
         "best_by": "unknown",
+        "batch_size": "as in the recipe",
         "storage": "unknown",
         "threads": "1",
     }

@@ -70,6 +70,16 @@ def test_a_run_whose_engine_ended_without_reporting_has_crashed(run: RunDirector
     assert record.summary.epochs_done == 0, "as the journal has it, of which the status may be ahead"
 
 
+def test_a_run_whose_engine_was_killed_on_request_reads_killed(run: RunDirectory) -> None:
+    write_status(run, DEAD)
+    killed = {"pid": DEAD.pid, "started": DEAD.started, "by": "ada", "time": 9.0}
+    run.killed.write(json.dumps(killed))
+    record = read_run(run)
+    assert (record.outcome, record.state, record.killed_by) == ("crashed", "killed", "ada")
+    run.killed.write(json.dumps(killed | {"started": DEAD.started - 1}))  # an earlier attempt was
+    assert (read_run(run).state, read_run(run).killed_by) == ("crashed", None)
+
+
 def test_a_run_that_ended_is_what_its_status_or_else_its_journal_says(run: RunDirectory) -> None:
     write_status(run, DEAD, outcome="completed")
     assert (read_run(run).outcome, read_run(run).state) == ("completed", "completed")

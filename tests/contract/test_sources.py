@@ -15,7 +15,8 @@ from engine.contract.data.datasets import datasets
 from engine.contract.data.sums import HASH_AT_ONCE, checksum_file, remember_checksum
 from engine.contract.recipe.data_source import ArchiveSource, Found, OfficialSource, ProgramSource, SearchPaths
 from engine.contract.recipe.own_images import OwnImages
-from engine.contract.recipe.reader import build_recipe, recipe_from_values
+from engine.contract.recipe.reader import build_recipe, recipe_from_values, set_value
+from engine.contract.recipe.setting import names_of
 from engine.contract.recipe.sources import (
     DatasetSection,
     data_source,
@@ -42,6 +43,32 @@ def test_a_name_stands_for_the_facts_of_its_data_set(name: str) -> None:
 
 def test_a_section_that_names_nothing_is_bloodmnist() -> None:
     assert facts_of(DatasetSection()).name == "bloodmnist"
+
+
+@pytest.mark.parametrize("field", ["class_names", "label_columns"])
+@pytest.mark.parametrize(
+    ("written", "names"),
+    [
+        ("[kind]", ("kind",)),
+        ("[a, b]", ("a", "b")),
+        ("[a,b]", ("a", "b")),
+        ("['cell type', \"b\"]", ("cell type", "b")),
+        ("a, b", ("a", "b")),
+    ],
+)
+def test_a_list_of_names_may_be_written_on_the_command_line(field: str, written: str, names: tuple[str, ...]) -> None:
+    """As the same list in a recipe, and so with the same hash."""
+    path, value = set_value(f"dataset.{field}={written}")
+    assert path == ("dataset", field)
+    section = DatasetSection.model_validate({"csv": "t.csv", field: value})
+    assert section == DatasetSection.model_validate({"csv": "t.csv", field: list(names)})
+    assert names_of(getattr(section, field)) == names
+
+
+@pytest.mark.parametrize("written", ["[]", "[a,]", "[,]"])
+def test_a_list_without_a_name_is_none(written: str) -> None:
+    with pytest.raises(RecipeError, match="a list of them, or null, found"):
+        build_recipe({"dataset": {"csv": "t.csv", "label_columns": written}})
 
 
 def test_how_many_images_an_archive_of_the_users_holds_is_not_known_before_it_is_read() -> None:
@@ -208,6 +235,7 @@ def test_every_source_and_job_names_a_function_of_the_engine_that_takes_it() -> 
 def test_nothing_but_the_kinds_asks_the_table_of_data_sets_what_a_section_means() -> None:
     """`datasets()[…]` and `datasets().get(…)`: a kind that is not in the table would be missed there."""
     allowed = {"engine/contract/recipe/sources.py", "engine/contract/recipe/names.py", "engine/evaluate/score_file.py"}
+    allowed.add("engine/contract/recipe/reproduction.py")  # of published rows, which are of sets in the table alone
     files = [path for package in ("engine", "medtui") for path in sorted((ROOT / package).rglob("*.py"))]
     assert len(files) > 100
     asking = set()

@@ -16,6 +16,9 @@ from engine.contract.recipe.training_loss import only_in_training
         ({"mixup_alpha": 0.0}, []),
         ({}, ["MixUp"]),  # on by default
         ({"mixup_alpha": 0.2, "mixup_until": 0}, []),
+        ({"mixup_alpha": 0.0, "cutmix_alpha": 1.0}, ["CutMix"]),
+        ({"mixup_alpha": 0.0, "cutmix_alpha": 1.0, "mixup_until": 0}, []),
+        ({"mixup_alpha": 0.0, "focal_gamma": 2.0, "sampling": "weighted"}, ["focal loss", "weighted sampling"]),
         ({"mixup_alpha": 0.0, "label_smoothing": 0.3}, ["label smoothing"]),
         (
             {"mixup_alpha": 0.2, "label_smoothing": 0.1, "class_weights": "balanced"},

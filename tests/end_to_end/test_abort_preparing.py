@@ -39,9 +39,10 @@ ENDINGS: dict[str, Callable[[Engine], object]] = {
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.everyday("abort", "SIGINT")
 def test_a_read_that_never_returns_does_not_delay_an_abort(ending: str, tmp_path: Path) -> None:
     archive = sparse(tmp_path / "mine.npz", 1)
-    engine = Engine(tmp_path, environment=hanging(tmp_path, read=str(archive)))
+    engine = Engine(tmp_path, environment=hanging(read=str(archive)))
     try:
         engine.train(recipe_of(archive))
         engine.wait_for_phase("preparing")
@@ -57,6 +58,7 @@ def test_a_read_that_never_returns_does_not_delay_an_abort(ending: str, tmp_path
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.everyday("SIGINT")
 def test_a_signal_to_the_command_ends_an_engine_blocked_in_a_read(number: signal.Signals, tmp_path: Path) -> None:
     """To the command alone, as `kill` and many supervisors send it: it is passed on, and nothing is left."""
     archive = sparse(tmp_path / "mine.npz", 1)
@@ -64,7 +66,7 @@ def test_a_signal_to_the_command_ends_an_engine_blocked_in_a_read(number: signal
     process = subprocess.Popen(
         [*MEDTUI, "run", "recipe.yaml", "--json"],
         cwd=tmp_path,
-        env={**os.environ, **hanging(tmp_path, read=str(archive))},
+        env={**os.environ, **hanging(read=str(archive))},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -113,7 +115,7 @@ def test_nor_while_scores_are_evaluated(tmp_path: Path) -> None:
     }
     np.savez(tmp_path / "breastmnist.npz", **arrays)
     scores.write_text("0,0.5\n")
-    engine = Engine(tmp_path, environment=hanging(tmp_path, read=str(tmp_path / "breastmnist.npz")))
+    engine = Engine(tmp_path, environment=hanging(read=str(tmp_path / "breastmnist.npz")))
     try:
         engine.send("start", id="start", job="score", file=str(scores), data=[str(tmp_path)])
         wait_until_it_reads(engine.process.pid, tmp_path / "breastmnist.npz")
@@ -139,7 +141,7 @@ def test_ctrl_c_while_a_large_archive_is_hashed_ends_the_command_at_once(tmp_pat
     assert time.monotonic() - began < AT_ONCE
 
 
-@pytest.mark.parametrize("how", ["missing", "read-only", "full"])
+@pytest.mark.parametrize("how", ["missing", "read-only", pytest.param("full", marks=pytest.mark.slow)])
 def test_an_unusable_temporary_folder_does_not_prevent_a_run(how: str, tmp_path: Path) -> None:
     folder = tmp_path / "tmp"
     if how != "missing":

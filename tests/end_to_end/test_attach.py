@@ -23,7 +23,8 @@ from engine.contract.store.run_directory import RunDirectory, make_run_directory
 from engine.contract.store.status import read_status
 from engine.contract.store.workspace import Workspace
 from medtui.client.liveness import Heartbeat
-from medtui.plain.attach import NotSeen, follow_run
+from medtui.client.unseen import NotSeen
+from medtui.plain.attach import follow_run
 from medtui.plain.headless import JsonLines
 from medtui.sentences import Control, Following
 
@@ -207,6 +208,7 @@ def far(workspace: Path) -> Iterator[tuple[Engine, RunDirectory]]:
     engine.kill()
 
 
+@pytest.mark.slow
 def test_an_engine_on_another_host_is_commanded_by_file_and_never_signalled(
     workspace: Path, far: tuple[Engine, RunDirectory]
 ) -> None:
@@ -224,6 +226,7 @@ def test_an_engine_on_another_host_is_commanded_by_file_and_never_signalled(
     assert (finished["outcome"], engine.end()) == ("aborted", 7), "it ended by itself, by the command in the file"
 
 
+@pytest.mark.slow
 def test_a_silent_engine_on_another_host_is_unseen_never_crashed(
     workspace: Path, far: tuple[Engine, RunDirectory], capsys: pytest.CaptureFixture[str]
 ) -> None:

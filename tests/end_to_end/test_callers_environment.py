@@ -59,6 +59,7 @@ def assert_complete(done: subprocess.CompletedProcess[str], workspace: Path) -> 
     assert list((run / "reports").iterdir())
 
 
+@pytest.mark.slow
 def test_a_callers_file_in_pythonpath_replaces_none_of_our_modules(
     tmp_path: Path, script: Path, recipe: Path, of_the_caller: Path
 ) -> None:
@@ -103,12 +104,18 @@ def test_what_is_installed_nowhere_else_still_comes_from_pythonpath(tmp_path: Pa
 @pytest.mark.parametrize(
     "variables",
     [
-        {
-            "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-            "MATPLOTLIBRC": "latin1rc",
-            "PYTHONSTARTUP": "/nonexistent",
-        },
-        {"PYTHONWARNINGS": "error", "PYTHONOPTIMIZE": "2", "PYTHONDEVMODE": "1", "MPLBACKEND": "nonsense"},
+        pytest.param(
+            {
+                "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+                "MATPLOTLIBRC": "latin1rc",
+                "PYTHONSTARTUP": "/nonexistent",
+            },
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            {"PYTHONWARNINGS": "error", "PYTHONOPTIMIZE": "2", "PYTHONDEVMODE": "1", "MPLBACKEND": "nonsense"},
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             {"MATPLOTLIBRC": "latin1rc", "PYTHONSTARTUP": "/nonexistent", "MPLBACKEND": ""}, marks=pytest.mark.slow
         ),
@@ -123,25 +130,31 @@ def test_a_run_is_complete_whatever_the_settings_of_python_and_matplotlib(
     assert_complete(done, tmp_path)
 
 
-def test_from_a_removed_folder_medtui_works_as_from_any(tmp_path: Path, recipe: Path) -> None:
+def from_nowhere(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     gone = 'mkdir "$0/gone"; cd "$0/gone"; rmdir "$0/gone"; exec "$@"'
     program = [sys.executable, "-P", "-c", "from medtui.cli import main; main()"]
-
-    def from_nowhere(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        command = ["bash", "-c", gone, str(tmp_path), *program, *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
-
-    assert_complete(from_nowhere("run", recipe, "--json", "--workspace", tmp_path), tmp_path)
-    assert from_nowhere("runs", "--workspace", tmp_path).returncode == 0
-    assert from_nowhere("doctor", "--workspace", tmp_path).returncode == 0
-    for command in (("runs",), ("doctor",), ("run", "quickstart"), ("show",), ("data", "list"), ("stop", "last")):
-        done = from_nowhere(*command)
-        assert (done.returncode, done.stdout) == (2, ""), command
-        assert done.stderr == (
-            "medtui: The current folder no longer exists. cd to one that does, or pass --workspace.\n"
-        )
+    command = ["bash", "-c", gone, str(folder), *program, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
+@pytest.mark.slow
+def test_from_a_removed_folder_medtui_trains_as_from_any(tmp_path: Path, recipe: Path) -> None:
+    assert_complete(from_nowhere(tmp_path, "run", recipe, "--json", "--workspace", tmp_path), tmp_path)
+    assert from_nowhere(tmp_path, "runs", "--workspace", tmp_path).returncode == 0
+    assert from_nowhere(tmp_path, "doctor", "--workspace", tmp_path).returncode == 0
+
+
+OTHER_COMMANDS = (("doctor",), ("run", "quickstart"), ("show",), ("data", "list"), ("stop", "last"))
+
+
+@pytest.mark.parametrize("command", [("runs",), *(pytest.param(one, marks=pytest.mark.slow) for one in OTHER_COMMANDS)])
+def test_a_removed_folder_is_no_workspace(tmp_path: Path, command: tuple[str, ...]) -> None:
+    done = from_nowhere(tmp_path, *command)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "medtui: The current folder no longer exists. cd to one that does, or pass --workspace.\n"
+
+
+@pytest.mark.slow
 def test_relative_paths_are_below_the_folder_in_which_the_run_is_started(
     tmp_path: Path, stand_in: dict[str, list[str]]
 ) -> None:

@@ -23,7 +23,7 @@ def test_cells_are_generated_the_same_every_time_and_differ_from_each_other() ->
     assert not np.array_equal(images, cells.generate("test")[0][: len(images)])
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_logistic_regression_on_the_pixels_stays_under_60_percent() -> None:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -37,7 +37,7 @@ def test_logistic_regression_on_the_pixels_stays_under_60_percent() -> None:
     assert 0.3 < accuracy < 0.60  # it does learn something: chance is 0.125
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_small_net_learns_the_full_set_to_over_90_percent_in_ten_epochs(tmp_path: Path) -> None:
     (tmp_path / "full.yaml").write_text(
         """
@@ -53,13 +53,33 @@ evaluation: {tta: false}
     assert json_lines(done.stdout)[-1]["metrics"]["test"]["acc"] > 0.90
 
 
-@pytest.mark.slow
-def test_the_quickstart_reaches_75_percent_and_calls_its_results_synthetic(tmp_path: Path) -> None:
-    done = medtui("run", "quickstart", cwd=tmp_path)
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A workspace in which the shipped recipe, as it is, has been trained; and what the command printed."""
+    workspace = tmp_path_factory.mktemp("quickstart")
+    done = medtui("run", "quickstart", cwd=workspace)
     assert done.returncode == 0, done.stderr
-    assert "cells, synthetic data" in done.stdout
-    shown = json.loads(medtui("show", "last", "--json", cwd=tmp_path).stdout)
+    return workspace, done.stdout
+
+
+@pytest.mark.slow
+def test_the_quickstart_reaches_75_percent_and_calls_its_results_synthetic(quickstart: tuple[Path, str]) -> None:
+    workspace, printed = quickstart
+    assert "cells, synthetic data" in printed
+    shown = json.loads(medtui("show", "last", "--json", cwd=workspace).stdout)
     assert shown["synthetic"] is True
     assert shown["test"]["acc"] >= 0.75
-    assert "synthetic" in medtui("show", "last", cwd=tmp_path).stdout
-    assert "synth." in medtui("runs", cwd=tmp_path).stdout
+    assert "synthetic" in medtui("show", "last", cwd=workspace).stdout
+    assert "synth." in medtui("runs", cwd=workspace).stdout
+
+
+@pytest.mark.slow
+def test_the_quantised_quickstart_keeps_its_auc(quickstart: tuple[Path, str]) -> None:
+    """ResNet-18 on the generated cells: PyTorch, ONNX and int8 on the test split."""
+    done = medtui("export", "last", "--int8", "--format", "onnx", "--json", cwd=quickstart[0])
+    assert done.returncode == 0, done.stderr
+    checks = json.loads(done.stdout)["checks"]
+    auc = {name: check["metrics"]["auc"] for name, check in checks.items()}
+    assert auc["PyTorch"] > 0.8, "it has learnt something that could be lost"
+    assert checks["model.onnx"]["difference"] <= 1e-5
+    assert auc["model.int8.onnx"] == pytest.approx(auc["PyTorch"], abs=0.01), auc

@@ -1,13 +1,15 @@
-"""The batch script of docs/clusters.md, run as written there, with fakes of Slurm's commands."""
+"""The batch scripts of docs/clusters.md, run as written there, with stand-ins of the schedulers' commands."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from driving import PATIENCE, json_lines, tiny, yaml_of
 
 from engine.contract.store.run_directory import list_runs
@@ -26,19 +28,33 @@ kill -USR1 "$step" "$engine"
 wait "$step"
 """
 
+PROGRAM = f'#!/bin/bash\nexec {sys.executable} -c "from medtui.cli import main; main()" "$@"\n'
 
-def test_the_documented_batch_script_checkpoints_requeues_and_resumes(tmp_path: Path) -> None:
+
+def documented(directive: str) -> str:
+    """The only script with directives of this scheduler."""
     text = (ROOT / "docs" / "clusters.md").read_text(encoding="utf-8")
-    (script,) = re.findall(r"```bash\n(#!/bin/bash\n.*?)```", text, re.DOTALL)
+    scripts = re.findall(r"```bash\n(#!/bin/bash\n.*?)```", text, re.DOTALL)
+    (script,) = [one for one in scripts if f"#{directive} " in one]
+    return str(script)
+
+
+def install(folder: Path, programs: dict[str, str]) -> None:
+    for name, program in programs.items():
+        (folder / name).write_text(program)
+        (folder / name).chmod(0o755)
+
+
+@pytest.mark.slow
+def test_the_documented_batch_script_checkpoints_requeues_and_resumes(tmp_path: Path) -> None:
+    script = documented("SBATCH")
     assert "#SBATCH --signal=USR1@180" in script and "#SBATCH --requeue" in script
     programs = {
         "srun": SRUN,
         "scontrol": '#!/bin/bash\necho "scontrol $*" >> "$SLURM_LOG"\n',
-        "medtui": f'#!/bin/bash\nexec {sys.executable} -c "from medtui.cli import main; main()" "$@"\n',
+        "medtui": PROGRAM,
     }
-    for name, program in programs.items():
-        (tmp_path / name).write_text(program)
-        (tmp_path / name).chmod(0o755)
+    install(tmp_path, programs)
     (tmp_path / "tiny.yaml").write_text(yaml_of(RECIPE))
     work = tmp_path / "work"
     environment = {
@@ -65,3 +81,109 @@ def test_the_documented_batch_script_checkpoints_requeues_and_resumes(tmp_path: 
         "scontrol requeue 4711",
         f"srun medtui run --resume last --workspace {work}",
     ]
+
+
+QSUB = """#!/bin/bash
+# As qsub: takes `-v NAME=VALUE,...` and a script, remembers both, and says the number of the job.
+[ "$1" = -v ] || exit 2
+echo "$2" >> "$SPOOL/jobs"
+cp "$3" "$SPOOL/script"
+echo "$(wc -l < "$SPOOL/jobs").server"
+"""
+# As timeout, for a clock that is over once there is a checkpoint; the second job's time is enough
+TIMEOUT = """#!/bin/bash
+[ "$1 $2" = "--preserve-status --signal=USR2" ] || exit 2
+shift 3
+[ -e "$SPOOL/warned" ] && exec "$@"
+touch "$SPOOL/warned"
+"$@" & child=$!
+until compgen -G "$PBS_O_WORKDIR/jobs/*/outputs/*/checkpoints/best.safetensors" > /dev/null; do sleep 0.1; done
+kill -USR2 "$child"
+wait "$child"
+"""
+SHORT = tiny(training={"epochs": 30, "batch_size": 8, "patience": None})
+
+
+def test_timeout_passes_on_the_exit_code_after_the_signal_that_it_is_asked_for() -> None:
+    """As coreutils have it; the script for PBS depends on it."""
+    command = ["timeout", "--preserve-status", "--signal=USR2", "0.3"]
+    child = ["bash", "-c", "trap 'exit 7' USR2; sleep 30 & wait"]
+    assert subprocess.run([*command, *child], timeout=PATIENCE, check=False).returncode == 7
+
+
+@pytest.mark.slow
+def test_the_documented_script_of_pbs_is_warned_in_time_and_submits_the_next_job(tmp_path: Path) -> None:
+    install(tmp_path, {"qsub": QSUB, "timeout": TIMEOUT, "medtui": PROGRAM})
+    for folder in ("spool", "submitted"):
+        (tmp_path / folder).mkdir()
+    script = tmp_path / "submitted" / "medtui.pbs"
+    script.write_text(documented("PBS"))
+    recipe = tmp_path / "tiny.yaml"
+    recipe.write_text(yaml_of(SHORT))
+    place = Workspace(tmp_path / "submitted" / "jobs" / "seed-3")
+    environment = {
+        **os.environ,
+        "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "SPOOL": str(tmp_path / "spool"),
+        "PBS_O_WORKDIR": str(script.parent),
+    }
+    command = ["qsub", "-v", f"RECIPE={recipe},SEED=3,WARN_AFTER=13800", str(script)]
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    spool, codes = tmp_path / "spool" / "jobs", []
+    for number in (1, 2):  # as the server does, one job after the other
+        given = dict(one.split("=", 1) for one in spool.read_text().splitlines()[number - 1].split(","))
+        job = {**environment, **given, "PBS_JOBID": f"{number}.server"}
+        spooled = ["bash", str(tmp_path / "spool" / "script")]
+        codes.append(subprocess.run(spooled, env=job, check=False, capture_output=True, timeout=PATIENCE).returncode)
+    jobs = spool.read_text().splitlines()
+    assert codes == [7, 0] and jobs == [jobs[0]] * 2  # the first submitted the second
+    (run,) = list_runs(place.outputs)
+    starts = [event for event in json_lines(run.journal.path.read_text()) if event["event"] == "run.started"]
+    assert [event["attempt"] for event in starts] == [1, 2] and starts[1]["resumed_from"]["epoch"] > 0
+
+
+BSUB = r"""#!/usr/bin/env python3
+# As bsub: reads a script with directives; of the first element of its array, warns the group by -wa once there is a
+# checkpoint; requeues by -Q.
+import os, re, signal, subprocess, sys, time
+from pathlib import Path
+script = sys.stdin.read()
+asked = dict(re.findall(r'^#BSUB -(\w+) "?([^"\n]*)"?$', script, re.M))
+warned = False
+for element in (1, 2):
+    code = None
+    while code is None or str(code) == asked["Q"]:
+        job = {**os.environ, "LSB_JOBID": "99", "LSB_JOBINDEX": str(element), "LS_SUBCWD": os.getcwd()}
+        process = subprocess.Popen(["bash", "-c", script], env=job, start_new_session=True)
+        while process.poll() is None:
+            if not warned and list(Path().glob("jobs/seed-1/outputs/*/checkpoints/best.safetensors")):
+                warned = True
+                os.killpg(process.pid, getattr(signal, "SIG" + asked["wa"]))
+            time.sleep(0.05)
+        code = process.returncode
+        print(element, code, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_the_documented_script_of_lsf_is_warned_and_requeued_by_its_exit_code(tmp_path: Path) -> None:
+    install(tmp_path, {"bsub": BSUB, "medtui": PROGRAM})
+    recipe = tmp_path / "tiny.yaml"
+    recipe.write_text(yaml_of(SHORT))
+    environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["bsub"],
+        input=documented("BSUB"),
+        env={**environment, "RECIPE": str(recipe)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE * 4,
+        check=False,
+    )
+    codes = [line for line in done.stdout.splitlines() if re.fullmatch(r"\d+ \d+", line)]
+    assert codes == ["1 7", "1 0", "2 0"], done.stdout + done.stderr
+    for element in (1, 2):
+        (run,) = list_runs(Workspace(tmp_path / "jobs" / f"seed-{element}").outputs)
+        assert json.loads(run.manifest.content())["seed"] == element

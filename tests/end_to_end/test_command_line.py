@@ -112,7 +112,7 @@ def test_command_line_values_are_recorded_in_recipe_hash_and_manifest(workspace:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("run", "breastmnist", "--model-name", "resnet50"), "medtui: --model-name: model.name must be a known model"),
+        (("run", "breastmnist", "--model-name", "resnet101"), "medtui: --model-name: model.name must be a known model"),
         (("run", "breastmnist", "--epochs", "0"), "medtui: --epochs: training.epochs must be a whole number from 1"),
         (("run", "breastmnist", "--batch-size", "547"), "medtui: --batch-size: training.batch_size must be at most"),
         (("run", "breastmnist", "--dataset", "nosuch"), "medtui: --dataset: dataset.name must be a known data set"),
@@ -425,7 +425,7 @@ def completed(words: str, cwd: Path, shell: str = "bash") -> list[str]:
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        ("medtui tra", ["train"]),
+        ("medtui tra", ["train", "track"]),
         ("medtui --workspace one ev", ["evaluate"]),
         ("medtui run --epo", ["--epochs"]),
         ("medtui run q", ["quickstart"]),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from driving import PATIENCE, Engine, tiny
+from safetensors.torch import load_file
 
 # Long enough that a command always arrives while it trains
 LONG = tiny(training={"epochs": 500, "batch_size": 8, "patience": None})
@@ -139,7 +142,8 @@ def test_stop_leaves_complete_artifacts_and_exit_code_6(engine: Engine) -> None:
     assert phases(engine)[-3:] == ["evaluating", "reporting", "finished"]
 
 
-def test_stop_before_any_validation_evaluates_the_current_weights_and_records_no_best(engine: Engine) -> None:
+def test_stop_before_any_validation_saves_the_weights_that_it_tests_as_best(engine: Engine) -> None:
+    """So that they can be evaluated, used and exported; no epoch is recorded as the best."""
     engine.train(tiny(dataset={"name": "cells", "limit": 128}, training={"epochs": 3, "batch_size": 2}))
     run = run_directory(engine)
     engine.wait_for(lambda e: e["event"] == "progress" and (e["step"] or 0) > 0)
@@ -149,7 +153,13 @@ def test_stop_before_any_validation_evaluates_the_current_weights_and_records_no
     assert not engine.of("epoch.finished")
     assert [e["split"] for e in engine.of("evaluation.finished")] == ["val", "test"]
     assert finished["metrics"]["validation"]["auc"] is not None
-    assert not (run / "checkpoints" / "best.safetensors").exists()
+    kinds = [event["kind"] for event in engine.of("checkpoint.saved")]
+    assert kinds == ["last", "best"]
+    assert any("saved as best and tested" in event["message"] for event in engine.of("log"))
+    best, last = (load_file(run / "checkpoints" / f"{kind}.safetensors") for kind in ("best", "last"))
+    assert best and all(torch.equal(tensor, last[f"model/{name}"]) for name, tensor in best.items())
+    bundle = json.loads((run / "checkpoints" / "model.json").read_text())
+    assert bundle["weights"]["file"] == "best.safetensors" and bundle["calibration"]
 
 
 def test_stop_while_preparing_is_abort_and_leaves_nothing(engine: Engine, tmp_path: Path) -> None:
@@ -209,6 +219,7 @@ def test_while_reporting_abort_finishes_the_current_file(engine: Engine) -> None
     assert not list(run.rglob(".*")), "half files are left"
 
 
+@pytest.mark.slow
 def test_a_stop_while_evaluating_still_completes(engine: Engine) -> None:
     engine.train(SHORT)
     engine.wait_for_phase("evaluating")

@@ -48,7 +48,7 @@ def test_absent_classes_and_a_single_test_image_give_nan_with_a_reason(tmp_path:
     assert metrics["test"]["auc"] == "NaN"
     assert "one class" in metrics["test"]["reasons"]["auc"]
     run_dir = Path(events[-1]["run_dir"])
-    assert len(list((run_dir / "figures").glob("*.png"))) == 5
+    assert len(list((run_dir / "figures").glob("*.png"))) == 6
     summary = openpyxl.load_workbook(run_dir / "reports" / "report.xlsx")["Summary"]
     assert any("undefined" in str(cell.value) for row in summary.iter_rows() for cell in row)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -91,11 +92,14 @@ def test_evaluating_again_needs_space_for_its_files_only(disk: Callable[[str], P
     assert not (run / "evaluations/2").exists()
 
 
-def test_evaluating_again_reads_the_test_split_only(tmp_path: Path) -> None:
+def test_evaluating_again_reads_the_test_split_only(tmp_path: Path, stand_in: dict[str, list[str]]) -> None:
     """No file of another split can be read, and what was remembered of the training images is gone."""
     cache = tmp_path / "cache"
+    archive = Path(stand_in["bloodmnist"][1].partition("=")[2])
+    md5 = hashlib.md5(archive.read_bytes()).hexdigest()
     engine = Engine(tmp_path, environment={"MEDTUI_CACHE": str(cache)})
-    engine.train(tiny(dataset={"limit": None}, training={"epochs": 1, "batch_size": 1024}))
+    dataset = {"name": "bloodmnist", "archive": str(archive), "md5": md5, "limit": None}
+    engine.train(tiny(dataset=dataset, training={"epochs": 1}))
     finished = engine.wait_for_event("run.finished")
     assert engine.end() == 0, finished
     (remembered,) = cache.rglob("statistics.json")
@@ -104,7 +108,7 @@ def test_evaluating_again_reads_the_test_split_only(tmp_path: Path) -> None:
     assert sorted(path.name for path in others) == [
         "train_images.npy", "train_labels.npy", "val_images.npy", "val_labels.npy"
     ]  # fmt: skip
-    blocked = hanging(tmp_path, read="*/[tv][ra][al]*_*.npy")  # of train and val, not of test
+    blocked = hanging(read="*/[tv][ra][al]*_*.npy")  # of train and val, not of test
     again = Engine(tmp_path, environment={"MEDTUI_CACHE": str(cache), **blocked})
     try:
         again.send("start", id="s", job="evaluate", run=finished["run_dir"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,9 +26,6 @@ from medtui.client.own_engine import OwnEngine
 from medtui.client.process_group import EngineGroup
 from medtui.sentences import Control
 
-DOUBLES = Path(__file__).resolve().parents[1] / "doubles" / "misbehaving"
-ROOT = Path(__file__).resolve().parents[2]
-PYTHON = sys.executable
 QUICK = Timeouts(abort=2.0, terminate=1.5, kill=5.0)  # seconds; the real ones are tested once, below
 # where SIGTERM must suffice: a busy machine may take its time over it
 PATIENT = Timeouts(abort=2.0, terminate=20.0, kill=2.0)
@@ -57,7 +53,6 @@ def misbehaving(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterat
         mark = workspace.root / "mark"
         monkeypatch.setenv("MISBEHAVE", how)
         monkeypatch.setenv("MISBEHAVE_MARK", str(mark))
-        monkeypatch.setattr(sys, "executable", str(_misbehaving_python(workspace.root)))
         engine = OwnEngine(workspace, warm=False)
         engines.append(engine)
         engine.start(RECIPES.get(how.partition(":")[0], LONG), [], [], "test")
@@ -71,14 +66,6 @@ def misbehaving(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterat
     for engine in engines:
         for process in EngineGroup(engine.engine.pid, engine.engine.started, workspace.folder).living():
             os.kill(process.pid, signal.SIGKILL)
-
-
-def _misbehaving_python(folder: Path) -> Path:
-    """An interpreter that imports the double: an engine is not reached by the PYTHONPATH of who starts it."""
-    program = folder / "python"
-    program.write_text(f'#!/bin/sh\nPYTHONPATH="{DOUBLES}:{ROOT}" exec {PYTHON} "$@"\n')
-    program.chmod(0o755)
-    return program
 
 
 def group_of(leader: int) -> list[int]:
@@ -142,6 +129,7 @@ def test_kill_now_starts_with_sigkill(workspace: Workspace, misbehaving: Callabl
     assert escalation.succeeded and escalation.gone is not None and escalation.gone - escalation.began < SLACK
 
 
+@pytest.mark.slow
 def test_kill_of_a_run_that_has_just_ended_says_so_and_signals_nothing(
     workspace: Workspace, misbehaving: Callable[[str], OwnEngine]
 ) -> None:

@@ -50,6 +50,7 @@ def exported(run: Path, workspace: Path) -> Path:
     done = medtui("export", run.name, "--int8", cwd=workspace)
     assert done.returncode == 0, done.stderr
     assert "model.onnx" in done.stdout and "largest difference of a score" in done.stdout
+    assert "without test-time augmentation, in float32" in done.stdout
     return run / "model"
 
 
@@ -70,6 +71,7 @@ def test_onnx_gives_the_scores_of_the_run_for_any_number_of_images(
         np.testing.assert_allclose(scores, score_file(run)[:count], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_torch_program_gives_the_scores_of_the_run_without_our_code(
     run: Path, exported: Path, images: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
@@ -143,6 +145,7 @@ def test_the_card_says_what_is_known_and_what_is_not(exported: Path, run: Path, 
     assert all(f"`{path.name}`" in card for path in exported.iterdir() if path.name != "README.md")
 
 
+@pytest.mark.slow
 def test_an_export_is_replaced_only_on_request_and_keeps_what_others_put_there(
     run: Path, exported: Path, workspace: Path
 ) -> None:
@@ -162,6 +165,7 @@ def test_an_export_is_replaced_only_on_request_and_keeps_what_others_put_there(
     (exported / "notes.txt").unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.cold
 def test_without_the_extra_one_sentence_names_it(run: Path, workspace: Path, tmp_path: Path) -> None:
     """`onnx` cannot be found: nothing is written, and the other formats work."""
@@ -215,6 +219,7 @@ def python(code: str, cwd: Path, *words: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_program_loads_a_run_and_imports_torch_only_to_predict(
     run: Path, workspace: Path, images: dict[str, np.ndarray]
 ) -> None:
@@ -243,6 +248,7 @@ def test_a_program_loads_a_run_and_imports_torch_only_to_predict(
     assert found["classes"] == [names[k] for k in score_file(run).argmax(axis=1)]
 
 
+@pytest.mark.slow
 def test_a_program_is_told_in_one_sentence_what_is_wrong(run: Path, exported: Path, workspace: Path) -> None:
     code = (
         "import sys, medtui, numpy\n"
@@ -261,6 +267,7 @@ def test_a_program_is_told_in_one_sentence_what_is_wrong(run: Path, exported: Pa
     assert told == ["runs.unknown", "models.no_run", unreadable, unreadable, "images.none", "libraries.no_pandas"]
 
 
+@pytest.mark.slow
 def test_the_notebook_runs(run: Path, workspace: Path) -> None:
     """Each cell in its order, as a kernel does; the last expression of a cell is evaluated too."""
     cells = json.loads((ROOT / "docs" / "notebook.ipynb").read_text())["cells"]

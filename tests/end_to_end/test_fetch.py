@@ -95,7 +95,7 @@ def test_offline_nothing_is_fetched_and_the_error_names_what_to_fetch(
 
 BAD: dict[str, tuple[Serve, str]] = {
     "a wrong MD5": (lambda asked, content: complete(asked, content[:-1] + b"?"), MD5),
-    "a cut connection": (cut_after(1000), "cut after 2,000 of 559,580 bytes"),
+    "a cut connection": (cut_after(1000), "cut after 4,000 of 559,580 bytes"),
     "an error": (lambda asked, content: asked.send_error(503), "503"),
     "a web page": (a_web_page, "a web page"),
     "more than it can be": (lambda asked, content: complete(asked, content + bytes(10**6)), "at most"),
@@ -103,6 +103,7 @@ BAD: dict[str, tuple[Serve, str]] = {
 
 
 @pytest.mark.parametrize("what", BAD)
+@pytest.mark.everyday("a wrong MD5", "a web page")
 def test_a_damaged_download_leaves_nothing_and_ends_with_exit_code_4(
     mirror: Mirror, home: Path, tmp_path: Path, what: str
 ) -> None:
@@ -136,6 +137,7 @@ def test_abort_while_fetching_ends_the_run_at_once_and_keeps_nothing(
     assert [path.name for path in (tmp_path / "outputs").iterdir()] == [".medtui.lock"]
 
 
+@pytest.mark.slow
 def test_required_weights_that_cannot_be_fetched_end_the_run_with_exit_code_4(
     mirror: Mirror, home: Path, tmp_path: Path
 ) -> None:

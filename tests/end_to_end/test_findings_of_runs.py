@@ -15,6 +15,8 @@ from driving import Engine, json_lines, medtui, tiny, yaml_of
 
 from engine.data.cells import generate
 
+pytestmark = pytest.mark.slow  # real runs; the rules themselves are tested every day in contract/test_findings.py
+
 Change = Callable[[str, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]  # (split, images, labels) → the same
 STEADY = {"schedule": "constant", "warmup_epochs": 0, "mixup_alpha": 0.0, "label_smoothing": 0.0, "patience": None}
 PLAIN = {"hflip": 0.0, "vflip": 0.0, "rotation": 0.0, "brightness": 0.0, "contrast": 0.0}

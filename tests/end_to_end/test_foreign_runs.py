@@ -144,6 +144,7 @@ def linked(tmp_path: Path) -> tuple[Path, Path]:
     return workspace, target
 
 
+@pytest.mark.slow
 def test_outputs_may_be_a_link_to_an_empty_folder(tmp_path: Path, commands: Commands) -> None:
     """Run, list, a second start, stop and kill as everywhere."""
     workspace, target = linked(tmp_path)
@@ -167,6 +168,7 @@ def test_outputs_may_be_a_link_to_an_empty_folder(tmp_path: Path, commands: Comm
         killed = commands("kill", run.name, "--now", *where, cwd=workspace)
         assert killed.code == 0 and "process gone" in killed.out, killed
         assert engines[1].end() == -9
+        assert f"{run.name}: killed" in commands("show", run.name, *where, cwd=workspace).out
     finally:
         for engine in engines:
             engine.kill()
@@ -211,6 +213,7 @@ def test_a_pipe_is_not_an_empty_folder_of_runs(words: tuple[str, ...], tmp_path:
     assert f"The runs folder {tmp_path}/outputs cannot be read: it is not a folder." in " ".join(said.text.split())
 
 
+@pytest.mark.slow
 def test_doctor_fails_for_outputs_that_are_a_broken_link(tmp_path: Path) -> None:
     workspace, target = linked(tmp_path)
     done = medtui("doctor", "--workspace", workspace, cwd=workspace)

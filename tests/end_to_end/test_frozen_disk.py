@@ -18,20 +18,16 @@ A_START = 10.0  # seconds that a loaded machine takes to start a command
 
 @pytest.mark.parametrize(
     ("command", "how"),
-    [
-        ("stop", "write"),
-        *(pytest.param(*one, marks=pytest.mark.slow) for one in (("pause", "write"), ("abort", "read"))),
-    ],
+    [("stop", "write"), ("pause", "write"), ("abort", "read")],
 )
+@pytest.mark.slow
 def test_a_command_to_a_run_on_a_frozen_disk_reports_it_and_ends(command: str, how: str, tmp_path: Path) -> None:
     engine = Engine(tmp_path)
     engine.train(tiny(training={"epochs": 1000, "patience": None}))
     run = RunDirectory(Path(engine.wait_for_event("run.started")["run_dir"]))
     engine.wait_for_phase("training")
     try:
-        environment = (
-            hanging(tmp_path, write=str(run.control)) if how == "write" else hanging(tmp_path, read=str(run.manifest))
-        )
+        environment = hanging(write=str(run.control)) if how == "write" else hanging(read=str(run.manifest))
         began = time.monotonic()
         done = medtui(command, "last", cwd=tmp_path, environment=environment)
         assert time.monotonic() - began < WITHIN + A_START
@@ -49,7 +45,7 @@ def test_kill_ends_an_engine_that_cannot_be_asked_because_the_disk_is_frozen(tmp
     run = RunDirectory(Path(engine.wait_for_event("run.started")["run_dir"]))
     engine.wait_for_phase("training")
     try:
-        done = medtui("kill", "last", cwd=tmp_path, environment=hanging(tmp_path, write=str(run.control)))
+        done = medtui("kill", "last", cwd=tmp_path, environment=hanging(write=str(run.control)))
         assert "abort not requested: FAILED (the disk does not respond)" in done.stdout
         assert "process gone: done" in done.stdout, done.stdout
         assert engine.process.wait(A_START) != 0
@@ -60,6 +56,7 @@ def test_kill_ends_an_engine_that_cannot_be_asked_because_the_disk_is_frozen(tmp
 @pytest.mark.parametrize(
     "command", ["runs", *(pytest.param(command, marks=pytest.mark.slow) for command in ("show", "kill"))]
 )
+@pytest.mark.slow
 def test_runs_and_show_on_a_frozen_disk_report_it_and_end(command: str, tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "outputs" / "20261121_run")
     run.root.mkdir(parents=True)
@@ -67,7 +64,7 @@ def test_runs_and_show_on_a_frozen_disk_report_it_and_end(command: str, tmp_path
     run.status.path.write_text("{}")
     began = time.monotonic()
     arguments = (command,) if command == "runs" else (command, "20261121_run")
-    done = medtui(*arguments, cwd=tmp_path, environment=hanging(tmp_path, read=str(run.status)))
+    done = medtui(*arguments, cwd=tmp_path, environment=hanging(read=str(run.status)))
     assert time.monotonic() - began < WITHIN + A_START
     assert (done.returncode, done.stdout) == (1, ""), done.stderr
     assert done.stderr.count("\n") == 1 and "does not respond" in done.stderr

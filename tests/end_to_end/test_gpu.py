@@ -6,11 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from driving import Engine, tiny
+import torch
+from driving import EVERY_TECHNIQUE, Engine, tiny
 
 from engine.contract.store.checkpoint_file import verified_digest, weights_digest
 from engine.contract.store.run_directory import RunDirectory
+from engine.data.augment import Augmentation, augment, sample
+from engine.data.trivial_augment import NUMBER
 
 pytestmark = pytest.mark.gpu
 
@@ -78,6 +82,41 @@ def test_a_strict_run_on_the_gpu_killed_within_an_epoch_resumes_to_the_same_weig
     assert weights_digest(run.best) == weights_digest(undisturbed.best)
     histories = [one.metrics.path.joinpath("history.csv").read_bytes() for one in (run, undisturbed)]
     assert histories[0] == histories[1]
+
+
+def test_strict_runs_with_every_technique_on_the_gpu_repeat_also_when_resumed(tmp_path: Path) -> None:
+    recipe = tiny(**EVERY_TECHNIQUE)
+    recipe["runtime"] = {"device": "cuda", "reproducible": True}
+    results = set()
+    for name in ("undisturbed", "stopped"):
+        (tmp_path / name).mkdir()
+        engine = Engine(tmp_path / name, environment=CUBLAS)
+        engine.train(recipe)
+        run = RunDirectory(Path(engine.wait_for_event("run.started")["run_dir"]))
+        if name == "stopped":
+            engine.wait_for(lambda e: e["event"] == "progress" and (e["step"] or 0) > 0)
+            engine.send("pause", id="p")
+            engine.wait_for_phase("paused")
+            engine.kill()
+            engine = Engine(tmp_path / name, environment=CUBLAS)
+            engine.send("start", id="again", job="train", resume=str(run.root))
+        finished(engine)
+        results.add((weights_digest(run.best), run.metrics.path.joinpath("history.csv").read_bytes()))
+    assert len(results) == 1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_gpu_changes_images_as_the_cpu_does(channels: int) -> None:
+    """By the same parameters; all but the last of a resampled image's digits."""
+    augmentation = Augmentation(
+        hflip=0.5, rotation=20, contrast=0.3, crop_area=0.5, trivial_augment=1.0, erasing=0.5, fill=(0.4,) * channels
+    )
+    images = torch.rand(64, channels, 28, 28, generator=torch.Generator().manual_seed(1))
+    sampled = sample(augmentation, 64, np.random.default_rng(0))
+    assert sampled.operations is not None
+    smooth = ~np.isin(sampled.operations.operation, [NUMBER[name] for name in ("posterize", "solarize", "equalize")])
+    here, there = (augment(images.to(device), augmentation, sampled).cpu()[smooth] for device in ("cpu", "cuda"))
+    torch.testing.assert_close(there, here, atol=1e-4, rtol=0)
 
 
 def test_a_run_of_the_gpu_is_evaluated_on_the_cpu(tmp_path: Path) -> None:

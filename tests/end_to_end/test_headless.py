@@ -260,7 +260,7 @@ def test_a_usage_error_is_one_sentence_and_exit_code_2(workspace: Path, argument
     machine = medtui(*arguments, "--json", cwd=workspace)
     error = json.loads(machine.stdout.splitlines()[-1])["error"]
     wrong = {"--nosuch": CommandLine.UNKNOWN_OPTION, "nosuch": CommandLine.UNKNOWN_COMMAND}
-    wrong["extra"] = CommandLine.UNKNOWN_COMMAND
+    wrong["extra"] = CommandLine.UNKNOWN_RUNS_COMMAND if arguments[0] == "runs" else CommandLine.UNKNOWN_COMMAND
     assert (error["kind"], error["code"]) == ("usage", wrong.get(arguments[-1], CommandLine.SYNTAX).code)
 
 
@@ -268,8 +268,7 @@ def test_a_usage_error_is_one_sentence_and_exit_code_2(workspace: Path, argument
     ("end", "json_flag"),
     [
         *product(("a full disk", "a reader that goes"), ((), ("--json",))),
-        ("closed from the start", ()),
-        pytest.param("closed from the start", ("--json",), marks=pytest.mark.slow),
+        *(pytest.param("closed from the start", flag, marks=pytest.mark.slow) for flag in ((), ("--json",))),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value) or "lines",
 )
@@ -332,6 +331,7 @@ def test_an_outputs_that_is_a_file_is_refused(workspace: Path) -> None:
 # ---- flags ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "flags",
     [
@@ -393,7 +393,7 @@ def test_recipe_errors_are_reported_in_the_order_of_their_lines(workspace: Path)
     (workspace / "bad.yaml").write_text(text)
     done = medtui("recipe", "validate", "bad.yaml", cwd=workspace)
     assert done.returncode == 2
-    assert re.findall(r"line (\d+): ", done.stderr) == ["2", "4", "7"]
+    assert re.findall(r"line (\d+): ", done.stderr) == ["2", "4", "6", "7"]
     assert "start again" not in done.stderr and "`medtui recipe schema`" in done.stderr
 
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 HEAVY = ("torch", "torchvision", "matplotlib", "pandas", "sklearn", "numpy", "scipy", "safetensors", "openpyxl")
 
 
@@ -23,12 +25,14 @@ def test_the_console_side_imports_nothing_heavy(tmp_path: Path) -> None:
     names += [
         ".".join(path.relative_to(root).with_suffix("").parts) for path in (root / "engine/contract").rglob("*.py")
     ]
-    names = [name.removesuffix(".__init__") for name in names if "console" not in name]
+    apart = ("console", "track.tools")  # Textual; extras, each in a process of its own
+    names = [name.removesuffix(".__init__") for name in names if not any(part in name for part in apart)]
     assert len(names) > 20
     loaded = modules_after("import " + ", ".join(names), tmp_path)
     assert not {module.split(".")[0] for module in loaded} & set(HEAVY)
 
 
+@pytest.mark.slow
 def test_medtui_run_imports_no_textual_and_nothing_heavy(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(
         "{dataset: {name: cells, limit: 32}, model: {name: mini_cnn}, training: {epochs: 1, batch_size: 16}}"

@@ -56,6 +56,7 @@ def closed_home() -> Iterator[ClosedHome]:
 
 
 @users
+@pytest.mark.slow
 def test_with_a_home_folder_that_cannot_be_searched_every_command_answers(closed_home: ClosedHome) -> None:
     answers = {
         ("data", "list"): (0, "which belongs to root"),
@@ -77,6 +78,7 @@ def test_with_a_home_folder_that_cannot_be_searched_every_command_answers(closed
 
 
 @users
+@pytest.mark.slow
 def test_in_another_users_workspace_the_owner_is_named(closed_home: ClosedHome) -> None:
     for words in (("runs",), ("show",), ("stop", "last"), ("run", "quickstart"), ("doctor",)):
         said = closed_home(*words, "--workspace", closed_home.closed)

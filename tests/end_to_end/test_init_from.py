@@ -71,6 +71,7 @@ def test_name_and_digest_of_the_source_are_recorded(runs: Runs) -> None:
         assert found == ("run", source.name, weights_digest(source.best))
 
 
+@pytest.mark.slow
 def test_a_resume_before_the_first_checkpoint_starts_from_the_recorded_run_whatever_last_means_now(runs: Runs) -> None:
     source, run, _ = runs
     engine, finished = resumed(run)
@@ -96,6 +97,7 @@ def test_a_source_that_was_deleted_is_refused_with_its_name(runs: Runs) -> None:
     assert source.name in refused["error"]["message"]
 
 
+@pytest.mark.slow
 def test_in_runs_of_an_older_medtui_last_is_not_the_run_itself(runs: Runs) -> None:
     source, run, newer = runs
     shutil.rmtree(newer.root)

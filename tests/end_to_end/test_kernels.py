@@ -59,29 +59,35 @@ def copy_of(workspace: Path, folder: Path) -> RunDirectory:
     return RunDirectory(run)
 
 
-def test_a_strict_run_refuses_to_resume_with_other_kernels_unless_drift_is_allowed(
-    strict: Path, tmp_path: Path
-) -> None:
+@pytest.mark.slow
+def test_a_strict_run_refuses_to_resume_with_other_kernels(strict: Path, tmp_path: Path) -> None:
     run = copy_of(strict, tmp_path)
     _, refused = resumed(run, PLAIN)
     assert (refused["exit_code"], refused["error"]["kind"]) == (2, "drift")
     found = torch.backends.cpu.get_cpu_capability()
     assert f"{NAME} {found} → DEFAULT" in refused["error"]["message"]
+
+
+@pytest.mark.slow
+def test_a_strict_run_resumes_with_other_kernels_where_drift_is_allowed(strict: Path, tmp_path: Path) -> None:
+    run = copy_of(strict, tmp_path)
     _, allowed = resumed(run, PLAIN, allow_drift=True)
     assert allowed["outcome"] == "completed"
     assert any(NAME in change for change in json.loads(run.manifest.path.read_text())["drift"])
 
 
-OLD_NAME = pytest.param("DNNL_MAX_CPU_ISA=SSE41", marks=pytest.mark.slow)
+OTHERS = [pytest.param(one, marks=pytest.mark.slow) for one in ("DNNL_MAX_CPU_ISA=SSE41", "MKL_CBWR=COMPATIBLE")]
 
 
-@pytest.mark.parametrize("variable", ["ONEDNN_MAX_CPU_ISA=SSE41", OLD_NAME, "MKL_CBWR=COMPATIBLE"])
+@pytest.mark.slow
+@pytest.mark.parametrize("variable", ["ONEDNN_MAX_CPU_ISA=SSE41", *OTHERS])
 def test_a_limit_set_by_the_environment_counts_as_a_kernel_change(variable: str, strict: Path, tmp_path: Path) -> None:
     name, _, value = variable.partition("=")
     _, refused = resumed(copy_of(strict, tmp_path), {name: value})
     assert refused["exit_code"] == 2 and f"none → {variable}" in refused["error"]["message"]
 
 
+@pytest.mark.slow
 def test_a_non_strict_run_resumes_with_a_warning_and_its_results_are_not_marked(tmp_path: Path) -> None:
     run = aborted_run(tmp_path, reproducible=False)
     recorded = json.loads(run.manifest.path.read_text())["hardware"]["kernels"]
@@ -109,6 +115,7 @@ def test_a_run_of_a_medtui_that_recorded_no_kernels_has_not_drifted(strict: Path
     assert json.loads(run.manifest.path.read_text())["drift"] == []
 
 
+@pytest.mark.slow
 def test_a_non_strict_run_resumes_with_its_threads_on_a_machine_with_other_cores(tmp_path: Path) -> None:
     """Torch would choose others there; the recorded ones give the same bits."""
     run = aborted_run(tmp_path, {"OMP_NUM_THREADS": "1"}, threads=None)

@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from driving import PATIENCE, tiny, yaml_of
+from driving import MEDTUI, PATIENCE, tiny, yaml_of
 
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import RunFailed
@@ -76,15 +76,10 @@ def test_the_console_sees_that_such_an_engine_died(tmp_path: Path) -> None:
 
 def test_medtui_run_ends_when_its_engine_is_killed_and_a_child_keeps_the_pipe(tmp_path: Path) -> None:
     """A real engine, forked in its training; the child ignores what ends it."""
-    doubles = ROOT / "tests" / "doubles" / "misbehaving"
     (tmp_path / "long.yaml").write_text(yaml_of(tiny(training={"epochs": 500, "batch_size": 8, "patience": None})))
     environment = {**os.environ, "MISBEHAVE": "training:fork", "MISBEHAVE_MARK": str(tmp_path / "mark")}
-    python = tmp_path / "python"  # imports the double: an engine is not reached by the PYTHONPATH of who starts it
-    python.write_text(f'#!/bin/sh\nPYTHONPATH="{doubles}:{ROOT}" exec {sys.executable} "$@"\n')
-    python.chmod(0o755)
-    program = f"import sys; sys.executable = {str(python)!r}; from medtui.cli import main; main()"
     client = subprocess.Popen(
-        [sys.executable, "-c", program, "run", "long.yaml", "--workspace", "."],
+        [*MEDTUI, "run", "long.yaml", "--workspace", "."],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         text=True,

@@ -91,16 +91,19 @@ def threads(event: dict[str, Any]) -> int:
     return found
 
 
+@pytest.mark.slow
 def test_without_a_limit_there_is_a_thread_for_every_core(tmp_path: Path) -> None:
     physical = psutil.cpu_count(logical=False) or 1
     assert threads(started(tmp_path, MANY)) in {physical, len(os.sched_getaffinity(0))}
 
 
+@pytest.mark.slow
 def test_an_engine_that_is_bound_to_one_core_has_one_thread(tmp_path: Path) -> None:
     core = min(os.sched_getaffinity(0))
     assert threads(started(tmp_path, MANY, lambda: os.sched_setaffinity(0, {core}))) == 1
 
 
+@pytest.mark.slow
 def test_an_engine_in_a_container_with_a_quota_of_one_core_has_one_thread(
     tmp_path: Path, cgroup: Callable[[str, dict[str, str]], Callable[[], None]]
 ) -> None:
@@ -108,6 +111,7 @@ def test_an_engine_in_a_container_with_a_quota_of_one_core_has_one_thread(
     assert threads(started(tmp_path, MANY, cgroup("cpu", ONE_CORE))) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", ["1", "3"])
 def test_omp_num_threads_gives_an_engine_the_threads_that_torch_makes_of_it(number: str, tmp_path: Path) -> None:
     """No more than there are cores, where MKL sees to that."""
@@ -118,12 +122,14 @@ def test_omp_num_threads_gives_an_engine_the_threads_that_torch_makes_of_it(numb
     assert threads(started(tmp_path, MANY, OMP_NUM_THREADS=number)) == int(torch.stdout) <= int(number)
 
 
+@pytest.mark.slow
 def test_omp_num_threads_is_the_user_s_word_against_a_quota(
     tmp_path: Path, cgroup: Callable[[str, dict[str, str]], Callable[[], None]]
 ) -> None:
     assert threads(started(tmp_path, MANY, cgroup("cpu", ONE_CORE), OMP_NUM_THREADS="2")) == 2
 
 
+@pytest.mark.slow
 def test_a_recipe_s_threads_come_before_every_limit(tmp_path: Path) -> None:
     core = min(os.sched_getaffinity(0))
     two = tiny(runtime={"threads": 2})
@@ -141,6 +147,7 @@ def zeros(path: Path, images: int) -> str:
     return hashlib.md5(path.read_bytes()).hexdigest()
 
 
+@pytest.mark.slow
 def test_images_that_a_job_s_memory_cannot_hold_are_mapped_though_the_machine_could(
     tmp_path: Path, cgroup: Callable[[str, dict[str, str]], Callable[[], None]]
 ) -> None:

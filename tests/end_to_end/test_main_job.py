@@ -26,6 +26,8 @@ from engine.contract.wire.protocol import parse_event
 from medtui.client.journal import replay
 from medtui.client.state import RunState, fold
 
+pytestmark = pytest.mark.slow  # the default model on real data; every other run of the tests is a tiny one
+
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -81,10 +83,11 @@ def test_its_directory_holds_every_file_of_the_design(run_dir: Path, shown: dict
         "metrics/history.csv",
         "metrics/per_class.csv",
         "metrics/samples.json",
+        "metrics/batch.json",
         "metrics/confusion.csv",
         f"metrics/breastmnist_test_[AUC]{auc:.3f}_[ACC]{acc:.3f}@{run_dir.name}.csv",
         "reports/report.xlsx",
-        *(f"figures/{name}.png" for name in ("curves", "confusion", "samples", "roc", "reliability")),
+        *(f"figures/{name}.png" for name in ("curves", "confusion", "samples", "batch", "roc", "reliability")),
     }
     assert (run_dir / "evaluations").is_dir()
     assert (run_dir / "control.jsonl").stat().st_mode & 0o777 == 0o600

@@ -64,6 +64,28 @@ def test_a_run_evaluated_again_has_the_same_numbers_and_stays_as_it_was(trained:
     assert [path.name for path in sorted((run / "evaluations").iterdir())] == ["1", "2"]
 
 
+def test_the_features_of_a_run_are_evaluated_without_its_classifier(trained: Path) -> None:
+    """By neighbours and by a probe, twice the same; the run stays as it was. More neighbours than images are refused,
+    before anything is written."""
+    run = Path(asked(trained, "show", "last")["run_dir"])
+    files = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and "evaluations" not in path.parts}
+    for options, method in ((("--knn", "3"), "3-NN"), (("--probe",), "linear probe")):
+        first, again = (asked(trained, "evaluate", "last", *options) for _ in range(2))
+        assert first["method"] == method and (first["split"], first["n"]) == ("test", 64)
+        stored = json.loads((Path(first["folder"]) / "evaluation.json").read_text())
+        assert stored["metrics"]["auc"] == first["auc"] and stored["validation"]["acc"] == first["validation"]["acc"]
+        assert first.pop("folder") != again.pop("folder") and first == again
+    assert {path: path.read_bytes() for path in files} == files
+    kept = sorted((run / "evaluations").iterdir())
+    for options, expected in (
+        (("--knn", "100000"), "Expected at most 64 neighbours, as many as there are training images; found 100000"),
+        (("--knn", "3", "--probe"), "--knn conflicts with --probe"),
+    ):
+        refused = medtui("evaluate", "last", *options, "--workspace", trained, cwd=trained)
+        assert refused.returncode == 2 and expected in " ".join(refused.stderr.split())
+    assert sorted((run / "evaluations").iterdir()) == kept
+
+
 def test_a_run_is_evaluated_again_with_the_data_it_was_trained_on_wherever_they_are(
     tmp_path: Path, real_data: Path
 ) -> None:

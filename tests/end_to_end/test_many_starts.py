@@ -40,6 +40,7 @@ def holder(workspace: Path) -> Iterator[Engine]:
     engine.kill()
 
 
+@pytest.mark.slow
 def test_of_50_starts_at_once_one_runs_and_49_are_refused_naming_it_and_leave_nothing(workspace: Path) -> None:
     start = json.dumps({"command": "start", "id": "s", "job": "train", "recipe": LONG}).encode() + b"\n"
     engines = [

@@ -47,6 +47,7 @@ def run(entering: Callable[[], None], *arguments: str, cwd: Path) -> subprocess.
     )
 
 
+@pytest.mark.slow
 def test_doctor_shows_the_limit_of_a_job_and_where_it_comes_from(
     tmp_path: Path, limited: Callable[[int], Callable[[], None]]
 ) -> None:
@@ -57,6 +58,7 @@ def test_doctor_shows_the_limit_of_a_job_and_where_it_comes_from(
     assert "limit" in memory["remedy"]
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_its_limit_names_the_limit_and_what_to_lower(
     tmp_path: Path, limited: Callable[[int], Callable[[], None]]
 ) -> None:

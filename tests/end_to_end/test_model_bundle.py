@@ -109,6 +109,7 @@ def test_equal_strict_runs_write_equal_bundles(run: Path, workspace: Path) -> No
     assert first == second
 
 
+@pytest.mark.slow
 def test_a_bundle_left_behind_by_a_kill_matches_the_best_weights_after_the_run_resumed(workspace: Path) -> None:
     stopped = trained(
         workspace,

@@ -52,6 +52,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunDirectory]:
     return {monitor: trained(folder / monitor, recipe(monitor)) for monitor in NAMES}
 
 
+@pytest.mark.slow
 def test_best_holds_the_epoch_that_the_monitor_chooses(runs: dict[str, RunDirectory], tmp_path: Path) -> None:
     rows = history(runs["auc"])
     expected = {monitor: best_epoch(rows, monitor) for monitor in NAMES}
@@ -68,6 +69,7 @@ def test_best_holds_the_epoch_that_the_monitor_chooses(runs: dict[str, RunDirect
     assert best and all(last[f"model/{name}"].equal(tensor) for name, tensor in best.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("monitor", NAMES)
 def test_the_monitor_is_named_wherever_the_best_epoch_is(monitor: str, runs: dict[str, RunDirectory]) -> None:
     run, name = runs[monitor], NAMES[monitor]

@@ -79,6 +79,7 @@ def test_a_run_that_is_refused_before_it_has_a_folder_is_a_failure_too(tmp_path:
     assert body["run"] is None and body["outcome"] == "failed"
 
 
+@pytest.mark.slow
 def test_a_server_that_never_answers_delays_no_training_and_the_command_by_seconds(tmp_path: Path) -> None:
     with Receiver(silent) as server:
         url = f"http://{server.host}/{SECRET}"

@@ -69,6 +69,7 @@ def phase_settles(engine: Engine, run: RunDirectory, phase: str) -> None:
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else "paused" if value else "training",
 )
+@pytest.mark.everyday("training-pause-resume-pause-stdin", "paused-resume-pause-control")
 def test_a_pause_that_was_accepted_last_wins(paused: bool, commands: list[str], via: str, tmp_path: Path) -> None:
     engine, run = started(tmp_path, paused=paused)
     try:
@@ -83,6 +84,7 @@ def test_a_pause_that_was_accepted_last_wins(paused: bool, commands: list[str], 
     ("paused", "commands"),
     [(True, ["resume", "pause", "resume"]), (False, ["pause", "resume"]), (True, ["resume"])],
 )
+@pytest.mark.everyday("True-commands0")
 def test_a_resume_that_was_accepted_last_wins(paused: bool, commands: list[str], tmp_path: Path) -> None:
     engine, run = started(tmp_path, paused=paused)
     try:
@@ -150,6 +152,7 @@ psutil.Process.memory_info = broken
 """
 
 
+@pytest.mark.slow
 def test_an_exception_in_the_heartbeat_ends_neither_status_nor_remote_control(tmp_path: Path) -> None:
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "sitecustomize.py").write_text(BROKEN)
@@ -166,6 +169,7 @@ def test_an_exception_in_the_heartbeat_ends_neither_status_nor_remote_control(tm
         engine.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="needs sparse files and /proc")
 @pytest.mark.parametrize(
     "junk", [b"junk\n", b"x", b'{"engine": "ENGINE", "command": "pause"\n'], ids=["lines", "one line", "near"]
@@ -187,6 +191,7 @@ def test_sixty_megabytes_of_junk_stop_neither_training_nor_command_reading(junk:
         engine.kill()
 
 
+@pytest.mark.slow
 def test_a_pause_does_not_use_up_the_time_budget(tmp_path: Path) -> None:
     """A budget of six seconds, a pause of ten: the run still trains after it, and then ends by its budget."""
     engine = Engine(tmp_path)

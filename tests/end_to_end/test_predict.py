@@ -111,6 +111,39 @@ def test_files_folders_patterns_and_standard_input_name_the_same_images(run: Pat
     assert len({one.stdout for one in found}) == 1 and len(rows_of(found[0].stdout)) == 3
 
 
+def test_a_table_names_images_and_their_labels(
+    run: Path, workspace: Path, images: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    """Names of classes or their numbers, files with or without their endings; what is missing is named."""
+    classes = json.loads((run / "checkpoints" / "model.json").read_text())["class_names"]
+    labels = images["test_labels"][:3, 0]
+    for row in range(3):
+        shutil.copy(workspace / "pictures" / f"{row}.png", tmp_path / f"{row}.png")
+    named = "".join(f"{row}.png;{classes[label]}\n" for row, label in enumerate(labels))
+    numbered = "".join(f"{row};{label}\n" for row, label in enumerate(labels))
+    plain = rows_of(medtui("predict", run.name, "pictures", cwd=workspace).stdout)
+    for text in (named, numbered):
+        (tmp_path / "new.csv").write_text(f"image;diagnosis\n{text}")
+        done = medtui("predict", run.name, tmp_path / "new.csv", cwd=workspace)
+        assert done.returncode == 0, done.stderr
+        found = rows_of(done.stdout)
+        assert [Path(row["path"]).stem for row in found] == ["0", "1", "2"]
+        assert [row["label"] for row in found] == [classes[label] for label in labels]
+        assert (scores_of(found) == scores_of(plain)).all()
+        assert "With the labels given, in diagnosis: AUC" in done.stderr
+    (tmp_path / "new.csv").write_text("file\n0.png\ngone.png\n/\n")  # no labels, one column
+    done = medtui("predict", run.name, tmp_path / "new.csv", cwd=workspace)
+    assert (done.returncode, len(rows_of(done.stdout))) == (1, 1)
+    assert "gone.png: there is no such file" in done.stderr and "labels" not in done.stderr
+    assert "/: it is a folder, not a regular file" in done.stderr
+    (tmp_path / "new.csv").write_text("file,label\n0.png,dragon\n")
+    done = medtui("predict", run.name, tmp_path / "new.csv", cwd=workspace)
+    assert done.returncode == 0 and "found dragon" in done.stderr
+    (tmp_path / "new.csv").write_text("a,b\n1,2\n")
+    refused = medtui("predict", run.name, tmp_path / "new.csv", "--json", cwd=workspace)
+    assert (refused.returncode, json.loads(refused.stdout)["error"]["code"]) == (4, "images.no_file_column")
+
+
 def test_calibration_lowers_the_loss_and_never_changes_the_prediction(run: Path, workspace: Path) -> None:
     described = json.loads((run / "checkpoints" / "model.json").read_text())
     for calibration in (described["calibration"], described["calibration_tta"]):
@@ -251,7 +284,7 @@ def test_a_damaged_archive_is_refused_in_one_sentence(run: Path, workspace: Path
 # ---- official data ---------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", params=["breastmnist", "retinamnist"])
+@pytest.fixture(scope="module", params=["breastmnist", pytest.param("retinamnist", marks=pytest.mark.slow)])
 def official(request: pytest.FixtureRequest, real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with a short run on an official set, which its name ends with."""
     folder: Path = tmp_path_factory.mktemp("official") / request.param
@@ -263,6 +296,7 @@ def official(request: pytest.FixtureRequest, real_data: Path, tmp_path_factory: 
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_the_mark_separates_retinamnist_from_breastmnist(official: Path, real_data: Path) -> None:
     """AUROC of the distances of both test splits, by scikit-learn; few of its own are marked, most others are."""
@@ -281,6 +315,7 @@ def test_the_mark_separates_retinamnist_from_breastmnist(official: Path, real_da
 
 
 @pytest.mark.real_data
+@pytest.mark.slow
 def test_exported_files_keep_the_results_on_official_data(official: Path, real_data: Path) -> None:
     """ONNX within 1e-5 of PyTorch on the test split, quantised within 0.01 of its AUC."""
     words = ("export", "last", "--int8", "--format", "onnx", "--json", "--data", real_data, "--workspace", official)

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 from driving import Engine
 
 from engine.contract.wire.jobs import JOBS, Start
@@ -23,6 +24,7 @@ def shown(line: str) -> dict[str, Any]:
     return {key: value for key, value in json.loads(text).items() if key != "facts"}
 
 
+@pytest.mark.slow
 def test_the_documented_session_can_be_typed_by_hand(tmp_path: Path) -> None:
     block = re.search(r"```session\n(.*?)```", DOCUMENT.read_text(), re.S)
     assert block

@@ -73,6 +73,21 @@ def test_without_confirmation_nothing_is_deleted_and_what_would_be_is_shown_with
     assert files(workspace) == before
 
 
+def test_as_json_it_says_what_would_go_and_nothing_goes_without_yes(workspace: Path) -> None:
+    completed, stopped = runs_of(workspace)
+    before = files(workspace)
+    for words in (("--json",), ("--json", "--yes", "--dry-run")):
+        first, second = json.loads(prune(workspace, *words).stdout)
+        assert (first["run"], second["run"]) == (completed.name, stopped.name)
+        assert first["bytes"] == sum(Path(path).stat().st_size for path in first["files"]) > 0
+        assert second["files"] == [] and "resumable" in second["kept"] and first["kept"] is None
+        assert files(workspace) == before
+    done = json.loads(prune(workspace, "--json", "--yes").stdout)
+    assert done == [first, second]
+    assert before - files(workspace) == set(map(Path, first["files"]))
+
+
+@pytest.mark.slow
 def test_a_completed_run_keeps_its_best_weights_and_is_shown_and_evaluated_as_before(workspace: Path) -> None:
     completed, stopped = runs_of(workspace)
     assert stopped.last.is_there and stopped.previous.is_there, "a run that can be resumed keeps both"
@@ -82,6 +97,8 @@ def test_a_completed_run_keeps_its_best_weights_and_is_shown_and_evaluated_as_be
     assert done.returncode == 0 and re.search(r"^Freed \d+\.\d MB\.$", done.stdout, re.M), done.stderr
     kept = {completed.best.path, completed.model_bundle.path, completed.features.path}
     assert files(workspace) == others | kept, "and all of the stopped one"
+    for name in (completed.last.path.name, completed.previous.path.name):  # files that are gone are not listed
+        shown = shown.replace(f", {name}", "")
     assert medtui("show", completed.name, "--workspace", workspace, cwd=workspace).stdout == shown
     again = medtui("evaluate", completed.name, "--json", "--workspace", workspace, cwd=workspace)
     test = json.loads(medtui("show", completed.name, "--json", "--workspace", workspace, cwd=workspace).stdout)["test"]

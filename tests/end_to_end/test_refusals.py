@@ -193,6 +193,7 @@ SMALL = (pytest.param(name, marks=pytest.mark.slow) for name in ARCHIVES if name
 
 
 @pytest.mark.parametrize("name", [LARGEST, *SMALL])
+@pytest.mark.slow
 def test_invalid_data_are_refused_within_200_mb(name: str, tmp_path: Path, without_data: float) -> None:
     arguments, _ = _with_archive(name, tmp_path)
     peak, _ = _refused_within(tmp_path, *arguments)

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from driving import Engine, medtui, tiny, yaml_of
 
 from engine.contract.store.checkpoint_file import weights_digest
@@ -44,6 +45,7 @@ def results(tmp_path: Path, **runtime: Any) -> tuple[str, str, str]:
     )
 
 
+@pytest.mark.slow
 def test_two_strict_runs_and_a_mapped_one_give_the_same_bits(tmp_path: Path) -> None:
     first = results(tmp_path, cache="ram")
     assert results(tmp_path, cache="ram") == first

@@ -29,6 +29,7 @@ def refused(workspace: Path, recipe: dict[str, dict[str, object]], environment: 
 OTHERS = (pytest.param(package, marks=pytest.mark.slow) for package in ("matplotlib", "openpyxl"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ["sklearn", *OTHERS])
 def test_a_broken_evaluation_or_report_package_refuses_the_run_before_it_begins(tmp_path: Path, package: str) -> None:
     (tmp_path / "lib" / package).mkdir(parents=True)
@@ -63,6 +64,7 @@ def noexec(disk: Callable[[str], Path]) -> Path:
 OTHER_COMPILERS = (pytest.param(how, marks=pytest.mark.slow) for how in ("CXX names none", "one that fails"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["none in PATH", *OTHER_COMPILERS])
 def test_compiling_without_a_compiler_is_refused_before_the_run_begins(tmp_path: Path, how: str) -> None:
     (tmp_path / "bin").mkdir()
@@ -84,7 +86,7 @@ def test_the_remedy_of_a_library_that_cannot_be_mapped_names_the_folders_to_chan
     assert all(words in error.hint for words in ("noexec", "TORCHINDUCTOR_CACHE_DIR", "training.compile: false"))
 
 
-@pytest.mark.slow  # every day: the test above, and a compiler that is missing
+@pytest.mark.exhaustive  # every day: the test above, and a compiler that is missing
 def test_compiling_into_a_folder_without_programs_is_refused_before_the_run_begins(
     tmp_path: Path, noexec: Path
 ) -> None:

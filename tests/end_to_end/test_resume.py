@@ -78,6 +78,7 @@ def files(run: RunDirectory) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in run.root.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_run_killed_while_paused_resumes_to_the_same_weights(workspace: Path, undisturbed: RunDirectory) -> None:
     """And yesterday's stop, for the previous engine, does not stop it."""
     run = the_run(workspace)
@@ -105,6 +106,7 @@ def test_a_run_killed_while_paused_resumes_to_the_same_weights(workspace: Path, 
     assert "is completed" in again.stderr
 
 
+@pytest.mark.slow
 def test_a_run_aborted_while_paused_resumes_to_the_same_weights(tmp_path: Path, undisturbed: RunDirectory) -> None:
     engine, run = paused_within_an_epoch(tmp_path)
     engine.send("abort", id="a")
@@ -131,6 +133,7 @@ def test_a_stopped_run_resumes_and_its_artifacts_are_replaced(tmp_path: Path, un
     assert all(Path(path).is_file() for path in shown["artifacts"].values())
 
 
+@pytest.mark.slow
 def test_another_thread_count_is_refused_and_with_allow_drift_marked_everywhere(workspace: Path) -> None:
     run = the_run(workspace)
     before = files(run)
@@ -195,6 +198,7 @@ def test_changes_that_do_not_affect_results_are_accepted(workspace: Path, undist
     assert results(the_run(workspace)) == results(undisturbed)
 
 
+@pytest.mark.slow
 def test_a_run_with_finished_training_resumes_at_its_evaluation(tmp_path: Path) -> None:
     engine = Engine(tmp_path)
     engine.train(tiny(dataset={"name": "cells", "limit": 400}, training={"epochs": 1}, evaluation={"tta": True}))
@@ -247,6 +251,7 @@ def test_a_run_of_another_workspace_is_resumed_there(workspace: Path, tmp_path_f
     assert not (elsewhere / "outputs").exists()
 
 
+@pytest.mark.slow
 def test_the_console_resumes_a_run_and_knows_the_epochs_before(workspace: Path, undisturbed: RunDirectory) -> None:
     """`resume_command` with a separate engine: the gap in `seq` is read from the journal."""
     run, place = the_run(workspace), Workspace(workspace)

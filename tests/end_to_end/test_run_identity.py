@@ -76,7 +76,7 @@ def test_a_replaced_lock_file_allows_no_second_start(workspace: Path) -> None:
     assert trains(run, pid)
 
 
-@pytest.mark.parametrize("command", ["stop", "kill"])
+@pytest.mark.parametrize("command", ["stop", pytest.param("kill", marks=pytest.mark.slow)])
 def test_a_workspace_that_is_renamed_while_it_trains_keeps_its_run_and_its_controls(
     workspace: Path, command: str
 ) -> None:
@@ -114,6 +114,7 @@ def test_a_run_is_killed_by_whichever_name_its_workspace_has(workspace: Path, tm
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
+@pytest.mark.slow
 def test_an_engine_of_another_pid_namespace_is_never_treated_as_an_orphan(workspace: Path) -> None:
     inside = [*MEDTUI, "run", "long.yaml", "--detach", "--workspace", str(workspace)]
     line = ["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", '"$@"; exec sleep 600', "sh", *inside]
@@ -186,6 +187,7 @@ def test_nobody_but_the_owner_may_open_the_lock(workspace: Path) -> None:
         os.umask(old)
 
 
+@pytest.mark.slow
 def test_an_engine_that_prepares_is_stopped_and_killed_from_any_shell(workspace: Path) -> None:
     """Before it has a directory: by the lock's holder. A sum over a terabyte keeps it preparing."""
     huge = workspace / "huge.npz"

@@ -72,6 +72,7 @@ def test_they_are_listed_with_recorded_descriptions_as_values(workspace: Path) -
         "hflip": 0.5,
         "views": ["identity", "hflip", "vflip", "rot90", "rot180", "rot270"],
         "best_by": None,
+        "batch_size": None,
         "storage": "ram",
         "threads": 1,
     }

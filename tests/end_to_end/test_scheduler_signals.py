@@ -94,6 +94,7 @@ def test_an_engine_alone_that_is_warned_saves_and_ends_with_7(tmp_path: Path, nu
     is_saved(RunDirectory(Path(finished["run_dir"])))
 
 
+@pytest.mark.slow
 def test_a_limit_of_cpu_time_ends_in_a_checkpoint(tmp_path: Path) -> None:
     """The kernel's SIGXCPU, as with `ulimit -St`: every second until the hard limit."""
     limit = "resource.setrlimit(resource.RLIMIT_CPU, (15, 60))"
@@ -105,6 +106,7 @@ def test_a_limit_of_cpu_time_ends_in_a_checkpoint(tmp_path: Path) -> None:
     is_saved(run)
 
 
+@pytest.mark.slow
 def test_a_time_limit_by_timeout_is_one_request_that_is_called_sigterm(tmp_path: Path) -> None:
     if (timeout := shutil.which("timeout")) is None:
         pytest.skip("needs `timeout`")

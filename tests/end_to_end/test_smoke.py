@@ -17,6 +17,7 @@ def processor_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
+@pytest.mark.slow
 def test_the_complete_pipeline_works_within_90_seconds_and_leaves_nothing(tmp_path: Path) -> None:
     temporary, home = tmp_path / "tmp", tmp_path / "home"
     temporary.mkdir(), home.mkdir()
@@ -29,6 +30,7 @@ def test_the_complete_pipeline_works_within_90_seconds_and_leaves_nothing(tmp_pa
     assert list(temporary.iterdir()) == [] and list(home.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_machine_without_a_writable_folder_is_reported(tmp_path: Path) -> None:
     done = medtui("smoke", cwd=tmp_path, environment={"MEDTUI_CACHE": "/proc/nowhere"})
     assert done.returncode != 0

@@ -244,6 +244,7 @@ def test_an_environment_variable_is_shown_without_control_characters(
 
 
 @pytest.mark.parametrize("name", [*SHOWN, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
+@pytest.mark.everyday("MEDTUI_SETTINGS")
 def test_doctor_shows_an_environment_variable_without_control_characters(
     name: str, workspace: Path, commands: Commands
 ) -> None:

@@ -189,8 +189,16 @@ def table() -> tuple[list[str], dict[str, list[str]]]:
 
 
 COLUMNS, ROWS = table()
+USUAL = ("group, umask 022",)  # the other kinds of workspaces differ from it in a few rows
+
+
+def rare(column: str) -> tuple[pytest.MarkDecorator, ...]:
+    return (pytest.mark.slow,) if column in USUAL else (pytest.mark.exhaustive,)
+
+
+EACH_COLUMN = [pytest.param(column, marks=rare(column), id=column) for column in COLUMNS]
 CELLS = [
-    pytest.param(column, row, ROWS[row][at], id=f"{column}: {row}")
+    pytest.param(column, row, ROWS[row][at], id=f"{column}: {row}", marks=rare(column))
     for at, column in enumerate(COLUMNS)
     for row in ROWS
     if row != "redirect her by a marker in a folder above"
@@ -216,7 +224,7 @@ def names_the_reason(said: CommandOutput) -> bool:
     return any(word in said.text for word in words) and "dead" not in said.text
 
 
-@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("column", EACH_COLUMN)
 def test_a_signal_that_the_kernel_refuses_is_reported_in_one_sentence(column: str, scenes: Scenes) -> None:
     said = scenes(column).came["signal it (`kill --now`)"]
     assert said.code == 1
@@ -224,14 +232,14 @@ def test_a_signal_that_the_kernel_refuses_is_reported_in_one_sentence(column: st
     assert said.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("column", EACH_COLUMN)
 def test_doctor_names_the_lock_holder_to_a_user_who_cannot_read_the_lock(column: str, scenes: Scenes) -> None:
     said = scenes(column).came["doctor"]
     group = column.startswith("group")
     assert re.search(r"held by engine \d+ on " if group else rf"held by engine \d+ of user {ADA.uid}'", said.out), said
 
 
-@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("column", EACH_COLUMN)
 @pytest.mark.parametrize("row", ["replace the lock file", "put a link in its place"])
 def test_the_owner_of_a_workspace_is_warned_of_a_foreign_lock_and_what_to_do(
     column: str, row: str, scenes: Scenes
@@ -257,6 +265,7 @@ print(pid)
 """
 
 
+@pytest.mark.slow
 def test_who_holds_the_lock_of_a_group_without_training_is_named_and_so_is_the_remedy(scenes: Scenes) -> None:
     """A flock through a descriptor that can only read needs no more than the right to read."""
     shared = scenes("group, umask 022")

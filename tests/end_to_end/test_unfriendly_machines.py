@@ -57,6 +57,7 @@ def test_a_broken_torch_is_reported_as_an_event_by_a_warm_engine_too(
     assert finished["error"]["kind"] == "installation" and "damaged by hand" in finished["error"]["message"]
 
 
+@pytest.mark.slow
 def test_a_variable_that_torch_cannot_read_is_named(engine: Callable[..., Engine]) -> None:
     started = engine(TORCH_LOGS="nonsense")
     started.train(tiny())
@@ -64,6 +65,7 @@ def test_a_variable_that_torch_cannot_read_is_named(engine: Callable[..., Engine
     assert started.end() == 2 and error["kind"] == "installation" and "TORCH_LOGS" in error["hint"]
 
 
+@pytest.mark.slow
 def test_a_run_is_complete_although_the_clock_says_1970(tmp_path: Path, engine: Callable[..., Engine]) -> None:
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib/sitecustomize.py").write_text(IN_1970)
@@ -76,6 +78,7 @@ def test_a_run_is_complete_although_the_clock_says_1970(tmp_path: Path, engine: 
     assert "Summary" in openpyxl.load_workbook(workbook).sheetnames
 
 
+@pytest.mark.slow
 def test_without_proc_commands_answer_in_sentences(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(yaml_of(tiny(training={"epochs": 1})))
     for arguments in (["doctor"], ["runs"], ["run", "tiny.yaml"]):
@@ -98,6 +101,7 @@ def test_a_disk_without_free_inodes_is_not_to_be_made_writable(disk: Callable[[s
         assert done.returncode in (1, 2) and "df -i" in told and "Make it writable" not in told, told
 
 
+@pytest.mark.slow
 def test_a_limit_on_the_size_of_files_refuses_before_the_first_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "large.yaml").write_text(yaml_of(tiny(model={"name": "resnet18", "pretrained": False})))
     limited = ["bash", "-c", 'ulimit -f 51200 && exec "$@"', "bash", *MEDTUI, "run", "large.yaml"]

@@ -19,12 +19,13 @@ from engine.contract.machine.hardware import refuse_impossible
 from engine.contract.recipe.reader import build_recipe
 from engine.contract.recipe.schema import fields
 from engine.contract.sentences import Hardware
-from engine.contract.wire.errors import DeviceError
+from engine.contract.wire.errors import DeviceError, UsageError
 from engine.contract.wire.resolved import describe_precision
 from engine.device import choose_device, choose_precision, resolved_machine, set_determinism, set_threads
 from engine.model.mini_cnn import mini_cnn
 from engine.model.plan import ModelPlan
-from engine.run.train_job import new_state
+from engine.run.ranks.address import Address, address_elsewhere
+from engine.run.training import new_state
 from engine.sentences import Devices
 from engine.train.loss import Criterion
 from engine.train.step import Precision, TrainingStep
@@ -63,6 +64,36 @@ def test_a_gpu_number_beyond_the_last_is_refused_with_how_many_there_are(monkeyp
     assert refusal.value.fields == {"expected": "cuda:2", "found": "2 CUDA devices"}
 
 
+def test_each_process_needs_a_gpu_and_its_part_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "cores", lambda: 5)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("auto", 2) == torch.device("cuda", 0)
+    assert choose_device("cpu", 3) == torch.device("cpu")
+    with pytest.raises(DeviceError) as refusal:
+        choose_device("auto", 3)
+    assert refusal.value.fields == {"expected": 3, "found": 2, "s": "s"}
+    before = torch.get_num_threads()
+    try:
+        assert [set_threads(None, 2), set_threads(3, 2), set_threads(None, 9)] == [2, 3, 1]
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("given", "found"), [("", None), ("node7:29500", Address("node7", 29500))])
+def test_where_the_first_process_is_found(given: str, found: Address | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDTUI_RANKS", given)
+    assert address_elsewhere() == found
+
+
+@pytest.mark.parametrize("given", ["node7", ":29500", "node7:0", "node7:70000", "node7:port"])
+def test_another_address_is_refused(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDTUI_RANKS", given)
+    with pytest.raises(UsageError) as refusal:
+        address_elsewhere()
+    assert (refusal.value.code, refusal.value.fields) == (Devices.RANKS_ADDRESS.code, {"found": given})
+
+
 @pytest.mark.usefixtures("no_cuda")
 def test_auto_takes_the_cpu_where_there_is_no_gpu() -> None:
     assert choose_device("auto") == CPU
@@ -92,6 +123,7 @@ def trains_without_float64() -> bool:
     model = mini_cnn(ModelPlan(8, 28, 0.0)).to(device)
     prepared = SimpleNamespace(
         recipe=recipe,
+        training=recipe.training,
         model=model,
         built=SimpleNamespace(groups=None),
         device=device,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -13,13 +14,14 @@ import threading
 import time
 from collections import namedtuple
 from dataclasses import replace
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
 from serving import Mirror, Serve, a_web_page, complete, cut_after, of_unknown_length, silent_after
 
-from engine import download as module
-from engine.download import Download, DownloadFailed, download
+from engine.download import Download, DownloadFailed, download, part, stream
+from engine.download import transfer as module
 from engine.sentences import Downloads
 
 CONTENT = bytes(range(256)) * 4000  # 1 MB
@@ -29,6 +31,8 @@ MD5 = hashlib.md5(CONTENT).hexdigest()
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert module.PAUSES == (0.5, 2.0, 4.0)
+    monkeypatch.setattr(module, "PAUSES", (0.01, 0.02, 0.03))
 
 
 def spec(mirror: Mirror, folder: Path, **changes: object) -> Download:
@@ -126,13 +130,36 @@ def test_a_proxy_is_used_where_the_environment_names_one(tmp_path: Path, monkeyp
     assert (tmp_path / "data.npz").read_bytes() == CONTENT
 
 
-def test_an_https_address_is_not_redirected_to_http() -> None:
-    request = module.urllib.request.Request("https://example.org/data.npz")
-    with pytest.raises(module.HTTPError, match="https"):
-        module._Redirects().redirect_request(request, None, 302, "Found", {}, "http://example.org/data.npz")
+def test_an_https_address_is_not_redirected_to_http(
+    tmp_path: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def to_http(asked, content: bytes) -> None:
+        asked.send_response(302)
+        asked.send_header("Location", f"{plain.address}/data.npz")
+        asked.end_headers()
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with Mirror({"data.npz": CONTENT}) as plain, Mirror({"data.npz": CONTENT}, to_http) as mirror:
+        mirror.socket = context.wrap_socket(mirror.socket, server_side=True)
+        failed = refused(mirror, tmp_path / "data", url=mirror.address.replace("http:", "https:") + "/data.npz")
+        assert plain.asked == []
+    assert "redirects away from https" in str(failed)
 
 
-def test_an_interrupted_download_resumes_once_where_it_stopped(tmp_path: Path) -> None:
+def test_redirects_that_never_end_are_given_up(tmp_path: Path) -> None:
+    def again(asked, content: bytes) -> None:
+        asked.send_response(302)
+        asked.send_header("Location", "/data.npz")
+        asked.end_headers()
+
+    with Mirror({"data.npz": CONTENT}, again) as mirror:
+        assert refused(mirror, tmp_path).code == Downloads.REDIRECTS.code
+        assert len(mirror.asked) == stream.REDIRECTS
+
+
+def test_an_interrupted_download_resumes_where_it_stopped(tmp_path: Path) -> None:
     said: list[str] = []
     with Mirror({"data.npz": CONTENT}, cut_after(600_000)) as mirror:
         download(spec(mirror, tmp_path), nothing, said.append)
@@ -153,11 +180,133 @@ def test_a_server_that_cannot_resume_is_asked_for_the_complete_file(tmp_path: Pa
     assert (tmp_path / "data.npz").read_bytes() == CONTENT
 
 
-def test_a_connection_that_drops_again_leaves_nothing(tmp_path: Path) -> None:
-    with Mirror({"data.npz": CONTENT}, cut_after(300_000)) as mirror:
+def test_a_connection_that_keeps_dropping_is_given_up_and_leaves_nothing_small(tmp_path: Path) -> None:
+    with Mirror({"data.npz": CONTENT}, cut_after(1000)) as mirror:
         failed = refused(mirror, tmp_path)
-        assert (failed.code, failed.fields) == (Downloads.CUT.code, {"done": 600_000, "total": 1_024_000})
+        assert (failed.code, failed.fields) == (Downloads.CUT.code, {"done": 4000, "total": 1_024_000})
+        assert len(mirror.asked) == 1 + len(module.PAUSES)
+
+
+def test_a_download_goes_on_as_long_as_each_attempt_brings_something(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GAIN", 100_000)
+    with Mirror({"data.npz": CONTENT}, cut_after(100_000)) as mirror:
+        download(spec(mirror, tmp_path), nothing, lambda line: None)
+        assert len(mirror.asked) == 11
+    assert (tmp_path / "data.npz").read_bytes() == CONTENT
+
+
+# ---- a server that asks for patience ---------------------------------------------------------------------------------
+
+
+def busy_once(status: int, **headers: str) -> Serve:
+    def serve(asked, content: bytes) -> None:
+        if len(asked.server.asked) > 1:
+            complete(asked, content)
+            return
+        asked.send_response(status)
+        for name, value in headers.items():
+            asked.send_header(name.replace("_", "-"), value)
+        asked.end_headers()
+
+    return serve
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_server_is_asked_again_after_as_long_as_it_says(tmp_path: Path, status: int) -> None:
+    said: list[str] = []
+    with Mirror({"data.npz": CONTENT}, busy_once(status, Retry_After="1")) as mirror:
+        began = time.monotonic()
+        download(spec(mirror, tmp_path), nothing, said.append)
+        assert time.monotonic() - began >= 1
         assert len(mirror.asked) == 2
+    assert (tmp_path / "data.npz").read_bytes() == CONTENT
+    assert str(status) in said[0] and "in 1.0 s" in said[0]
+
+
+def test_a_server_that_asks_for_more_patience_than_there_is_is_reported(tmp_path: Path) -> None:
+    with Mirror({"data.npz": CONTENT}, busy_once(429, Retry_After="7200")) as mirror:
+        failed = refused(mirror, tmp_path)
+        assert len(mirror.asked) == 1
+    assert failed.code == Downloads.RETRY_LATER.code and "120 minutes" in str(failed)
+
+
+def test_a_date_to_retry_at_is_understood() -> None:
+    """The forms of RFC 9110, section 10.2.3."""
+    assert stream.retry_after("120") == 120
+    assert stream.retry_after("Fri, 31 Dec 1999 23:59:59 GMT") == 0
+    assert 7000 < (stream.retry_after(formatdate(time.time() + 7200, usegmt=True)) or 0) <= 7200
+    assert stream.retry_after("soon") is None and stream.retry_after("") is None
+
+
+def test_waiting_for_a_busy_server_can_be_aborted(tmp_path: Path) -> None:
+    class Aborted(Exception):
+        pass
+
+    said: list[str] = []
+
+    def between(done: int, total: int | None) -> None:
+        if said:
+            raise Aborted
+
+    with Mirror({"data.npz": CONTENT}, busy_once(503, Retry_After="200")) as mirror, pytest.raises(Aborted):
+        download(spec(mirror, tmp_path), between, said.append)
+
+
+# ---- continued by another process, fetched by one of them ------------------------------------------------------------
+
+
+def part_in(folder: Path) -> Path:
+    return folder / f".data.npz.{MD5[:8]}.part"
+
+
+def test_what_was_cut_and_is_large_is_continued_by_the_next_fetch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert part.KEPT == 4_000_000
+    monkeypatch.setattr(part, "KEPT", 1000)
+    with Mirror({"data.npz": CONTENT}, cut_after(1000)) as mirror:
+        with pytest.raises(DownloadFailed):
+            download(spec(mirror, tmp_path), nothing, print)
+        assert [path.name for path in tmp_path.iterdir()] == [part_in(tmp_path).name]
+        mirror.serve, said = complete, []
+        download(spec(mirror, tmp_path), nothing, said.append)
+        assert mirror.asked[-1] == ("data.npz", "bytes=4000-")
+    assert [path.name for path in tmp_path.iterdir()] == ["data.npz"]
+    assert (tmp_path / "data.npz").read_bytes() == CONTENT and "Continuing" in said[0]
+
+
+def test_the_part_of_a_killed_fetcher_is_continued(tmp_path: Path) -> None:
+    part_in(tmp_path).write_bytes(CONTENT[:300_000])
+    with Mirror({"data.npz": CONTENT}) as mirror:
+        download(spec(mirror, tmp_path), nothing, print)
+        assert mirror.asked == [("data.npz", "bytes=300000-")]
+    assert (tmp_path / "data.npz").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("left", [b"?" * 300_000, CONTENT + b"?" * 1000], ids=["of another file", "too long"])
+def test_a_part_that_does_not_belong_to_the_file_is_fetched_anew(tmp_path: Path, left: bytes) -> None:
+    part_in(tmp_path).write_bytes(left)
+
+    def strict(asked, content: bytes) -> None:
+        if asked.start > len(content):
+            asked.send_error(416)
+        else:
+            complete(asked, content)
+
+    with Mirror({"data.npz": CONTENT}, strict) as mirror:
+        download(spec(mirror, tmp_path), nothing, print)
+    assert [path.name for path in tmp_path.iterdir()] == ["data.npz"]
+    assert (tmp_path / "data.npz").read_bytes() == CONTENT
+
+
+def test_a_complete_part_needs_no_server(tmp_path: Path) -> None:
+    part_in(tmp_path).write_bytes(CONTENT)
+    with Mirror({}) as mirror:
+        download(spec(mirror, tmp_path), nothing, print)
+        assert mirror.asked == []
+    assert (tmp_path / "data.npz").read_bytes() == CONTENT
 
 
 def test_a_wrong_md5_leaves_nothing_and_names_both(tmp_path: Path) -> None:
@@ -247,20 +396,36 @@ def test_an_abort_ends_it_at_once_though_the_server_is_silent(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_two_at_once_do_not_harm_each_other(tmp_path: Path) -> None:
-    both = threading.Barrier(2)
+def test_of_two_at_once_one_fetches_and_the_other_waits_for_it(tmp_path: Path) -> None:
+    waiting = threading.Event()
 
-    def together(asked, content: bytes) -> None:
-        both.wait(20)
+    def once_the_other_waits(asked, content: bytes) -> None:
+        assert waiting.wait(20)
         complete(asked, content)
 
-    with Mirror({"data.npz": CONTENT}, together) as mirror:
-        threads = [threading.Thread(target=download, args=(spec(mirror, tmp_path), nothing, print)) for _ in range(2)]
+    def log(line: str) -> None:
+        if "Another process is fetching" in line:
+            waiting.set()
+
+    with Mirror({"data.npz": CONTENT}, once_the_other_waits) as mirror:
+        threads = [threading.Thread(target=download, args=(spec(mirror, tmp_path), nothing, log)) for _ in range(2)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join(30)
-        assert len(mirror.asked) == 2
+        assert len(mirror.asked) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["data.npz"]
+    assert (tmp_path / "data.npz").read_bytes() == CONTENT
+
+
+def test_without_locks_each_fetches_for_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(part.fcntl, "flock", none)
+    with Mirror({"data.npz": CONTENT}) as mirror:
+        download(spec(mirror, tmp_path), nothing, print)
+        assert len(mirror.asked) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["data.npz"]
     assert (tmp_path / "data.npz").read_bytes() == CONTENT
 
@@ -303,7 +468,7 @@ def test_a_server_that_only_drips_times_out_with_a_message(tmp_path: Path, monke
     monkeypatch.setattr(module, "WINDOW", 0.5)
     with Mirror({"data.npz": CONTENT}, dripping) as mirror:
         failed = refused(mirror, tmp_path)
-        assert len(mirror.asked) == 2, "another connection may be faster"
+        assert len(mirror.asked) > 1, "another connection may be faster"
     assert failed.code == Downloads.TOO_SLOW.code
     assert (failed.fields["host"], failed.fields["expected"]) == ("127.0.0.1", 1000)
 

@@ -165,6 +165,7 @@ def coverage(truth: np.ndarray, scores: np.ndarray, auc: float) -> float:
 
 @pytest.mark.parametrize("auc", AUCS)
 @pytest.mark.parametrize("counts", COUNTS, ids=str)
+@pytest.mark.everyday("(114, 42)-0.9", "(21, 57)-0.8", "(4, 36)-0.99", "(36, 4)-0.8")
 def test_of_the_intervals_of_normal_scores_95_percent_hold_the_true_auc(counts: tuple[int, int], auc: float) -> None:
     random = np.random.default_rng([1, *counts, round(100 * auc)])
     assert 0.93 <= coverage(*normal_scores(random, auc, counts), auc) <= 0.97
@@ -182,6 +183,7 @@ def test_scores_with_heavier_tails_take_little_of_that(counts: tuple[int, int], 
     [((36, 57, 63), 1.5), ((10, 30, 60), 2.0), ((4, 36, 40), 2.0), ((4, 10, 20, 40), 2.5), ((5, 10, 20, 40, 60), 2.0)],
     ids=str,
 )
+@pytest.mark.everyday("(36, 57, 63)-1.5", "(4, 36, 40)-2.0")
 def test_of_the_intervals_of_a_mean_over_classes_95_percent_hold_the_true_mean(
     counts: tuple[int, ...], distance: float
 ) -> None:

@@ -18,7 +18,7 @@ from own_pictures import converted, own_images_folder, speckled, write_class_fol
 from PIL import Image, ImageEnhance
 
 from engine.contract.data.card import DataCard, read_card
-from engine.contract.wire.errors import DataError
+from engine.contract.wire.errors import DataError, MedtuiError
 from engine.data.cache import Decoded
 from engine.data.own import pool
 from engine.data.own.worker import Task
@@ -191,8 +191,10 @@ def test_given_splits_and_patients_of_a_table_are_kept_and_a_patient_in_two_is_r
 def test_a_table_that_cannot_be_used_is_refused_with_what_was_expected(
     tmp_path: Path, pictures: Path, rows: list[dict[str, str]], fields: dict[str, str], said: str
 ) -> None:
-    with pytest.raises(DataError, match=said):
+    """What the recipe says and the table does not bear out is the recipe's fault: exit code 2, not 4."""
+    with pytest.raises(MedtuiError, match=said) as refused:
         converted(csv=str(table(tmp_path / "t.csv", rows)), root=str(pictures), **fields)
+    assert refused.value.exit_code == (2 if fields else 4)
 
 
 # ---- arrays ----------------------------------------------------------------------------------------------------------
@@ -257,14 +259,14 @@ def test_planted_duplicates_across_splits_are_all_found_and_nothing_else(tmp_pat
     log: list[str] = []
     found = card_of(converted(log, folder=str(tmp_path))).duplicates
     assert (found.exact, found.near, found.across_splits, found.dropped) == (2, 8, 10, 0)
-    assert any("10 images are in more than one split, exactly or nearly" in line for line in log)
+    assert any("10 sets of duplicates, exact or near, with images in more than one split" in line for line in log)
 
     data = converted(folder=str(tmp_path), duplicates="drop")
     assert {split: data.length(split) for split in SPLITS} == {"train": 10, "val": 20, "test": 30}
     dropped = {row["file"] for row in rows_of(data) if "dropped" in row["split"]}
     assert dropped == {f"train/a/{seed}.png" for seed in range(10)}
 
-    with pytest.raises(DataError, match="10 images are in more than one split, exactly or nearly: "):
+    with pytest.raises(DataError, match="found 10 sets: "):
         converted(folder=str(tmp_path), duplicates="refuse")
 
 

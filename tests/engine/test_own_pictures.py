@@ -189,6 +189,26 @@ def test_a_picture_that_ends_the_process_which_reads_it_is_named_and_the_others_
     assert reasons == {**dict.fromkeys(names), names[2]: FATAL}
 
 
+def test_parts_that_cannot_be_written_are_one_error_and_no_images_fault(tmp_path: Path) -> None:
+    write_class_folders(tmp_path / "pictures", per_class=6)
+    names = [f"a/{number:03}.png" for number in range(6)]
+    with pytest.raises(DataError) as error:
+        list(Workers([task(tmp_path / "pictures", names, tmp_path / "removed")], lambda size: None).results())
+    assert error.value.code == "ownimages.cache_unwritable"
+    assert error.value.fields["reason"] == "No such file or directory"
+
+
+def test_rows_whose_processes_die_are_one_error_and_no_endless_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "from engine.data.own import worker\nworker._convert = lambda task: __import__('os')._exit(9)\nworker._run()"
+    monkeypatch.setattr("engine.data.own.workers.COMMAND", ("-c", code))
+    rows = Task(str(tmp_path), "part", str(tmp_path / "images.npy"), [], [0, 4], 28, "pad", {}, False)
+    with pytest.raises(DataError) as error:
+        list(Workers([rows], lambda size: None).results())
+    assert (error.value.code, error.value.fields["code"]) == ("ownimages.worker_died", 9)
+
+
 def test_workers_that_cannot_start_are_one_error_and_no_endless_attempt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

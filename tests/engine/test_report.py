@@ -24,6 +24,7 @@ from engine.evaluate.metrics import evaluate, predictions
 from engine.report.content import RunReport
 from engine.report.curves import calibration, roc_points
 from engine.report.figures import FIGURES
+from engine.report.samples import spread_rows
 from engine.report.tables import write_confusion_csv, write_history_csv, write_per_class_csv
 from engine.report.workbook import put, write_workbook
 
@@ -102,6 +103,22 @@ def rows(path: Path) -> list[list[str]]:
 def everything(sheet) -> dict[str, object]:
     """Column B by column A."""
     return {row[0]: row[1] for row in sheet.iter_rows(values_only=True)}
+
+
+# ---- samples ------------------------------------------------------------------------------------------------------
+
+
+def test_samples_are_spread_evenly_over_the_classes_of_a_split_that_is_sorted_by_them() -> None:
+    """Of 60, 30 and 10 images: every fifth one, 12, 6 and 2."""
+    labels = np.repeat([0, 1, 2], [60, 30, 10])
+    assert spread_rows(labels, 20).tolist() == list(range(0, 100, 5))
+    shuffled = np.random.default_rng(1).permutation(labels)
+    found = spread_rows(shuffled, 20)
+    assert np.bincount(shuffled[found]).tolist() == [12, 6, 2]
+    assert found.tolist() == sorted(set(found.tolist()))
+    assert spread_rows(labels[:7], 20).tolist() == list(range(7))
+    assert spread_rows(np.zeros((40, 3), np.int64), 20).tolist() == list(range(0, 40, 2))
+    assert spread_rows(labels[:0], 20).tolist() == []
 
 
 # ---- workbook -----------------------------------------------------------------------------------------------------
@@ -370,9 +387,10 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.everyday("multi_class", "hostile names")
 def test_every_figure_is_a_sharp_nonempty_png_without_warnings(tmp_path, case, capfd, recwarn):
     content = CASES[case]()
-    assert list(FIGURES) == ["curves", "confusion", "samples", "roc", "reliability"]
+    assert list(FIGURES) == ["curves", "confusion", "samples", "batch", "roc", "reliability"]
     for name, draw in FIGURES.items():
         draw(tmp_path / f"{name}.png", content)
         with Image.open(tmp_path / f"{name}.png") as image:

@@ -1,4 +1,4 @@
-"""The kit's fixtures, and `--faults`: the tests marked `exhaustive` run only with it."""
+"""The kit's fixtures, for the everyday faults and the exhaustive ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from driving import tiny, yaml_of
 from forked import Commands
-from kit import Fault, ForkServer, compiled_shim, new_run
+from kit import Fault, ForkServer, new_run
+from preloading import SHIM, library
 from scenes import AT_WORK, BROKEN, DONE, OLD, SHORT, Scene, name_engine
 from unexpected_entries import make_guarded
 
@@ -18,8 +19,8 @@ from engine.contract.store.run_directory import RunDirectory, list_runs
 
 
 @pytest.fixture(scope="session")
-def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
-    fork_server = ForkServer(compiled_shim(tmp_path_factory.mktemp("shim")))
+def fork_server() -> Iterator[ForkServer]:
+    fork_server = ForkServer(library(SHIM))
     yield fork_server
     fork_server.close()
 

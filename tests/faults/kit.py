@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 from copy import copy
@@ -43,17 +42,6 @@ class Ended:
     status: int
     count: int
     seconds: float
-
-
-def compiled_shim(folder: Path, source: Path = HERE / "shim.c") -> Path | None:
-    """shim.c, or another source, as a library to preload; None without a C compiler or preloading."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None or sys.platform != "linux":
-        return None
-    library = folder / "shim.so"
-    command = [compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"]
-    subprocess.run(command, check=True, capture_output=True)
-    return library
 
 
 class ForkServer:

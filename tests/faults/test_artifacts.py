@@ -15,7 +15,7 @@ from engine.contract.store.journal import read_journal
 from engine.contract.store.run_directory import RunDirectory
 from engine.sentences import Alarms
 
-FIGURES = {"curves", "confusion", "samples", "roc", "reliability"}
+FIGURES = {"curves", "confusion", "samples", "batch", "roc", "reliability"}
 
 
 def alarms(run: RunDirectory) -> list[Any]:
@@ -49,6 +49,23 @@ def test_an_artifact_that_cannot_be_written_is_named_and_the_run_completes(
     done = medtui("report", run.name, "--workspace", tmp_path, cwd=tmp_path)
     assert (done.returncode, done.stdout.split()) == (0, [str(run.root / missing)]), done.stderr
     assert (run.root / missing).stat().st_size and results(run) == before
+
+
+def test_without_the_images_of_its_first_batch_a_run_trains_as_with_them(
+    fork_server: ForkServer, tmp_path: Path
+) -> None:
+    """They are stored when training begins; where that fails they come with the report."""
+    (whole := tmp_path / "whole").mkdir(), (faulty := tmp_path / "faulty").mkdir()
+    recipe = tiny(training={"mixup_alpha": 0.4}, runtime={"reproducible": True})
+    assert fork_server.run(whole, new_run(recipe)).status == 0
+    fault = Fault("rename", "*/batch.json", 1, errno=ENOSPC)
+    assert fork_server.run(faulty, new_run(recipe), fault=fault).status == 0
+    (alarm,) = alarms(only_run(faulty))
+    assert (alarm.kind, alarm.code) == ("artifact", Alarms.ARTIFACT_NOT_WRITTEN.code)
+    assert "metrics/batch.json" in alarm.message
+    assert results(only_run(faulty)) == results(only_run(whole))
+    found, expected = ((only_run(folder).metrics.path / "batch.json").read_bytes() for folder in (faulty, whole))
+    assert found == expected
 
 
 @pytest.mark.parametrize("nth", [1, 3], ids=["its header", "a row"])

@@ -87,6 +87,7 @@ def survives(fork_server: ForkServer, workspace: Path, undisturbed: RunDirectory
     ],
     ids=lambda value: f"{value.on} {value.path}" if isinstance(value, Fault) else str(value),
 )
+@pytest.mark.everyday("fsync */checkpoints/*-5", "rename */last.safetensors-5", "write */events.jsonl-0")
 def test_a_write_fsync_or_rename_that_fails_costs_no_checkpoint_and_no_artifact(
     fault: Fault, status: int, fork_server: ForkServer, undisturbed: RunDirectory, tmp_path: Path
 ) -> None:

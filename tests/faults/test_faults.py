@@ -41,6 +41,7 @@ def test_a_file_that_cannot_be_written_is_one_alarm_and_one_sentence(
     assert os.strerror(fault.errno) in error.message and error.hint
 
 
+@pytest.mark.slow
 def test_too_little_memory_is_one_alarm_and_one_sentence_and_the_run_can_resume(
     fork_server: ForkServer, tmp_path: Path
 ) -> None:

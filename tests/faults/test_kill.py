@@ -82,6 +82,9 @@ MOMENTS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.everyday(
+    "before the first checkpoint", "inside a checkpoint write", "between the renames of a checkpoint", "in evaluation"
+)
 def test_a_killed_run_resumes_to_the_same_weights_history_and_scores(
     moment: str, fork_server: ForkServer, undisturbed: RunDirectory, tmp_path: Path
 ) -> None:

@@ -13,13 +13,11 @@ from pathlib import Path
 
 import pytest
 from driving import json_lines, medtui, tiny, yaml_of
-from kit import compiled_shim
-from warm_starts import WarmStarts
+from preloading import LIMITED, library
 
 from engine.contract.store.checkpoint_file import verified_digest
 from engine.contract.store.run_directory import list_runs
 
-HERE = Path(__file__).parent
 Done = subprocess.CompletedProcess[str]
 Limited = Callable[..., Done]
 SHARE = {"fsyncdir": errno.EINVAL, "fsync": errno.ENOSYS, "chmod": errno.EPERM}
@@ -34,12 +32,11 @@ TOLD = {
 
 
 @pytest.fixture(scope="module")
-def shim(tmp_path_factory: pytest.TempPathFactory, warm_starts: WarmStarts) -> Path:
-    library = compiled_shim(tmp_path_factory.mktemp("limited"), HERE / "limited.c")
-    if library is None:
+def shim() -> Path:
+    compiled = library(LIMITED)
+    if compiled is None:
         pytest.skip("needs Linux and a C compiler")
-    warm_starts.preload(library)
-    return library
+    return compiled
 
 
 @pytest.fixture
@@ -63,7 +60,7 @@ def limited(tmp_path: Path, shim: Path) -> Limited:
 
 @pytest.mark.parametrize(
     "limits",
-    [SHARE, {"mmap": errno.ENODEV, "replace": errno.EEXIST}],
+    [SHARE, pytest.param({"mmap": errno.ENODEV, "replace": errno.EEXIST}, marks=pytest.mark.slow)],
     ids=["a network share", "no shared maps, no replacing"],
 )
 def test_a_run_completes_and_logs_once_what_its_file_system_cannot_do(

@@ -76,6 +76,7 @@ def wait_for(output: Path, event: str, of: str) -> dict[str, Any]:
     raise AssertionError(f"no {event} within {PATIENCE:.0f} s")
 
 
+@pytest.mark.slow
 def test_a_reader_that_stalls_until_its_pipe_is_full_sees_no_gap_and_stops_nothing(tmp_path: Path) -> None:
     with client_of(tmp_path, SMALL) as (client, run):
         client.send_signal(signal.SIGSTOP)

@@ -161,6 +161,7 @@ def broken_promises(scene: Scene, commands: Commands, cases: list[Case]) -> list
     return found
 
 
+@pytest.mark.slow
 def test_whatever_replaces_a_file_no_command_changes_anything_elsewhere(scene: Scene, commands: Commands) -> None:
     cases = chosen(scene.pristine)
     assert len(cases) > 100

@@ -110,7 +110,9 @@ def test_no_step_for_ten_times_the_usual_is_a_stall_once_until_there_is_a_step()
         look(at(19, 76.0), float(second))
     assert [(now, one.kind) for now, one in seen] == [(116.0, "stall")], "ten steps' time later"
     assert seen[0][1].text == "No training step for 40 s; one usually takes 4 s."
+    assert occurrences.stalled == 123.0, "as long as it lasts"
     look(at(20, 200.0), 200.0)
+    assert occurrences.stalled is None
     for second in range(201, 300):
         look(at(20, 200.0), float(second))
     assert [now for now, _ in seen[1:]] == [240.0]
@@ -330,3 +332,10 @@ def test_only_what_the_settings_name_is_sent_and_an_alarm_that_ends_the_run_is_o
                 notifier.notify(one, view)
             notifier.close(60.0)
         assert server.events == ["failure", "alarm"]
+
+
+def test_settings_that_are_no_file_are_reported(tmp_path: Path) -> None:
+    assert read_settings(tmp_path / "missing.yaml").warnings == ()
+    (tmp_path / "settings.yaml").mkdir()
+    (said,) = read_settings(tmp_path / "settings.yaml").warnings
+    assert "settings.yaml" in said and "found a directory" in said

@@ -182,6 +182,7 @@ def test_an_engine_that_has_the_lock_open_is_not_an_orphan_whatever_its_text(
         engine.kill()
 
 
+@pytest.mark.slow
 def test_a_headless_start_ends_orphans_where_allowed(workspace: Workspace, orphan: psutil.Process) -> None:
     while clock() - start_of(orphan.pid) <= MIN_AGE:
         time.sleep(0.1)  # a young engine is left alone, and its age cannot be hurried

@@ -416,15 +416,18 @@ def test_time_left_follows_a_pace_that_changed() -> None:
 # ---- long runs --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_epochs_fold_in_under_two_seconds() -> None:
     """This thread's CPU time, each epoch the best so far, which changes the most."""
     first = next(event for event in RUN if isinstance(event, EpochFinished))
     numbers = range(1, 100_001)
+    before = time.thread_time()
     epochs = [first.model_copy(update={"seq": n, "epoch": n, "step": n, "best": True}) for n in numbers]
     gc.collect()
     began = time.thread_time()
     state = folded(epochs)
-    assert time.thread_time() - began < 2
+    on_a_slow_machine = 4 * (began - before)  # where making these events takes more than half a second
+    assert time.thread_time() - began < max(2.0, on_a_slow_machine)
     assert [epoch.epoch for epoch in state.epochs] == list(numbers)
     assert (state.summary.epochs_done, state.summary.best_epoch) == (100_000, 100_000)
 

@@ -15,14 +15,14 @@ from driving import Engine, medtui, tiny
 from engine.contract.recipe.reader import build_recipe
 from engine.contract.store.workspace import Workspace
 from medtui.client.preflight import preflight
-from medtui.machine.hardware import read_hardware
+from medtui.machine.hardware import HardwareReader
 
 # Python imports this at its start: psutil is as where /proc is hidden, half mounted, or of another kernel.
 BROKEN = """
 import psutil
 def refuse(*_, **__):
     raise {error}
-for name in ("virtual_memory", "cpu_percent", "disk_usage", "swap_memory", "boot_time"):
+for name in ("virtual_memory", "cpu_percent", "cpu_times", "disk_usage", "swap_memory", "boot_time"):
     setattr(psutil, name, refuse)
 for name in ("memory_info", "cpu_percent"):
     setattr(psutil.Process, name, refuse)
@@ -49,6 +49,7 @@ def one_and_others(errors: list[str]) -> list[Any]:
 
 
 @pytest.mark.parametrize("error", one_and_others(ERRORS[:3]))
+@pytest.mark.slow
 def test_a_run_completes_although_the_system_reports_no_memory_or_load(tmp_path: Path, error: str) -> None:
     engine = Engine(tmp_path, environment=broken(tmp_path, error))
     try:
@@ -59,6 +60,7 @@ def test_a_run_completes_although_the_system_reports_no_memory_or_load(tmp_path:
         engine.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", one_and_others(ERRORS[3:]))
 def test_doctor_answers_although_the_system_reports_nothing(tmp_path: Path, error: str) -> None:
     done = medtui("doctor", "--json", "--workspace", ".", cwd=tmp_path, environment=broken(tmp_path, error))
@@ -70,9 +72,9 @@ def test_machine_screen_and_preflight_show_what_is_known(tmp_path: Path, monkeyp
     def refuse(*_: object, **__: object) -> None:
         raise psutil.AccessDenied(1)
 
-    for name in ("virtual_memory", "cpu_percent", "disk_usage"):
+    for name in ("virtual_memory", "cpu_percent", "cpu_times", "disk_usage"):
         monkeypatch.setattr(psutil, name, refuse)
-    found = read_hardware(tmp_path)
+    found = HardwareReader()(tmp_path)
     assert found.cores == () and found.load == 0.0 and found.disk_free
     ready = preflight(build_recipe(tiny()), Workspace(tmp_path), [], date(2026, 1, 1))
     assert ready.memory_free is None or ready.memory_free > 0

@@ -20,6 +20,7 @@ ALLOWED = {
     ("engine/contract/machine/engines.py", "samefile"): "suppresses OSError: a workspace that is gone is no workspace",
     ("engine/contract/files/inspection.py", "is_dir"): "of an entry that was just listed",
     ("engine/contract/files/inspection.py", "is_file"): "of an entry that was just listed",
+    ("engine/contract/files/stamps.py", "is_dir"): "of an entry that was just listed",
     ("engine/contract/data/sums.py", "realpath"): "of a file that was just opened",
 }
 

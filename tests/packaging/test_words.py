@@ -9,6 +9,7 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,7 @@ def test_names_use_the_fields_own_words() -> None:
     assert found == []
 
 
+@cache
 def texts() -> list[tuple[str, str]]:
     """(where, text): strings of the code, its documents, the golden frames."""
     found = []

@@ -23,6 +23,7 @@ from engine.contract.wire.errors import DataError, UsageError
 
 FOLDER = "~/.medmnist"  # the `medmnist` package's own, so a file that either fetched serves both
 SCHEMES = ("http", "https")
+PART_SUFFIX = ".part"  # of a file that is being fetched, or was cut: `.breastmnist.npz.750601b1.part`
 
 
 def data_folders(given: Sequence[str], root: Path) -> list[Path]:

@@ -21,6 +21,7 @@ from engine.contract.files.paths import absolute
 
 FOLDER = "own"  # in the cache folder
 LIMIT = 64 * 1024 * 1024  # bytes
+NOT_STATED = "not stated"  # the licence of images of which nothing says it
 NAMED = 1000  # unusable files that a card names
 
 Count = Annotated[int, Ge(0), Le(2**53)]
@@ -74,6 +75,8 @@ class DataCard(Values):
     unusable_files: tuple[Unusable, ...]  # at most `NAMED`
     ignored: dict[str, Count]  # what was not taken for images: hidden files …
     duplicates: DuplicateCounts
+    licence: str = NOT_STATED
+    synthetic: bool = False  # generated images, as the archive says
 
     def facts(self, before: DatasetFacts) -> DatasetFacts:
         """The facts of a source, with what is known since its images were read."""
@@ -83,6 +86,8 @@ class DataCard(Values):
             class_names=self.class_names,
             channels=self.channels,
             splits=dict(self.images),
+            licence=self.licence,
+            synthetic=self.synthetic,
         )
 
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import platformdirs
@@ -22,9 +23,9 @@ HASH_AT_ONCE = 64 * 1024 * 1024  # bytes; a larger file is verified by the run, 
 CLOCK_TICK = 0.02  # seconds; file systems stamp files with a clock that is this coarse
 
 
-def cache_folder() -> Path:
+def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """`$MEDTUI_CACHE`, else the platform's own place for caches; a place that cannot be, for a user without a home."""
-    folder = os.environ.get("MEDTUI_CACHE") or platformdirs.user_cache_dir("medtui")
+    folder = environment.get("MEDTUI_CACHE") or platformdirs.user_cache_dir("medtui")
     if has_no_home(folder):  # where nothing can be kept: no folder named `~` is made in the current one
         return Path(os.devnull) / "home of nobody" / "medtui"
     return expanded(folder)

@@ -56,6 +56,11 @@ def open_below(path: Path, root: int, name: str, flags: int, mode: int = 0o666) 
         raise _named(error, path, root, parts) from None
 
 
+def open_in(folder: int, name: str, flags: int) -> int:
+    """Open a name of one part in an open folder, in one step; a link is not followed. Raises OSError."""
+    return os.open(name, flags | NONBLOCKING, dir_fd=folder)
+
+
 def _named(error: OSError, path: Path, root: int, parts: list[str]) -> OSError:
     """The error with the complete path in it; a link on the way is reported as such."""
     for end in range(1, len(parts) + 1):

@@ -95,10 +95,13 @@ def loss_spike(history: RunHistory) -> Finding | None:
     A model that knows nothing and says so has a loss of log K, K classes: well above it, steps are too long. Half above
     a loss near 0 is nothing: a few images that are misjudged with confidence.
     """
-    points = history.points
-    highest = max((point.lr for point in points), default=0.0)
+    points, started = history.points, history.started
+    if _is_young(history):
+        return None
+    peak = started.lr if started is not None else None
+    highest = max(point.lr for point in points) if peak is None else peak
     guessing, best = _guessing_loss(history), math.inf
-    start = guessing if math.isfinite(guessing) else (points[0].train_loss if points else 0.0)
+    start = guessing if math.isfinite(guessing) else points[0].train_loss
     found: tuple[float, EpochPoint, float] | None = None
     for point in points:
         level = min(best, guessing)
@@ -110,7 +113,11 @@ def loss_spike(history: RunHistory) -> Finding | None:
     if found is None:
         return None
     _, worst, level = found
-    return Finding.of(Findings.LOSS_SPIKE, epoch=worst.epoch, loss=worst.train_loss, level=level, lr=worst.lr)
+    clipped = started is not None and started.clip_norm is not None
+    remedy = "training.lr or training.clip_norm" if clipped else "training.lr, or set training.clip_norm"
+    return Finding.of(
+        Findings.LOSS_SPIKE, epoch=worst.epoch, loss=worst.train_loss, level=level, lr=worst.lr, remedy=remedy
+    )
 
 
 SPIKE = 1.5  # times the level

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,7 @@ from engine.contract.files.folders import Folder
 from engine.contract.machine.process_identity import pids, start_of
 
 LOCK_FILE = ".medtui.lock"  # in `outputs/`
+SLOT_LOCK = re.compile(r"\.medtui\.slot-([0-9]{1,3})\.lock")  # next to it, of the engines of a suite or queue
 Identity = tuple[int, int]  # device and inode
 _PROC = Path("/proc")
 
@@ -99,6 +101,15 @@ def pids_with_lock(found: os.stat_result) -> list[int]:
     return [pid for pid, inode in _flocks() if inode == found.st_ino]
 
 
+def mapped_files(pid: int) -> list[str]:
+    """The files that a process has in its memory as they are on disk; none where that cannot be seen."""
+    try:
+        lines = _PROC.joinpath(str(pid), "maps").read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return []
+    return [words[5].removesuffix(" (deleted)") for line in lines if len(words := line.split(maxsplit=5)) == 6]
+
+
 def shares_pid_namespace(pid: int) -> bool:
     """Do process numbers mean the same to that process as here? True where there are no namespaces to ask for."""
     try:
@@ -129,7 +140,11 @@ def _holds_lock(pid: int) -> bool | None:
     names = _open_files(pid)
     if names is None:  # another user's
         return None
-    return any(name.removesuffix(" (deleted)").endswith(f"/{LOCK_FILE}") for name, _ in names)
+    return any(_is_lock(name.removesuffix(" (deleted)").rpartition("/")[2]) for name, _ in names)
+
+
+def _is_lock(name: str) -> bool:
+    return name == LOCK_FILE or SLOT_LOCK.fullmatch(name) is not None
 
 
 def _open_folders(pid: int) -> set[Identity]:

@@ -50,7 +50,21 @@ ALIASES: dict[str, dict[str, tuple[str, ...]]] = {
         "lrscheduler": ("schedule",),
         "warmup": ("warmup_epochs",),
         "mixup": ("mixup_alpha",),
+        "cutmix": ("cutmix_alpha",),
         "ema": ("ema_decay",),
+        "swa": ("swa_start",),
+        "gradientaccumulation": ("accumulate",),
+        "accumulategradbatches": ("accumulate",),
+        "accumulationsteps": ("accumulate",),
+        "focalloss": ("focal_gamma",),
+        "sampler": ("sampling",),
+        "droppath": ("stochastic_depth",),
+        "droppathrate": ("stochastic_depth",),
+        "randaugment": ("trivial_augment",),
+        "autoaugment": ("trivial_augment",),
+        "randomerasing": ("erasing",),
+        "cutout": ("erasing",),
+        "randomresizedcrop": ("crop_area",),
         "gradclip": ("clip_norm",),
         "horizontalflip": ("hflip",),
         "verticalflip": ("vflip",),
@@ -130,15 +144,20 @@ ALIASES: dict[str, dict[str, tuple[str, ...]]] = {
 }
 
 OTHER_NETWORKS = (
-    *(r"(wide)?resnet(34|50|101|152).*", r"resnext.*", r"densenet.*", r"vgg.*", r"vit.*", r"convnext.*"),
-    *(r"efficientnet.*", r"mobilenet.*", r"alexnet"),
+    *(r"resnet(101|152).*", r"wideresnet.*", r"resnext.*", r"densenet(161|169|201|264).*", r"vgg(11|13|19).*"),
+    *(r"vit(t|l|h|g|tiny|large|huge|giant|[sb]32).*", r"convnext(s|b|l|x|v2).*", r"efficientnet(b\d|v2[ml]).*"),
+    *(r"mobilenet(v1|v2|v3s|v4).*", r"swin(s|b|l|v2|small|base|large)(?!hifted).*", r"alexnet", r"inception.*"),
+    *(r"regnet.*", r"deit.*", r"beit.*"),
 )
 
 # Names of the field that mean something else, though they are spelled almost like ours: by squeezed pattern, why not.
 NOT_HERE: dict[str, dict[str, str]] = {
     "data set": {
         r"(organ|nodule|adrenal|fracture|vessel|synapse)(mnist)?3d(mnist)?|(nodule|adrenal|fracture|vessel|synapse)mnist"
-        r"|.*3d": "the 3D sets of MedMNIST are not supported",
+        r"|.*3d": "the 3D sets of MedMNIST are not supported: their images are volumes, and the models here take flat "
+        "images (slices saved as images can be trained on, as a folder)",
     },
-    "model": dict.fromkeys(OTHER_NETWORKS, "that model is not supported"),
+    "model": dict.fromkeys(
+        OTHER_NETWORKS, "that model is not in the catalogue; with the extra medtui[timm] write `timm/NAME`"
+    ),
 }

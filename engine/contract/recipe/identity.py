@@ -39,12 +39,16 @@ VERSION_1 = {
 DECIDED_BY = {
     "dataset.md5": "data",
     "model.pretrained": "weights",
+    "model.weights": "weights",
     "training.amp": "precision",
     "training.init_from": "weights",
     "augmentation.hflip": "hflip",
     "evaluation.tta": "views",
     "runtime.device": "device",
 }
+
+# The same, where a recipe may name the value itself: it takes the place of `auto`, and named values keep their hash.
+DECIDED_IN_PLACE = {"training.batch_size": "batch_size"}
 
 
 def identity(recipe: Recipe) -> dict[str, Any]:
@@ -109,6 +113,11 @@ def resolved_hash(recipe: Recipe, resolved: Resolved) -> str | None:
     if decided is None:
         return None
     asked = {path: value for path, value in identity(recipe).items() if path not in DECIDED_BY}
+    for path, name in DECIDED_IN_PLACE.items():
+        if asked.get(path) == "auto":
+            asked[path] = getattr(resolved, name)
+            if asked[path] is None:
+                return None
     return hash_of(canonical_json({"recipe": asked, "resolved": decided}))
 
 
@@ -147,5 +156,5 @@ def short_hash(recipe: Recipe) -> str:
 def run_name(recipe: Recipe, day: date) -> str:
     """`20261122_breastmnist_resnet18-adapted_1a2b3c`."""
     dataset = facts_of(recipe.dataset).label(recipe.dataset.size)
-    model = recipe.model.name.replace("_", "-")
+    model = recipe.model.name.replace("_", "-").replace("/", "-")
     return f"{day:%Y%m%d}_{dataset}_{model}_{short_hash(recipe)}"

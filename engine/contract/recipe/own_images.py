@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from engine.contract.data.card import last_card
+from engine.contract.data.card import NOT_STATED, last_card
 from engine.contract.data.datasets import SIZES, SPLITS, DatasetFacts, datasets
 from engine.contract.files.paths import path_status
 from engine.contract.recipe.data_source import DataSource, Found, SearchPaths, located
@@ -87,7 +87,7 @@ def own_facts(written: str, options: Mapping[str, Any]) -> DatasetFacts:
         channels=3,
         splits={},
         class_names=names_of(options["class_names"]),
-        licence="not stated",
+        licence=NOT_STATED,
         symmetry=options["symmetry"],
         archives={},
         sizes=SIZES,

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from engine.contract.data.datasets import datasets
 from engine.contract.files.folders import File
 from engine.contract.files.paths import expanded, is_folder, path_status
-from engine.contract.recipe.conflicts import external_conflicts
+from engine.contract.recipe.conflicts import external_conflicts, unknown_set
 from engine.contract.recipe.names import alternatives
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.schema import fields, section_titles
@@ -39,8 +39,7 @@ def build_recipe(
     Raises RecipeError with every problem found.
     """
     recipe, problems = _shaped(values, model)
-    if recipe is not None:
-        problems = external_conflicts(recipe) + problems
+    problems = (external_conflicts(recipe) if recipe is not None else unknown_set(values)) + problems
     if recipe is None or problems:
         by_field = {problem.path: _at_line(problem, lines or {}) for problem in problems}
         raise recipe_error(source, list(by_field.values()))
@@ -77,6 +76,9 @@ def _at_line(problem: Problem, lines: Mapping[KeyPath, int]) -> Problem:
     return replace(problem, line=lines.get(problem.path))
 
 
+_OF_MANY_RUNS: tuple[KeyPath, ...] = (("recipe",), ("recipes",))
+
+
 def recipe_error(source: str, problems: list[Problem]) -> RecipeError:
     """One error that names every problem, by line. `problems` stays on it, for a form to show next to its fields."""
     problems = sorted(problems, key=lambda problem: problem.line or math.inf)
@@ -97,6 +99,8 @@ def _problems(items: Sequence[Any], model: type[Recipe]) -> list[Problem]:
     for item in items:
         path = tuple(str(part) for part in item["loc"][:2])
         found.setdefault(path, _problem(path, item, model))
+    if names_recipes := [found[path] for path in _OF_MANY_RUNS if path in found]:
+        return names_recipes  # it is no recipe: what else it has would be reported field by field
     return list(found.values())
 
 
@@ -118,6 +122,8 @@ def _problem(path: KeyPath, item: Any, model: type[Recipe]) -> Problem:
 def _known_fields(path: KeyPath, model: type[Recipe]) -> str:
     """What to write in place of an unknown section or field: a field of another section may be meant."""
     if len(path) == 1:
+        if path in _OF_MANY_RUNS:
+            return "a file with it is a suite or a search: `medtui suite run FILE` or `medtui search FILE` starts it"
         return alternatives("section", path[0], list(section_titles(model)))
     specs = fields(model).values()
     if elsewhere := [spec.path for spec in specs if spec.name == path[1]]:
@@ -184,6 +190,8 @@ def find_recipe(name: str) -> Path:
         return shipped[name]
     if there.trouble:
         raise RecipeError(Recipes.UNREADABLE, name=shortened(name, 200), why=there.why)
+    if path.suffix.lower() not in (".yaml", ".yml") and (name.endswith("/") or not is_folder(path.parent)):
+        raise RecipeError(Recipes.NO_FOLDER, found=shortened(name, 200))
     files = _recipes_in(path.parent)
     known = {one: one for one in (*shipped, *files)}
     if not files or path.parent == Path():

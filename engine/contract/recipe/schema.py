@@ -24,6 +24,7 @@ class FieldSpec:
     help: str
     unit: str | None
     identity: bool
+    advanced: bool  # rarely used: a form folds it away
     default: Any
     schema: dict[str, Any]  # JSON Schema of the field
 
@@ -48,6 +49,18 @@ class FieldSpec:
             if variant.get("type") == "null":
                 fixed.append(None)
         return fixed
+
+    @property
+    def examples(self) -> list[str]:
+        """Values to choose among, where others are allowed too."""
+        examples: list[str] = self.schema.get("examples", [])
+        return examples
+
+    @property
+    def is_closed(self) -> bool:
+        """Are only fixed values allowed?"""
+        fixed = {"enum", "const"}
+        return all(fixed & set(variant) or variant.get("type") in ("boolean", "null") for variant in self.variants)
 
     @property
     def expected(self) -> str:
@@ -95,6 +108,7 @@ def fields(model: type[BaseModel] = Recipe) -> dict[str, FieldSpec]:
                 help=field["description"],
                 unit=field.get("unit"),
                 identity=field["identity"],
+                advanced=field.get("advanced", False),
                 default=field["default"],
                 schema=field,
             )

@@ -12,20 +12,20 @@ from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from engine.contract.models.catalogue import help_text, models
-from engine.contract.recipe.setting import Section, Text, setting
+from engine.contract.models.timm_names import PATTERN, TIMM
+from engine.contract.recipe.augmentation_section import AugmentationSection
+from engine.contract.recipe.runtime_section import RuntimeSection
+from engine.contract.recipe.setting import Fraction, Section, Text, setting
 from engine.contract.recipe.sources import DatasetSection
 from engine.contract.wire.monitor import Monitor
 
 
 def normalised_name(name: Any) -> Any:
     """One spelling for "ResNet-18 Adapted", `resnet18-adapted` and `resnet18_adapted`."""
-    if not isinstance(name, str):
+    if not isinstance(name, str) or name.startswith(TIMM):
         return name
     squeezed = re.sub(r"[\s_-]", "", name).lower()
     return next((model for model in models() if model.replace("_", "") == squeezed), name)
-
-
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 def _reject_number(value: Any) -> Any:
@@ -39,37 +39,105 @@ AutoOrBool = Annotated[Literal["auto", True, False], BeforeValidator(_reject_num
 if TYPE_CHECKING:
     ModelName = str
 else:
-    ModelName = Annotated[Literal[tuple(models())], BeforeValidator(normalised_name)]
+    ModelName = Annotated[
+        Literal[tuple(models())] | Annotated[str, Field(pattern=PATTERN)], BeforeValidator(normalised_name)
+    ]
 
 
 class ModelSection(Section):
     name: ModelName = setting(
         "resnet18_adapted",
         title="Model",
-        help=help_text(),
+        help=help_text() + " Above 64 px they are as published, up to it adapted. Any other of timm's: `timm/NAME`.",
+        expected=", ".join(models()) + " or timm/NAME",
     )
     pretrained: AutoOrBool = setting(
         "auto",
         title="Pretrained",
         help="Start from ImageNet weights; `auto` uses them if available and logs the decision.",
     )
+    weights: Text | None = setting(
+        None,
+        title="Weights from file",
+        help=(
+            "Start from what fits of a .safetensors or .pth file instead; beginnings of names such as `module.` and "
+            "`backbone.` are understood. null is off."
+        ),
+        expected="the path of a file or null",
+        path=True,
+        advanced=True,
+    )
+    input_size: Annotated[int, Field(ge=8, le=1024)] | None = setting(
+        None,
+        title="Input size",
+        help="Enlarge images to this size for the model; null leaves them as they are.",
+        unit="px",
+        advanced=True,
+    )
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = setting(
-        0.0, title="Dropout", help="Fraction of the features dropped before the classifier."
+        0.0, title="Dropout", help="Fraction of the features dropped before the classifier.", advanced=True
+    )
+    stochastic_depth: Annotated[float, Field(ge=0.0, lt=1.0)] | None = setting(
+        None,
+        title="Stochastic depth",
+        help=(
+            "Chance to skip the last residual branch for an image in training, rising from 0 at the first one (Huang "
+            "et al. 2016); null is the model's own: 0.1 for ConvNeXt, 0.2 for Swin and EfficientNetV2, else 0."
+        ),
+        advanced=True,
     )
 
 
 class TrainingSection(Section):
+    @property
+    def images_per_batch(self) -> int:
+        """`batch_size` where it is a number, as it is once `auto` is decided."""
+        assert self.batch_size != "auto", "batch_size: auto is decided when a run is prepared"
+        return self.batch_size
+
+    @property
+    def images_per_step(self) -> int:
+        """What one step of the optimizer is made of, however many batches that takes."""
+        return self.images_per_batch * self.accumulate
+
+    @property
+    def weight_copies(self) -> int:
+        """What a checkpoint holds, in times the weights: they, the optimizer's moments, an average."""
+        averages = (self.ema_decay is not None) + (self.swa_start is not None)
+        return 2 + (self.optimizer != "sgd") + averages
+
     epochs: Annotated[int, Field(ge=1, le=100_000)] = setting(
         60, title="Epochs", help="Planned passes over the training split.", unit="epochs"
     )
-    batch_size: Annotated[int, Field(ge=2, le=65_536)] = setting(
-        128, title="Batch size", help="Images per training step.", unit="images"
+    batch_size: Literal["auto"] | Annotated[int, Field(ge=2, le=65_536)] = setting(
+        128,
+        title="Batch size",
+        help=(
+            "Images per training step, or per batch of it with `accumulate`; `auto` is 128, or the largest power of "
+            "two below it that fits into the memory."
+        ),
+        unit="images",
+    )
+    accumulate: Annotated[int, Field(ge=1, le=1024)] = setting(
+        1,
+        title="Accumulate",
+        help=(
+            "Batches whose gradients make one training step: as one batch of `accumulate` x `batch_size` images, in "
+            "the memory of `batch_size`; only batch normalisation sees the smaller ones."
+        ),
+        unit="batches",
+        advanced=True,
     )
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = setting(
         42, title="Seed", help="Seeds all randomness: initial weights, data order, augmentation, MixUp, dropout."
     )
-    optimizer: Literal["sgd", "adamw"] = setting(
-        "sgd", title="Optimizer", help="SGD with momentum, or AdamW (Loshchilov & Hutter 2019)."
+    optimizer: Literal["sgd", "adamw", "nadamw"] = setting(
+        "sgd",
+        title="Optimizer",
+        help=(
+            "SGD with momentum, AdamW (Loshchilov & Hutter 2019), or NAdamW, which is AdamW with Nesterov momentum "
+            "(Dozat 2016) at the same learning rates."
+        ),
     )
     lr: Annotated[float, Field(gt=0.0, le=10.0)] = setting(
         0.008, title="Learning rate", help="Peak learning rate of the schedule."
@@ -78,6 +146,7 @@ class TrainingSection(Section):
         1e-6,
         title="Minimum learning rate",
         help="Final rate of cosine, lower bound of plateau; below `lr`. The other schedules ignore it.",
+        advanced=True,
     )
     schedule: Literal["cosine", "one_cycle", "plateau", "constant"] = setting(
         "cosine",
@@ -88,38 +157,107 @@ class TrainingSection(Section):
         ),
     )
     warmup_epochs: Annotated[int, Field(ge=0, le=100_000)] = setting(
-        0, title="Warm-up", help="Epochs of linear warm-up before the schedule; not with one_cycle.", unit="epochs"
+        0,
+        title="Warm-up",
+        help="Epochs of linear warm-up before the schedule; not with one_cycle.",
+        unit="epochs",
+        advanced=True,
     )
     plateau_patience: Annotated[int, Field(ge=1, le=100_000)] = setting(
         5,
         title="Plateau patience",
         help="Epochs without a better value of `monitor` before the rate is reduced.",
         unit="epochs",
+        advanced=True,
     )
     plateau_factor: Annotated[float, Field(gt=0.0, lt=1.0)] = setting(
-        0.5, title="Plateau factor", help="Factor by which the rate is multiplied at a plateau."
+        0.5, title="Plateau factor", help="Factor by which the rate is multiplied at a plateau.", advanced=True
     )
     momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = setting(
-        0.9, title="Momentum", help="Momentum of SGD, or first beta of AdamW."
+        0.9, title="Momentum", help="Momentum of SGD, or first beta of AdamW and NAdamW.", advanced=True
     )
-    nesterov: bool = setting(False, title="Nesterov", help="Use Nesterov momentum; SGD only.")
+    nesterov: bool = setting(False, title="Nesterov", help="Use Nesterov momentum; SGD only.", advanced=True)
     weight_decay: Annotated[float, Field(ge=0.0, le=10.0)] = setting(
-        5e-4, title="Weight decay", help="L2 penalty of SGD, or decoupled decay of AdamW."
+        5e-4, title="Weight decay", help="L2 penalty of SGD, or decoupled decay of AdamW and NAdamW."
     )
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = setting(
-        0.0, title="Label smoothing", help="Fraction of the target spread evenly over the classes."
+        0.0, title="Label smoothing", help="Fraction of the target spread evenly over the classes.", advanced=True
+    )
+    focal_gamma: Annotated[float, Field(ge=0.0, le=10.0)] = setting(
+        0.0,
+        title="Focal gamma",
+        help=(
+            "Focal loss (Lin et al. 2017): the loss of a label with score p is multiplied by (1 - p) to this power; 0 "
+            "is off. Label smoothing and class weights make the loss that is multiplied, not p."
+        ),
+        advanced=True,
     )
     class_weights: Literal["none", "balanced"] = setting(
         "none", title="Class weights", help="`balanced` weights each class by images / (classes x its images)."
     )
+    sampling: Literal["shuffled", "weighted", "balanced"] = setting(
+        "shuffled",
+        title="Sampling",
+        help=(
+            "Which training images an epoch has: `shuffled` each once, `weighted` as many drawn with replacement, "
+            "those of a class of n images by weight n^-`sampling_power`, `balanced` equally many of every class."
+        ),
+        advanced=True,
+    )
+    sampling_power: Fraction = setting(
+        0.5,
+        title="Sampling power",
+        help=(
+            "For `sampling: weighted`: 0.5 is square-root sampling (Kang et al. 2020), 1 draws every class equally "
+            "often on average, 0 every image."
+        ),
+        advanced=True,
+    )
     mixup_alpha: Annotated[float, Field(ge=0.0, le=10.0)] = setting(
         0.002, title="MixUp alpha", help="Lambda of each batch is sampled from Beta(alpha, alpha); 0 is off."
     )
+    cutmix_alpha: Annotated[float, Field(ge=0.0, le=10.0)] = setting(
+        0.0,
+        title="CutMix alpha",
+        help=(
+            "CutMix (Yun et al. 2019): a rectangle of 1 - lambda of the area comes from another image, lambda from "
+            "Beta(alpha, alpha); 0 is off. With MixUp too, each batch gets one of the two with equal chance."
+        ),
+        advanced=True,
+    )
     mixup_until: Annotated[int, Field(ge=0, le=100_000)] | None = setting(
-        None, title="MixUp until", help="The last epoch with MixUp; null means all epochs.", unit="epochs"
+        None,
+        title="MixUp until",
+        help="The last epoch with MixUp or CutMix; null means all epochs.",
+        unit="epochs",
+        advanced=True,
+    )
+    freeze: Literal["head"] | Annotated[int, Field(ge=1, le=1000)] | None = setting(
+        None,
+        title="Freeze",
+        help=(
+            "`head` trains the head alone, a number N freezes the first N stages, with their batch statistics and "
+            "dropout; null trains everything."
+        ),
+        advanced=True,
+    )
+    layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = setting(
+        1.0,
+        title="Layer decay",
+        help="Factor from the learning rate of each stage to that of the one before it; 1 is off.",
+        advanced=True,
+    )
+    head_lr: Annotated[float, Field(gt=0.0, le=1000.0)] = setting(
+        1.0, title="Head rate", help="Multiplier of the head's learning rate.", advanced=True
+    )
+    decay_norms: bool | None = setting(
+        None,
+        title="Decay norms",
+        help="Weight decay for norms and biases too; null is the model's own: not for transformers and ConvNeXt.",
+        advanced=True,
     )
     clip_norm: Annotated[float, Field(gt=0.0, le=1e6)] | None = setting(
-        None, title="Gradient clipping", help="Maximum norm of all gradients together; null is off."
+        None, title="Gradient clipping", help="Maximum norm of all gradients together; null is off.", advanced=True
     )
     ema_decay: Annotated[float, Field(gt=0.0, lt=1.0)] | None = setting(
         None,
@@ -128,6 +266,16 @@ class TrainingSection(Section):
             "Keep a moving average of the weights with decay min(value, (1+t)/(10+t)); validation, best and test "
             "use it. null is off."
         ),
+        advanced=True,
+    )
+    swa_start: Annotated[int, Field(ge=1, le=100_000)] | None = setting(
+        None,
+        title="SWA from epoch",
+        help=(
+            "Stochastic weight averaging (Izmailov et al. 2018): from this epoch on, validation, best and test use "
+            "the mean of the weights at the ends of epochs, with batch statistics computed anew; null is off."
+        ),
+        advanced=True,
     )
     patience: Annotated[int, Field(ge=1, le=100_000)] | None = setting(
         15,
@@ -147,39 +295,13 @@ class TrainingSection(Section):
         "auto", title="Mixed precision", help="Automatic mixed precision; `auto` enables it where it is faster."
     )
     compile: bool = setting(
-        False, title="Compile", help="Run the model through torch.compile; not with `reproducible`."
+        False, title="Compile", help="Run the model through torch.compile; not with `reproducible`.", advanced=True
     )
     init_from: Text | None = setting(
         None,
         title="Start from run",
         help="Start from the best weights of another run, by name or folder; null is off.",
-    )
-
-
-class AugmentationSection(Section):
-    hflip: Literal["auto"] | Fraction = setting(
-        "auto",
-        title="Horizontal flip",
-        help="Probability of a horizontal flip; `auto` is 0.5, or 0 where orientation carries meaning.",
-    )
-    vflip: Fraction = setting(0.0, title="Vertical flip", help="Probability of a vertical flip.")
-    rotation: Annotated[float, Field(ge=0.0, le=180.0)] = setting(
-        10.0, title="Rotation", help="Maximum angle of rotation, in either direction.", unit="degrees"
-    )
-    shift: Annotated[float, Field(ge=0.0, le=0.5)] = setting(
-        0.0, title="Shift", help="Maximum shift along each axis, as a fraction of the side."
-    )
-    scale: Annotated[float, Field(ge=0.0, le=0.5)] = setting(
-        0.0, title="Scale", help="Random zoom factor, from 1 - value to 1 + value."
-    )
-    brightness: Fraction = setting(
-        0.2, title="Brightness", help="Random brightness factor, from 1 - value to 1 + value."
-    )
-    contrast: Fraction = setting(0.2, title="Contrast", help="Random contrast factor, from 1 - value to 1 + value.")
-    saturation: Fraction = setting(
-        0.0,
-        title="Saturation",
-        help="Random saturation factor, from 1 - value to 1 + value; no effect on grey.",
+        advanced=True,
     )
 
 
@@ -189,48 +311,14 @@ class EvaluationSection(Section):
         title="Test-time augmentation",
         help="Average the test scores over up to six views of each image, chosen for the data set.",
     )
-
-
-class RuntimeSection(Section):
-    reproducible: bool = setting(
-        False,
-        title="Reproducible",
-        help="Strict mode: deterministic kernels, fixed thread count; the same weights bit for bit.",
-    )
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$")] = setting(
-        "auto",
-        title="Device",
-        help="Where to train; `auto` uses the first GPU, else the CPU.",
-        expected="auto, cpu, cuda or cuda:N",
-    )
-    threads: Annotated[int, Field(ge=1, le=1024)] | None = setting(
-        None, title="Threads", help="CPU threads for torch; null is one per core.", identity=False
-    )
-    max_minutes: Annotated[float, Field(gt=0.0, le=10_000_000.0)] | None = setting(
-        None,
-        title="Time budget",
-        help="Stop after this time, like the stop command; null is unlimited.",
-        unit="minutes",
-        identity=False,
-    )
-    checkpoint_minutes: Annotated[float, Field(gt=0.0, le=10_000_000.0)] | None = setting(
-        10.0,
-        title="Checkpoint every",
-        help="Also save a checkpoint within long epochs, this long after the last one; null saves only at epoch ends.",
-        unit="minutes",
-        identity=False,
-    )
-    on_disconnect: Literal["auto", "continue", "stop"] = setting(
-        "auto",
-        title="On disconnect",
-        help="What a run does when its client disconnects; `auto` continues console runs and stops headless ones.",
-        identity=False,
-    )
-    allow_process_kill: bool = setting(
+    test: bool = setting(
         True,
-        title="End orphaned engines",
-        help="Let headless runs end orphaned engines of this workspace; never on a cluster.",
-        identity=False,
+        title="Test split",
+        help=(
+            "Evaluate the test split at the end. `false` does not load it: the run ends with its validation, without "
+            "scores and workbook, as the runs of a search do."
+        ),
+        advanced=True,
     )
 
 
@@ -243,3 +331,13 @@ class Sections(Section):
     augmentation: AugmentationSection = Field(AugmentationSection(), title="Augmentation")
     evaluation: EvaluationSection = Field(EvaluationSection(), title="Evaluation")
     runtime: RuntimeSection = Field(RuntimeSection(), title="Runtime")
+
+    @property
+    def input_size(self) -> int:
+        """Pixels per side of what the model gets."""
+        return self.model.input_size or self.dataset.size
+
+    @property
+    def enlarged_to(self) -> int | None:
+        """The same, where the images are smaller; None where the model gets them as they are."""
+        return self.input_size if self.input_size != self.dataset.size else None

@@ -44,6 +44,7 @@ class DatasetSection(Section):
         title="Data set",
         help="One of the twelve 2D MedMNIST sets, or `cells`, a synthetic set that needs no file.",
         expected="the name of a data set",
+        examples=lambda: [facts.name for facts in known_sets()],
     )
     size: Literal[28, 64, 128, 224] = setting(28, title="Image size", help="Side of the square images.", unit="pixels")
     limit: Annotated[int, Field(ge=2, le=100_000_000)] | None = setting(
@@ -60,18 +61,21 @@ class DatasetSection(Section):
             "edition; `md5` must then identify the file. null uses the official file."
         ),
         identity=False,
+        advanced=True,
     )
     md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = setting(
         None,
         title="MD5 of the archive",
         help="MD5 of `archive`, as `md5sum FILE` prints it; null without one.",
         expected="32 lower-case hex digits (in quotes if all are decimal) or null",
+        advanced=True,
     )
     cache: Literal["auto", "device", "ram", "mapped"] = setting(
         "auto",
         title="Cache",
         help="Where the images are kept during training; `auto` decides by their size and the free memory.",
         identity=False,
+        advanced=True,
     )
     folder: Text | None = setting(
         None,
@@ -79,6 +83,7 @@ class DatasetSection(Section):
         help="Your own images as a folder: train|val|test/CLASS/…, train|test/CLASS/… or CLASS/….",
         expected="the path of a folder or null",
         path=True,
+        advanced=True,
     )
     csv: Text | None = setting(
         None,
@@ -89,6 +94,7 @@ class DatasetSection(Section):
         ),
         expected="the path of a table or null",
         path=True,
+        advanced=True,
     )
     npz: Text | None = setting(
         None,
@@ -99,6 +105,7 @@ class DatasetSection(Section):
         ),
         expected="the path of an .npz file or null",
         path=True,
+        advanced=True,
     )
     root: Text | None = setting(
         None,
@@ -106,9 +113,13 @@ class DatasetSection(Section):
         help="The folder that the table's paths are relative to; null is the table's own.",
         expected="the path of a folder or null",
         identity=False,
+        advanced=True,
     )
     path_column: Text | None = setting(
-        None, title="Column of files", help="Column of the table with the file of each image; null finds it by name."
+        None,
+        title="Column of files",
+        help="Column of the table with the file of each image; null finds it by name.",
+        advanced=True,
     )
     label_columns: Names | None = setting(
         None,
@@ -120,12 +131,14 @@ class DatasetSection(Section):
         None,
         title="Column of splits",
         help="Column of the table that says train, val or test; null finds it by name, if there is one.",
+        advanced=True,
     )
     delimiter: Text | None = setting(
         None,
         title="Delimiter",
         help="What separates the table's columns; null finds it.",
         expected="one character or null",
+        advanced=True,
     )
     task: Annotated[Literal["binary", "multi_class", "ordinal", "multi_label"] | None, BeforeValidator(_plain_task)] = (
         setting(
@@ -135,6 +148,7 @@ class DatasetSection(Section):
                 "What the labels of your own images are; null is multi_label for several columns, binary for two "
                 "classes, else multi_class. MedMNIST's names (`ordinal-regression`) are understood too."
             ),
+            advanced=True,
         )
     )
     class_names: Names | None = setting(
@@ -153,6 +167,7 @@ class DatasetSection(Section):
             "Which mirror images of your own images are of the same class: all (no canonical orientation), mirror "
             "(left and right are alike) or none. It decides automatic flips and the views of test-time augmentation."
         ),
+        advanced=True,
     )
     fit: Literal["pad", "crop", "stretch"] = setting(
         "pad",
@@ -164,6 +179,7 @@ class DatasetSection(Section):
         title="Unreadable at most",
         help="Fraction of your own images that may be unusable (damaged, missing, without a label); more refuses.",
         identity=False,
+        advanced=True,
     )
     group: Text | None = setting(
         None,
@@ -180,7 +196,10 @@ class DatasetSection(Section):
         0.15, title="Test fraction", help="Fraction of your own images for the test, where no split is given."
     )
     split_seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = setting(
-        0, title="Split seed", help="Decides which images are in which split, apart from the seed of training."
+        0,
+        title="Split seed",
+        help="Decides which images are in which split, apart from the seed of training.",
+        advanced=True,
     )
     folds: Annotated[int, Field(ge=2, le=1000)] | None = setting(
         None,
@@ -189,8 +208,11 @@ class DatasetSection(Section):
             "Cross-validation: this many parts, of which `fold` is the test split (or the validation split, where a "
             "test split is given); null uses the fractions."
         ),
+        advanced=True,
     )
-    fold: Annotated[int, Field(ge=1, le=1000)] = setting(1, title="Fold", help="Which of the folds, counted from 1.")
+    fold: Annotated[int, Field(ge=1, le=1000)] = setting(
+        1, title="Fold", help="Which of the folds, counted from 1.", advanced=True
+    )
     duplicates: Literal["keep", "drop", "refuse"] = setting(
         "keep",
         title="Duplicates",
@@ -307,6 +329,11 @@ def unread_fields(values: Mapping[str, Any]) -> set[str]:
     keys = [key for key in KINDS if values.get(key) is not None] or [DEFAULT_KEY]
     read = {name for key in keys for name in KINDS[key].own}
     return {name for kind in KINDS.values() for name in kind.own} - read
+
+
+def other_sources(values: Mapping[str, Any], key: str) -> list[str]:
+    """The fields by which these values of a section name another source than the one of this key."""
+    return [other for other in KINDS if other != key and values.get(other) is not None] if key in KINDS else []
 
 
 def source_values(section: DatasetSection) -> tuple[Any, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+SMALLEST_BATCH = 2  # images: batch normalisation has nothing to average in one
+
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
     """Batches per epoch. A last batch of one image is dropped: batch normalisation has nothing to average there."""

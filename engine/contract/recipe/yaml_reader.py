@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ class YamlText:
 
     source: str  # file name or description, for messages
     values: dict[str, Any]
-    lines: dict[KeyPath, int]  # line of each key, from 1
+    lines: dict[KeyPath, int]  # line of each key, and of each item of a list by its number from 0; from 1
 
 
 def read_yaml_file(path: Path | File) -> YamlText:
@@ -134,8 +135,11 @@ class _Reader:
         return self.mapping(path)
 
     def items(self, path: KeyPath) -> Iterator[Any]:
-        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
-            yield self.value(event, (*path, "-"))
+        for number in count():
+            if isinstance(event := next(self.events), yaml.SequenceEndEvent):
+                return
+            self.lines[*path, str(number)] = _line(event)
+            yield self.value(event, (*path, str(number)))
 
     def mapping(self, path: KeyPath) -> dict[str, Any]:
         values: dict[str, Any] = {}

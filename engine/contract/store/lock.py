@@ -1,4 +1,6 @@
-"""The workspace lock: one training engine per workspace, held by the kernel, described by its text.
+"""The workspace lock: one owner per workspace, held by the kernel, described by its text.
+
+The owner is an engine that trains, or the runner of a suite or queue, whose engines hold a lock each (`slots.py`).
 
 `flock` belongs to the open file description: it goes when the last process that has it open ends, however it ends.
 The file is never unlinked (a second starter could then lock another inode); its text is information only. Whoever may
@@ -20,9 +22,16 @@ from typing import Any
 import psutil
 
 from engine.contract.files.file_system import remedy_for_writing
-from engine.contract.files.folders import File, FileOrPath, file_at
+from engine.contract.files.folders import File, FileOrPath, Folder, file_at
 from engine.contract.files.owners import is_shared, user_name
-from engine.contract.machine.engines import LOCK_FILE, arguments_of, engines_in, pids_with_lock, workspace_argument
+from engine.contract.machine.engines import (
+    LOCK_FILE,
+    SLOT_LOCK,
+    arguments_of,
+    engines_in,
+    pids_with_lock,
+    workspace_argument,
+)
 from engine.contract.machine.process_identity import START_TIME_TOLERANCE, ProcessIdentity, start_of, this_process
 from engine.contract.sentences import Lock
 from engine.contract.wire.errors import MedtuiError, OutputError, WorkspaceLocked
@@ -45,7 +54,9 @@ class Holder:
     host: str
     run: str | None
     since: float  # Unix seconds
-    engine: str | None = None  # its id in the protocol; None of one that is older than that
+    engine: str | None = None  # its id in the protocol; None of one that is older than that; of a runner its own id
+    owner: str | None = None  # `suite NAME` or `the queue`, which it runs, or which gave it a slot
+    slot: int | None = None  # the slot of an engine of a suite or queue
 
     @property
     def process(self) -> ProcessIdentity:
@@ -64,8 +75,16 @@ class Holder:
         except (OverflowError, ValueError, OSError):  # a damaged text is information, not the truth
             return "an unreadable time"
 
+    @property
+    def is_runner(self) -> bool:
+        """Does it give slots to engines, instead of training itself?"""
+        return self.owner is not None and self.slot is None
+
     def __str__(self) -> str:
-        return f"engine {self.pid} on {self.host} ({self.run or 'preparing a run'}, since {self.since_text})"
+        if self.is_runner:
+            return f"{self.owner} (runner {self.pid} on {self.host}, since {self.since_text})"
+        of = f" of {self.owner}" if self.owner else ""
+        return f"engine {self.pid}{of} on {self.host} ({self.run or 'preparing a run'}, since {self.since_text})"
 
 
 @dataclass(frozen=True)
@@ -101,6 +120,12 @@ class LockState:
             return cls(held=True, other_holder=_named_process(pids[0]), other_pid=pids[0])
         return cls(held=True, holder=holder)
 
+    @classmethod
+    def of_workspace(cls, outputs: Folder) -> LockState:
+        """Of the workspace's lock; while that is free, of a slot that an engine without its runner holds."""
+        states = [cls.read(file) for file in locks_of(outputs)]
+        return next((state for state in states if state.held), states[0])
+
     def __str__(self) -> str:
         """Who holds it, for the end of a sentence."""
         if not self.held:
@@ -133,10 +158,12 @@ class LockState:
 class WorkspaceLock:
     """Held from `acquire` until `release` or the end of the process."""
 
-    def __init__(self, path: FileOrPath, engine: str | None = None) -> None:
-        """`engine`: the holder's id in the protocol."""
+    def __init__(
+        self, path: FileOrPath, engine: str | None = None, owner: str | None = None, slot: int | None = None
+    ) -> None:
+        """`engine`: the holder's id in the protocol. `owner`, `slot`: as a `Holder` has them."""
         self.file = file_at(path)
-        self._engine = engine
+        self._engine, self._owner, self._slot = engine, owner, slot
         self._descriptor: int | None = None
         self._control: File | None = None
 
@@ -155,7 +182,7 @@ class WorkspaceLock:
             else:  # removed or replaced between opening and locking
                 os.close(descriptor)
         try:
-            self._refuse_other_engines()
+            self.refuse_others()
         except BaseException:
             self.release()
             raise
@@ -165,14 +192,18 @@ class WorkspaceLock:
         """Write who holds the lock and for which run."""
         assert self._descriptor is not None, "only the holder describes the lock"
         me = this_process()
-        holder = Holder(me.pid, me.started, me.boot, me.host, run, time.time(), self._engine)
+        holder = Holder(me.pid, me.started, me.boot, me.host, run, time.time(), self._engine, self._owner, self._slot)
         text = (json.dumps(asdict(holder)) + "\n").encode()
         os.pwrite(self._descriptor, text, 0)  # readers take the first line: it is complete at every moment
         os.ftruncate(self._descriptor, len(text))
 
+    @property
+    def control_name(self) -> str:
+        return CONTROL_FILE
+
     def open_control(self) -> File:
         """The file through which others command a holder that has no run yet; it goes with the lock. Raises OSError."""
-        control = self.file.with_name(CONTROL_FILE)
+        control = self.file.with_name(self.control_name)
         with self.file.folder.opened() as outputs:
             mode = _mode_by_design(os.fstat(outputs))
         os.close(control.descriptor(os.O_RDWR | os.O_CREAT, mode))
@@ -211,11 +242,41 @@ class WorkspaceLock:
             except OSError as error:
                 raise _cannot_lock(self.file, error) from None
 
-    def _refuse_other_engines(self) -> None:
-        """An engine whose lock file was removed still trains here: two must not. Raises WorkspaceLocked."""
+    def refuse_others(self) -> None:
+        """Engines of a suite whose runner is gone still train here, or one whose lock file was removed: two must not.
+
+        A runner adopts the engines of its own suite. Raises WorkspaceLocked.
+        """
+        adopted = set()
+        for file in slot_locks(self.file.folder):
+            state = LockState.read(file)
+            if state.held and not (self._owner and state.holder and state.holder.owner == self._owner):
+                raise WorkspaceLocked(Lock.SLOT_HELD, workspace=_root(self.file), holder=state)
+            if state.holder is not None:
+                adopted.add(state.holder.pid)
         for engine in engines_in(self.file.folder):
-            if engine.holds_lock:
+            if engine.holds_lock and engine.pid not in adopted:
                 raise WorkspaceLocked(Lock.HELD_WITHOUT_FILE, workspace=_root(self.file), pid=engine.pid)
+
+
+def slot_locks(outputs: Folder) -> list[File]:
+    """The locks of slots that there are, held or not, by number. Never raises."""
+    try:
+        found = [(int(match[1]), name) for name in outputs.itself.names() if (match := SLOT_LOCK.fullmatch(name))]
+    except OSError:
+        return []
+    return [outputs.file(name) for _, name in sorted(found)]
+
+
+def locks_of(outputs: Folder) -> list[File]:
+    """The workspace's lock and those of its slots."""
+    return [outputs.file(LOCK_FILE), *slot_locks(outputs)]
+
+
+def living_runs(outputs: Folder) -> tuple[str, ...]:
+    """Names of the runs that train here now: of the engine that holds the workspace, or one for each slot in use."""
+    states = [LockState.read(file) for file in locks_of(outputs)]
+    return tuple(dict.fromkeys(state.run for state in states if state.run is not None))
 
 
 def _described(file: File) -> Holder | None:
@@ -230,6 +291,8 @@ def _described(file: File) -> Holder | None:
             run=None if values["run"] is None else str(values["run"]),
             since=float(values["since"]),
             engine=str(values["engine"]) if values.get("engine") else None,
+            owner=str(values["owner"])[:200] if values.get("owner") else None,
+            slot=int(values["slot"]) if values.get("slot") is not None else None,
         )
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, AttributeError):
         return None

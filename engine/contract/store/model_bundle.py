@@ -50,6 +50,7 @@ class ModelBundle(_Part):
     task: TaskKind
     class_names: tuple[str, ...]
     size: int = Field(ge=1)  # pixels per side
+    input_size: int | None = Field(default=None, ge=1)  # pixels per side that images are enlarged to for the model
     channels: int = Field(ge=1)  # of the images; the model itself takes three, grey ones three times the same
     mean: tuple[float, ...]  # per channel, of images in 0 … 1: (image - mean) / std is what the model takes
     std: tuple[float, ...]
@@ -64,6 +65,11 @@ class ModelBundle(_Part):
     calibration: Calibration | None = None  # None until the run has ended, and of runs before it was computed
     calibration_tta: Calibration | None = None  # of averaged views, where the run itself averages them
     features: TrainingFeatures | None = None
+
+    @property
+    def model_size(self) -> int:
+        """Pixels per side of what the model gets."""
+        return self.input_size or self.size
 
     @model_validator(mode="after")
     def _check_channels(self) -> Self:

@@ -20,6 +20,9 @@ from engine.contract.sentences import Runs, RunsFolder
 from engine.contract.wire.errors import OutputError, UsageError
 
 ARCHIVE = "archive"  # folder in outputs/; what lies in it is not listed
+SUITES = "suites"  # folder in outputs/, with what is known of each suite, and of the queue
+MLFLOW = "mlruns"  # folders in outputs/ with the files of trackers
+WANDB = "wandb"
 
 FOLDERS = ("checkpoints", "metrics", "reports", "figures", "evaluations")
 
@@ -55,6 +58,11 @@ class RunDirectory:
     @property
     def control(self) -> File:
         return self.folder.file("control.jsonl")
+
+    @property
+    def killed(self) -> File:
+        """Who killed which of its engines on request: an engine that is killed cannot say so itself."""
+        return self.folder.file("killed.json")
 
     @property
     def log(self) -> File:
@@ -185,19 +193,26 @@ def list_runs_and_manifests(outputs: Path) -> list[tuple[RunDirectory, dict[str,
     return [(run, manifest) for _, run, manifest in _in_order(outputs)]
 
 
-def _in_order(outputs: Path) -> list[tuple[str, RunDirectory, dict[str, Any] | None]]:
+def run_names(outputs: Path) -> list[str]:
+    """What in `outputs/` may be a run, by its name; nothing where it cannot be listed."""
     try:
         names = Folder(outputs).itself.names()
     except OSError:
         return []
-    found = []
-    for name in names:
-        if name[0] == "." or name == ARCHIVE:
-            continue
-        run = RunDirectory(outputs / name)
-        manifest = read_object(run.manifest)
-        if is_run(run.root, manifest or {}) or _is_linked_run(run):
-            found.append((last_start(manifest or {}) or _last_change(run), run, manifest))
+    return [name for name in names if name[0] != "." and name not in (ARCHIVE, SUITES, MLFLOW, WANDB)]
+
+
+def order_and_manifest(run: RunDirectory) -> tuple[str, dict[str, Any] | None] | None:
+    """The run's place in the order of all, and its manifest, as far as it can be read; None for what is no run."""
+    manifest = read_object(run.manifest)
+    if is_run(run.root, manifest or {}) or _is_linked_run(run):
+        return last_start(manifest or {}) or _last_change(run), manifest
+    return None
+
+
+def _in_order(outputs: Path) -> list[tuple[str, RunDirectory, dict[str, Any] | None]]:
+    runs = [RunDirectory(outputs / name) for name in run_names(outputs)]
+    found = [(listed[0], run, listed[1]) for run in runs if (listed := order_and_manifest(run)) is not None]
     return sorted(found, key=lambda one: (one[0], one[1].name))
 
 

@@ -24,7 +24,7 @@ from engine.contract.wire.protocol import (
     RunFinished,
     RunStarted,
 )
-from engine.contract.wire.text import clean
+from engine.contract.wire.text import clean, counted
 
 _LINE_LIMIT = 2000  # characters
 _LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d ")
@@ -80,9 +80,13 @@ def _described(event: AnyEvent, monitor: Monitor) -> Iterator[str]:
 
 
 def _run_started(event: RunStarted) -> Iterator[str]:
-    yield f"run {event.run}, attempt {event.attempt}: {event.model} on {event.dataset}, {event.size} px, {event.device}"
+    size = f"{event.size} px" + (f" enlarged to {event.input_size}" if event.input_size is not None else "")
+    yield f"run {event.run}, attempt {event.attempt}: {event.model} on {event.dataset}, {size}, {event.device}"
     images = ", ".join(f"{count:,} {split}" for split, count in event.images.items())
-    yield f"planned: {event.epochs} epochs of {event.steps_per_epoch} batches of {event.batch_size}; images: {images}"
+    steps = f"{counted(event.steps_per_epoch, 'batch', 'batches')} of {event.batch_size}"
+    if event.accumulate > 1:
+        steps = f"{counted(event.steps_per_epoch, 'step')} of {event.accumulate} batches of {event.batch_size}"
+    yield f"planned: {counted(event.epochs, 'epoch')} of {steps}; images: {images}"
     if event.resumed_from:
         yield f"resumed: after epoch {event.resumed_from.epoch}, step {event.resumed_from.step}"
     for name, decision in event.decisions.items():

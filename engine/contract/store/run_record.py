@@ -27,6 +27,7 @@ from engine.contract.wire.resolved import Resolved
 if TYPE_CHECKING:
     from engine.contract.recipe.recipe import Recipe
 
+UNNAMED = "somebody"
 FRESH = 15.0  # seconds without a heartbeat, after which an engine that cannot be seen from here is not seen
 
 
@@ -58,10 +59,20 @@ class RunRecord:
         return "crashed" if self.alive is False and self.engine is not None else None
 
     @property
+    def killed_by(self) -> str | None:
+        """Who killed its newest engine on request, before it could report its end; None where nobody did."""
+        if self.outcome != "crashed" or self.engine is None:
+            return None
+        found = read_object(self.run.killed) or {}
+        same = (found.get("pid"), found.get("started")) == (self.engine.pid, self.engine.started)
+        return str(found.get("by", "")) or UNNAMED if same else None
+
+    @property
     def state(self) -> str:
-        """One word or so for a person: `completed`, `training`, `crashed`, or when it was last seen."""
+        """One word or so for a person: `completed`, `training`, `crashed`, or when it was last seen; `killed` for a run
+        that crashed because somebody asked for that."""
         if self.outcome is not None:
-            return self.outcome
+            return "killed" if self.killed_by is not None else self.outcome
         if self.engine is None:  # nothing that identifies an engine can be read
             return "unreadable"
         if self.alive:

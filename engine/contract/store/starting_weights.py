@@ -9,7 +9,7 @@ from engine.contract.wire.resolved import StartingWeights
 
 
 def starting_weights(decisions: Any) -> str | None:
-    """`ImageNet`, `from scratch` or `run NAME`; None where that is unknown.
+    """`ImageNet`, `from scratch`, `run NAME` or `file NAME`; None where that is unknown.
 
     `decisions`: those of its manifest or of `run.started`, untrusted data, as any version of medtui has written them.
     """
@@ -21,6 +21,8 @@ def starting_weights(decisions: Any) -> str | None:
 def describe_start(start: StartingWeights) -> str:
     if start.kind == "run":
         return f"run {start.id}"
+    if start.kind == "file":
+        return f"file {start.id}"
     return "ImageNet" if start.kind == "imagenet" else "from scratch"
 
 

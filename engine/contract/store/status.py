@@ -55,6 +55,7 @@ class RunSummary(Message):
     resolved: Resolved | None = None  # what every `auto` became
     dataset: str | None = None
     size: int | None = None  # pixels per side
+    input_size: int | None = None  # the same, that images are enlarged to for the model; None where they are not
     task: str | None = None
     images: dict[str, int] = {}  # per split, of those that are used
     synthetic: bool = False
@@ -124,6 +125,7 @@ def _started(summary: RunSummary, event: RunStarted) -> RunSummary:
         "resolved": event.resolved,
         "dataset": event.dataset,
         "size": event.size,
+        "input_size": event.input_size,
         "task": event.task,
         "images": event.images,
         "synthetic": event.synthetic,

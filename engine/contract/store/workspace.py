@@ -13,14 +13,14 @@ from engine.contract.files.inspection import describe_owner
 from engine.contract.files.owners import user_name
 from engine.contract.files.paths import absolute, current_folder, expanded, path_status
 from engine.contract.files.probes import probe_writing
-from engine.contract.machine.engines import LOCK_FILE
+from engine.contract.machine.engines import LOCK_FILE, SLOT_LOCK
 from engine.contract.sentences import Paths, RunsFolder, Workspaces
-from engine.contract.store.lock import CONTROL_FILE
-from engine.contract.store.run_directory import ARCHIVE, is_run, refuse_link_to_nothing
+from engine.contract.store.lock import CONTROL_FILE, locks_of
+from engine.contract.store.run_directory import ARCHIVE, MLFLOW, SUITES, WANDB, is_run, refuse_link_to_nothing
 from engine.contract.wire.errors import OutputError, UsageError
 
 MARKERS = (".git", "README.md")
-_OF_OURS = {LOCK_FILE, CONTROL_FILE, ARCHIVE, ".gitkeep"}  # what `outputs/` holds besides runs
+_OF_OURS = {LOCK_FILE, CONTROL_FILE, ARCHIVE, SUITES, MLFLOW, WANDB, ".gitkeep"}  # what `outputs/` holds besides runs
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,11 @@ class Workspace:
     @property
     def lock_file(self) -> File:
         return self.folder.file(LOCK_FILE)
+
+    @property
+    def locks(self) -> list[File]:
+        """The lock, and those of the slots that a suite or queue gives."""
+        return locks_of(self.folder)
 
     @property
     def control_file(self) -> File:
@@ -89,9 +94,13 @@ class Workspace:
             reason = error.strerror
             raise OutputError(RunsFolder.LINK_BROKEN, folder=self.outputs, target=target, reason=reason) from None
         if LOCK_FILE not in names:
-            other = [name for name in names if name not in _OF_OURS and not is_run(self.outputs / name)]
+            other = [name for name in names if not _is_ours(name) and not is_run(self.outputs / name)]
             if other:
                 raise OutputError(RunsFolder.LINK_TO_OTHER_FILES, folder=self.outputs, target=target, found=other[0])
+
+
+def _is_ours(name: str) -> bool:
+    return name in _OF_OURS or SLOT_LOCK.fullmatch(name.replace(".control.jsonl", ".lock")) is not None
 
 
 def readable_path(path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 from engine.contract.sentence import Sentence
@@ -71,6 +71,11 @@ class Problem:
     line: int | None = None
     code: str = ""
     fields: Mapping[str, object] = field(default_factory=dict, compare=False)
+    others: tuple[tuple[str, ...], ...] = field(default=(), compare=False)  # fields that it is in conflict with
+
+    def against(self, *others: tuple[str, ...]) -> Self:
+        """The same, with the fields that `path` is in conflict with."""
+        return replace(self, others=others)
 
     @classmethod
     def of(cls, path: tuple[str, ...], sentence: Sentence, line: int | None = None, **fields: object) -> Self:

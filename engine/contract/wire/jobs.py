@@ -9,12 +9,33 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from engine.contract.wire.message import Command, SafeInt
+from engine.contract.wire.message import Command, Message, SafeInt
 
 # A path: not empty, no NUL, no longer than a path may be
 PathText = Annotated[str, Field(min_length=1, max_length=4095, pattern=r"^[^\x00]*$")]
 
 JOBS: dict[str, type[Start]] = {}
+
+
+class Slot(Message):
+    """What the runner of a suite or queue, which owns the workspace, gives a job to train in."""
+
+    number: Annotated[int, Field(ge=1, le=999)]
+    owner: Annotated[str, Field(min_length=1, max_length=200)]  # `suite NAME`, `search NAME`, `the queue`
+    runner: Annotated[str, Field(min_length=1, max_length=64)]  # id by which the runner holds the workspace
+    item: Annotated[str, Field(max_length=64)]  # what of the suite or queue the run is
+
+
+class SuiteItem(Message):
+    """Which run of a suite a scheduler's job does. Its engine locks that run alone: others train in the workspace."""
+
+    suite: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,59}$")]
+    item: Annotated[str, Field(pattern=r"^[A-Za-z0-9]{1,64}$")]
+    log: PathText | None = None  # the file with the output of the job, for the manifest
+
+    @property
+    def owner(self) -> str:
+        return f"suite {self.suite}"
 
 
 class Start(Command):
@@ -28,6 +49,8 @@ class Start(Command):
     job: str
     data: list[PathText] = []  # folders to search first for data set files
     offline: bool = False  # nothing is fetched
+    slot: Slot | None = None  # null: a job that needs the workspace takes all of it
+    suite_item: SuiteItem | None = None  # of a suite whose runs are jobs of a scheduler
     folder: PathText | None = None  # what relative paths are below; null is where the engine was started
     command_line: list[str] = []  # for the manifest
 
@@ -72,6 +95,17 @@ class Evaluate(Start):
     tta: bool | None = None  # null is as the run's recipe has it
 
 
+class EvaluateFeatures(Start):
+    """Evaluate the features of a run's best weights without its classifier, on the validation and the test split."""
+
+    work = "engine.run.evaluate_features:evaluate_features"
+
+    job: Literal["evaluate.features"] = "evaluate.features"
+    run: PathText  # a run directory
+    method: Literal["knn", "probe"]
+    neighbours: Annotated[SafeInt, Field(ge=1)] = 20  # of `knn`
+
+
 class Report(Start):
     """Make the artifacts of a finished run again."""
 
@@ -100,8 +134,10 @@ class Predict(Start):
     model: PathText  # the folder that model.json is in
     images: PathText  # a file: a JSON list of files, folders, patterns and .npz archives, however many they are
     output: PathText  # a folder, where `predictions.csv` or `.jsonl` and `summary.json` are written
+    root: PathText | None = None  # the folder that paths in tables are relative to; null is the table's own
     format: Literal["csv", "jsonl"] = "csv"
     tta: bool = False  # average the scores over the views of test-time augmentation
+    pictures: SafeInt = 0  # of so many of the first images that can be read, `pictures.json` has what the model sees
 
 
 class Export(Start):
@@ -115,6 +151,118 @@ class Export(Start):
     formats: list[Literal["onnx", "torch"]] = ["onnx", "torch"]  # besides the bundle itself
     int8: bool = False  # a quantised ONNX file too
     replace: bool = False  # a folder that is there already
+
+
+class Explore(Start):
+    """What is in a source of images, and what is wrong with it. It changes nothing but its output."""
+
+    work = "engine.run.explore_job:explore"
+
+    job: Literal["data.explore"] = "data.explore"
+    dataset: dict[str, Any]  # a recipe's section, which names the source
+    output: PathText  # a folder, where `exploration.json` and `exploration.html` are written
+    model: PathText | None = None  # the folder that model.json is in: labels that this model doubts are named
+
+
+class ImportData(Start):
+    """Check an official file that was brought by hand, and put it where it is looked for."""
+
+    work = "engine.run.archive_jobs:import_file"
+
+    job: Literal["data.import"] = "data.import"
+    file: PathText
+    replace: bool = False  # another file of its name
+
+
+class ExportData(Start):
+    """Any source of images as one portable archive, with its card."""
+
+    work = "engine.run.archive_jobs:export"
+
+    job: Literal["data.export"] = "data.export"
+    dataset: dict[str, Any]  # a recipe's section, which names the source
+    output: PathText  # the .npz file to write
+    replace: bool = False  # a file that is there
+
+
+class Synthesise(Start):
+    """An archive in the exact format of an official set, with generated images."""
+
+    work = "engine.run.archive_jobs:synthesise"
+
+    job: Literal["data.synth"] = "data.synth"
+    dataset: str
+    size: SafeInt = 28  # pixels per side
+    limit: Annotated[SafeInt, Field(ge=2)] | None = None  # images per split; null: as many as the official file has
+    output: PathText  # the .npz file to write
+    replace: bool = False  # a file that is there
+
+
+class Table(Start):
+    """A table as a workbook of one sheet. It reads nothing else."""
+
+    work = "engine.run.table_job:table"
+
+    job: Literal["table"] = "table"
+    name: Annotated[str, Field(min_length=1, max_length=31, pattern=r"^[A-Za-z0-9 _-]+$")]  # of the sheet
+    rows: Annotated[list[list[str | SafeInt | float | None]], Field(min_length=1)]  # the first is the header
+    notes: list[str] = []
+    output: PathText  # the .xlsx file to write
+
+
+class GroupCurve(Message):
+    """The mean of some runs by epoch, from the first, and the band about it; without one both are empty."""
+
+    label: str
+    mean: list[float]
+    low: list[float] = []
+    high: list[float] = []
+
+
+class CurvePanel(Message):
+    title: str
+    curves: list[GroupCurve]
+
+
+class Curves(Start):
+    """Curves of groups of runs as a figure. It reads nothing else."""
+
+    work = "engine.run.table_job:curves"
+
+    job: Literal["curves"] = "curves"
+    title: str
+    ylabel: str
+    note: str = ""
+    panels: Annotated[list[CurvePanel], Field(min_length=1)]
+    output: PathText  # the .png file to write
+
+
+class TrialValue(Message):
+    """What a trial of a search came to."""
+
+    number: SafeInt
+    value: float | None  # None: pruned, or failed
+
+
+class Importance(Message):
+    """How much of the differences between trials a field explains, of 1."""
+
+    name: str
+    value: float
+
+
+class SearchFigure(Start):
+    """A search as a figure: its trials with the best so far, and which fields matter. It reads nothing else."""
+
+    work = "engine.run.table_job:search_figure"
+
+    job: Literal["search.figure"] = "search.figure"
+    title: str
+    ylabel: str
+    higher_is_better: bool = True
+    trials: Annotated[list[TrialValue], Field(min_length=1)]
+    importances: list[Importance] = []  # empty: too few trials to know
+    output: PathText  # the .png file to write
 
 
 class Fetch(Start):

@@ -108,6 +108,7 @@ class RunStarted(Event):
     recipe_hash: str
     dataset: str
     size: SafeInt
+    input_size: SafeInt | None = None  # pixels per side that images are enlarged to for the model
     task: str
     synthetic: bool
     limit: SafeInt | None = None  # images of each split that are used, of all when None
@@ -117,6 +118,7 @@ class RunStarted(Event):
     epochs: SafeInt
     steps_per_epoch: SafeInt
     batch_size: SafeInt
+    accumulate: SafeInt = 1  # batches per step
     images: dict[str, SafeInt]  # images per split
     patience: SafeInt | None
     monitor: Monitor = "auc"  # what of the validation split decides the best epoch and early stopping
@@ -126,6 +128,8 @@ class RunStarted(Event):
     resolved_hash: str | None = None
     seed: SafeInt | None = None
     schedule: str | None = None  # of the learning rate, as the recipe names it
+    lr: float | None = None  # at its peak
+    clip_norm: float | None = None  # the most that the gradients' norm may be; null: any, or an older engine
     only_in_training_loss: list[str] = []  # in words: what the validation loss is without, such as MixUp
     drift: list[str] = []  # what changed between attempts and was allowed to; results are then not bit for bit
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from engine.contract.wire.resolved import Resolved, StartingWeights
 
+OF_FILE = "weights of the file "
 _GENERATED = re.compile(r"(?:drawn|generated) by medtui \((.*)\)")
 
 
@@ -64,6 +65,8 @@ def weights_of(words: str, source: object = None) -> StartingWeights | None:
     if words.startswith("ImageNet weights, "):
         name, _, adapted = words.removeprefix("ImageNet weights, ").partition(", ")
         return StartingWeights(kind="imagenet", id=name[:200], adapted=adapted[:200])
+    if words.startswith(OF_FILE):
+        return StartingWeights(kind="file", id=words.removeprefix(OF_FILE).partition(", ")[0][:200])
     if words.startswith("weights of "):
         name, _, left = words.removeprefix("weights of ").partition(", but for ")
         digest = source.rpartition(" ")[2] if isinstance(source, str) else None

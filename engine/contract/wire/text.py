@@ -45,3 +45,8 @@ def replaced(text: str, instead: Callable[[str], str], but: str = "") -> str:
 @cache
 def _without(characters: str) -> dict[int, int | None]:
     return str.maketrans("", "", characters)
+
+
+def counted(count: int, noun: str, several: str = "") -> str:
+    """`1 epoch`, `2 epochs`. `several`: where that is more than an s."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {several or f'{noun}s'}"

@@ -23,6 +23,8 @@ from engine.sentences import OwnArrays, OwnImages
 GIVEN = {f"{split}_images": (f"{split}_labels", split) for split in SPLITS}
 PAIRS: dict[str, tuple[str, str | None]] = {**GIVEN, "images": ("labels", None)}  # images: their labels, their split
 MOST_BYTES = 1024**4  # of one array, as its header declares it
+NAMES = "class_names"  # an array that names the classes of labels that are numbers, as an exported archive has it
+MOST_NAMES = 10_000_000  # bytes of that array
 
 
 @dataclass(frozen=True)
@@ -121,3 +123,16 @@ def items_of(path: Path, content: BinaryIO) -> tuple[list[Item], tuple[str, ...]
     if any(len(item.labels) != width for item in items):
         raise DataError(OwnArrays.UNEVEN_LABELS, path=path)
     return items, tuple(f"label {n}" for n in range(width)) if width > 1 else ()
+
+
+def class_names_of(path: Path, content: BinaryIO) -> tuple[str, ...]:
+    """As the archive names its classes; () where it does not, or not in a way that can be used. Raises DataError."""
+    with zipfile.ZipFile(content) as archive:
+        if f"{NAMES}.npy" not in archive.namelist():
+            return ()
+        found = _member(path, archive, f"{NAMES}.npy")
+        if found.dtype.kind != "U" or len(found.shape) != 1 or found.bytes > MOST_NAMES:
+            return ()
+        with archive.open(f"{NAMES}.npy") as file:
+            names = tuple(map(str, np.lib.format.read_array(file, allow_pickle=False).tolist()))
+    return names if len(set(names)) == len(names) >= 2 and all(names) else ()

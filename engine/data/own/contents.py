@@ -21,9 +21,10 @@ from engine.contract.files.folders import File
 from engine.contract.files.paths import absolute
 from engine.contract.recipe.own_images import OwnImages as OwnSource
 from engine.contract.recipe.setting import names_of
-from engine.contract.wire.errors import DataError
+from engine.contract.wire.errors import DataError, RecipeError
 from engine.data.archive_file import OnRead
 from engine.data.cache_entry import digest_of
+from engine.data.own.duplicates import VERSION as RULES
 from engine.data.own.duplicates import Duplicates, across, find_duplicates
 from engine.data.own.listing import Item, Listing
 from engine.data.own.pool import Pool
@@ -70,19 +71,19 @@ class Contents:
 
 
 def collected(source: OwnSource, path: Path, listing: Listing, pool: Pool, on_read: OnRead) -> Contents:
-    """Raises DataError, and what `on_read` raises."""
+    """Raises DataError, RecipeError where the recipe does not fit the images, and what `on_read` raises."""
     records = {record["name"]: record for record in pool.records()}
     usable = [item for item in listing.items if "reason" not in records[item.name]]
     if not usable:
         reason = next((str(record["reason"]) for record in records.values() if "reason" in record), "it is empty")
         raise DataError(OwnImages.NOTHING_READABLE, path=path, reason=reason)
-    classes = classes_of(usable, listing.label_names, source, path)
+    classes = classes_of(usable, listing, source, path)
     found = [records[item.name] for item in usable]
     duplicates = _duplicates(pool, list(records.values()), on_read).among([record["row"] for record in found])
     samples = _samples(usable, classes, duplicates)
     plan = plan_of(source)
     if plan.folds is not None and {"val", "test"} <= {item.split for item in usable}:
-        raise DataError(OwnImages.FOLDS_OF_GIVEN_SPLITS, path=path)
+        raise RecipeError(OwnImages.FOLDS_OF_GIVEN_SPLITS, path=path)
     splits = assigned(samples, plan)
     kept = [True] * len(splits)
     if source.options["duplicates"] == "drop":
@@ -93,13 +94,18 @@ def collected(source: OwnSource, path: Path, listing: Listing, pool: Pool, on_re
     return Contents(used, _card(source, path, pool, used, unusable, listing.ignored))
 
 
+def duplicates_of_pool(pool: Pool, on_read: OnRead) -> Duplicates:
+    """Of all its images, by row. Raises DataError, and what `on_read` raises."""
+    return _duplicates(pool, pool.records(), on_read)
+
+
 def _duplicates(pool: Pool, records: Sequence[dict[str, Any]], on_read: OnRead) -> Duplicates:
     """Of all images of the pool, by row; found once, and kept next to them."""
     digests = [record["pixels"] for record in records if "reason" not in record]  # in the order of their rows
     file = pool.folder / "duplicates.json"
     try:
         kept = json.loads(file.content())
-        if kept["thumbs"] == pool.digests["thumbs"]:
+        if (kept["thumbs"], kept["version"]) == (pool.digests["thumbs"], RULES):
             return Duplicates(digests, kept["sets"])
     except (OSError, ValueError, KeyError, TypeError):
         pass
@@ -107,7 +113,8 @@ def _duplicates(pool: Pool, records: Sequence[dict[str, Any]], on_read: OnRead) 
     size = thumbs.shape[1]  # bytes
     found = find_duplicates(digests, thumbs, lambda n, of: on_read("comparing the images", n * size, of * size))
     with suppress(OSError):  # a read-only cache: compared again next time
-        file.write(json.dumps({"thumbs": pool.digests["thumbs"], "sets": found.sets}), durable=False)
+        values = {"thumbs": pool.digests["thumbs"], "version": RULES, "sets": found.sets}
+        file.write(json.dumps(values), durable=False)
     return found
 
 
@@ -120,30 +127,41 @@ def plan_of(source: OwnSource) -> Plan:
 # ---- classes ---------------------------------------------------------------------------------------------------------
 
 
-def classes_of(items: Sequence[Item], label_names: tuple[str, ...], source: OwnSource, path: Path) -> Classes:
-    """Task and class names as the recipe says, or as the labels do; the labels as numbers. Raises DataError."""
-    given, task = names_of(source.options["class_names"]), source.options["task"]
+def classes_of(items: Sequence[Item], listing: Listing, source: OwnSource, path: Path) -> Classes:
+    """Task and class names as the recipe says, or as the labels do; the labels as numbers.
+
+    Raises RecipeError for what the recipe says and the labels do not bear out, DataError for the labels alone.
+    """
+    refused = RecipeError if source.options["class_names"] else DataError
+    given, task = names_of(source.options["class_names"]) or listing.class_names, source.options["task"]
+    label_names = listing.label_names
     if label_names:
         if task not in (None, "multi_label"):
-            raise DataError(OwnImages.SEVERAL_LABELS, path=path, task=task, columns=len(label_names))
+            raise RecipeError(OwnImages.SEVERAL_LABELS, path=path, task=task, columns=len(label_names))
         if given and len(given) != len(label_names):
-            raise DataError(OwnImages.WRONG_COUNT, path=path, given=len(given), found=len(label_names))
+            raise refused(OwnImages.WRONG_COUNT, path=path, given=len(given), found=len(label_names))
         return Classes("multi_label", given or label_names, np.array([[int(v) for v in i.labels] for i in items]))
     if task == "multi_label":
-        raise DataError(OwnImages.ONE_LABEL, path=path)
+        raise RecipeError(OwnImages.ONE_LABEL, path=path)
     values = [item.labels[0] for item in items]
     distinct = sorted(set(values), key=natural)
-    names, number = _numbered(distinct, given, path)
+    if (numbered := _numbered(distinct, given)) is None:
+        others = [value for value in distinct if value not in given]
+        raise refused(OwnImages.UNKNOWN_LABELS, path=path, found=_listed(others), given=_listed(given))
+    names, number = numbered
     if len(names) < 2:
         raise DataError(OwnImages.ONE_CLASS, path=path, name=readable(names[0]))
     if task == "binary" and len(names) != 2:
-        raise DataError(OwnImages.NOT_BINARY, path=path, found=len(names), names=_listed(names))
+        raise RecipeError(OwnImages.NOT_BINARY, path=path, found=len(names), names=_listed(names))
     kind: TaskKind = task or ("binary" if len(names) == 2 else "multi_class")
     return Classes(kind, tuple(map(readable, names)), np.array([number[value] for value in values]))
 
 
-def _numbered(distinct: list[str], given: tuple[str, ...], path: Path) -> tuple[tuple[str, ...], dict[str, int]]:
-    """The names of the classes, and the number of each label. `given`: all labels, or names of the labels 0, 1, 2 …"""
+def _numbered(distinct: list[str], given: tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, int]] | None:
+    """The names of the classes, and the number of each label; None for a label that is not among those given.
+
+    `given`: all labels, or names of the labels 0, 1, 2 …
+    """
     if not given:
         if all(re.fullmatch(r"[0-9]+", value) for value in distinct):  # numbers: also those that no image has
             highest = max(map(int, distinct))
@@ -155,8 +173,7 @@ def _numbered(distinct: list[str], given: tuple[str, ...], path: Path) -> tuple[
     numbers = {value: int(value) for value in distinct if re.fullmatch(r"[0-9]{1,6}", value)}
     if len(numbers) == len(distinct) and max(numbers.values()) < len(given):
         return given, numbers
-    others = [value for value in distinct if value not in given]
-    raise DataError(OwnImages.UNKNOWN_LABELS, path=path, found=_listed(others), given=_listed(given))
+    return None
 
 
 def natural(name: str) -> list[tuple[int, int, str]]:

@@ -1,8 +1,9 @@
 """Images that are the same, exactly or nearly: re-encoded, resized, brighter, mirrored. Pure.
 
-Two steps, both in whole numbers that are held exactly, so that every machine finds the same: a perceptual hash of 64
+Three steps, in whole numbers that are held exactly, so that every machine finds the same: a perceptual hash of 64
 values (the image at 8 × 8, grey, without its mean and contrast) finds candidates by their scalar product; the
-correlation at 16 × 16 decides.
+correlation at 16 × 16 must be high, and must stay high without what all images of the set have in common. (Two eyes, or
+two chests, correlate at 0.99 by being an eye and a chest.)
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from engine.data.own.thumbs import SIDE
 LENGTH = 2000  # of a hash as a vector: products stay below 2**24
 CANDIDATE = 0.98  # cosine of two hashes, at least
 SAME = 0.99  # correlation of two images at 16 × 16, at least
-BLOCK = 2048  # hashes that are compared with all others at once
+ALONE = 0.98  # their partial correlation given the mean of all images, at least
+ENOUGH = 32  # images; the mean of fewer says too much of each
+VERSION = 2  # of these rules
+BLOCK, COLUMNS = 2048, 8192  # hashes that are compared with each other at once: 64 MB of products
 
 OnProgress = Callable[[int, int], None]
 
@@ -84,20 +88,49 @@ def hashes(thumbs: np.ndarray) -> np.ndarray:
 def _near_pairs(numbers: np.ndarray, thumbs: np.ndarray, on_progress: OnProgress) -> Iterator[tuple[int, int]]:
     """Pairs of images that are nearly the same, also when one of them is mirrored."""
     plain = thumbs[numbers].reshape(len(numbers), SIDE, SIDE)
-    own = hashes(plain)
+    own, mean = hashes(plain), _mean(plain)
     for axes in ((), (2,), (1,)):  # as it is, left and right swapped, upside down
         mirrored = np.flip(plain, axes)
-        other = hashes(mirrored)
-        for start in range(0, len(numbers), BLOCK):
-            on_progress(start, len(numbers))
-            products = own[start : start + BLOCK] @ other[start:].T
-            rows, columns = np.nonzero(products >= CANDIDATE * LENGTH**2)
-            later = columns > rows
-            left, right = rows[later] + start, columns[later] + start
+        for left, right in _candidates(own, hashes(mirrored), lambda done: on_progress(done, len(numbers))):
             for first in range(0, len(left), BLOCK):
                 pair = left[first : first + BLOCK], right[first : first + BLOCK]
-                same = correlations(_flat(plain[pair[0]]), _flat(mirrored[pair[1]])) >= SAME
+                same = _same(_flat(plain[pair[0]]), _flat(mirrored[pair[1]]), mean)
                 yield from zip(numbers[pair[0][same]].tolist(), numbers[pair[1][same]].tolist(), strict=True)
+
+
+def _candidates(
+    own: np.ndarray, other: np.ndarray, on_progress: Callable[[int], None]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows of the first and later rows of the second whose hashes are alike, block by block."""
+    for start in range(0, len(own), BLOCK):
+        on_progress(start)
+        for first in range(start, len(own), COLUMNS):
+            products = own[start : start + BLOCK] @ other[first : first + COLUMNS].T
+            rows, columns = np.nonzero(products >= CANDIDATE * LENGTH**2)
+            left, right = rows + start, columns + first
+            later = right > left
+            yield left[later], right[later]
+
+
+def _mean(thumbs: np.ndarray) -> np.ndarray | None:
+    """int64 [256], by 16, of all images and of their mirror images; None where there are too few."""
+    if len(thumbs) < ENOUGH:
+        return None
+    total = thumbs.sum(axis=0, dtype=np.int64)
+    total = total + total[:, ::-1]
+    found: np.ndarray = (total + total[::-1]).reshape(-1) * 16 // (4 * len(thumbs))
+    return found
+
+
+def _same(one: np.ndarray, other: np.ndarray, mean: np.ndarray | None) -> np.ndarray:
+    """bool [N], of the rows of two int64 [N, 256]."""
+    together = correlations(one, other)
+    if mean is None:
+        return together >= SAME
+    common = np.broadcast_to(mean, one.shape)
+    first, second = correlations(one, common), correlations(other, common)
+    left = np.sqrt((1 - first**2) * (1 - second**2))
+    return (together >= SAME) & (together - first * second >= ALONE * left)
 
 
 def _flat(thumbs: np.ndarray) -> np.ndarray:

@@ -1,4 +1,5 @@
-"""One image file, from its bytes to a square of `size` pixels. Pillow and numpy only: workers import nothing more."""
+"""One image file, from its bytes to a square of `size` pixels. By Pillow and numpy, which is all that workers import
+until one meets a DICOM file."""
 
 from __future__ import annotations
 
@@ -8,6 +9,8 @@ from hashlib import blake2b
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from engine.data.own.dicom import NotShown, first_frame, is_dicom, opened, size_of
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
 MOST_PIXELS = 100_000_000  # of one image: 300 MB in RGB, while it is decoded
@@ -52,6 +55,8 @@ def decode(content: bytes, size: int, fit: str) -> Picture:
 
 
 def _decoded(content: bytes, size: int, fit: str) -> Picture:
+    if is_dicom(content):
+        return _of_dicom(content, size, fit)
     with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
         image: Image.Image = opened
         _check_pixels(image.width, image.height)
@@ -66,6 +71,16 @@ def _decoded(content: bytes, size: int, fit: str) -> Picture:
         if image.mode in WIDE:
             return picture_of_wide(np.asarray(image), size, fit, notes)
         return _picture(_plain(image, notes), size, fit, notes)
+
+
+def _of_dicom(content: bytes, size: int, fit: str) -> Picture:
+    try:
+        dataset = opened(content)
+        _check_pixels(*size_of(dataset))
+        pixels, notes = first_frame(dataset)
+    except NotShown as why:
+        raise Unreadable(str(why)) from None
+    return _picture(Image.fromarray(pixels), size, fit, notes)
 
 
 def _is_turned(image: Image.Image) -> bool:
@@ -102,7 +117,7 @@ def _picture(image: Image.Image, size: int, fit: str, notes: list[str]) -> Pictu
 def _complete(pixels: np.ndarray, before: tuple[int, int], size: int, bits: int, notes: list[str]) -> Picture:
     """`before`: width and height of the image."""
     digest = blake2b(f"{pixels.dtype.char} {pixels.shape} {before} ".encode(), digest_size=16)
-    digest.update(pixels.tobytes())
+    digest.update(np.ascontiguousarray(pixels).data)
     inner = (pixels.shape[0], pixels.shape[1])
     return Picture(_squared(pixels, size), inner, digest.hexdigest(), *before, bits, _noted(before, notes))
 

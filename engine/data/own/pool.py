@@ -30,12 +30,14 @@ from engine.data.access import Access
 from engine.data.archive_file import OnRead
 from engine.data.cache import CacheEntry, mapped_array
 from engine.data.cache_entry import Damaged, Unrecorded
+from engine.data.own import dicom
 from engine.data.own.listing import Listing
 from engine.data.own.worker import Task
 from engine.data.own.workers import Workers
 from engine.sentences import OwnImages
 
 VERSION = 1  # of how images are converted: another one converts again
+OF_ARRAYS = "-b"  # the same of arrays alone, after it
 NAMES = ("images", "thumbs")  # the arrays of an entry
 PART = 256  # images
 RECORDS = "records.json"
@@ -109,7 +111,9 @@ def pool_of(request: Request, tasks: Prepare, access: Access) -> Pool:
 
 
 def _entry(request: Request, fingerprint: str, access: Access) -> CacheEntry:
-    key = f"own-{request.size}-{request.fit}-v{VERSION}-{fingerprint}"
+    reads = "-dicom" if dicom.can_be_read() else ""  # what could not be read without the extra is read with it
+    version = f"{VERSION}{OF_ARRAYS if request.kind == 'npz' else ''}"
+    key = f"own-{request.size}-{request.fit}-v{version}{reads}-{fingerprint}"
     return CacheEntry(key, fingerprint, access.on_read, NAMES)
 
 

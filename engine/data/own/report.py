@@ -32,7 +32,7 @@ def check_card(card: DataCard, options: Mapping[str, Any]) -> None:
         )
     if options["duplicates"] == "refuse" and card.duplicates.across_splits:
         sets = card.duplicates.across_splits
-        raise DataError(OwnImages.DUPLICATES, path=card.path, sets=f"{sets:,}", examples=_duplicate_examples(card))
+        raise DataError(OwnImages.DUPLICATES, path=card.path, sets=_sets(sets), examples=_duplicate_examples(card))
 
 
 def log_card(card: DataCard, log: Log, warn: Log) -> None:
@@ -73,14 +73,18 @@ def _log_leaks(card: DataCard, log: Log, warn: Log) -> None:
         log(f"{found.dropped:,} duplicates of images in another split are dropped (dataset.duplicates)")
     elif found.across_splits:
         warn(
-            f"{found.across_splits:,} images are in more than one split, exactly or nearly, which makes results too "
-            f"good: {_duplicate_examples(card)}; `dataset.duplicates: drop` leaves them out"
+            f"{_sets(found.across_splits)} of duplicates, exact or near, with images in more than one split, which "
+            f"makes results too good: {_duplicate_examples(card)}; `dataset.duplicates: drop` leaves them out"
         )
     if found.other_label:
         sets = "set of duplicates has" if found.other_label == 1 else "sets of duplicates have"
-        warn(f"{found.other_label:,} {sets} different labels, see the data card")
+        warn(f"{found.other_label:,} {sets} different labels; `medtui data explore` names them")
     if card.groups_across_splits:
         warn(f"{card.groups_across_splits:,} groups have images in more than one of the splits that were given")
+
+
+def _sets(count: int) -> str:
+    return f"{count:,} set{'s' * (count != 1)}"
 
 
 def _unusable(card: DataCard) -> str:

@@ -21,9 +21,10 @@ from engine.contract.wire.errors import DataError
 from engine.data.access import Access
 from engine.data.archive_file import ArchiveFile
 from engine.data.cache import CacheEntry, Decoded, mapped_array
-from engine.data.own.arrays import extract, items_of, members_of
+from engine.data.own.arrays import class_names_of, extract, items_of, members_of
 from engine.data.own.contents import ARRAYS, Contents, collected, write_contents
-from engine.data.own.listing import Listing, list_folder, stat_of
+from engine.data.own.declared import Declared, declared_by
+from engine.data.own.listing import Item, Listing, list_folder, stat_of
 from engine.data.own.pool import PART, Pool, Request, file_tasks, pool_of
 from engine.data.own.report import check_card, log_card
 from engine.data.own.table import list_table
@@ -31,7 +32,7 @@ from engine.data.own.worker import Task
 from engine.sentences import OwnImages
 
 CARD, FILES = "card.json", "images.csv"
-VERSION = 1  # of how images are split: another one splits again
+VERSION = 2  # of how images are split: another one splits again
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,21 @@ class OwnDecoded(Decoded):
 
     def images(self, split: str, *, mapped: bool) -> np.ndarray:
         """As of any data set; mapped, it is read from the pool when it is indexed."""
-        assert self.pool is not None
-        rows: Any = PooledImages(self.pool.images(), mapped_array(self.folder / f"{split}_rows.npy"))
+        rows: Any = PooledImages(self.converted.images(), self.rows(split))
         return rows if mapped else self.copied(rows, split)
 
     def length(self, split: str) -> int:
-        return len(mapped_array(self.folder / f"{split}_rows.npy"))
+        return len(self.rows(split))
+
+    @property
+    def converted(self) -> Pool:
+        """All images, those too that are in no split."""
+        assert self.pool is not None
+        return self.pool
+
+    def rows(self, split: str) -> np.ndarray:
+        """int64 [N]: where the images of a split are in the pool."""
+        return mapped_array(self.folder / f"{split}_rows.npy")
 
 
 class PooledImages:
@@ -79,10 +89,11 @@ def decoded_own_images(source: OwnSource, access: Access) -> Decoded:
     pool = pool_of(request, tasks, access)
     data = blake2b(f"{pool.fingerprint}{listing.table}".encode(), digest_size=16).hexdigest()
     fingerprint = data if listing.table else pool.fingerprint
-    entry = CacheEntry(_key(source, pool, listing), fingerprint, access.on_read, ARRAYS)
+    declared = declared_by(path, access.on_read) if source.kind == "npz" else Declared()
+    entry = CacheEntry(_key(source, pool, listing, declared), fingerprint, access.on_read, ARRAYS)
 
     def fill(folder: File) -> dict[str, str]:
-        contents = _contents(source, path, listing, pool, access)
+        contents = _contents(source, path, listing, pool, declared, access)
         return write_contents(contents, folder / CARD, folder / FILES, access.on_read)
 
     digests = entry.ensure(fill, access.log, access.warn, "splitting the images")
@@ -166,20 +177,37 @@ def _digest_in(marker: File) -> str | None:
         return None
 
 
-def _key(source: OwnSource, pool: Pool, listing: Listing) -> str:
+def _key(source: OwnSource, pool: Pool, listing: Listing, declared: Declared) -> str:
     """Of the splits: all that decides them."""
     decides = {name: value for name, value in source.options.items() if name not in ("root", "max_unreadable")}
     values = [VERSION, source.kind, pool.folder.name, listing.table, decides, listing.unusable, listing.ignored]
+    if declared != Declared():
+        values += [declared.class_names, declared.licence, declared.synthetic]
     return f"own-splits-{blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=16).hexdigest()}"
 
 
-def _contents(source: OwnSource, path: Path, listing: Listing, pool: Pool, access: Access) -> Contents:
+def _contents(
+    source: OwnSource, path: Path, listing: Listing, pool: Pool, declared: Declared, access: Access
+) -> Contents:
     items, label_names = listing.items, listing.label_names
     if source.kind == "npz":
         with ArchiveFile(path, checksum_file(), access.on_read) as archive:
             archive.hash()
             items, label_names = items_of(path, archive.content())
-    return collected(source, path, replace(listing, items=items, label_names=label_names), pool, access.on_read)
+            names = class_names_of(path, archive.content()) or declared.class_names
+        if _are_named(names, items, label_names):
+            listing = replace(listing, class_names=names)
+    listing = replace(listing, items=items, label_names=label_names)
+    contents = collected(source, path, listing, pool, access.on_read)
+    mark = {"licence": declared.licence, "synthetic": declared.synthetic}
+    return replace(contents, card=contents.card.model_copy(update=mark))
+
+
+def _are_named(names: tuple[str, ...], items: list[Item], label_names: tuple[str, ...]) -> bool:
+    """Are these names of classes that fit the labels, which are their numbers?"""
+    if label_names:
+        return len(names) == len(label_names)
+    return bool(names) and all(one.labels[0].isdecimal() and int(one.labels[0]) < len(names) for one in items)
 
 
 def _card_of(folder: File, path: Path) -> DataCard:

@@ -22,13 +22,13 @@ from engine.contract.data.card import readable
 from engine.contract.files.folders import named_by_user
 from engine.contract.files.paths import absolute
 from engine.contract.recipe.setting import names_of
-from engine.contract.wire.errors import DataError
+from engine.contract.wire.errors import DataError, RecipeError
 from engine.data.own.listing import SPLIT_NAMES, Item, Listing, Stat, group_in, stat_of
 from engine.sentences import Table
 
 MOST_BYTES = 1024**3  # of a table
 DELIMITERS = (",", ";", "\t", "|")
-ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
+ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".dcm")
 FILE_NAMES = ("path", "file", "filename", "filepath", "image", "imagepath", "imagefile", "img", "imagename", "imageid")
 LABEL_NAMES = ("label", "labels", "class", "classname", "target", "diagnosis", "dx", "category", "y")
 SPLIT_COLUMNS = ("split", "set", "subset", "partition", "usage")
@@ -69,7 +69,7 @@ class Rows:
 
 
 def list_table(path: Path, root: Path, options: Mapping[str, Any]) -> tuple[Listing, Columns]:
-    """The images that a table names. Raises DataError."""
+    """The images that a table names. Raises DataError, or RecipeError as `find_columns` does."""
     rows = read_rows(path, options["delimiter"])
     columns = find_columns(rows, options)
     files = _Files(root)
@@ -98,8 +98,8 @@ def list_table(path: Path, root: Path, options: Mapping[str, Any]) -> tuple[List
     return Listing(root, ordered, stats, unusable, dict(repeated), several, rows.digest), columns
 
 
-def read_rows(path: Path, delimiter: str | None) -> Rows:
-    """Raises DataError."""
+def read_rows(path: Path, delimiter: str | None, at_least: int = 2) -> Rows:
+    """at_least: columns. Raises DataError."""
     try:
         content = named_by_user(path).content(MOST_BYTES)
     except OSError as error:
@@ -112,7 +112,7 @@ def read_rows(path: Path, delimiter: str | None) -> Rows:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         header = [name.strip() for name in next(reader, [])]
-        if len(header) < 2 or len(set(header)) < len(header):
+        if len(header) < at_least or not all(header[:1]) or len(set(header)) < len(header):
             raise DataError(Table.NO_HEADER, path=path, found=", ".join(header)[:100] or "nothing")
         rows = []
         for values in reader:
@@ -145,13 +145,16 @@ def _delimiter_of(text: str) -> str:
 
 
 def find_columns(rows: Rows, options: Mapping[str, Any]) -> Columns:
-    """Those that the recipe names, and those that are plain from their names and values. Raises DataError."""
+    """Those that the recipe names, and those that are plain from their names and values.
+
+    Raises RecipeError for one that is named and not there, DataError for one that is not found.
+    """
     named = {name: options[name] for name in ("path_column", "split_column")}
     given = names_of(options["label_columns"])
     for column in (*filter(None, named.values()), *given):
         if column not in rows.header:
-            raise DataError(Table.NO_COLUMN, path=rows.path, column=column, columns=", ".join(rows.header)[:200])
-    file = named["path_column"] or _by_name(rows.header, FILE_NAMES)
+            raise RecipeError(Table.NO_COLUMN, path=rows.path, column=column, columns=", ".join(rows.header)[:200])
+    file = named["path_column"] or column_named(rows.header, FILE_NAMES)
     if file is None:
         raise DataError(Table.NO_FILE_COLUMN, path=rows.path, columns=", ".join(rows.header)[:200])
     split = named["split_column"] or _split_column(rows)
@@ -164,21 +167,21 @@ def _plain(name: str) -> str:
     return re.sub(r"[\W_]", "", name).lower()
 
 
-def _by_name(header: Sequence[str], known: Sequence[str]) -> str | None:
+def column_named(header: Sequence[str], known: Sequence[str]) -> str | None:
     plain = {_plain(name): name for name in reversed(header)}
     return next((plain[name] for name in known if name in plain), None)
 
 
 def _split_column(rows: Rows) -> str | None:
     """Taken without being named only where all its values are names of splits."""
-    column = _by_name(rows.header, SPLIT_COLUMNS)
+    column = column_named(rows.header, SPLIT_COLUMNS)
     known = column is not None and all(value.lower() in SPLIT_NAMES for value in rows.values(column))
     return column if known and rows.rows else None
 
 
 def _group_of(rows: Rows, given: str | None) -> tuple[str | None, re.Pattern[str] | None]:
     if given is None:
-        return _by_name(rows.header, GROUP_NAMES), None
+        return column_named(rows.header, GROUP_NAMES), None
     if given in rows.header:
         return given, None
     try:
@@ -186,22 +189,34 @@ def _group_of(rows: Rows, given: str | None) -> tuple[str | None, re.Pattern[str
     except re.error:
         pattern = None
     if pattern is None or not pattern.groups:
-        raise DataError(Table.NO_GROUP, path=rows.path, group=given[:60], columns=", ".join(rows.header)[:200])
+        raise RecipeError(Table.NO_GROUP, path=rows.path, group=given[:60], columns=", ".join(rows.header)[:200])
     return None, pattern
 
 
 def _label_columns(rows: Rows, others: set[str | None]) -> tuple[str, ...]:
-    if (column := _by_name(rows.header, LABEL_NAMES)) is not None:
+    if (column := column_named(rows.header, LABEL_NAMES)) is not None:
         return (column,)
     left = [name for name in rows.header if name not in others]
     values = {name: set(rows.values(name)) - {""} for name in left}
     zero_one = [name for name in left if values[name] and values[name] <= {"0", "1"}]
     if len(zero_one) > 1:
         return tuple(zero_one)
-    few = [name for name in left if 2 <= len(values[name]) <= min(MOST_CLASSES, len(rows.rows) // 4)]
+    few = columns_of_few_values(rows, left)
     if len(few) != 1:
         raise DataError(Table.NO_LABEL_COLUMN, path=rows.path, columns=", ".join(left)[:200] or "none besides the file")
     return (few[0],)
+
+
+def columns_of_few_values(rows: Rows, columns: Sequence[str]) -> list[str]:
+    """Those that may hold classes: two values or more, each of four rows or more on average."""
+    counts = {name: len(set(rows.values(name)) - {""}) for name in columns}
+    return [name for name in columns if 2 <= counts[name] <= min(MOST_CLASSES, len(rows.rows) // 4)]
+
+
+def other_columns(rows: Rows, file: str) -> list[str]:
+    """Those that are neither the files nor, by their names, splits or groups."""
+    others = {file, column_named(rows.header, SPLIT_COLUMNS), column_named(rows.header, GROUP_NAMES)}
+    return [name for name in rows.header if name not in others]
 
 
 # ---- rows ------------------------------------------------------------------------------------------------------------

@@ -12,6 +12,29 @@ _ONE = 1024  # of a weight
 _GREY = (77, 150, 29)  # of red, green and blue, by 256
 
 
+def inner_of(squares: np.ndarray) -> np.ndarray:
+    """int64 [N, 2]: height and width of what is in squares between two black bars, as `pictures` pads oblong images.
+
+    squares: [N, S, S] or [N, S, S, C]. Black on all four sides is no padding: it is of the picture.
+    """
+    side = squares.shape[1]
+    drawn: np.ndarray = squares.max(axis=3) > 0 if squares.ndim == 4 else squares > 0
+    heights, widths = _centred_lengths(drawn.max(axis=2)), _centred_lengths(drawn.max(axis=1))
+    found = np.stack([heights, widths], axis=1)
+    found[(found < side).all(axis=1)] = side
+    return found
+
+
+def _centred_lengths(drawn: np.ndarray) -> np.ndarray:
+    """int64 [N]: the smallest centred length that holds all that is drawn of bool [N, S]; S without two bars."""
+    side = drawn.shape[1]
+    first, after = drawn.argmax(axis=1), side - drawn[:, ::-1].argmax(axis=1)
+    lengths = np.arange(1, side + 1)
+    starts = (side - lengths) // 2
+    fits = (starts <= first[:, None]) & (starts + lengths >= after[:, None])
+    return np.where((first > 0) & (after < side), lengths[fits.argmax(axis=1)], side)
+
+
 def thumbs_of(pixels: Sequence[np.ndarray], inner: Sequence[tuple[int, int]]) -> np.ndarray:
     """uint8 [N, 256] of squares, uint8 [S, S] or [S, S, 3] or uint16 [S, S], of their inner part of height × width."""
     thumbs = np.zeros((len(pixels), SIDE * SIDE), np.uint8)
@@ -28,7 +51,8 @@ def thumbs_of(pixels: Sequence[np.ndarray], inner: Sequence[tuple[int, int]]) ->
 def _grey(values: np.ndarray) -> np.ndarray:
     """float64 [N, H, W] of whole numbers up to 255 × 256; of more than 8 bits by each image's own maximum."""
     if values.ndim == 4:
-        return (values.astype(np.float32) @ np.array(_GREY, np.float32)).astype(np.float64)
+        red, green, blue = (values[..., channel].astype(np.uint16) for channel in range(3))
+        return (red * np.uint16(_GREY[0]) + green * np.uint16(_GREY[1]) + blue * np.uint16(_GREY[2])).astype(np.float64)
     if values.dtype == np.uint8:
         return values.astype(np.float64) * 256
     highest = np.maximum(values.max(axis=(1, 2), keepdims=True), 1).astype(np.int64)

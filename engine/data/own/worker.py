@@ -8,6 +8,7 @@ the second is written last, so that a part is complete or absent.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -16,7 +17,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,9 +25,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from engine.contract.files.folders import Folder
-from engine.contract.files.opening import open_below
+from engine.contract.files.opening import O_PATH, open_below, open_in
 from engine.data.own.pictures import MOST_BYTES, Picture, Unreadable, decode, picture_of_array
-from engine.data.own.thumbs import thumbs_of
+from engine.data.own.thumbs import inner_of, thumbs_of
 
 REPORT = 0.2  # seconds between two reports of progress
 MEMORY = 6 * 1024**3  # bytes of address space; what needs more is unreadable, and ends nothing else
@@ -51,13 +52,18 @@ class Task:
 
 def main() -> None:
     _limit_memory()
+    gc.freeze()  # what was imported stays, and needs no looking through while images are decoded
     warnings.simplefilter("ignore")  # of decoders, about what they then decode or refuse
     _say({"ready": True})
     for line in sys.stdin.buffer:
         task = Task(**json.loads(line))
         digests = _only_digests(task) if not task.part else None
-        if digests is None:
-            _convert(task)
+        try:
+            if digests is None:
+                _convert(task)
+        except OSError as error:  # the part cannot be written, or the array not be read: no image's fault
+            _say({"stopped": f"{error.strerror or error}"})
+            continue
         _say({"done": task.part, "digests": digests})
 
 
@@ -86,17 +92,17 @@ class _Reports:
 
 
 def _only_digests(task: Task) -> list[str | None]:
-    reports, root = _Reports(), Folder(Path(task.root))
-    root.hold()
+    reports, files = _Reports(), _Files(Path(task.root))
     digests: list[str | None] = []
     for name in task.names:
         try:
-            content = _content(root, name)[0]
+            content = _content(files, name)[0]
         except (OSError, Unreadable):
             digests.append(None)
             continue
         digests.append(blake2b(content, digest_size=16).hexdigest())
         reports.add(len(content))
+    files.close()
     return digests
 
 
@@ -119,15 +125,14 @@ def _convert(task: Task) -> None:
 
 
 def _file_pictures(task: Task) -> Iterator[tuple[dict[str, Any], Picture | None]]:
-    reports, root = _Reports(), Folder(Path(task.root))
-    root.hold()
+    reports, files = _Reports(), _Files(Path(task.root))
     for number, name in enumerate(task.names):
         if task.careful:
             _say({"at": number})
         record: dict[str, Any] = {"name": name}
         picture = None
         try:
-            content, found = _content(root, name)
+            content, found = _content(files, name)
             record |= {"stat": [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]}
             record |= {"digest": blake2b(content, digest_size=16).hexdigest()}
             if name in task.fatal:
@@ -141,22 +146,52 @@ def _file_pictures(task: Task) -> Iterator[tuple[dict[str, Any], Picture | None]
         except Unreadable as error:
             record["reason"] = str(error)
         yield record, picture
+    files.close()
 
 
-def _content(root: Folder, name: str) -> tuple[bytes, os.stat_result]:
-    """A file's bytes, and what it was when it was opened; no link is followed. Raises OSError or Unreadable."""
-    with root.opened() as folder:
-        descriptor = open_below(root.path, folder, name, os.O_RDONLY)
+class _Files:
+    """The files below a folder. The folder that the last one lay in stays open: names come in their order."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = Folder(root)
+        self._root.hold()
+        self._above, self._folder = "", -1  # what is open, by its name; -1: nothing
+
+    def opened(self, name: str) -> int:
+        """A descriptor; no link is followed. Raises OSError."""
+        above, _, last = name.rpartition("/")
+        with self._root.opened() as root:
+            if not above:
+                return open_below(self._root.path, root, name, os.O_RDONLY)
+            if above != self._above or self._folder < 0:
+                self.close()
+                self._folder = open_below(self._root.path, root, above, O_PATH | os.O_DIRECTORY)
+                self._above = above
+            try:
+                return open_in(self._folder, last, os.O_RDONLY)
+            except OSError:  # why, in words, with the complete path
+                return open_below(self._root.path, root, name, os.O_RDONLY)
+
+    def close(self) -> None:
+        if self._folder >= 0:
+            os.close(self._folder)
+            self._folder = -1
+
+
+def _content(files: _Files, name: str) -> tuple[bytes, os.stat_result]:
+    """A file's bytes, and what it was when it was opened. Raises OSError or Unreadable."""
+    descriptor = files.opened(name)
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise Unreadable("not a regular file")
         if found.st_size > MOST_BYTES:
             raise Unreadable(f"has {found.st_size:,} bytes, more than {MOST_BYTES:,}")
-        parts = [os.read(descriptor, found.st_size)]
-        while parts[-1] and sum(map(len, parts)) < found.st_size:
-            parts.append(os.read(descriptor, found.st_size))
-        return b"".join(parts), found
+        content = part = os.read(descriptor, found.st_size)
+        while part and len(content) < found.st_size:
+            part = os.read(descriptor, found.st_size)
+            content += part
+        return content, found
     finally:
         os.close(descriptor)
 
@@ -168,11 +203,19 @@ def _array_pictures(task: Task) -> Iterator[tuple[dict[str, Any], Picture | None
         record: dict[str, Any] = {"name": f"{Path(task.root).stem}/{row:06}"}
         picture = None
         try:
-            picture = picture_of_array(np.asarray(images[row]), task.size, task.fit)
+            picture = _without_bars(picture_of_array(np.asarray(images[row]), task.size, task.fit))
             reports.add(images[row].nbytes)
         except Unreadable as error:
             record["reason"] = str(error)
         yield record, picture
+
+
+def _without_bars(picture: Picture) -> Picture:
+    """An archive may hold squares that were padded before: what is hashed is the picture between the bars."""
+    if picture.inner != picture.pixels.shape[:2]:
+        return picture
+    height, width = inner_of(picture.pixels[None])[0].tolist()
+    return replace(picture, inner=(height, width))
 
 
 def _write(task: Task, records: list[dict[str, Any]], pictures: list[Picture]) -> None:
@@ -183,7 +226,8 @@ def _write(task: Task, records: list[dict[str, Any]], pictures: list[Picture]) -
     for row, picture in enumerate(pictures):
         if picture.pixels.dtype == np.uint8:
             pixels[row] = picture.pixels if picture.pixels.ndim == 3 else picture.pixels[..., None]
-    grey = (pixels[..., :1] == pixels[..., 1:]).all(axis=(1, 2, 3))
+    red, green, blue = (pixels[..., channel].reshape(len(pixels), side * side) for channel in range(3))
+    grey = ((red == green) & (red == blue)).all(axis=1)
     for record in records:
         if "row" in record:
             record["grey"] = bool(grey[record["row"]])

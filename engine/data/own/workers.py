@@ -15,7 +15,7 @@ from typing import Any
 
 import engine
 from engine.contract.machine.limits import cores
-from engine.contract.wire.errors import InstallationError
+from engine.contract.wire.errors import DataError, InstallationError
 from engine.data.own.worker import Task
 from engine.sentences import OwnImages
 
@@ -78,7 +78,10 @@ class _Worker:
 
 
 class Workers:
-    """As many as there are cores, or tasks. Raises InstallationError where none can be started."""
+    """As many as there are cores, or tasks.
+
+    Raises InstallationError where none can be started, and DataError where they cannot write or die of no one image.
+    """
 
     def __init__(self, tasks: Sequence[Task], on_bytes: OnBytes) -> None:
         self._left = list(reversed(tasks))
@@ -120,6 +123,9 @@ class Workers:
             self._on_bytes(line.get("bytes", 0))
             worker.at = line.get("at", worker.at)
             worker.is_ready = worker.is_ready or "ready" in line
+            if "stopped" in line:
+                assert worker.task is not None
+                raise DataError(OwnImages.CACHE_UNWRITABLE, folder=worker.task.folder, reason=line["stopped"])
             if "done" in line:
                 done, worker.task = worker.task, None
                 assert done is not None
@@ -135,7 +141,9 @@ class Workers:
         if not worker.is_ready:
             raise InstallationError(OwnImages.NO_WORKER, code=worker.process.returncode)
         if (task := worker.task) is not None:
+            if task.careful and task.rows:
+                raise DataError(OwnImages.WORKER_DIED, path=task.root, code=worker.process.returncode)
             if task.careful:
                 task = replace(task, fatal={**task.fatal, task.names[worker.at]: FATAL})
-            self._left.append(replace(task, careful=bool(task.names)))
+            self._left.append(replace(task, careful=True))
         self._start()

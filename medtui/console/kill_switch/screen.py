@@ -1,8 +1,10 @@
-"""The kill switch: what can be done to the run, and each step with its state and elapsed time. Works at 40 × 12."""
+"""The kill switch: what can be done to the run, each step with its state and elapsed time, and what comes next.
+
+Works at 40 × 12.
+"""
 
 from __future__ import annotations
 
-import textwrap
 import time
 from typing import ClassVar
 
@@ -10,31 +12,37 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 
-from medtui.client.escalation import steps_taken
-from medtui.client.escalation_steps import EscalationStep, overdue, request_steps
+from medtui.client.escalation import Escalation, steps_taken
+from medtui.client.escalation_steps import EscalationStep, end_steps, overdue, request_steps
 from medtui.client.view import Request, RunView
-from medtui.console.shell.app_context import context_of
+from medtui.console.kill_switch.text import (
+    CHOICES,
+    checkpoint_after,
+    choices_text,
+    end_text,
+    fitting,
+    is_over,
+    settled,
+    what_next,
+)
+from medtui.console.shell.app_context import context_of, key_of
 from medtui.console.shell.base import SeeThrough
+from medtui.console.shell.dialogs import Dialog
 from medtui.console.shell.keymap import bindings
 from medtui.console.shell.plain import Button, Static
-from medtui.console.shell.status_text import GLYPHS
-from medtui.text import clean, shortened
+from medtui.console.shell.status_text import short_hash
 
-CHOICES = (
-    ("pause", "pause at the next batch"),
-    ("stop", "end, evaluate, write results"),
-    ("abort", "save a checkpoint, exit"),
-    ("kill", "abort, SIGTERM, SIGKILL"),
-)
 OTHER_ROWS = 6  # of a small terminal: title and choices, buttons
+OTHER_ROWS_AT_END = 2  # title, buttons
 WIDTH = 64  # columns at most, as in the style sheet
-_MARKS = {"done": ("✓", "green"), "waiting": ("…", "yellow"), "failed": ("✗", "bold red")}
 
 
-class KillSwitch(SeeThrough, ModalScreen[None]):
-    """Opened by its own key; what it does is confirmed by another. Cancel has the focus."""
+class KillSwitch(SeeThrough, Dialog[None]):
+    """Opened by its own key; what it does is confirmed by another. Cancel has the focus.
+
+    Once the run is over and what it left is checked, it says so and what comes next: there is nothing more to choose.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("kill_switch")
     AUTO_FOCUS = "#cancel"
@@ -45,6 +53,7 @@ class KillSwitch(SeeThrough, ModalScreen[None]):
         self.chosen = next(number for number, (name, _) in enumerate(CHOICES) if name == command)
         self.request: Request | None = None
         self._escalating = False  # through every step
+        self._over = False
         self._text = Text()
 
     def compose(self) -> ComposeResult:
@@ -56,15 +65,32 @@ class KillSwitch(SeeThrough, ModalScreen[None]):
             yield Static(id="kill-switch-steps")
 
     def on_mount(self) -> None:
-        escalator = context_of(self).escalator
-        if escalator is not None and not escalator.escalation.over:  # closed and opened again
+        """Closed and opened again, it shows what has been begun."""
+        escalator, view = context_of(self).escalator, self._view
+        if escalator is not None and not escalator.escalation.over:
             self.chosen, self._escalating = len(CHOICES) - 1, True
+        elif view is not None and view.active and view.requests and view.requests[-1].command in ("stop", "abort"):
+            self.request = view.requests[-1]
         self._redraw()
         self.set_interval(0.1, self._redraw)
 
     @property
     def _view(self) -> RunView | None:
         return context_of(self).view
+
+    @property
+    def _escalation(self) -> Escalation | None:
+        """The one that is shown."""
+        escalator = context_of(self).escalator
+        return escalator.escalation if self._escalating and escalator is not None else None
+
+    @property
+    def _which(self) -> str:
+        """The run, where that matters: several train."""
+        started = self._view.state.started if self._view is not None else None
+        if started is None or len(context_of(self).living) < 2:
+            return ""
+        return f"{short_hash(started.run)} · {started.model} · seed {started.seed}"
 
     @property
     def _command(self) -> str:
@@ -75,44 +101,63 @@ class KillSwitch(SeeThrough, ModalScreen[None]):
 
     def _redraw(self) -> None:
         view = self._view
-        what = choices_text(view, self.chosen, self._command)
+        if is_over(view, self._escalation) != self._over:
+            self._over = not self._over
+            self.set_class(self._over, "-over")
+            self.set_focus(self.query_one("#cancel"))
+        found, advice = self._steps()
+        what = end_text(view, found) if self._over else choices_text(view, self.chosen, self._command, self._which)
         if what != self._text:
             self._text = what
             self.query_one("#kill-switch-choices", Static).update(what)
-        confirm = self.query_one("#confirm", Button)
-        label = self._label()
-        if str(confirm.label) != label:
-            confirm.label = Text(label)
-            confirm.disabled = label == "over"
-            asked = self.request is not None or self._escalating
-            self.query_one("#cancel", Button).label = Text("Close" if asked else "Cancel")
-        found, advice = self._steps()
+        self._label_buttons()
         clocks = self.query_one("#kill-switch-steps", Static)
         clocks.display = bool(found)
         if found:
             clocks.update(fitting(found, advice, *self._available_size))
 
+    def _label_buttons(self) -> None:
+        confirm, cancel = self.query_one("#confirm", Button), self.query_one("#cancel", Button)
+        label = self._label()
+        if str(confirm.label) != label:
+            confirm.label = Text(label)
+            confirm.disabled = label == "over"
+        begun = self.request is not None or self._escalating or self._over
+        close = "Close" if begun else "Cancel"
+        if str(cancel.label) != close:
+            cancel.label = Text(close)
+
     @property
     def _available_size(self) -> tuple[int, int]:
         """Columns and rows for the steps: a small terminal's all, else within border and padding."""
-        columns, rows = self.size.width, self.size.height - OTHER_ROWS
+        columns, rows = self.size.width, self.size.height - (OTHER_ROWS_AT_END if self._over else OTHER_ROWS)
         if self.has_class("-small"):
             return columns, rows
         return min(WIDTH, columns) - 4, rows - (5 if self.has_class("-high") else 2)
 
     def _label(self) -> str:
         """What the confirming key does now."""
-        view, escalator = self._view, context_of(self).escalator
-        if self._escalating and escalator is not None and not escalator.escalation.over and self._command == "kill":
-            return "y next step"
-        return f"y {self._command}" if view is not None and view.active else "over"
+        view, escalation, key = self._view, self._escalation, key_of(self, "kill_switch.confirm")
+        if self._over:
+            return f"{key} Results" if view is not None and view.run is not None else "over"
+        if escalation is not None and not escalation.over and self._command == "kill":
+            return f"{key} next step"
+        return f"{key} {self._command}" if view is not None and view.active else "over"
 
     def _steps(self) -> tuple[list[EscalationStep], str | None]:
-        """The steps to show, and what to do when they take too long."""
-        view, escalator = self._view, context_of(self).escalator
-        if self._escalating and escalator is not None:
-            return steps_taken(escalator.escalation), None
-        if view is None or self.request is None:
+        """The steps to show, and what to do next or when they take too long."""
+        view, escalation, actions = self._view, self._escalation, context_of(self).actions
+        if escalation is not None:
+            found = steps_taken(escalation)
+            if not self._over:
+                return found, None
+            return settled(found), what_next(view, checkpoint_after(escalation), actions)
+        if view is None:
+            return [], None
+        if self._over:
+            found = request_steps(view, self.request) if self.request is not None else end_steps(view)
+            return settled(found), what_next(view, view.after.checkpoint, actions)
+        if self.request is None:
             return [], None
         return request_steps(view, self.request), overdue(view, self.request, time.time())
 
@@ -123,6 +168,10 @@ class KillSwitch(SeeThrough, ModalScreen[None]):
     def action_confirm(self) -> None:
         context = context_of(self)
         view = self._view
+        if self._over and view is not None and view.run is not None:
+            self.dismiss(None)
+            context.show_run(view.run)
+            return
         if view is None or not view.active or context.handle is None or context.readonly:
             return
         if self._command == "kill":
@@ -136,7 +185,6 @@ class KillSwitch(SeeThrough, ModalScreen[None]):
         requests = context.handle.view.requests
         if requests and requests[-1].id != before:
             self.request = requests[-1]
-            self.query_one("#cancel", Button).label = Text("Close")
         self._redraw()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
@@ -144,51 +192,3 @@ class KillSwitch(SeeThrough, ModalScreen[None]):
             self.action_confirm()
         else:
             self.action_close()
-
-    def action_close(self) -> None:
-        self.dismiss(None)
-
-
-def choices_text(view: RunView | None, chosen: int, name: str) -> Text:
-    word = view.status_label if view is not None else "idle"
-    text = Text(f"kill switch   {GLYPHS.get(word, '·')} {clean(word, 30)}\n", "bold")
-    for number, (command, words) in enumerate(CHOICES):
-        mark = "▸" if number == chosen else " "
-        shown = name if number == chosen else command
-        text.append(f"{mark} {shown:<7}", "bold" if number == chosen else "")
-        text.append(words + ("\n" if number < len(CHOICES) - 1 else ""), "" if number == chosen else "dim")
-    return text
-
-
-def fitting(found: list[EscalationStep], advice: str | None, width: int, rows: int) -> Text:
-    """The steps in so many rows: where it gets tight with notes of failures only, then without the first or last."""
-    text = format_steps(found, advice, width)
-    if _height(text) <= rows:
-        return text
-    waiting = next((at for at, step in enumerate(found) if step.state == "waiting"), len(found))
-    for kept in range(len(found), 0, -1):
-        first = max(0, min(waiting - min(2, kept - 1), len(found) - kept))
-        text = format_steps(found[first : first + kept], advice, width, notes=False)
-        if _height(text) <= rows:
-            break
-    return text
-
-
-def _height(text: Text) -> int:
-    return text.plain.count("\n") + 1
-
-
-def format_steps(found: list[EscalationStep], advice: str | None, width: int, *, notes: bool = True) -> Text:
-    text = Text()
-    for step in found:
-        mark, style = _MARKS[step.state]
-        clock = f"{step.clock:6.1f} s" if step.clock is not None else ""
-        text.append(f"{mark} ", style)
-        text.append(f"{step.title:<23}{clock:>9}\n", "" if step.state != "waiting" else "dim")
-        if step.note and (notes or step.state == "failed"):
-            note = step.note if notes else shortened(step.note, width - 2)
-            text.append(textwrap.indent(textwrap.fill(note, max(20, width - 2)), "  ") + "\n", "dim")
-    if advice:
-        text.append(textwrap.fill(advice, max(20, width)), "bold yellow")
-    text.rstrip()
-    return text

@@ -29,6 +29,7 @@ TITLES = {
 NAMES = tuple(TITLES)
 ZOOM = 1.5  # per key or turn of the wheel
 NARROWEST = 0.01  # of the whole axis
+SMALLEST = 8  # rows of a plot, with its frame
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Shown:
     axis: Axis = "step"
     log: bool = False
     smooth: bool = True
+    overlay: bool = True  # of the runs that are marked in Results
     cursor: int | None = None  # number of the epoch, from 0
     window: tuple[float, float] = (0.0, 1.0)  # the part of the x axis, as fractions of the whole
 
@@ -73,7 +75,8 @@ def rows_of(height: int, classes: int, progress: int, *, stacked: bool) -> tuple
     if low:  # without frames
         return detail, progress + 2
     log = 8 if high else 4
-    return detail, progress + 2 + log + 2 if stacked else max(progress, log) + 2
+    end = progress + 2 + log + 2 if stacked else max(progress, log) + 2
+    return max(6, min(detail, height - 5 - end - SMALLEST)), end  # 5: top and key line, and the numbers
 
 
 def room_for(columns: int, rows: int) -> tuple[int, int]:

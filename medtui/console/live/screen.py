@@ -6,47 +6,33 @@ import time
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical, VerticalScroll
-from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Input
 
 from medtui.client.view import RunView
 from medtui.console.live.machine import machine_text
 from medtui.console.live.numbers import numbers_text
-from medtui.console.live.plots import NAMES, ZOOM, Shown, plot_of, room_for, rows_of, title_of
+from medtui.console.live.plots import ZOOM, room_for, rows_of
+from medtui.console.live.plots_pane import PlotsPane
 from medtui.console.live.text import log_text, progress_text
 from medtui.console.shell.app_context import key_of
 from medtui.console.shell.base import BaseScreen, SeeThrough
 from medtui.console.shell.keymap import bindings
-from medtui.console.shell.marked_runs import MarkedRuns
 from medtui.console.shell.plain import Static, border_subtitle, border_title
 from medtui.console.widgets.classes import class_rows, classes_text
-from medtui.console.widgets.curves import Axis
 from medtui.console.widgets.matrix import confusion_text, latest_confusion, width_of
-from medtui.console.widgets.overlay import overlaid, read_marked
-from medtui.console.widgets.plot import Plot
 from medtui.console.widgets.rows import Rows
-from medtui.preferences import read_preferences, remember
 
-PLOT_EVERY = 3.0  # seconds, at most, between plots of the running epoch
-LIVELY = 0.4  # seconds between progress lines
+PLOT_EVERY = 5.0  # seconds, at most, between plots of the running epoch
+LIVELY = 0.5  # seconds between progress lines
 REFRESH_EVERY = 0.5  # seconds, at least, between complete updates while epochs are short
-AXES: tuple[Axis, ...] = ("step", "epoch", "time")
 MOST_NUMBERS = 3  # rows
 CONFUSION_TITLE = "confusion, validation"
 REST_OF_DETAIL = 84  # columns of the classes and the machine
-
-
-class OthersRead(Message):
-    """The runs that are marked in Results were read."""
-
-    def __init__(self, views: dict[str, RunView]) -> None:
-        super().__init__()
-        self.views = views
 
 
 class Live(BaseScreen):
@@ -62,27 +48,17 @@ class Live(BaseScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self.shown = Shown()
-        self.first_plot = 0  # of NAMES: where not all fit, this one and those after it
-        self._plots: tuple[str, ...] = ()  # that are in sight
-        self._plotted_at = 0.0
-        self._plotted_key: Any = None
         self._refreshed_at = 0.0
         self._behind = False  # something newer than what is shown
         self._log_key: Any = None
         self._number_rows, self._progress_rows = 1, 3  # that their texts take
-        self._others: dict[str, RunView] = {}  # runs that are marked in Results, drawn over this one
-        self._others_of: Any = None  # what they were read for
 
     def compose_body(self) -> ComposeResult:
         run, attach = key_of(self, "live.run"), key_of(self, "run.attach")
-        words = f"Nothing is training.\n\n{run} runs the selected recipe; {attach} attaches to a run."
-        yield Static(words, id="live-empty")
+        words = "" if self._app.readonly else f"{run} runs the selected recipe; "
+        yield Static(f"Nothing is training.\n\n{words}{attach} attaches to a run.", id="live-empty")
         yield Rows("numbers")
-        with Container(id="pane-plots"):
-            for name in NAMES:
-                with Vertical(id=f"pane-{name}", classes="pane plot"):
-                    yield Plot(id=name)
+        yield PlotsPane("pane-plots")
         with Container(id="live-detail"):
             with VerticalScroll(id="pane-classes", classes="pane"):
                 yield Static(id="classes")
@@ -99,38 +75,16 @@ class Live(BaseScreen):
 
     def set_up(self) -> None:
         border_title(self.query_one("#pane-progress"), "progress")
-        self._recall()
+        self.plots.recall()
         self._arrange()
         self.set_interval(LIVELY, self._pulse)
         before, self.view = self.view, None
-        self.show(before)
+        self.show(before or self._app.view)  # one that was attached to before this screen was there
 
     def show_only(self, number: int) -> None:
         super().show_only(number)
         if self.ready:
             self.call_after_refresh(self._refresh_all)  # what was hidden has a size now
-
-    # ---- what is remembered ----------------------------------------------------------------------------------------
-
-    def _recall(self) -> None:
-        """What keys chose in an earlier console."""
-        kept = read_preferences()
-        axis = kept.get("live_axis")
-        self.shown = Shown(
-            axis=axis if axis in AXES else "step",
-            log=kept.get("live_log_scale") is True,
-            smooth=kept.get("live_smoothing") is not False,
-        )
-        first = kept.get("live_plots")
-        self.first_plot = NAMES.index(first) if first in NAMES else 0
-
-    def _remember(self) -> None:
-        remember(
-            live_axis=self.shown.axis,
-            live_log_scale=self.shown.log,
-            live_smoothing=self.shown.smooth,
-            live_plots=NAMES[self.first_plot],
-        )
 
     # ---- the arrangement -------------------------------------------------------------------------------------------
 
@@ -145,16 +99,7 @@ class Live(BaseScreen):
             self.query_one(f"#{id_}").styles.height = None if narrow else rows
         self.set_class(width >= 160, "-roomy")
         across, down = room_for(width, height - 2 - self._number_rows - detail - end)
-        count = min(len(NAMES), across * down)
-        rotated = (*NAMES[self.first_plot :], *NAMES[: self.first_plot])
-        shown = tuple(name for name in NAMES if name in rotated[:count])
-        if shown == self._plots:
-            return
-        self._plots, self._plotted_key = shown, None
-        plots = self.query_one("#pane-plots")
-        plots.styles.grid_size_columns, plots.styles.grid_size_rows = across, down
-        for name in NAMES:
-            self.query_one(f"#pane-{name}").display = name in shown
+        self.plots.show_grid(across, down)
 
     def _mark_pane(self) -> None:
         super()._mark_pane()
@@ -202,7 +147,7 @@ class Live(BaseScreen):
             self._show_numbers()
             self._show_progress()
             self._show_machine()
-            if time.monotonic() - self._plotted_at >= PLOT_EVERY:
+            if time.monotonic() - self.plots.drawn_at >= PLOT_EVERY:
                 self._show_plots()
 
     def _refresh_all(self) -> None:
@@ -220,7 +165,7 @@ class Live(BaseScreen):
 
     def on_screen_resume(self) -> None:
         self._log_key = None
-        self._plotted_key = None
+        self.plots.draw_anew()
         if self.view is not None and self.ready:
             self._refresh_all()
 
@@ -238,32 +183,13 @@ class Live(BaseScreen):
             self._number_rows = rows
             self._arrange()
 
+    @property
+    def plots(self) -> PlotsPane:
+        return self.query_one(PlotsPane)
+
     def _show_plots(self) -> None:
-        view = self.view
-        if view is None:
-            return
-        marked = self._app.marked_runs
-        if (marked, view.run) != self._others_of:
-            self._others_of = (marked, view.run)
-            self._read_others(marked, view.run)
-        key = (view.state.epochs, view.points, self.shown, self._plots, id(self._others))
-        if key == self._plotted_key:
-            return
-        self._plotted_key, self._plotted_at = key, time.monotonic()
-        marks = [mark for mark in marked.marks if mark.run in self._others]
-        for name in self._plots:
-            border_title(self.query_one(f"#pane-{name}"), title_of(name, view))
-            others = [(mark, plot_of(name, self._others[mark.run], self.shown)) for mark in marks]
-            self.query_one(f"#{name}", Plot).show(overlaid(plot_of(name, view, self.shown), others))
-
-    @work(thread=True, exclusive=True, exit_on_error=False, group="others")
-    def _read_others(self, marked: MarkedRuns, shown: str | None) -> None:
-        """In a worker: their journals may be long."""
-        self.post_message(OthersRead(read_marked(self._app.workspace.outputs, marked, self._others, shown)))
-
-    def on_others_read(self, message: OthersRead) -> None:
-        self._others = message.views
-        self._show_plots()
+        if self.view is not None:
+            self.plots.draw(self.view)
 
     def _show_classes(self) -> None:
         if self.view is None:
@@ -335,55 +261,35 @@ class Live(BaseScreen):
     def action_run(self) -> None:
         self._app.run_chosen()
 
-    def _change(self, shown: Shown, *, kept: bool = False) -> None:
-        if shown != self.shown:
-            self.shown = shown
-            self._show_plots()
-        if kept:
-            self._remember()
+    def action_next_run(self) -> None:
+        if (run := self._app.next_living) is None:
+            self._app.show_toast("No other run trains now.")
+        else:
+            self._app.attach_to(run)
 
     def action_log_scale(self) -> None:
-        self._change(replace(self.shown, log=not self.shown.log), kept=True)
+        self.plots.change(replace(self.plots.shown, log=not self.plots.shown.log), kept=True)
 
     def action_smoothing(self) -> None:
-        self._change(replace(self.shown, smooth=not self.shown.smooth), kept=True)
+        self.plots.change(replace(self.plots.shown, smooth=not self.plots.shown.smooth), kept=True)
 
     def action_axis(self) -> None:
-        axis = AXES[(AXES.index(self.shown.axis) + 1) % len(AXES)]
-        self._change(replace(self.shown, axis=axis), kept=True)
+        self.plots.next_axis()
+
+    def action_overlay(self) -> None:
+        self.plots.toggle_overlay()
 
     def action_plots(self) -> None:
-        """The next plots, where not all have room."""
-        if len(self._plots) == len(NAMES):
-            self._app.show_toast("All plots are shown.")
-            return
-        self.first_plot = (self.first_plot + len(self._plots)) % len(NAMES)
-        self._arrange()
-        self._remember()
-        self.call_after_refresh(self._show_plots)
+        self.plots.next_plots(self._arrange)
 
     def action_zoom(self, factor: float) -> None:
-        self._change(self.shown.zoom(ZOOM**factor, at=1.0))
+        self.plots.change(self.plots.shown.zoom(ZOOM**factor, at=1.0))
 
     def action_cursor(self) -> None:
-        epochs = len(self.view.state.epochs) if self.view else 0
-        self._change(replace(self.shown, cursor=None if self.shown.cursor is not None or not epochs else epochs - 1))
+        self.plots.toggle_cursor()
 
     def action_move(self, by: int) -> None:
-        """The cursor; without one, the part that is zoomed into."""
-        epochs = len(self.view.state.epochs) if self.view else 0
-        if self.shown.cursor is not None and epochs:
-            self._change(replace(self.shown, cursor=max(0, min(epochs - 1, self.shown.cursor + by))))
-        else:
-            self._change(self.shown.pan(0.2 * by))
-
-    @on(Plot.Zoomed)
-    def _zoomed(self, event: Plot.Zoomed) -> None:
-        self._change(self.shown.zoom(ZOOM if event.closer else 1 / ZOOM, event.at))
-
-    @on(Plot.Dragged)
-    def _dragged(self, event: Plot.Dragged) -> None:
-        self._change(self.shown.pan(-event.by))
+        self.plots.move(by)
 
     def action_enlarge(self) -> None:
         """Show one pane full screen: the focused one, else the losses; again for all panes."""
@@ -394,7 +300,7 @@ class Live(BaseScreen):
         while pane is not None and "pane" not in pane.classes:
             pane = pane.parent  # type: ignore[assignment]
         self.add_class("-one")
-        large = pane if isinstance(pane, Widget) else self.query_one(f"#pane-{self._plots[0]}")
+        large = pane if isinstance(pane, Widget) else self.query_one(f"#pane-{self.plots.in_sight[0]}")
         large.add_class("-large")
         if isinstance(large.parent, Widget) and large.parent.id != "body":
             large.parent.add_class("-large")
@@ -415,6 +321,15 @@ class Live(BaseScreen):
             self._app.show_toast("The confusion matrix is of the test split; it is available after training.")
             return
         self.app.push_screen(ConfusionDialog(run))
+
+    def action_batch(self) -> None:
+        from medtui.console.live.batch import BatchDialog
+
+        run = self._app.handle.run_directory if self._app.handle is not None else None
+        if run is None or not (run.metrics / "batch.json").is_regular:
+            self._app.show_toast("The images of the first training batch are available once training has begun.")
+            return
+        self.app.push_screen(BatchDialog(run))
 
     def action_filter(self) -> None:
         field = self.query_one("#log-filter", Input)
@@ -453,9 +368,9 @@ class Live(BaseScreen):
             field.value = ""
             field.remove_class("-open")
             self.set_focus(None)
-        elif self.shown.cursor is not None:
+        elif self.plots.shown.cursor is not None:
             self.action_cursor()
-        elif self.shown.zoomed:
-            self._change(replace(self.shown, window=(0.0, 1.0)))
+        elif self.plots.shown.zoomed:
+            self.plots.change(replace(self.plots.shown, window=(0.0, 1.0)))
         else:
             self.set_focus(None)

@@ -34,12 +34,13 @@ def progress_text(
     started, progress = view.state.started, view.progress
     if view.outcome is not None:
         _append_end(text, view, width, actions)
-    elif view.phase == "paused":
+    elif view.phase == "paused" and not view.catching_up:
         text.append(f"paused; {actions['run.pause'].key} resumes\n", "bold yellow")
     if started is not None:
         text.append_text(_bars(view, eta, width))
     elif view.active:
-        words = progress.activity if progress is not None else "starting the engine"
+        begun = "reading its journal" if view.catching_up else "starting the engine"
+        words = progress.activity if progress is not None else begun
         text.append(f"{view.status_label} … {clean(words, 60)}\n")
         if progress is not None and progress.unit == "bytes":
             text.append_text(bytes_bar(progress, width))
@@ -73,7 +74,7 @@ def _facts(view: RunView, width: int, *, resources: bool) -> str:
     last = state.epochs[-1] if state.epochs else None
     if last is not None and last.best_epoch is not None:
         ago = last.epoch - last.best_epoch
-        found.append(f"best: epoch {last.best_epoch}" + (f", {ago} ago" if ago else ", the newest"))
+        found.append(f"best: epoch {last.best_epoch}" + (f", {ago} ago" if ago else ", the latest"))
     if state.last_checkpoint is not None and view.active:
         found.append(f"checkpoint {time.strftime('%H:%M:%S', time.localtime(state.last_checkpoint.time))}")
     if resources and view.resources is not None and view.active:

@@ -9,12 +9,12 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from engine.contract.data.archives import format_bytes, offline
 from engine.contract.recipe.sources import official_sets
 from medtui.console.shell.app_context import key_of
+from medtui.console.shell.dialogs import Dialog
 from medtui.console.shell.keymap import bindings
 from medtui.console.shell.plain import Label, Static
 from medtui.console.widgets.fetch_panel import Fetchable
@@ -42,10 +42,10 @@ def requested_file(name: str, size: str) -> FetchRequest:
     return FetchRequest(file, f"At most {format_bytes(facts.largest(file.size))}.")
 
 
-class AskFetch(ModalScreen[Fetchable | None]):
+class AskFetch(Dialog[Fetchable]):
     """Asks for name and size, and shows the size of the file."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [binding for binding in bindings("dialog") if "escape" in str(binding)]
+    BINDINGS: ClassVar[list[BindingType]] = bindings("dialog", "dialog.close")
 
     def __init__(self, name: str, size: int) -> None:
         super().__init__()
@@ -73,9 +73,6 @@ class AskFetch(ModalScreen[Fetchable | None]):
         file = requested_file(*self._typed()).file
         if file is not None:
             self.dismiss(file)
-
-    def action_close(self) -> None:
-        self.dismiss(None)
 
     def _typed(self) -> tuple[str, str]:
         return self.query_one("#fetch-name", Input).value, self.query_one("#fetch-size", Input).value

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rich.cells import cell_len
 from rich.text import Text
 
 from engine.contract.machine.scheduler import SchedulerJob
 from engine.contract.store.lock import LockState
 from medtui.actions import BY_ID, Action
-from medtui.console.widgets.bars import sparkline
+from medtui.client.smoke import Step
+from medtui.console.machine.storage_text import count_of_states
 from medtui.machine.checks import Check
-from medtui.machine.hardware import Hardware
 from medtui.machine.orphans import OrphanedEngine
+from medtui.machine.storage import Storage
 from medtui.text import clean
 
-MARKS = {"pass": ("✓", "green"), "warn": ("!", "bold yellow"), "fail": ("✗", "bold red")}
+WORST_FIRST = ("fail", "warn", "pass", "skip")
+MARKS = {"pass": ("✓", "green"), "warn": ("!", "bold yellow"), "fail": ("✗", "bold red"), "skip": ("·", "dim")}
 
 
 @dataclass(frozen=True)
@@ -30,84 +31,53 @@ class WorkspaceState:
     scheduler: SchedulerJob | None
 
 
-def hardware_text(past: list[Hardware], width: int, rows: int) -> Text:
-    """One line per core where `rows` allows it, else one block per core."""
-    now = past[-1]
-    text = Text(no_wrap=True, overflow="ellipsis")
-    _line(text, "CPU", f"{now.load:5.1f} %", [one.load / 100 for one in past], width)
-    if len(now.cores) + 3 + 2 * max(1, len(now.gpus)) <= rows:
-        for number, load in enumerate(now.cores):
-            text.append(f" {number:>5} {_gauge(load, 100, max(6, width - 14))} {load:3.0f} %\n")
-    else:
-        blocks = sparkline(now.cores, 0, 100)
-        for start in range(0, len(blocks), max(1, width - 7)):
-            text.append(f"{'cores' if start == 0 else '':<7}{blocks[start : start + width - 7]}\n")
-    used = [one.memory_used / max(1, one.memory_total) for one in past]
-    memory = f"{now.memory_used / 1e9:.1f} of {now.memory_total / 1e9:.1f} GB" if now.memory_total else "unknown"
-    _line(text, "memory", memory, used, width)
-    known = now.disk_free is not None and now.disk_total is not None
-    free = f"{(now.disk_free or 0) / 1e9:.1f} of {(now.disk_total or 0) / 1e9:.1f} GB free" if known else "unknown"
-    _line(text, "disk", free, [], width)
-    if not now.gpus:
-        _line(text, "GPU", "none found", [], width)
-    for index, gpu in enumerate(now.gpus):
-        _line(text, f"GPU {index}", clean(gpu.name, 30), [], width)
-        memory = f"{gpu.memory_used / 1e9:.1f} GB" if gpu.memory_used is not None else "–"
-        warm = f"{gpu.temperature} °C" if gpu.temperature is not None else "–"
-        loads = [(one.gpus[index].load or 0) / 100 for one in past if index < len(one.gpus)]
-        _line(text, "", f"{gpu.load if gpu.load is not None else '–'} %, {memory}, {warm}", loads, width)
-    text.rstrip()
-    return text
+def workspace_text(
+    state: WorkspaceState, width: int, actions: Mapping[str, Action] = BY_ID, storage: Storage | None = None
+) -> Text:
+    """`storage`: what is known of its runs."""
+    parts = [_lock_text(state, width), _orphans_text(state, actions)]
+    if state.orphans:  # to act on, so that it is seen first
+        parts.reverse()
+    if storage is not None and storage.runs is not None:
+        parts.append(Text.assemble(("runs    ", "bold"), count_of_states(storage.runs)))
+    return Text("\n").join([Text(clean(state.root, 200), "bold"), *parts])
 
 
-def _line(text: Text, title: str, words: str, fractions: list[float], width: int) -> None:
-    """A title, a value, and the last minutes in the remaining width."""
-    text.append(f"{title:<7}", "bold")
-    text.append(words)
-    available = width - 7 - cell_len(words) - 1
-    if fractions and available > 0:
-        text.append(" " + sparkline(tuple(fractions[-available:])), "cyan")
-    text.append("\n")
-
-
-def _gauge(value: float, total: float, width: int) -> str:
-    full = round(width * min(1.0, value / total)) if total else 0
-    return "█" * full + "░" * (width - full)
-
-
-def workspace_text(state: WorkspaceState, width: int, actions: Mapping[str, Action] = BY_ID) -> Text:
-    text = Text()
-    text.append(f"{clean(state.root, 200)}\n", "bold")
-    text.append("lock    ", "bold")
+def _lock_text(state: WorkspaceState, width: int) -> Text:
+    text = Text("lock    ", "bold", end="")
     holder = state.lock.holder
     if not state.lock.held:
-        text.append("free\n" if state.lock.held is False else f"unknown: {clean(state.lock.trouble, 200)}\n", "green")
-    elif holder is None:
-        text.append(f"held by {clean(str(state.lock), 200)}\n", "yellow")
-    else:
-        lives = {True: "alive", False: "gone; the kernel frees the lock with its last process", None: "on another host"}
-        text.append(f"engine {holder.pid}, {lives[state.holder_lives]}\n", "yellow")
-        text.append(f"        on {clean(holder.host, 60)}\n        since {holder.since_text}\n")
-        run = clean(holder.run or "preparing a run", 200)
-        text.append(f"{run if len(run) <= width else '…' + run[1 - width :]}\n")  # a run's hash is at its end
-    text.append("orphans ", "bold")
+        words = "free" if state.lock.held is False else f"unknown: {clean(state.lock.trouble, 200)}"
+        return text.append(words, "not bold green")
+    if holder is None:
+        return text.append(f"held by {clean(str(state.lock), 200)}", "not bold yellow")
+    lives = {True: "alive", False: "gone; the kernel frees the lock with its last process", None: "on another host"}
+    words, host = f"engine {holder.pid}, {lives[state.holder_lives]}", f"on {clean(holder.host, 60)}"
+    text.append(words, "not bold yellow")
+    text.append(f", {host}\n" if len(words) + len(host) + 10 <= width else f"\n        {host}\n", "not bold")
+    text.append(f"        since {holder.since_text}\n", "not bold")
+    run = clean(holder.run or "preparing a run", 200)
+    return text.append(run if len(run) <= width else "…" + run[1 - width :], "not bold")  # a run's hash is at its end
+
+
+def _orphans_text(state: WorkspaceState, actions: Mapping[str, Action]) -> Text:
+    text = Text("orphans ", "bold")
     if state.scheduler is not None:
-        text.append(f"not ended here: {clean(str(state.scheduler), 80)} manages its processes\n", "dim")
+        text.append(f"not ended here: {clean(str(state.scheduler), 80)} manages its processes\n", "not bold dim")
     if not state.orphans:
-        text.append("none", "green")
-    else:
-        count, end = len(state.orphans), actions["machine.end_orphan"].key
-        text.append(f"{count} engine{'s' * (count != 1)}; {end} ends {'one' if count > 1 else 'it'}", "yellow")
-    return text
+        return text.append("none", "not bold green")
+    count, end = len(state.orphans), actions["machine.end_orphan"].key
+    words = f"{count} engine{'s' * (count != 1)}; {end} ends {'one' if count > 1 else 'it'}"
+    return text.append(words, "not bold yellow")
 
 
 def checks_text(checks: list[Check], width: int) -> Text:
-    """One line per check, and its remedy; long text continues below, indented."""
+    """One line per check, and its remedy, those to act on first; long text continues below, indented."""
     text = Text()
     failed = sum(check.level == "fail" for check in checks)
     warned = sum(check.level == "warn" for check in checks)
     text.append(f"{len(checks)} checks, {failed} failed, {warned} warning{'s' * (warned != 1)}\n", "bold")
-    for check in checks:
+    for check in sorted(checks, key=lambda check: WORST_FIRST.index(check.level)):
         mark, style = MARKS[check.level]
         text.append(f"{mark} {check.level:<5}", style)
         text.append(f"{clean(check.title, 30):<17} ", "bold")
@@ -131,3 +101,16 @@ def _indented(words: str, width: int, first: int) -> str:
         break_long_words=max(map(len, words.split()), default=0) > width - 7,  # a path stays in one line where possible
     )
     return "\n".join(lines)[first:] + "\n"
+
+
+def smoke_text(steps: Sequence[Step], words: str = "", *, failed: bool = False) -> Text:
+    """The steps so far; `words`: how it ended, "" while it runs."""
+    text = Text("\nsmoke test\n", "bold")
+    for step in steps:
+        text.append("✓ ", "green")
+        text.append(f"{clean(step.what, 60)} {step.seconds:.1f} s\n")
+    if words:
+        text.append(f"{'✗' if failed else '✓'} {clean(words, 600)}\n", "bold red" if failed else "")
+    else:
+        text.append("running …\n", "dim")
+    return text

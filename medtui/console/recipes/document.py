@@ -9,6 +9,7 @@ from typing import Literal
 from engine.contract.files.folders import File, file_at, named_by_user
 
 Kind = Literal["shipped", "workspace", "run"]
+Mark = Literal["edited", "draft"]  # unsaved edits: of this console, and left by an earlier one
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,11 @@ class Entry:
     name: str
     path: Path
     kind: Kind
+
+    @property
+    def title(self) -> str:
+        """What it is called where there is room."""
+        return self.name if self.kind == "run" else self.path.name
 
     @property
     def key(self) -> str:

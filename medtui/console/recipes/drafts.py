@@ -56,6 +56,15 @@ class Drafts:
             return True
         return False
 
+    def discard(self, document: Document) -> None:
+        """Delete the draft of a recipe whose file is deleted, or has another name now. Raises OSError."""
+        document.text = document.saved
+        self.keep(document)
+
+    def texts(self) -> dict[str, str]:
+        """The edits that the next console to open a recipe restores, by the recipe's key."""
+        return {draft["path"]: draft["text"] for _, draft, _ in reversed(self._left())}  # the newest last
+
     def without_file(self, root: Path) -> list[Path]:
         """Recipes below a folder whose file is gone, but whose unsaved edits are here."""
         paths = [Path(draft["path"]) for _, draft, _ in self._left()]

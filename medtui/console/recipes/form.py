@@ -1,4 +1,4 @@
-"""The recipe's form, generated from the schema: one row per field, edited in place.
+"""The recipe's form, generated from the schema: one line per field, edited in place.
 
 A new field of the schema appears here automatically, with title, help, unit, bounds, choices and errors.
 """
@@ -6,149 +6,29 @@ A new field of the schema appears here automatically, with title, help, unit, bo
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from rich.style import Style
-from rich.text import Text
-from textual import events
-from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import VerticalScroll
 from textual.message import Message
-from textual.screen import ModalScreen
-from textual.widget import Widget
 from textual.widgets import Input
 from textual.widgets.input import Selection
 
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.schema import FieldSpec, fields, section_titles
-from engine.contract.recipe.sources import unread_fields
+from engine.contract.recipe.sources import KINDS, unread_fields
 from engine.contract.recipe.yaml_reader import written
-from engine.contract.wire.errors import Problem
 from medtui.client.recipe_document import Checked, typed
+from medtui.console.recipes.choices import Available, Choice, choices_of
+from medtui.console.recipes.choose import Choose
+from medtui.console.recipes.field_row import INDENT, NUMBER_WIDTH, TITLE_WIDTH, FieldRow, Line, SectionLine
 from medtui.console.shell.app_context import context_of
 from medtui.console.shell.keymap import bindings
-from medtui.console.shell.plain import Option, OptionList, Static
-from medtui.text import UNDEFINED, clean, shortened
-
-TITLE_WIDTH = 22
-VALUE_WIDTH = 15
-
-
-class FieldRow(Widget):
-    """One field: title, value, unit, and its problem."""
-
-    def __init__(self, spec: FieldSpec) -> None:
-        super().__init__(id=f"field-{spec.section}-{spec.name}")
-        self.spec = spec
-        self.value = ""
-        self.chosen = self.edited = False
-        self.at_cursor = False  # the form's cursor is here, even while something else has the focus
-        self._written = False
-        self._problem = ""
-
-    @property
-    def is_choice(self) -> bool:
-        """Are only fixed values allowed?"""
-        fixed = {"enum", "const"}
-        return all(fixed & set(variant) or variant.get("type") in ("boolean", "null") for variant in self.spec.variants)
-
-    @property
-    def is_number(self) -> bool:
-        return any(variant.get("type") in ("number", "integer") for variant in self.spec.variants)
-
-    @property
-    def is_noticed(self) -> bool:
-        """Is it written in the recipe, or wrong?"""
-        return self._written or bool(self._problem)
-
-    def on_click(self, event: events.Click) -> None:
-        if "@click" not in event.style.meta:
-            self.query_ancestor(RecipeForm).clicked(self)
-
-    def action_nudge(self, by: int) -> None:
-        self.query_ancestor(RecipeForm).action_nudge(by)
-
-    def show(self, checked: Checked) -> None:
-        value = checked.value(self.spec)
-        path = (self.spec.section, self.spec.name)
-        text = value if isinstance(value, str) else written(value) if _is_scalar(value) else "…"
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            text = checked.texts.get(path, text)  # `1e-3` stays `1e-3`
-        if not checked.readable:
-            text = UNDEFINED  # a default would look like the recipe's
-        problem = checked.problem(path)
-        shown = (clean(text, 200), checked.is_written(self.spec), clean(problem.message, 300) if problem else "")
-        if shown != (self.value, self._written, self._problem):
-            self.value, self._written, self._problem = shown
-            self.refresh()
-
-    def choose(self, chosen: bool) -> None:
-        if chosen != self.chosen:
-            self.chosen = chosen
-            self.set_class(chosen, "-chosen")
-            self.refresh()
-
-    def render(self) -> Text:
-        spec = self.spec
-        line = Text(no_wrap=True, overflow="ellipsis")
-        line.append(" ✎ " if self.edited else " ▸ " if self.chosen else "   ", "bold")
-        line.append(f"{shortened(spec.title, TITLE_WIDTH - 1):<{TITLE_WIDTH}}")
-        alone = not (self._problem or spec.unit or self.is_number)
-        room = max(VALUE_WIDTH, self.size.width - TITLE_WIDTH - 3) if alone else VALUE_WIDTH
-        value = shortened(self.value, room - (2 if self.is_choice else 0))
-        mark = " ▾" if self.is_choice else ""
-        line.append(f"{value + mark:<{VALUE_WIDTH}}", Style(bold=self._written, dim=not self._written))
-        if self.at_cursor and self.is_number and not self._problem:
-            for sign, by in ((" −", -1), (" +", 1)):
-                line.append(sign, Style(bold=True, meta={"@click": f"nudge({by})"}))
-        if self._problem:
-            line.append(f" ✗ {self._problem}", "bold red")
-        elif spec.unit:
-            line.append(f" {spec.unit}", "dim")
-        return line
-
-
-def _is_scalar(value: Any) -> bool:
-    return value is None or isinstance(value, bool | int | float)
-
-
-class Choose(ModalScreen[str | None]):
-    """The choices of a field; the result is YAML text."""
-
-    BINDINGS: ClassVar[list[BindingType]] = bindings("help")
-
-    def __init__(self, spec: FieldSpec, value: str) -> None:
-        super().__init__()
-        self.spec = spec
-        self.values = [written(choice) for choice in spec.choices]
-        self.value = value
-
-    def compose(self) -> ComposeResult:
-        with Vertical(id="dialog"):
-            yield Static(Text(f"{self.spec.title}: {self.spec.help}"))
-            yield ChoiceList(*(Option(Text(clean(value)), id=str(n)) for n, value in enumerate(self.values)))
-
-    def on_mount(self) -> None:
-        options = self.query_one(OptionList)
-        if self.value in self.values:
-            options.highlighted = self.values.index(self.value)
-        options.focus()
-
-    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        event.stop()
-        self.dismiss(self.values[event.option_index])
-
-    def action_close(self) -> None:
-        self.dismiss(None)
-
-
-class ChoiceList(OptionList):
-    BINDINGS: ClassVar[list[BindingType]] = [b for b in bindings("list") if getattr(b, "id", "") != "list.right"]
 
 
 class RecipeForm(VerticalScroll, can_focus=True):
-    """Every field of the schema, by section."""
+    """Every field of the schema, by section; the rarely used ones are folded away."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("form")
 
@@ -165,123 +45,233 @@ class RecipeForm(VerticalScroll, can_focus=True):
     class TakenBack(Message):
         """The typed text is discarded."""
 
-    class Chosen(Message):
-        """The cursor moved to another field."""
-
-        def __init__(self, spec: FieldSpec) -> None:
-            super().__init__()
-            self.spec = spec
+    class Moved(Message):
+        """The cursor is on another line, or that line says something else."""
 
     def __init__(self, model: type[Recipe], id: str) -> None:
         super().__init__(id=id)
-        self.model = model
-        self.specs = fields(model)
-        self.rows = [FieldRow(spec) for spec in self.specs.values()]
-        self.cursor = 0
+        titles = section_titles(model)
+        self.rows = [FieldRow(spec) for spec in fields(model).values()]
+        self.sections = {
+            name: SectionLine(titles.get(name, name), [row for row in self.rows if row.spec.section == name])
+            for name in dict.fromkeys(row.spec.section for row in self.rows)
+        }
+        self.lines: list[Line] = []  # all that the cursor can stand on, from top to bottom
+        for name, section in self.sections.items():
+            self.lines += [section, *(row for row in self.rows if row.spec.section == name)]
+        self.cursor = 1
         self.field: Input | None = None  # where a value is being typed
         self._reported = ""  # the value reported last; rows are updated later than it is typed
+        self._checked: Checked | None = None
+        self._available: Available | None = None  # what this machine has to choose among
 
     async def fill(self) -> None:
-        """Mount the rows. Some sixty widgets: the first frame of the screen does not wait for them."""
-        titles = section_titles(self.model)
-        widgets: list[Widget] = []
-        section = ""
-        for row in self.rows:
-            if row.spec.section != section:
-                section = row.spec.section
-                widgets.append(Static(Text(titles.get(section, section), style="bold"), classes="section"))
-            widgets.append(row)
-        await self.mount_all(widgets)
+        """Mount the lines. Some seventy widgets: the first frame of the screen does not wait for them."""
+        await self.mount_all(self.lines)
 
-    def show(self, checked: Checked) -> None:
-        """The values; a field that this source of images does not read is hidden, unless it is written or wrong."""
-        section = checked.values.get("dataset")
-        unread = unread_fields(section if isinstance(section, dict) else {})
+    # ---- what it shows ---------------------------------------------------------------------------------------------
+
+    def show(self, checked: Checked, *, anew: bool = False) -> None:
+        """The values. `anew`: of another recipe."""
+        self._checked = checked
+        section = self._values("dataset")
+        unread = unread_fields(section)
         for row in self.rows:
-            row.show(checked)
-            row.display = row.spec.section != "dataset" or row.spec.name not in unread or row.is_noticed
+            row.show(checked, self._note(row, checked))
+            row.is_unread = row.spec.section == "dataset" and row.spec.name in unread and not row.is_noticed
+        for line in self.sections.values():
+            line.show(anew=anew)
+        self._show_lines()
+
+    def show_available(self, available: Available) -> None:
+        if available != self._available:
+            self._available = available
+            if self._checked is not None:
+                self.show(self._checked)
+
+    def write_problems(self, writes: bool) -> None:
+        """Write errors out, each below its field, or only mark the fields."""
+        for row in self.rows:
+            row.write_problems(writes)
+
+    def has_field(self, path: tuple[str, ...]) -> bool:
+        return any((row.spec.section, row.spec.name) == path for row in self.rows)
+
+    def _values(self, section: str) -> Mapping[str, Any]:
+        """What the recipe writes in a section."""
+        found = self._checked.values.get(section) if self._checked is not None else None
+        return found if isinstance(found, dict) else {}
+
+    def _note(self, row: FieldRow, checked: Checked) -> str:
+        """What is known of the choice that a field has."""
+        if not row.is_choice or not checked.readable:
+            return ""
+        value = checked.value(row.spec)
+        if value is None and row.spec.section == "dataset" and row.spec.name in KINDS:
+            titles = [other.spec.title for other in self.rows if other.spec.name in self._sources]
+            return f"see {titles[0]}" if titles else ""
+        found = choices_of(row.spec, self._values(row.spec.section), self._available)
+        return next((choice.note for choice in found if choice.value == written(value)), "")
+
+    def _show_lines(self) -> None:
+        """A field is hidden where the source of images does not read it, or while it is folded away."""
+        for row in self.rows:
+            is_source = row.spec.section == "dataset" and row.spec.name in self._sources
+            folded = row.spec.advanced and not self.sections[row.spec.section].is_open
+            row.display = not row.is_unread and (not folded or is_source or bool(row.problem))
+        for section in self.sections.values():
+            section.refresh()
+        if not self.line.display and self.field is None:  # another recipe folds it away
+            self._move(self._section_of(self.line))
+            self.line.choose(self.has_focus)
+
+    @property
+    def _sources(self) -> list[str]:
+        """The fields that name where the images come from."""
+        return [key for key in KINDS if self._values("dataset").get(key) is not None]
+
+    # ---- the cursor ------------------------------------------------------------------------------------------------
+
+    @property
+    def line(self) -> Line:
+        """The line at the cursor."""
+        return self.lines[self.cursor]
+
+    @property
+    def row(self) -> FieldRow | None:
+        """The field at the cursor; None on the title of a section."""
+        return self.line if isinstance(self.line, FieldRow) else None
+
+    @property
+    def stops(self) -> list[Line]:
+        """The lines that the cursor goes to, from top to bottom."""
+        return [
+            line
+            for line in self.lines
+            if (line.folds if isinstance(line, SectionLine) else line.display) or line is self.line
+        ]
 
     def go_to(self, section: str, field: str) -> bool:
-        """Put the cursor on a field. False when there is none of that name."""
-        for number, row in enumerate(self.rows):
+        """Put the cursor on a field, which is unfolded. False when there is none of that name."""
+        for row in self.rows:
             if (row.spec.section, row.spec.name) == (section, field):
-                row.display = True
-                self._move(number)
+                if not row.display:
+                    self.sections[section].unfold()
+                    self._show_lines()
+                    row.display = True
+                self._move(row)
                 return True
         return False
 
-    def _move(self, number: int) -> None:
-        self.rows[self.cursor].choose(False)
-        self.rows[self.cursor].at_cursor = False
-        self.cursor = max(0, min(len(self.rows) - 1, number))
-        row = self.rows[self.cursor]
-        row.at_cursor = True
-        row.choose(True)
+    def _move(self, line: Line) -> None:
+        for at_cursor, one in ((False, self.line), (True, line)):
+            if isinstance(one, FieldRow):
+                one.at_cursor = at_cursor
+            one.choose(at_cursor)
+        self.cursor = self.lines.index(line)
         self._scroll_to_cursor()
-        self.post_message(self.Chosen(row.spec))
+        self.post_message(self.Moved())
 
     def _scroll_to_cursor(self) -> None:
-        if self.cursor == 0:
+        if self.line in self.stops[:2]:
             self.scroll_home(animate=False)
         else:
-            self.scroll_to_widget(self.rows[self.cursor], animate=False)
+            self.scroll_to_widget(self.line, animate=False)
 
     def on_resize(self) -> None:
-        """After a resize, or when first shown: the selected field stays visible."""
-        if self.rows[self.cursor].chosen:
+        """After a resize, or when first shown: the selected line stays visible."""
+        if self.line.chosen:
             self.call_after_refresh(self._scroll_to_cursor)
 
     def on_focus(self) -> None:
-        self._move(self.cursor)
+        self._move(self.line)
 
     def on_blur(self) -> None:
         if self.field is None:
-            self.rows[self.cursor].choose(False)
+            self.line.choose(False)
 
     def action_step(self, by: int) -> None:
         self._end_edit()
-        shown = [number for number, row in enumerate(self.rows) if row.display or number == self.cursor]
-        self._move(shown[max(0, min(len(shown) - 1, shown.index(self.cursor) + by))])
+        stops = self.stops
+        self._move(stops[max(0, min(len(stops) - 1, stops.index(self.line) + by))])
 
-    def clicked(self, row: FieldRow) -> None:
-        """Edit a row, unless it is being edited: then the click belongs to its input."""
-        if self.field is None or row is not self.rows[self.cursor]:
+    def on_line_clicked(self, event: Line.Clicked) -> None:
+        """Edit a line, unless it is being edited: then the click belongs to its input."""
+        event.stop()
+        if self.field is None or event.line is not self.line:
             self._end_edit()
             self.screen.set_focus(self)
-            self._move(self.rows.index(row))
+            self._move(event.line)
             self.action_edit()
 
+    # ---- folding ---------------------------------------------------------------------------------------------------
+
+    def action_fold(self) -> None:
+        """Show the rarely used fields of the section at the cursor, or fold them away."""
+        self._end_edit()
+        section = self.line if isinstance(self.line, SectionLine) else self._section_of(self.line)
+        if section.folds:
+            section.toggle()
+            self._show_lines()
+            self._move(self.line)
+
+    def _section_of(self, line: Line) -> SectionLine:
+        assert isinstance(line, FieldRow)
+        return self.sections[line.spec.section]
+
+    # ---- editing ---------------------------------------------------------------------------------------------------
+
     def action_edit(self) -> None:
-        if context_of(self).readonly or self.field is not None:
+        row = self.row
+        if row is None:
+            self.action_fold()
+        elif context_of(self).readonly or self.field is not None:
             return
-        row = self.rows[self.cursor]
-        if row.is_choice:
-            self.app.push_screen(Choose(row.spec, row.value), self._take_choice)
-            return
+        elif row.is_choice:
+            choices = choices_of(row.spec, self._values(row.spec.section), self._available)
+            self.app.push_screen(Choose(row.spec, choices, self._as_written(row)), self._take_choice)
+        else:
+            self._type_into(row)
+
+    def _as_written(self, row: FieldRow) -> str:
+        """Its value as YAML text."""
+        value = self._checked.value(row.spec) if self._checked is not None else None
+        return written(value) if isinstance(value, str) else row.value
+
+    def _type_into(self, row: FieldRow) -> None:
         self.post_message(self.Began())
         self._reported = row.value
         self.field = Input(row.value, compact=True, select_on_focus=False)
         self.field.set_reactive(Input.selection, Selection(0, len(row.value)))  # typing replaces it, at once
-        self.field.styles.margin = (0, 0, 0, TITLE_WIDTH + 3)
-        self.field.styles.width = VALUE_WIDTH
+        self.field.styles.margin = (0, 0, 0, TITLE_WIDTH + INDENT)
+        self.field.styles.width = NUMBER_WIDTH if row.is_number else "1fr"
         row.mount(self.field)
         self.field.focus()
         row.edited = True
         row.refresh()
 
+    def on_field_row_nudged(self, event: FieldRow.Nudged) -> None:
+        event.stop()
+        self.action_nudge(event.by)
+
     def action_nudge(self, by: int) -> None:
         """The next larger or smaller value of a number, without typing."""
-        row = self.rows[self.cursor]
-        if context_of(self).readonly or not row.is_number:
+        row = self.row
+        if context_of(self).readonly or row is None or not row.is_number:
             return
         self._end_edit()
         if (value := nudged(row.value, by)) is not None:
             self.post_message(self.Edited(row.spec, value))
 
-    def _take_choice(self, value: Any) -> None:
-        row = self.rows[self.cursor]
-        if isinstance(value, str) and value != row.value:  # the value it has already is not an edit
-            self.post_message(self.Edited(row.spec, value))
+    def _take_choice(self, choice: Choice | None) -> None:
+        row = self.row
+        if choice is None or row is None:
+            return
+        if choice.value is None:
+            if self.go_to(row.spec.section, choice.field) and self.row is not None:
+                self._type_into(self.row)
+        elif choice.value != self._as_written(row):  # the value it has already is not an edit
+            self.post_message(self.Edited(row.spec, choice.value))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
@@ -289,10 +279,9 @@ class RecipeForm(VerticalScroll, can_focus=True):
             self._report(event.value)
 
     def _report(self, value: str) -> None:
-        if value != self._reported:
+        if value != self._reported and self.row is not None:
             self._reported = value
-            spec = self.rows[self.cursor].spec
-            self.post_message(self.Edited(spec, typed(value, spec), typing=True))
+            self.post_message(self.Edited(self.row.spec, typed(value, self.row.spec), typing=True))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
@@ -308,16 +297,16 @@ class RecipeForm(VerticalScroll, can_focus=True):
             self.post_message(self.TakenBack())
 
     def _end_edit(self, *, focus: bool = True) -> None:
-        if self.field is None:
+        if self.field is None or self.row is None:
             return
         self._report(self.field.value)  # the event of its last key may still be in the queue
         field, self.field = self.field, None
-        self.rows[self.cursor].edited = False
-        self.rows[self.cursor].refresh()
+        self.row.edited = False
+        self.row.refresh()
         if focus:
             self.screen.set_focus(self)
         else:
-            self.rows[self.cursor].choose(False)
+            self.row.choose(False)
         field.remove()
 
 
@@ -337,15 +326,3 @@ def nudged(text: str, by: int) -> str | None:
     steps = [float(f"{digit}e{power}") for power in range(exponent - 1, exponent + 2) for digit in (1, 2, 5)]
     beyond = [step for step in steps if (step > value * 1.001 if by > 0 else step < value * 0.999)]
     return written(beyond[0] if by > 0 else beyond[-1])
-
-
-def field_help(spec: FieldSpec, problem: Problem | None) -> Text:
-    """What the user needs to know about a field, its problem first."""
-    text = Text()
-    if problem is not None:
-        text.append(f"✗ {clean(problem.message, 400)}\n", "bold red")
-    text.append(f"{spec.path}  ", "bold")
-    text.append(spec.help, "")
-    text.append(f"  Expected {spec.expected}" + (f" ({spec.unit})" if spec.unit else "") + ".", "dim")
-    text.append(f" Default {written(spec.default) if not isinstance(spec.default, str) else spec.default}.", "dim")
-    return text

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 from medtui.console.recipes.document import Document, Entry
 from medtui.console.recipes.drafts import Drafts
-from medtui.console.recipes.store import open_document, save, stamp_of
+from medtui.console.recipes.store import delete, open_document, rename, save, stamp_of
 
 
 class OpenRecipes:
@@ -57,6 +58,26 @@ class OpenRecipes:
         with contextlib.suppress(OSError):  # it is saved; a draft that cannot be removed loses nothing
             self.drafts.keep(document)
         return saved
+
+    def rename_file(self, document: Document, path: Path) -> None:
+        """Give its file another name; its unsaved edits go with it. Raises OSError."""
+        former = document.entry
+        rename(former.path, path)
+        renamed = replace(document, entry=Entry(path.name, path, "workspace"))
+        del self.documents[former.key]
+        self.documents[renamed.entry.key] = renamed
+        if self.current is document:
+            self.current = renamed
+        self.drafts.keep(renamed)
+        self.drafts.discard(document)
+
+    def delete(self, document: Document) -> None:
+        """Delete its file and its unsaved edits. Raises OSError."""
+        delete(document.entry.path)
+        del self.documents[document.entry.key]
+        if self.current is document:
+            self.current = None
+        self.drafts.discard(document)
 
     def keep_drafts(self) -> None:
         """Write unsaved edits to disk. Small files. Raises OSError."""

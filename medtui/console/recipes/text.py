@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
@@ -12,15 +12,20 @@ from engine.contract.wire.errors import Problem
 from medtui.actions import BY_ID, Action
 from medtui.client.recipe_document import Checked, differences
 from medtui.console.recipes.document import Document
-from medtui.text import clean, duration, shortened
+from medtui.text import clean, duration
 
 if TYPE_CHECKING:
     from medtui.client.preflight import Preflight
 
 
-def format_problem(problem: Problem) -> str:
-    where = f"line {problem.line}:" if problem.line else ""
-    return clean(" ".join(filter(None, (where, ".".join(problem.path), problem.message))), 300)
+def problems_text(problems: Sequence[Problem]) -> Text:
+    """What is wrong, each with its line and field, below the text."""
+    text = Text()
+    for problem in problems:
+        where = f"line {problem.line}:" if problem.line else ""
+        words = " ".join(filter(None, (where, ".".join(problem.path), problem.message)))
+        text.append(f"{'' if not text else chr(10)}✗ {clean(words, 400)}", "red")
+    return text
 
 
 def preflight_text(
@@ -34,13 +39,17 @@ def preflight_text(
 ) -> Text:
     """The panel below form and text. `stale`: `ready` is of an earlier text and is being updated."""
     text = Text()
+    if document.entry.kind == "run":
+        text.append(f"recipe of {clean(document.entry.name)}\n", "dim")
     if document.fresh_on_disk is not None:
         save, revert = actions["recipes.save"].key, actions["recipes.revert"].key
         words = f"The file changed on disk. {save} asks which text to keep, {revert} loads the file.\n"
         text.append(words, "bold yellow")
     if checked.recipe is None:
-        for problem in checked.problems[:4]:
-            text.append(f"✗ {format_problem(problem)}\n", "bold red")
+        number, key = len(checked.problems), actions["recipes.problem"].key
+        errors = "1 error" if number == 1 else f"{number} errors"
+        text.append(f"✗ {errors}", "bold red")
+        text.append(f": this recipe cannot run yet. {key} goes to {'it' if number == 1 else 'the first'}.\n")
         return text
     if document.dirty:
         text.append("differs from the saved recipe: ", "bold")
@@ -70,8 +79,10 @@ def _ready(ready: Preflight) -> Text:
     text.append(needs, "" if ready.memory_free is None or ready.memory_needed < ready.memory_free else "bold red")
     pace = "time unknown until the first similar run"
     if ready.seconds:
-        pace = f"about {duration(ready.seconds)}, from {shortened(ready.seconds_from, 40)}"
+        pace = f"about {duration(ready.seconds)}, from {clean(ready.seconds_from)}"
     text.append(f"\n{pace}\nrun {clean(ready.run)}\n")
+    for sentence in ready.trackers:
+        text.append(f"{clean(sentence, 300)}\n", "yellow")
     return text
 
 

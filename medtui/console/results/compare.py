@@ -12,7 +12,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
-from textual.widget import Widget
 
 from engine.contract.data.datasets import label_of
 from engine.contract.store.starting_weights import describe_origin
@@ -33,7 +32,8 @@ from medtui.client.comparison import (
 )
 from medtui.console.results.text import Detail, format_ci95, listed, title
 from medtui.console.shell.app_context import context_of
-from medtui.console.shell.frame import key_line
+from medtui.console.shell.dialogs import Dialog
+from medtui.console.shell.frame import DialogKeys
 from medtui.console.shell.keymap import bindings
 from medtui.console.shell.marked_runs import RunMark
 from medtui.console.shell.plain import Static, border_subtitle, border_title
@@ -68,7 +68,7 @@ class Compare(ModalScreen[None]):
             border_subtitle(plot, "epoch")
             yield plot
             yield Static(id="compare-differences")
-        yield CompareKeys()
+        yield DialogKeys("compare")
 
     def on_mount(self) -> None:
         self.query_one(Plot).show(compare_plot(self.marked))
@@ -112,16 +112,7 @@ class Compare(ModalScreen[None]):
             context.show_toast(f"Written to {path}.")
 
 
-class CompareKeys(Widget):
-    """The keys of the comparison, each of which can be clicked."""
-
-    def render(self) -> Text:
-        context = context_of(self)
-        mine = [action for action in context.actions.values() if action.scope == "compare"]
-        return key_line([[], mine, [], []], self.size.width, enabled=context.can)
-
-
-class CompareHelp(ModalScreen[None]):
+class CompareHelp(Dialog[None]):
     """The keys, and the rule that differences are judged by."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("help")
@@ -129,9 +120,6 @@ class CompareHelp(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="help"):
             yield Static(compare_help(list(context_of(self).actions.values())))
-
-    def action_close(self) -> None:
-        self.dismiss(None)
 
 
 def compare_help(actions: list[Action]) -> Text:
@@ -175,7 +163,8 @@ def runs_text(marked: list[Marked], width: int, *, dark: bool) -> Text:
         text.append(f"{mark.sign} ", f"bold {colour}")
         text.append(f"{clean(run_row.run, 60)}\n", "bold")
         facts = [(clean(run_row.state, 36), ""), (clean(label_of(run_row.dataset or "?", run_row.size)), "")]
-        facts += [(words, "bold yellow") for words in data_marks(run_row.synthetic, run_row.limit)]
+        marks = data_marks(run_row.synthetic, run_row.limit, run_row.input_size)
+        facts += [(words, "bold yellow") for words in marks]
         facts += [(clean(describe_origin(run_row.weights), 80), ""), (f"epochs {run_row.epochs}", "")]
         text.append_text(listed(facts, width, indent=2))
     text.rstrip()

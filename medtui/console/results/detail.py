@@ -17,10 +17,11 @@ from medtui.console.results.pictures import read_samples
 from medtui.console.results.text import Detail
 from medtui.console.shell.text_file import TooLarge, read_text
 from medtui.console.widgets.matrix import read_confusion
+from medtui.console.widgets.stored_pictures import Room, read_batch, read_figure
 
 
-def load_detail(run_row: RunRow, model: Any) -> Detail:
-    """Read everything of a run; unreadable parts are empty."""
+def load_detail(run_row: RunRow, model: Any, room: Room | None = None) -> Detail:
+    """Read everything of a run; unreadable parts are empty. `room`: None where figures cannot be shown."""
     run = RunDirectory(run_row.run_dir)
     try:
         state = replay(run.journal)
@@ -44,4 +45,6 @@ def load_detail(run_row: RunRow, model: Any) -> Detail:
         recipe=recipe,
         labels=read_labels(run),
         later=later_evaluations(run),
+        batch=read_batch(run),
+        confusion_figure=read_figure(run, "confusion", room),
     )

@@ -13,7 +13,7 @@ from medtui.client.evaluate import evaluate_run, later_evaluations
 from medtui.client.journal import replay
 from medtui.client.state import RunState
 from medtui.console.shell.app_context import AppContext
-from medtui.console.shell.dialogs import AskText, Question
+from medtui.console.shell.dialogs import Answer, AskText, Question
 from medtui.console.shell.engines import who
 from medtui.text import clean, number
 
@@ -43,7 +43,8 @@ async def archive(context: AppContext, run: RunDirectory) -> str | None:
     run_management.refuse_living(run, context.workspace)
     back = f"medtui runs unarchive {clean(run.name)}"
     words = f"Move {clean(run.name)} to outputs/{ARCHIVE}? Archived runs are not listed; {back} restores it."
-    if await context.push_screen_wait(Question(words, [("no", "no"), ("yes", "move it")])) != "yes":
+    question = Question(words, [("no", "leave it"), ("yes", "move it")], likely="yes")
+    if await context.push_screen_wait(question) != "yes":
         return None
     archived = await asyncio.to_thread(run_management.archive, run, context.workspace)
     return f"Moved to {archived}; {back} restores it."
@@ -64,7 +65,7 @@ async def resume(context: AppContext, run: RunDirectory) -> str | None:
     run_management.refuse_living(run, context.workspace)
     check_resumable(run, context.workspace)
     where = describe_resume_point(await asyncio.to_thread(replay, run.journal))
-    question = Question(f"Resume {clean(run.name)} {where}?", [("no", "cancel"), ("yes", "resume")])
+    question = Question(f"Resume {clean(run.name)} {where}?", [("no", "not now"), ("yes", "resume")], likely="yes")
     if await context.push_screen_wait(question) != "yes":
         return None
     context.resume_run(run)
@@ -86,8 +87,8 @@ def describe_resume_point(state: RunState) -> str:
 
 async def evaluate_again(context: AppContext, run: RunDirectory) -> str | None:
     run_management.refuse_living(run, context.workspace)
-    answers = [("no", "no"), ("as", "as in its recipe"), ("plain", "without TTA")]
-    question = Question(f"Evaluate the test split of {clean(run.name)} again?", answers)
+    answers: list[Answer] = [("no", "not now"), ("as", "as in its recipe"), ("plain", "without TTA")]
+    question = Question(f"Evaluate the test split of {clean(run.name)} again?", answers, likely="as")
     answer = await context.push_screen_wait(question)
     if answer not in ("as", "plain"):
         return None

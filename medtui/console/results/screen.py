@@ -10,18 +10,20 @@ from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Input
 
 from engine.contract.data.published import Published, references
 from engine.contract.store.run_directory import RunDirectory, list_runs
-from engine.contract.wire.errors import MedtuiError
+from medtui.client.run_index import run_rows
 from medtui.client.run_management import archive_of
-from medtui.client.runs import RunRow, Stamps, run_rows, stamps
+from medtui.client.runs import RunRow, Stamps, stamps
 from medtui.client.view import RunView
 from medtui.console.results import run_actions
+from medtui.console.results.columns import ChooseColumns, known_columns, limited
 from medtui.console.results.detail import load_detail
+from medtui.console.results.detail_view import DetailView
 from medtui.console.results.filter_field import FilterField
 from medtui.console.results.run_table import (
     INSTEAD,
@@ -33,13 +35,12 @@ from medtui.console.results.run_table import (
     published_cells,
     run_cells,
 )
-from medtui.console.results.text import Detail, body_text, describe_no_runs, describe_published, header_text
+from medtui.console.results.text import Detail, describe_no_runs, describe_published
 from medtui.console.shell.app_context import key_of
 from medtui.console.shell.base import BaseScreen
 from medtui.console.shell.keymap import bindings
 from medtui.console.shell.plain import Static, border_subtitle, border_title
-from medtui.console.widgets.curves import auc_plot
-from medtui.console.widgets.plot import Plot
+from medtui.console.widgets.stored_pictures import room_for
 from medtui.console.widgets.table import DataTable
 
 POLL_LIST_EVERY = 4.0  # seconds
@@ -72,6 +73,7 @@ class Results(BaseScreen):
         self._archived = False
         self.sort = 0
         self.newest_first = True
+        self.columns: tuple[str, ...] = ()  # chosen; else those that tell most
         self.detail: Detail | None = None
         self._selected: str | None = None
         self._finished: str | None = None
@@ -82,12 +84,11 @@ class Results(BaseScreen):
             yield FilterField()
             yield Static(id="runs-empty")
             yield RunTable("runs")
-        with Vertical(id="pane-detail", classes="pane"), VerticalScroll(id="detail-scroll"):
-            yield Static("loading runs …", id="detail")
-            yield Plot(id="detail-plot")
-            yield Static(id="detail-body")
+        with Vertical(id="pane-detail", classes="pane"):
+            yield DetailView(id="detail-scroll")
 
     def set_up(self) -> None:
+        self._recall()
         self.query_one(RunTable).focus()
         self.action_refresh_runs()
         self.set_interval(POLL_LIST_EVERY, self._poll_runs)
@@ -101,6 +102,25 @@ class Results(BaseScreen):
         if self.alive and view is not None and view.outcome is not None and view.run != self._finished:
             self._finished = view.run
             self.action_refresh_runs()
+
+    # ---- what is remembered ----------------------------------------------------------------------------------------
+
+    def _recall(self) -> None:
+        """What keys chose in an earlier console."""
+        kept, names = self._app.preferences, [name for name, _ in SORTS]
+        sort = kept.get("results_sort")
+        self.sort = names.index(sort) if sort in names else 0
+        self.newest_first = kept.get("results_newest_first") is not False
+        self.columns = known_columns(kept.get("results_columns"))
+
+    def _arrange(self) -> None:
+        """As the keys chose now, and for the next console."""
+        self._fill()
+        self._app.preferences.keep(
+            results_sort=SORTS[self.sort][0],
+            results_newest_first=self.newest_first,
+            results_columns=list(self.columns),
+        )
 
     # ---- the table -------------------------------------------------------------------------------------------------
 
@@ -145,7 +165,7 @@ class Results(BaseScreen):
         with self.prevent(DataTable.RowHighlighted):
             rows = {run_row.run: self._cells(run_row) for run_row in shown}
             subsets = any(not run_row.comparable for run_row in shown)
-            arrangement = arranged(rows.values(), subsets=subsets)
+            arrangement = limited(arranged(rows.values(), subsets=subsets), self.columns, subsets=subsets)
             for one in self._published(shown):
                 rows[one.key] = published_cells(one)
             scrolled = table.scroll_y
@@ -175,9 +195,7 @@ class Results(BaseScreen):
     def _show_instead(self, words: str) -> None:
         """Show this text instead of a run's detail."""
         self.detail = None
-        self.query_one("#detail", Static).update(Text(words))
-        self.query_one("#detail-body", Static).update("")
-        self.query_one("#detail-plot").display = False
+        self.query_one(DetailView).show_instead(words)
 
     def _published(self, shown: list[RunRow]) -> list[Published]:
         found: list[Published] = []
@@ -236,7 +254,7 @@ class Results(BaseScreen):
             self.action_reverse()
         elif title in names:
             self.sort = names.index(title)
-            self._fill()
+            self._arrange()
 
     def on_filter_field_changed(self) -> None:
         self._fill()
@@ -255,7 +273,7 @@ class Results(BaseScreen):
 
     @work(thread=True, exit_on_error=False, exclusive=True, group="detail")
     def _load(self, run_row: RunRow) -> None:
-        self.post_message(Detailed(load_detail(run_row, self._app.recipe_model)))
+        self.post_message(Detailed(load_detail(run_row, self._app.recipe_model, room_for(self, self.size.width - 8))))
 
     def on_detailed(self, message: Detailed) -> None:
         if message.detail.run_row.run != self._selected:
@@ -267,13 +285,7 @@ class Results(BaseScreen):
         detail = self.detail
         if detail is None or not self.alive:
             return
-        shown = self.query_one("#detail-scroll").size.width or self.size.width - 2  # hidden, it has no size
-        width = max(40, shown - 3)
-        self.query_one("#detail", Static).update(header_text(detail, width))
-        plot = self.query_one("#detail-plot", Plot)
-        plot.display = bool(detail.state.epochs)
-        plot.show(auc_plot(RunView(state=detail.state), "epoch"))
-        self.query_one("#detail-body", Static).update(body_text(detail, width))
+        self.query_one(DetailView).show(detail, self.size.width - 2)
 
     def on_resize(self) -> None:
         if self.alive:
@@ -282,9 +294,12 @@ class Results(BaseScreen):
     # ---- actions ---------------------------------------------------------------------------------------------------
 
     def choose(self, name: str) -> None:
-        """Select this run as soon as the runs are loaded."""
+        """Select this run as soon as it is in the list; no filter hides it."""
         self._selected = name
-        if self.alive and self.run_rows is not None:
+        if not self.alive:
+            return
+        self.query_one(FilterField).field.value = ""
+        if self._find_run_row(name) is not None:
             self._fill()
 
     def action_filter(self) -> None:
@@ -293,11 +308,18 @@ class Results(BaseScreen):
 
     def action_sort(self) -> None:
         self.sort = (self.sort + 1) % len(SORTS)
-        self._fill()
+        self._arrange()
 
     def action_reverse(self) -> None:
         self.newest_first = not self.newest_first
-        self._fill()
+        self._arrange()
+
+    @work
+    async def action_columns(self) -> None:
+        chosen = await self.app.push_screen_wait(ChooseColumns(self.columns))
+        if chosen is not None:
+            self.columns = tuple(chosen)
+            self._arrange()
 
     def action_mark(self) -> None:
         table, run_row = self.query_one(RunTable), self._chosen()
@@ -322,6 +344,13 @@ class Results(BaseScreen):
         load = partial(load_detail, model=self._app.recipe_model)
         details = await asyncio.gather(*(asyncio.to_thread(load, run_row) for run_row in found))
         self.app.push_screen(Compare(list(zip(marks, details, strict=True))))
+
+    @work(exclusive=True, group="predict")
+    async def action_predict(self) -> None:
+        if (run_row := self._chosen()) is not None:
+            from medtui.console.results.predict import predict_images
+
+            await predict_images(self._app, RunDirectory(run_row.run_dir))
 
     def action_open_recipe(self) -> None:
         if (run_row := self._chosen()) is not None:
@@ -353,16 +382,7 @@ class Results(BaseScreen):
         run_row = self._chosen()
         if run_row is None:
             return
-        if self._app.readonly:
-            self._app.show_toast("This console is read-only.", severity="warning")
-            return
-        try:
-            words = await ask(self._app, RunDirectory(run_row.run_dir))
-        except MedtuiError as error:
-            self._app.show_toast(str(error), severity="error")
-            return
-        if words:
-            self._app.show_toast(words)
+        if await self.carry_out(lambda: ask(self._app, RunDirectory(run_row.run_dir))):
             self.detail = None  # reloads also what the list does not show
             self.action_refresh_runs()
 
@@ -377,7 +397,7 @@ class Results(BaseScreen):
             self.show_only(1)
             return
         self.show_only(1)
-        scroll = self.query_one("#detail-scroll", VerticalScroll)
+        scroll = self.query_one(DetailView)
         if scroll.scroll_y >= scroll.max_scroll_y:
             scroll.scroll_home(animate=False)
         else:

@@ -22,11 +22,13 @@ from medtui.client.run_fields import format_lr
 from medtui.client.run_management import Labels
 from medtui.client.runs import RunRow
 from medtui.client.state import RunState
-from medtui.console.results.pictures import Sample, grid_text
+from medtui.console.graphics.picture import Picture
+from medtui.console.results.pictures import Sample
 from medtui.console.shell.status_text import format_drift
 from medtui.console.widgets.classes import class_rows, classes_text
 from medtui.console.widgets.matrix import Confusion, confusion_text
-from medtui.text import UNDEFINED, by_monitor, clean, data_marks, duration, number, shortened
+from medtui.console.widgets.stored_pictures import TrainingBatch
+from medtui.text import UNDEFINED, by_monitor, capitalised, clean, data_marks, duration, number, shortened
 
 OURS = "this run"
 
@@ -46,6 +48,8 @@ class Detail:
     recipe: Recipe | None
     labels: Labels = field(default_factory=Labels)
     later: list[LaterEvaluation] = field(default_factory=list)
+    batch: TrainingBatch | None = None
+    confusion_figure: Picture | None = None  # where the terminal can show it
 
     @property
     def run(self) -> RunDirectory:
@@ -79,7 +83,9 @@ def header_text(detail: Detail, width: int) -> Text:
     finished = state.finished
     if finished is not None and finished.error is not None:
         text.append(clean(f"{finished.error.message} {finished.error.hint}", 600) + "\n", "bold red")
-    if run_row.state == "crashed":
+    if run_row.state == "killed":
+        text.append("Its engine was killed on request.\n", "bold yellow")
+    elif run_row.state == "crashed":
         text.append("The engine process disappeared without reporting; see run.log.\n", "bold red")
     for name, metrics in (("validation", state.summary.validation), ("test", state.summary.test)):
         if metrics is not None:
@@ -88,7 +94,8 @@ def header_text(detail: Detail, width: int) -> Text:
         text.append(f"stands out: {clean(str(finding), 1000)}\n", "yellow")
     for one in detail.later:
         views = f"{len(one.views)} view{'s' * (len(one.views) != 1)}"
-        text.append(f"test re-evaluated AUC {number(one.auc)}{format_ci95(one.auc_ci95)}  ACC {number(one.acc)}")
+        by = f" by {clean(one.method, 40)}" if one.method else ""
+        text.append(f"test re-evaluated{by} AUC {number(one.auc)}{format_ci95(one.auc_ci95)}  ACC {number(one.acc)}")
         text.append(f"{format_ci95(one.acc_ci95)}  {views}, evaluations/{one.number}\n")
     return text
 
@@ -97,7 +104,8 @@ def _facts(detail: Detail, width: int) -> Text:
     """What was trained on what, and for how long."""
     run_row = detail.run_row
     facts: list[Fact] = [(clean(label_of(run_row.dataset or "?", run_row.size)), "")]
-    facts += [(mark, "bold yellow") for mark in data_marks(run_row.synthetic, run_row.limit)]
+    marks = data_marks(run_row.synthetic, run_row.limit, run_row.input_size)
+    facts += [(mark, "bold yellow") for mark in marks]
     facts.append((f"{clean(run_row.model or '?')} {clean(describe_origin(run_row.weights), 80)}", ""))
     facts.append((f"seed {number(run_row.seed, 0)}", ""))
     facts.append((f"lr {format_lr(run_row.lr)}", ""))
@@ -173,8 +181,9 @@ def describe_published(key: str | None) -> str:
     one = next((one for one in published() if one.key == key), None)
     if one is None:
         return ""
-    remark = f" {one.remark[0].upper()}{one.remark[1:]}." if one.remark else ""
-    return f"Published result, not a run: {one.source.citation}: {one.source.conditions}.{remark}"
+    marks = remarks(one, published_for(one.dataset, one.size, one.protocol))
+    marked = "".join(f" {capitalised(mark)}." for mark in marks)
+    return f"Published result, not a run: {one.source.citation}: {one.source.conditions}.{marked}"
 
 
 def _rank(auc: float | None) -> float:
@@ -188,8 +197,14 @@ def _published_row(method: str, auc: float | None, acc: float, words: str) -> Te
     return line.append(f"  {words}\n" if words else "\n", "dim")
 
 
+def titled(words: str) -> Text:
+    text = Text()
+    title(text, words)
+    return text
+
+
 def body_text(detail: Detail, width: int) -> Text:
-    """Everything below the curves."""
+    """What is between the curves and the pictures."""
     from medtui.client.view import RunView
 
     text = Text()
@@ -198,12 +213,12 @@ def body_text(detail: Detail, width: int) -> Text:
     text.append_text(classes_text(rows, width))
     text.append("\n")
     title(text, "confusion matrix, test")
-    text.append_text(confusion_text(detail.confusion, width))
-    text.append("\n")
-    title(text, "sample predictions")
-    text.append_text(grid_text(detail.samples, width))
-    text.append("\n")
-    text.append_text(published_text(detail))
+    return text.append_text(confusion_text(detail.confusion, width))
+
+
+def end_text(detail: Detail) -> Text:
+    """Everything below the pictures."""
+    text = published_text(detail)
     title(text, "recipe")
     text.append(_lines(detail.recipe_text) + "\n")
     title(text, "provenance")

@@ -12,6 +12,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from medtui.actions import Action
+from medtui.console.graphics.gallery import Gallery
 from medtui.console.shell.marked_runs import MarkedRuns
 from medtui.console.shell.status_text import AppStatus
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from medtui.client.run_handle import RunHandle
     from medtui.client.view import RunView
     from medtui.console.shell.load_history import LoadHistory
+    from medtui.preferences import Preferences
+    from medtui.settings import Settings
 
 
 class AppContext(Protocol):
@@ -34,6 +37,9 @@ class AppContext(Protocol):
     status: AppStatus
     today: Callable[[], date]
     load_history: LoadHistory
+    gallery: Gallery  # the pictures of all widgets
+    preferences: Preferences  # what keys chose
+    settings: Settings
 
     @property
     def recipe_model(self) -> type[Recipe]: ...
@@ -77,9 +83,24 @@ class AppContext(Protocol):
 
     def resume_run(self, run: RunDirectory) -> None: ...
 
-    def attach_to(self, name: str) -> bool: ...
+    def attach_to(self, name: str, *, quiet: bool = False) -> bool: ...
+
+    @property
+    def living(self) -> tuple[str, ...]: ...
+
+    @property
+    def next_living(self) -> str | None: ...
 
     def go_to(self, screen: str) -> None: ...
+
+    def show_run(self, name: str) -> None: ...
+
+    @property
+    def holder_run(self) -> str | None: ...
+
+    def choose_setting(self, name: str, value: object) -> None: ...
+
+    def fetch(self, dataset: str, size: int) -> None: ...
 
     @property
     def chosen_recipe(self) -> Recipe | None: ...

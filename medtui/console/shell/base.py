@@ -1,7 +1,8 @@
-"""What the four screens have in common: the frame, panes for narrow terminals, updates about the run."""
+"""What the screens have in common: the frame, panes for narrow terminals, updates about the run."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -10,6 +11,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.worker import Worker, WorkerState
 
+from engine.contract.wire.errors import MedtuiError
 from medtui.console.shell.app_context import AppContext, context_of
 from medtui.console.shell.frame import KeyLine, PaneTabs, StatusLine, TooSmall
 from medtui.console.shell.plain import border_title
@@ -28,7 +30,7 @@ class SeeThrough:
 
 
 class BaseScreen(Screen[None]):
-    """One of the four screens. It stays as it is while another is shown: selection, scroll and input survive."""
+    """One of the screens. It stays as it is while another is shown: selection, scroll and input survive."""
 
     SCREEN_NAME: ClassVar[str] = ""
     PANES: ClassVar[tuple[tuple[str, str], ...]] = ()  # (id of the widget, title)
@@ -82,9 +84,29 @@ class BaseScreen(Screen[None]):
     def set_up(self) -> None:
         """Every widget is there; called once."""
 
+    async def carry_out(self, action: Callable[[], Awaitable[str | None]]) -> str | None:
+        """Do what changes files, and show what it did, or why not.
+
+        What it said, "" where that is nothing; None where this console may not, or it failed.
+        """
+        if self._app.readonly:
+            self._app.show_toast("This console is read-only.", severity="warning")
+            return None
+        try:
+            words = await action()
+        except MedtuiError as error:
+            self._app.show_toast(str(error), severity="error")
+            return None
+        if words:
+            self._app.show_toast(words)
+        return words or ""
+
     def show(self, view: RunView | None) -> None:
         """Something about the run changed."""
         self.view = view
+
+    def follow_selected(self) -> None:
+        """Before a command to the run that is shown: if another one is selected here, that is meant."""
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """A worker that failed, perhaps on somebody else's file, is reported and ends nothing."""
@@ -96,7 +118,7 @@ class BaseScreen(Screen[None]):
         """Update the top line."""
         if self.alive:
             self.query_one(StatusLine).show_status(view, status)
-            self.query_one(TooSmall).show_status(view)
+            self.query_one(TooSmall).show_status(view, status)
 
     def refresh_keys(self) -> None:
         if not self.alive:

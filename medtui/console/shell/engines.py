@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -13,6 +14,7 @@ from engine.contract.recipe.yaml_reader import read_yaml_file
 from engine.contract.store.lock import LockState
 from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.workspace import Workspace
+from engine.contract.wire.errors import MedtuiError
 from medtui.client.attached import AttachedRun
 from medtui.client.escalation import Escalator, Timeouts, escalator_for
 from medtui.client.own_engine import OwnEngine
@@ -55,6 +57,8 @@ class Engines:
             return None
         if state.holder is None:
             return state.other_holder or "another process"
+        if state.holder.is_runner:
+            return str(state.holder)
         return None if self.is_own(state) else f"engine {state.holder.pid} on {state.holder.host}"
 
     def warm_up(self) -> None:
@@ -104,8 +108,16 @@ class Engines:
         if self.escalator is not None and not self.escalator.escalation.over:
             self.escalator.skip_wait()
             return
-        self.escalator = escalator_for(self.handle, self.workspace, who(), timeouts=self.timeouts)
+        self.escalator = escalator_for(
+            self.handle, self.workspace, who(), on_signal=self._note_kill, timeouts=self.timeouts
+        )
         threading.Thread(target=self.escalator.escalate, name="escalation", daemon=True).start()
+
+    def _note_kill(self, run: RunDirectory) -> None:
+        from medtui.suites.store import note_kill
+
+        with contextlib.suppress(MedtuiError):  # a full disk keeps no engine alive
+            note_kill(run, self.workspace)
 
     def close(self) -> None:
         """Release both: a warm engine ends, a run continues."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -13,7 +13,7 @@ from textual.widget import Widget
 
 from medtui.actions import EVERYWHERE, Action
 from medtui.console.shell.app_context import context_of
-from medtui.console.shell.status_text import AppStatus, status_line
+from medtui.console.shell.status_text import CONNECTING, AppStatus, status_line
 
 if TYPE_CHECKING:
     from medtui.client.view import RunView
@@ -54,7 +54,9 @@ class KeyLine(Widget):
 
     def render(self) -> Text:
         context = context_of(self)
-        actions = [_as_it_is(action, context.view) for action in context.actions.values() if action.footer]
+        trains = context.busy or bool(context.living)
+        shown = [one for one in context.actions.values() if one.footer and (trains or one.id != "recipes.queue")]
+        actions = [_as_it_is(action, context.view) for action in shown]
         mine = [action for action in actions if action.scope == self.screen_name]
         everywhere = [action for action in actions if action.scope == EVERYWHERE]
         screens = [action for action in everywhere if action.id.startswith("go.")]
@@ -63,25 +65,62 @@ class KeyLine(Widget):
         return key_line([screens, mine, kill, rest], self.size.width, enabled=context.can)
 
 
+class DialogKeys(Widget):
+    """The keys of a dialog that has a scope of its own; each can be clicked."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__()
+        self.scope = scope
+
+    def render(self) -> Text:
+        context = context_of(self)
+        mine = [action for action in context.actions.values() if action.scope == self.scope]
+        return key_line([[], mine, [], []], self.size.width, enabled=context.can)
+
+
 def _as_it_is(action: Action, view: RunView | None) -> Action:
     """Pause is resume while a run is paused."""
     paused = view is not None and view.active and view.phase == "paused"
     return replace(action, title="resume") if paused and action.id == "run.pause" else action
 
 
+@dataclass(frozen=True)
+class _Layout:
+    """How much of the keys is shown."""
+
+    own: int  # keys of the screen
+    unavailable: bool = False  # also keys that do nothing now
+    screens: bool = True  # names of the screens
+    rest: bool = True  # titles of the keys of all screens
+    short: bool = False  # the first word of a title
+
+
+def _layouts(own: int) -> Iterator[_Layout]:
+    """The richest first. In a tight line first unavailable keys go, then titles of keys of all screens, then the names
+    of the screens, then the screen's own keys from the last, then all titles."""
+    yield _Layout(own, unavailable=True)
+    yield _Layout(own)
+    yield _Layout(own, rest=False)
+    for fewer in range(own, min(OWN_KEYS, own) - 1, -1):
+        yield _Layout(fewer, screens=False, short=True)
+    for fewer in range(own, -1, -1):
+        yield _Layout(fewer, screens=False, rest=False, short=True)
+
+
 def key_line(groups: list[list[Action]], width: int, enabled: Callable[[Action], bool]) -> Text:
-    """Groups of keys in one line. Where it gets tight, first unavailable keys go, then the names of screens,
-    then the screen's own keys from the last, then titles; never a working kill key, nor help."""
+    """Groups of keys in one line, as much as fits; never without a working kill key, nor help."""
     screens, mine, kill, rest = groups
-    all_ = len(mine)
-    fewer = [(2, own) for own in range(all_, min(OWN_KEYS, all_) - 1, -1)]
-    for level, own in [(0, all_), (1, all_), *fewer, *((3, own) for own in range(all_, -1, -1))]:
+    available = [action for action in mine if enabled(action)]
+    line = Text()
+    for layout in _layouts(len(mine)):
         line = Text(" ")
-        for number, group in enumerate((screens, mine[:own], kill, rest)):
-            shown = [action for action in group if level == 0 or enabled(action)]
+        own = mine if layout.unavailable else available[: layout.own]
+        for group in (screens, own, kill, rest):
+            shown = [action for action in group if layout.unavailable or enabled(action)]
             for action in shown:
-                bare = (level >= 2 and number == 0) or (level == 3 and number == 3 and action.id != "view.help")
-                _append_key(line, action, "" if bare else _title(action, short=level >= 2), on=enabled(action))
+                is_rest = group is rest and action.id != "view.help"
+                bare = (group is screens and not layout.screens) or (is_rest and not layout.rest)
+                _append_key(line, action, "" if bare else _title(action, short=layout.short), on=enabled(action))
             line.append(" " * bool(shown))
         if cell_len(line.plain.rstrip()) <= width:
             break
@@ -131,10 +170,10 @@ class TooSmall(Widget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._word = "idle"
+        self._word = CONNECTING
 
-    def show_status(self, view: RunView | None) -> None:
-        word = view.status_label if view is not None else "idle"
+    def show_status(self, view: RunView | None, status: AppStatus) -> None:
+        word = view.status_label if view is not None else status.word
         if word != self._word:
             self._word = word
             self.refresh()

@@ -21,8 +21,8 @@ def scopes_of(bound: Iterable[BindingType]) -> set[str]:
     return {BY_ID[one.id].scope for one in bound if isinstance(one, Binding) and one.id in BY_ID}
 
 
-def bindings(scope: str) -> list[BindingType]:
-    """Textual's bindings of a scope."""
+def bindings(scope: str, *ids: str) -> list[BindingType]:
+    """Textual's bindings of a scope; of these actions of it only, where some are named."""
     return [
         Binding(
             action.keys,
@@ -33,18 +33,25 @@ def bindings(scope: str) -> list[BindingType]:
             priority=action.priority,
         )
         for action in of_scope(scope)
-        if action.keys
+        if action.keys and (not ids or action.id in ids)
     ]
 
 
-def possible(action: Action, view: RunView | None, *, busy: bool, trains_here: bool, readonly: bool) -> bool:
-    """Is this available now? `busy`: the run shown is not over; `trains_here`: by an engine of this console."""
+def possible(
+    action: Action, view: RunView | None, *, busy: bool, trains_here: bool, readonly: bool, others: bool = False
+) -> bool:
+    """Is this available now? `busy`: the run shown is not over; `trains_here`: by an engine of this console.
+
+    `others`: does a run train that is not shown?
+    """
     if action.changes and readonly:
         return False
     if action.id in ("run.stop", "run.abort", "run.kill_switch"):
         return busy
     if action.id in ("run.pause", "run.checkpoint"):
         return busy and view is not None and view.phase in STEERABLE
+    if action.id == "live.next_run":
+        return others
     if action.id == "live.run":
         return not trains_here
     return action.scope != "live" or (view is not None and view.asked_to_start)

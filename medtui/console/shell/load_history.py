@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from engine.contract.wire.protocol import Resources
     from medtui.client.view import RunView
-    from medtui.machine.gpu import Gpu
+    from medtui.machine.gpu import Gpus
 
 KEPT = 240  # samples, about one per second
 
@@ -18,7 +18,7 @@ KEPT = 240  # samples, about one per second
 class LoadSample:
     cpu: float  # percent of one core, by the engine
     memory: int  # bytes, of the engine
-    gpus: tuple[Gpu, ...]  # of the machine; none where the run is on another one
+    gpus: Gpus | None = None  # of the machine; None before the first poll
 
 
 class LoadHistory:
@@ -29,7 +29,7 @@ class LoadHistory:
         self._run: str | None = None
         self._last: Resources | None = None
 
-    def add(self, view: RunView | None, gpus: tuple[Gpu, ...]) -> None:
+    def add(self, view: RunView | None, gpus: Gpus | None) -> None:
         """The newest snapshot of a view, once."""
         if view is None:
             return

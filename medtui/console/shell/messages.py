@@ -3,26 +3,86 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from textual.message import Message
 
-from engine.contract.store.lock import LockState
+from engine.contract.store.lock import LockState, living_runs
+from engine.contract.store.run_directory import RunDirectory
+from engine.contract.store.status import read_status
 from engine.contract.store.workspace import Workspace
-from medtui.console.shell.status_text import describe_lock
-from medtui.machine.gpu import Gpu, gpus
+from medtui.console.shell.status_text import describe_holder, describe_lock
+from medtui.machine.gpu import Gpus, read_gpus
+from medtui.text import capitalised
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The work of a runner that this console saw, and that is over."""
+
+    words: str
+    failed: bool
 
 
 class StatusPolled(Message):
     """Lock and machine were polled."""
 
-    def __init__(self, lock: str, gpus: tuple[Gpu, ...], holder_run: str | None) -> None:
+    def __init__(
+        self,
+        lock: str,
+        word: str,
+        gpus: Gpus,
+        living: tuple[str, ...],
+        worked: str | None,
+        ended: Ended | None,
+        trains_shown: str | None,
+    ) -> None:
         super().__init__()
-        self.lock, self.gpus = lock, gpus  # `lock` as the top line shows it
-        self.holder_run = holder_run
+        self.lock, self.word, self.gpus = lock, word, gpus  # `lock` and `word` as the top line shows them
+        self.living = living  # names of the runs that train now
+        self.worked, self.ended = worked, ended  # the name of the suite that has a runner; that had one before
+        self.trains_shown = trains_shown  # the engine that trains the shown run, by the status of that
 
 
-def poll_status(workspace: Workspace, is_own: Callable[[LockState], bool], shown_run: str | None) -> StatusPolled:
-    """Who holds the workspace, and GPU load. `is_own`: this console's engine? `shown_run`: the run on display."""
+def poll_status(
+    workspace: Workspace, is_own: Callable[[LockState], bool], shown_run: str | None, worked: str | None = None
+) -> StatusPolled:
+    """Who holds the workspace, and GPU load. `is_own`: this console's engine? `shown_run`: the run on display.
+
+    `worked`: the suite, or the queue, that had a runner when it was polled before.
+    """
     state = LockState.read(workspace.lock_file)
     other = None if state.run == shown_run else state.run
-    return StatusPolled(describe_lock(state, is_own(state), other), tuple(gpus()), state.run)
+    works = suite_of(state)
+    ended = _ended(workspace, worked) if worked is not None and works != worked else None
+    described = describe_lock(state, is_own(state), other), describe_holder(state)
+    trains_shown = None
+    if state.run is not None and other is None:
+        status = read_status(RunDirectory(workspace.outputs / state.run))
+        trains_shown = status.engine if status is not None and status.outcome is None else None
+    return StatusPolled(*described, read_gpus(), living_runs(workspace.folder), works, ended, trains_shown)
+
+
+def suite_of(state: LockState) -> str | None:
+    """The name of the store whose runner holds the workspace."""
+    if state.holder is None or not state.holder.is_runner:
+        return None
+    from medtui.suites.store import named_by
+
+    return named_by(str(state.holder.owner))
+
+
+def _ended(workspace: Workspace, name: str) -> Ended | None:
+    from engine.contract.wire.errors import MedtuiError
+    from medtui.suites.status import describe_counts
+    from medtui.suites.store import Store
+
+    store = Store(workspace, name)
+    try:
+        work = store.journal().work
+    except MedtuiError:
+        return None
+    owner = capitalised(store.owner)
+    if work.next is not None:
+        return Ended(f"{owner} has no runner any more: {describe_counts(work)}", failed=False)
+    return Ended(f"{owner} has ended: {describe_counts(work)}", failed=bool(work.of("failed")))

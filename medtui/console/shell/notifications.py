@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from medtui.eta import Eta
 
 if TYPE_CHECKING:
-    from medtui.client.occurrences import Occurrence
+    from medtui.client.away import Notifier
+    from medtui.client.occurrences import Occurrence, Occurrences
     from medtui.client.view import RunView
-    from medtui.settings import Occasion
+    from medtui.settings import Away, Occasion
 
 
 BEHIND = 2.0  # seconds that a tick may be late before it is reported
@@ -34,6 +37,51 @@ class Notifications:
         return found
 
 
+class RunNotifier:
+    """Reports what happens to the run that is shown; as the settings say, also to somebody who is away."""
+
+    def __init__(
+        self, away: Away, report: Callable[[RunView, str, Severity], None], warn: Callable[[str], None]
+    ) -> None:
+        """`report`: shows a text about the run. `warn`: shows that somebody away could not be told; from any thread."""
+        self._away, self._report, self._warn = away, report, warn
+        self._notifier: Notifier | None = None
+        self.begin()
+
+    def begin(self) -> None:
+        """Another run is shown: nothing about it is reported yet."""
+        self._texts = Notifications()
+        self._occurrences: Occurrences | None = None
+
+    def update(self, view: RunView) -> None:
+        """Report what is new. Also called where nothing comes any more: that is a stall."""
+        if self._occurrences is None:
+            from medtui.client.occurrences import Occurrences
+
+            self._occurrences = Occurrences()
+        occurrences = self._occurrences.of(view, time.monotonic())
+        if not occurrences:
+            return
+        if self._notifier is None:
+            from medtui.client.away import Notifier
+
+            self._notifier = Notifier(self._away, self._warn)
+        for occurrence in occurrences:
+            self._notifier.notify(occurrence, view)
+        for text, severity in self._texts.of(occurrences):
+            self._report(view, text, severity)
+
+    @property
+    def stalled(self) -> float | None:
+        """Seconds without a step, while that is a stall."""
+        return self._occurrences.stalled if self._occurrences is not None else None
+
+    def close(self, patience: float) -> None:
+        """Wait at most `patience` seconds for what is being delivered."""
+        if self._notifier is not None:
+            self._notifier.close(patience)
+
+
 class Pace:
     """The remaining time of the run."""
 
@@ -45,8 +93,8 @@ class Pace:
     def left(self, view: RunView) -> float | None:
         """Seconds left; None before there is a pace. A resumed run has a separate pace."""
         progress, started = view.progress, view.state.started
-        if progress is None or started is None or view.phase != "training":
-            return None
+        if progress is None or started is None or not view.active or view.phase != "training":
+            return None  # also of an engine that died while it trained
         if progress.step is None:  # validating: what was left when it began
             return self._left
         attempt = (started.run, started.attempt)

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 
 UNKNOWN = "…"  # what has not been checked yet
+CONNECTING = "connecting"
 GLYPHS = {
     "idle": "○",
+    CONNECTING: "◌",
     "starting": "◌",
     "preparing": "◌",
     "training": "●",
@@ -48,11 +50,14 @@ class AppStatus:
     """What the top line shows in addition to the run; before the first poll, that it is unknown."""
 
     lock: str = UNKNOWN
+    word: str = CONNECTING  # what the workspace's engine does, as long as no run is shown
     gpu: str = ""
     link: str = "link ok"
     eta: float | None = None  # seconds
     elapsed: int | None = None  # seconds since the attempt began
+    stalled: str = ""  # for how long there was no step
     readonly: bool = False
+    living: tuple[str, ...] = ()  # names of the runs that train now
 
 
 def elapsed_of(view: RunView, now: float) -> int | None:
@@ -87,7 +92,7 @@ class _Part:
 
 def status_line(view: RunView | None, status: AppStatus, width: int) -> Text:
     """As much as fits, the most important first."""
-    word = view.status_label if view is not None else "idle" if status.lock != UNKNOWN else UNKNOWN
+    word = view.status_label if view is not None else status.word
     parts = [
         _Part(0, (Text(" medtui", style="bold"),)),
         _Part(0, (Text(f"{GLYPHS.get(word, '·')} {clean(word, 40)}", style=STYLES.get(word, "bold")),)),
@@ -112,13 +117,22 @@ def _of_run(view: RunView, status: AppStatus) -> list[_Part]:
     if started is None:
         return []
     seed = f"seed {started.seed}" if started.seed is not None else ""
-    run_hash = (started.run.split("_") + [""] * 4)[3]  # as in the directory's name: 20261122_breastmnist_model_1a2b3c
-    dataset, model, run = clean(started.dataset, 30), clean(started.model, 30), clean(run_hash, 12)
+    dataset, model, run = clean(started.dataset, 30), clean(started.model, 30), short_hash(started.run)
     titles = ([dataset, model, seed, run], [dataset, model, run], [dataset, run], [dataset])
     parts = [_Part(4, tuple(Text(" · ".join(filter(None, title))) for title in titles))]
+    if started.run in status.living and len(status.living) > 1:
+        number, n = status.living.index(started.run) + 1, len(status.living)
+        parts.append(_Part(1, (Text(f"run {number} of {n}", "bold"), Text(f"{number}/{n}", "bold"))))
     if view.active and view.phase in ("training", "paused"):
         parts.append(_Part(2, (Text(f"epoch {view.epoch}/{started.epochs}"),)))
+        if status.stalled:
+            parts.append(_Part(1, (Text(f"no step for {status.stalled}", style="bold yellow"),)))
     return [*parts, *_times(status)]
+
+
+def short_hash(run: str) -> str:
+    """Of its recipe, as the directory's name has it: 20261122_breastmnist_model_1a2b3c."""
+    return clean((run.split("_") + [""] * 4)[3], 12)
 
 
 def _times(status: AppStatus) -> list[_Part]:
@@ -154,8 +168,19 @@ def describe_lock(state: LockState, own: bool, holder_run: str | None) -> str:
         return "free" if state.held is False else "unknown"
     if own:
         return "this console"
+    if state.holder is not None and state.holder.is_runner:
+        return shortened(clean(str(state.holder.owner)), 40)
     who = f"engine {state.holder.pid}" if state.holder else "another process"
     return who + (f" {shortened(clean(holder_run), 24)}" if holder_run else "")
+
+
+def describe_holder(state: LockState) -> str:
+    """What the workspace's engine does, as far as the lock tells: a run that it names is connected to at once."""
+    if not state.held_by_engine:
+        return "idle"
+    if state.holder is not None and state.holder.is_runner:
+        return "training"
+    return CONNECTING if state.run is not None else "preparing"
 
 
 def format_drift(change: str) -> str:

@@ -62,14 +62,23 @@ def auc_plot(view: RunView, axis: Axis) -> PlotSpec:
 
 
 def _published(view: RunView) -> tuple[Level, ...]:
-    """The highest published test AUC of the set, where this run is one that may be compared with it."""
+    """A published test AUC of the set, where this run is one that may be compared with it: of its model, if there is
+    one, else the highest."""
     started = view.state.started
     if started is None or started.synthetic or started.limit is not None:
         return ()
     found = [one for one in references(started.dataset, started.size) if one.auc is not None]
     if not found or found[0].remark:
         return ()
-    return (Level(found[0].auc or 0.0, f"published {number(found[0].auc, 3)} (test, {found[0].method})"),)
+    of_model = [one for one in found if _letters(one.method) == _letters(started.model.removesuffix("_adapted"))]
+    one = (of_model or found)[0]
+    words = f"{'' if of_model else 'highest '}published {number(one.auc, 3)}"
+    return (Level(one.auc or 0.0, f"{words} (test, {one.method})", words),)
+
+
+def _letters(name: str) -> str:
+    """To compare a method's name with a model's: `ViT-B/16` and `vit_b_16` are both `vitb16`."""
+    return "".join(filter(str.isalnum, name.lower()))
 
 
 def acc_plot(view: RunView, axis: Axis) -> PlotSpec:

@@ -7,10 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.contract.store.run_directory import RunDirectory
+from engine.contract.store.status import RunSummary
 from medtui.client.journal import replay
+from medtui.client.same_data import same_data
 from medtui.client.view import RunView
 from medtui.console.shell.marked_runs import MarkedRuns, RunMark
 from medtui.console.widgets.plot import PlotSpec, Series
+from medtui.text import clean, data_marks
 
 
 def overlaid(spec: PlotSpec, runs: Sequence[tuple[RunMark, PlotSpec]]) -> PlotSpec:
@@ -22,6 +25,27 @@ def overlaid(spec: PlotSpec, runs: Sequence[tuple[RunMark, PlotSpec]]) -> PlotSp
     main = main_series(spec)
     added = [_curve(mark, other, main.name if main else None) for mark, other in runs]
     return replace(spec, series=(*spec.series, *(one for one in added if one is not None)))
+
+
+def comparable(view: RunView, marks: Sequence[RunMark], others: Mapping[str, RunView]) -> tuple[list[RunMark], str]:
+    """The marks of the runs that were trained on the images of `view`; the others with what theirs are, or "".
+
+    Before a run has said what it is trained on, all are.
+    """
+    own, drawn, left = view.state.summary, [], []
+    for mark in marks:
+        of = others[mark.run].state.summary
+        if own.dataset is None or of.dataset is None or same_data(own, of):
+            drawn.append(mark)
+        else:
+            left.append(f"{mark.sign} ({_data_of(of)})")
+    return drawn, ", ".join(left)
+
+
+def _data_of(summary: RunSummary) -> str:
+    words = [clean(summary.dataset or "?", 40)]
+    words += [f"{summary.size} px"] if summary.size is not None else []
+    return " ".join([*words, *data_marks(summary.synthetic, summary.limit)])
 
 
 def main_series(spec: PlotSpec) -> Series | None:

@@ -35,7 +35,7 @@ MARKERS = {"braille": "braille", "block": "hd", "ascii": "*"}
 class Series:
     """One curve. Values may be NaN or infinite."""
 
-    name: str
+    name: str  # in the legend; without one it is not there, as the edge of a band
     xs: Sequence[float]
     ys: Sequence[float]
     colour: int  # of the series palette
@@ -60,6 +60,7 @@ class Level:
 
     y: float
     words: str
+    short: str = ""  # the same, where there is no room for all words
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,8 @@ def plot_text(spec: PlotSpec, width: int, height: int, *, dark: bool, marker: st
             "every value is NaN or infinite" if nonfinite else spec.empty, style="bold red" if nonfinite else "dim"
         )
     legend = _legend(spec, parts, dark)
+    if legend.cell_len > width:
+        legend = _legend(spec, parts, dark, short=True)
     body = _figure(spec, parts, width, height - 1, dark=dark, marker=marker)
     legend.truncate(width)
     return Text("\n").join([legend, body])
@@ -166,7 +169,7 @@ def _within(one: Series, window: tuple[float, float] | None) -> tuple[Sequence[f
     return one.xs[first:last], one.ys[first:last]
 
 
-def _legend(spec: PlotSpec, parts: list[tuple[Series, Bucketed]], dark: bool) -> Text:
+def _legend(spec: PlotSpec, parts: list[tuple[Series, Bucketed]], dark: bool, *, short: bool = False) -> Text:
     line = Text(no_wrap=True)
     if spec.cursor is not None:  # first: the values stay visible, however narrow the plot is
         line.append(format_cursor(spec), "reverse")
@@ -174,6 +177,8 @@ def _legend(spec: PlotSpec, parts: list[tuple[Series, Bucketed]], dark: bool) ->
     if spec.window is not None:
         line.append("zoomed  ", "bold")
     for one, part in parts:
+        if not one.name:
+            continue
         line.append(("┄ " if one.faint else f"{MARK} " if one.marked else "─ "), _rich_colour(one.colour, dark))
         line.append(one.name)
         if part.nonfinite:
@@ -185,7 +190,7 @@ def _legend(spec: PlotSpec, parts: list[tuple[Series, Bucketed]], dark: bool) ->
     for point in spec.points:
         line.append(f"{point.sign} {point.words}  ", "bold")
     for level in spec.levels:
-        line.append(f"┈ {level.words}  ", "dim")
+        line.append(f"┈ {(short and level.short) or level.words}  ", "dim")
     words = [spec.unit, f"by {spec.x_title}" if spec.x_title else "", "log" if spec.log else ""]
     line.append(", ".join(filter(None, words)), "dim")
     return line
@@ -207,6 +212,7 @@ def _figure(
     spec: PlotSpec, parts: list[tuple[Series, Bucketed]], width: int, height: int, *, dark: bool, marker: str
 ) -> Text:
     figure: Any = Figure()
+    figure._limit_size(False, False)  # as plotext.limit_size: else $COLUMNS, or no terminal, would narrow it
     figure.plotsize(width, height)
     background = (16, 20, 24) if dark else (255, 255, 255)
     figure.canvas_color(background)

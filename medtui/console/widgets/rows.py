@@ -13,6 +13,9 @@ from textual.widget import Widget
 class Rows(Widget):
     """For text that changes several times per second; a `Static` would lay out the complete screen each time."""
 
+    # Text that was made for a wider area would take more rows than it has lines, until the next update
+    DEFAULT_CSS = "Rows { text-wrap: nowrap; text-overflow: clip; }"
+
     class Resized(Message):
         """The size differs from the one its text was made for, or is the first."""
 

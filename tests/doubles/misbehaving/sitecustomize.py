@@ -1,4 +1,4 @@
-"""Makes a real engine misbehave: Python imports this at its start when its folder stands in PYTHONPATH.
+"""Makes a real engine misbehave: imported before it, where `MISBEHAVE` stands in its environment (warm_server.py).
 
 `MISBEHAVE=where:how[+how]`. Where: `preparing` (as the run directory is made), `training` (after the first
 checkpoint), `checkpoint` (inside the second one's write), `evaluating`, `reporting`, `finished` (as it exits).

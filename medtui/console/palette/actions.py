@@ -1,4 +1,4 @@
-"""The command palette: every action of the registry that is available now."""
+"""Actions in the palette: every action of the registry that is available now."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from rich.text import Text
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from medtui.actions import EVERYWHERE, Action
+from medtui.console.palette.matching import highlighted, quick, score_of
 from medtui.console.shell.app_context import context_of
 from medtui.console.shell.keymap import scopes_of
 from medtui.console.shell.plain import plain_markup
@@ -31,11 +32,10 @@ class KeymapCommands(Provider):
             yield DiscoveryHit(Text(action.title), self._hit(action), help=_help(action))
 
     async def search(self, query: str) -> Hits:
-        matcher = self.matcher(query)
+        matcher = quick(self.matcher(query))
         for action in self._now:
-            score = max(matcher.match(action.title), matcher.match(action.help))
-            if score > 0:
-                yield Hit(score, Text(action.title), self._hit(action), help=_help(action))
+            if (score := score_of(matcher, action.title, action.help)) > 0:
+                yield Hit(score, highlighted(matcher, action.title), self._hit(action), action.title, _help(action))
 
 
 def _help(action: Action) -> str:

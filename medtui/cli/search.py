@@ -1,0 +1,237 @@
+"""`medtui search`: the best values of some fields, by the validation split, asked for one trial after the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from medtui.cli.options import DataOption, JsonOption, OfflineOption, SlotsOption, WorkspaceOption
+from medtui.cli.suite import DryRunOption, RetryOption
+from medtui.cli.unknown import FileCommands
+
+if TYPE_CHECKING:
+    from medtui.search.definition import Search
+    from medtui.search.trials import Trial, Trials
+    from medtui.suites.store import Store
+    from medtui.suites.work import Work
+
+HELP = "Search for the best values of fields: `medtui search FILE`."
+app = typer.Typer(help=HELP, cls=FileCommands, rich_markup_mode=None, no_args_is_help=True)
+NameArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="NAME", help="A search; not needed where there is one, or one runs.", show_default=False),
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
+OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="Write it to this file.", readable=False)]
+
+
+@app.command("run", short_help="Do a search, or continue it; `search FILE` is the same.")
+def run(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The search's file.", readable=False)],
+    slots: SlotsOption = None,
+    retry: RetryOption = False,
+    dry_run: DryRunOption = False,
+    workspace: WorkspaceOption = None,
+    data: DataOption = None,
+    offline: OfflineOption = False,
+    json: JsonOption = False,
+) -> int:
+    """Do a search, trial after trial, until its budget is used; an interrupted one continues.
+
+    It needs the extra medtui[search].
+    """
+    from engine.contract.files.paths import expanded
+    from engine.contract.store.workspace import find_workspace
+    from medtui.cli.run import data_folders
+    from medtui.cli.search_work import begin
+    from medtui.search.definition import defined
+    from medtui.search.search_file import read_search
+
+    ws = find_workspace(workspace)
+    search = defined(read_search(expanded(str(file))), tuple(data_folders(data)), offline=offline)
+    return begin(search, ws, slots=slots, retry=retry, dry_run=dry_run, as_json=json)
+
+
+@app.command("resume", short_help="Continue a search where it was.")
+def resume(
+    name: NameArgument = None,
+    slots: SlotsOption = None,
+    retry: RetryOption = False,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Continue a search: what was interrupted or stopped is resumed, then more trials follow."""
+    from medtui.cli.search_work import begin
+
+    found = _found(name, workspace)
+    return begin(found.search, found.store.workspace, slots=slots, retry=retry, dry_run=False, as_json=json)
+
+
+@app.command("status", short_help="Show how far a search is.")
+def status(name: NameArgument = None, workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
+    """Show how far a search is, run by run, and its best trial."""
+    from medtui.output import print_json
+    from medtui.plain.search import print_status, search_values
+    from medtui.search.planner import SearchPlanner
+
+    found = _found(name, workspace)
+    store, work, search, trials = found.store, found.work, found.search, found.trials
+    if json:
+        print_json(search_values(store, work, search, trials))
+        return
+    planner = SearchPlanner(search, found.reader)
+    print_status(store, work, search, trials, over=work.next is None and planner.is_over(work))
+
+
+@app.command("stop", short_help="Stop all living runs of a search.")
+def stop(
+    name: NameArgument = None,
+    abort: Annotated[bool, typer.Option("--abort", help="Save only checkpoints.")] = False,
+    finish: Annotated[bool, typer.Option("--finish", help="Let the living runs end by themselves.")] = False,
+    workspace: WorkspaceOption = None,
+) -> int:
+    """Stop all living runs of a search after their batch, and start no more."""
+    from engine.contract.store.workspace import find_workspace
+    from medtui.cli.suite import stop_runner
+    from medtui.suites.store import find_suite
+
+    return stop_runner(find_suite(find_workspace(workspace), name, search=True), abort=abort, finish=finish)
+
+
+@app.command("table", short_help="Show the trials, the best first.")
+def table(
+    name: NameArgument = None,
+    output: OutputOption = None,
+    force: ForceOption = False,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show the trials with their validation results, the best first; `-o FILE.csv` writes them."""
+    from medtui.output import print_json
+    from medtui.plain.search import print_trials, trials_text
+    from medtui.rich_output import stdout_console
+    from medtui.search.results import csv_of, ranked, row
+
+    found = _found(name, workspace)
+    search, trials = found.search, found.trials
+    if json:
+        print_json([row(trial) | {"values": trial.values} for trial in ranked(search, trials)])
+    elif output is None:
+        print_trials(stdout_console(), search, trials)
+    else:
+        as_csv = output.suffix.lower() == ".csv"
+        _write(output, csv_of(search, trials) if as_csv else trials_text(search, trials), force=force)
+
+
+@app.command("best", short_help="Show the best trial as a recipe.")
+def best(
+    name: NameArgument = None,
+    output: OutputOption = None,
+    force: ForceOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Show the best trial as a recipe, with the evidence in its comments; `-o FILE.yaml` writes it."""
+    from medtui.output import print_text
+    from medtui.search.results import best_text
+    from medtui.search.trials import best_of
+
+    found = _found(name, workspace)
+    search, trials = found.search, found.trials
+    best_trial = best_of(search, _completed(search, trials))[0]
+    text = best_text(search, trials, best_trial)
+    if output is None:
+        print_text(text.removesuffix("\n"))
+    else:
+        _write(output, text, force=force)
+
+
+@app.command("figure", short_help="Draw its history and which fields matter.")
+def figure(
+    name: NameArgument = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The PNG file to write.", readable=False)] = Path(
+        "search.png"
+    ),
+    force: ForceOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Draw what each trial came to, the best so far, and how much each field matters."""
+    from engine.contract.files.paths import absolute, expanded
+    from engine.contract.wire.jobs import Importance, SearchFigure, TrialValue
+    from medtui.cli.who import current_user
+    from medtui.client.job import do_job
+    from medtui.client.output_file import check_output
+    from medtui.output import print_line
+    from medtui.search.asking import importances, require_optuna
+    from medtui.search.results import describe_objective
+
+    require_optuna()
+    found = _found(name, workspace)
+    search, trials = found.search, found.trials
+    target = expanded(str(output))
+    check_output(target, force=force)
+    _completed(search, trials)
+    start = SearchFigure(
+        id="start",
+        by=current_user(),
+        title=f"Search {search.name}",
+        ylabel=describe_objective(search).partition(" at ")[0],
+        higher_is_better=search.higher_is_better,
+        trials=[TrialValue(number=one.number, value=one.value) for one in trials if one.state != "open"],
+        importances=[Importance(name=path, value=value) for path, value in importances(search, trials).items()],
+        output=str(absolute(target)),
+    )
+    do_job(start, found.store.workspace)
+    print_line(f"Wrote {output}.")
+
+
+class _Found(NamedTuple):
+    """A search that was begun, as it was when its journal was read."""
+
+    store: Store
+    work: Work
+    search: Search
+    reader: Trials
+    trials: list[Trial]
+
+
+def _found(name: str | None, workspace: Path | None) -> _Found:
+    """A search that was begun, and its trials. Raises UsageError."""
+    from engine.contract.store.workspace import find_workspace
+    from engine.contract.wire.errors import UsageError
+    from medtui.search.definition import defined_before
+    from medtui.search.trials import Trials
+    from medtui.sentences import Searches
+    from medtui.suites.store import find_suite
+
+    store = find_suite(find_workspace(workspace), name, search=True)
+    work = store.journal().work
+    search = defined_before(work, store.name)
+    if search is None:
+        raise UsageError(Searches.NO_DEFINITION, name=store.name, path=store.folder)
+    reader = Trials(search, store.workspace)
+    return _Found(store, work, search, reader, reader.of(work))
+
+
+def _completed(search: Search, trials: list[Trial]) -> list[Trial]:
+    """Raises UsageError where there is none."""
+    from engine.contract.wire.errors import UsageError
+    from medtui.sentences import Searches
+
+    found = [trial for trial in trials if trial.value is not None]
+    if not found:
+        raise UsageError(Searches.NOT_BEGUN, name=search.name)
+    return found
+
+
+def _write(output: Path, text: str, *, force: bool) -> None:
+    """Raises OutputError."""
+    from engine.contract.files.paths import expanded
+    from medtui.client.output_file import check_output, write_text
+    from medtui.output import print_line
+
+    target = expanded(str(output))
+    check_output(target, force=force)
+    write_text(target, text)
+    print_line(f"Wrote {output}.")

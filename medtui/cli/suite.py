@@ -1,0 +1,221 @@
+"""`medtui suite`: many runs from one file, done one after the other or several at once, and the table of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medtui.cli.options import (
+    DataOption,
+    JsonOption,
+    OfflineOption,
+    OnOption,
+    SlotsOption,
+    SlurmOption,
+    WorkspaceOption,
+)
+from medtui.cli.unknown import Commands
+
+if TYPE_CHECKING:
+    from medtui.suites.requests import Request
+    from medtui.suites.store import Store
+
+HELP = "Suites: many runs from one file, and their table."
+app = typer.Typer(help=HELP, cls=Commands, rich_markup_mode=None, no_args_is_help=True)
+NameArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="NAME", help="A suite; not needed where there is one, or one runs.", show_default=False),
+]
+RetryOption = Annotated[bool, typer.Option("--retry", help="Also try runs again that failed.")]
+DetachOption = Annotated[
+    bool, typer.Option("--detach", help="Return once it works; it goes on in the background, and writes a log.")
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be run, and start nothing.")]
+
+
+@app.command("run", short_help="Do the runs of a suite; resume interrupted ones.")
+def run(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The suite's file.", readable=False)],
+    slots: SlotsOption = None,
+    on: OnOption = None,
+    slurm: SlurmOption = None,
+    retry: RetryOption = False,
+    dry_run: DryRunOption = False,
+    detach: DetachOption = False,
+    workspace: WorkspaceOption = None,
+    data: DataOption = None,
+    offline: OfflineOption = False,
+    json: JsonOption = False,
+) -> int:
+    """Do the runs of a suite that are not done yet; interrupted ones are resumed."""
+    from engine.contract.files.paths import expanded
+    from engine.contract.store.workspace import find_workspace
+    from medtui.cli.cluster import refuse_only_on_cluster, submit_plan
+    from medtui.cli.run import data_folders
+    from medtui.cli.work import start_plan
+    from medtui.suites.plan import plan_of
+    from medtui.suites.suite_file import read_suite
+
+    refuse_only_on_cluster(on, slots, slurm, detach=detach)
+    ws = find_workspace(workspace)
+    suite = read_suite(expanded(str(file)))
+    plan = plan_of(suite, data_folders(data), offline=offline)
+    if on is not None:
+        given = slurm or []
+        return submit_plan(plan, suite.template, ws, on, given, retry=retry, dry_run=dry_run, as_json=json)
+    return start_plan(plan, ws, slots=slots, retry=retry, dry_run=dry_run, detach=detach, as_json=json)
+
+
+@app.command("resume", short_help="Continue a suite where it was.")
+def resume(
+    name: NameArgument = None,
+    slots: SlotsOption = None,
+    on: OnOption = None,
+    slurm: SlurmOption = None,
+    retry: RetryOption = False,
+    detach: DetachOption = False,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Continue a suite: what was interrupted or stopped is resumed, the rest follows."""
+    from engine.contract.store.workspace import find_workspace
+    from engine.contract.wire.errors import UsageError
+    from medtui.cli.cluster import refuse_only_on_cluster, resume_on_cluster
+    from medtui.cli.work import work_detached, work_on
+    from medtui.cluster.submit import refuse_on_cluster
+    from medtui.output import print_line
+    from medtui.sentences import Suites
+    from medtui.suites.requests import refuse_second_runner, retry_ended, slots_of_items
+    from medtui.suites.store import find_suite
+
+    refuse_only_on_cluster(on, slots, slurm, detach=detach)
+    store = find_suite(find_workspace(workspace), name)
+    journal = store.journal()
+    if not journal.work.planned:
+        raise UsageError(Suites.NO_PLAN, name=store.name, path=store.folder)
+    if on is not None:
+        return resume_on_cluster(store, on, slurm or [], retry=retry, as_json=json)
+    refuse_on_cluster(store)
+    again = retry_ended(store, journal, failed=retry)
+    if again and (holder := store.runner()) is not None:
+        print_line(f"{again} run{'s' * (again != 1)} to be done again: {holder} continues with them.")
+        return 0
+    refuse_second_runner(store)
+    chosen = slots_of_items(journal.work.items.values(), slots)
+    return work_detached(store, slots, as_json=json) if detach else work_on(store, chosen, as_json=json)
+
+
+@app.command("status", short_help="Show how far each run of a suite is.")
+def status(name: NameArgument = None, workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
+    """Show how far a suite is, run by run; without NAME all suites where there are several."""
+    from engine.contract.store.workspace import find_workspace
+    from medtui.cluster.submit import work_on_cluster
+    from medtui.output import print_json
+    from medtui.plain.suite_status import print_status, print_suites
+    from medtui.suites.status import status_values
+    from medtui.suites.store import find_suite, suites_of
+
+    ws = find_workspace(workspace)
+    stores = suites_of(ws)
+    if name is None and len(stores) > 1 and not any(store.runner() for store in stores):
+        found = [(store, work_on_cluster(store)) for store in stores]
+        print_json([status_values(*one) for one in found]) if json else print_suites(found)
+        return
+    store = find_suite(ws, name)
+    work = work_on_cluster(store)
+    print_json(status_values(store, work)) if json else print_status(store, work)
+
+
+@app.command("stop", short_help="Stop all living runs of a suite.")
+def stop(
+    name: NameArgument = None,
+    abort: Annotated[bool, typer.Option("--abort", help="Save only checkpoints; evaluate nothing.")] = False,
+    finish: Annotated[bool, typer.Option("--finish", help="Let the living runs end by themselves.")] = False,
+    workspace: WorkspaceOption = None,
+) -> int:
+    """Stop all living runs of a suite after their batch, and start no more."""
+    from engine.contract.store.workspace import find_workspace
+    from medtui.suites.store import find_suite
+
+    return stop_runner(find_suite(find_workspace(workspace), name), abort=abort, finish=finish)
+
+
+def stop_runner(store: Store, *, abort: bool, finish: bool) -> int:
+    """Ask its runner, or end its jobs. Raises UsageError where there is neither."""
+    from engine.contract.wire.errors import UsageError
+    from medtui.cli.cluster import stop_on_cluster
+    from medtui.cli.who import current_user
+    from medtui.output import print_line
+    from medtui.sentences import CommandLine
+    from medtui.suites.requests import ask_runner
+
+    if abort and finish:
+        raise UsageError(CommandLine.SYNTAX, reason="--abort and --finish cannot be combined")
+    if store.runner() is None and (journal := store.journal()).work.of("submitted"):
+        return stop_on_cluster(store, journal, abort=abort, finish=finish)
+    what: Request = "abort" if abort else "finish" if finish else "stop"
+    holder = ask_runner(store, what, current_user())
+    words = {"finish": "no more runs are started", "stop": "its runs stop after their batch"}
+    print_line(f"{holder} was asked: {words.get(what, 'its runs abort after their batch')}.")
+    print_line(f"`{store.start_command}` continues.")
+    return 0
+
+
+@app.command("job", hidden=True)
+def job(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of the suite.")],
+    item: Annotated[str, typer.Argument(metavar="ITEM", help="Which of its runs, by the id in its journal.")],
+    workspace: WorkspaceOption = None,
+    log: Annotated[
+        Path | None, typer.Option("--log", readable=False, help="The job's log file, recorded with the run.")
+    ] = None,
+) -> int:
+    """Do one run of a suite, in a job of a scheduler."""
+    import sys
+
+    from engine.contract.store.workspace import find_workspace
+    from medtui.cli.run import display_for
+    from medtui.plain.suite_job import do_item
+    from medtui.suites.store import Store
+
+    store = Store(find_workspace(workspace), name)
+    return do_item(store, item, str(log) if log is not None else None, display_for(False), sys.argv)
+
+
+@app.command("table", short_help="Show mean ± sd over seeds, and published values.")
+def table(
+    name: NameArgument = None,
+    format_: Annotated[
+        str, typer.Option("--format", help="text, csv, markdown, latex or xlsx.", show_default=False)
+    ] = "",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write it to this file.", readable=False)
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Show mean and standard deviation over seeds, with published values; best marked by a paired test."""
+    from medtui.cli.suite_table import print_or_write
+
+    return print_or_write(name, format_, output, force=force, workspace=workspace, as_json=json)
+
+
+@app.command("curves", short_help="Draw mean curves with a band, as a figure.")
+def curves(
+    name: NameArgument = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The PNG file to write.", readable=False)] = Path(
+        "curves.png"
+    ),
+    measure: Annotated[
+        str, typer.Option("--measure", help="val_auc, val_acc, val_f1, val_loss or train_loss.")
+    ] = "val_auc",
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Draw the mean over seeds by epoch, with a band, one panel per data set."""
+    from medtui.cli.suite_table import write_curves
+
+    write_curves(name, output, measure, force=force, workspace=workspace)

@@ -1,0 +1,117 @@
+"""Work on suites and the queue from the command line: what is said before, the runner, its display."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.contract.store.workspace import Workspace
+    from medtui.suites.plan import Plan
+    from medtui.suites.runner import Planner
+    from medtui.suites.slots import Slots
+    from medtui.suites.store import Store
+
+
+def start_plan(
+    plan: Plan,
+    ws: Workspace,
+    *,
+    slots: int | None,
+    retry: bool = False,
+    dry_run: bool = False,
+    detach: bool = False,
+    as_json: bool = False,
+) -> int:
+    """Say what the plan's runs will take, then do them. Its exit code."""
+    from medtui.cluster.submit import refuse_on_cluster
+    from medtui.rich_output import print_wrapped, stdout_console
+    from medtui.suites.estimate import describe_plan
+    from medtui.suites.requests import begin_plan, refuse_impossible_runs, refuse_second_runner, slots_of_plan
+    from medtui.suites.store import Store
+
+    refuse_impossible_runs(plan)
+    _warn_of_trackers(plan)
+    store = Store(ws, plan.name)
+    chosen = slots_of_plan(plan, slots)
+    if not as_json:
+        for sentence in describe_plan(plan, store, chosen):
+            print_wrapped(stdout_console(), sentence)
+    if dry_run:
+        return 0
+    refuse_second_runner(store)
+    refuse_on_cluster(store)
+    begin_plan(plan, store, retry=retry)
+    if detach:
+        return work_detached(store, slots, as_json=as_json)
+    return work_on(store, chosen, as_json=as_json)
+
+
+def _warn_of_trackers(plan: Plan) -> None:
+    from medtui.client.trackers import missing_trackers
+    from medtui.output import print_error
+
+    for warning in sorted({text for recipe in plan.recipes for text in missing_trackers(recipe.model_dump())}):
+        print_error(f"medtui: {warning}")
+
+
+def work_on(
+    store: Store,
+    slots: Slots,
+    *,
+    as_json: bool,
+    stays: bool = False,
+    planner: Planner | None = None,
+    total: int | None = None,
+) -> int:
+    """Work on a suite, a search or the queue until nothing is left. Its exit code.
+
+    `total`: how many runs there will be, where that is not how many there are.
+    """
+    from medtui.machine.gpu import read_gpus
+    from medtui.plain.notifications import notify_of_work
+    from medtui.plain.suite import run_work
+    from medtui.preferences import remember_workspace
+    from medtui.settings import read_settings
+    from medtui.suites.runner import Runner
+
+    remember_workspace(store.workspace.root)
+    display = _display(store.workspace, as_json=as_json, total=total)
+    command = "medtui queue start" if store.kind == "queue" else f"medtui {store.kind}"
+    has_gpu = bool(read_gpus().devices)
+    runner = Runner(store, slots, has_gpu=has_gpu, by=command, planner=planner, on_event=display.event)
+    idle = runner.work.next is None and planner is None and not stays
+    code = run_work(runner, display, stays=stays)
+    if runner.work.next is not None:
+        display.note(f"`{store.start_command}` continues.")
+    elif store.kind != "queue":
+        display.note(f"`medtui {store.kind} table {store.name}` shows the results.")
+    if not idle:
+        notify_of_work(read_settings().away, runner, code, display.note)
+    return code
+
+
+def work_detached(store: Store, slots: int | None, *, as_json: bool, stays: bool = False) -> int:
+    """Leave the work to a process of its own, and say where it is."""
+    from medtui.output import print_json, print_line
+    from medtui.suites.detached import start_runner
+
+    started = start_runner(store, slots, stays=stays)
+    if as_json:
+        print_json({"name": store.name, "runner": started.pid, "log": str(started.log)})
+    else:
+        print_line(str(started))
+    return 0
+
+
+def _display(ws: Workspace, *, as_json: bool, total: int | None) -> Any:
+    from engine.contract.store.run_directory import RunDirectory
+    from medtui.plain.suite import WorkBars, WorkJson, WorkLines
+    from medtui.rich_output import stdout_console
+
+    if as_json:
+        return WorkJson()
+    console = stdout_console(never_fails=True)
+    outputs = RunDirectory(ws.outputs)
+    if console.is_terminal:
+        return WorkBars(console, outputs, total)
+    return WorkLines(stdout_console(never_fails=True, soft_wrap=True), outputs, total)

@@ -1,0 +1,51 @@
+"""A file or folder that a command writes because its user named it: what never gives way to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from engine.contract.files.folders import file_at
+from engine.contract.files.paths import absolute, path_status
+from engine.contract.wire.errors import OutputError
+from medtui.sentences import OutputFile, Suites
+
+
+def check_output(path: Path, *, force: bool, inputs: Iterable[Path | str] = ()) -> None:
+    """Before anything is computed for it; `path` as it was named, since a link is not followed. Raises OutputError.
+
+    Only a regular file is ever replaced, on request: a device, a pipe, a folder, a link and what it leads to stay, and
+    so do the files that the command reads (`inputs`).
+    """
+    file = file_at(path)
+    if file.is_there and not file.is_regular:
+        raise OutputError(OutputFile.NO_FILE, path=path)
+    if absolute(path) in map(absolute, inputs):
+        raise OutputError(OutputFile.INPUT, path=path)
+    if file.is_there and not force:
+        raise OutputError(OutputFile.EXISTS, path=path)
+    if not (folder := path_status(path.parent)).is_folder:
+        raise OutputError(OutputFile.NO_FOLDER, path=path, why=folder.why)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Into a file that was checked before. Raises OutputError."""
+    try:
+        file_at(path).write(text)
+    except OSError as error:
+        raise OutputError(Suites.UNWRITABLE, path=path, reason=error.strerror) from None
+
+
+def export_folder(path: Path) -> Path:
+    """From the root. Neither a link, which is not followed, nor a file gives way to it. Raises OutputError."""
+    file = file_at(path)
+    if not path.name or (file.is_there and not file.is_folder):
+        raise OutputError(OutputFile.IS_NO_FOLDER, path=path)
+    return absolute(path)
+
+
+def check_new_output(path: Path) -> None:
+    """As `check_output`, where nothing can ask to replace a file, as in the console. Raises OutputError."""
+    if file_at(path).is_regular:
+        raise OutputError(OutputFile.NOT_NEW, path=path)
+    check_output(path, force=False)

@@ -1,0 +1,180 @@
+"""What takes jobs: Slurm, or for a trial without a cluster processes of this machine; both by submitit's executors."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+import psutil
+
+from engine.contract.files.folders import File
+from engine.contract.wire.errors import InstallationError, OutputError
+from medtui.cluster.job import SuiteJob
+from medtui.sentences import Cluster
+from medtui.suites.job_template import JobTemplate
+from medtui.suites.settling import Queue
+
+PATIENCE = 30.0  # seconds for an answer of the scheduler
+MOST_TIMEOUTS = 1_000_000  # a job is requeued until its run is done
+REMEMBERED = 200  # names in one question
+
+Submitted = tuple[str, str]  # the id of a job, and the file with its output
+
+
+class Scheduler(Protocol):
+    name: str
+
+    def check(self) -> None:
+        """Can it take jobs here? Raises InstallationError."""
+        ...
+
+    def submit(self, name: str, jobs: Sequence[SuiteJob], template: JobTemplate, folder: File) -> list[Submitted]:
+        """One array of jobs, in this order. Raises OutputError."""
+        ...
+
+    def queue(self, names: Iterable[str]) -> Queue | None:
+        """The jobs of submissions with these names that wait or run; None where it does not answer."""
+        ...
+
+    def cancel(self, jobs: Sequence[str], *, waiting: bool) -> None:
+        """`waiting`: only those that have not begun. One that is over already is none. Raises OutputError."""
+        ...
+
+
+class Slurm:
+    name = "slurm"
+
+    def check(self) -> None:
+        _submitit()
+        if shutil.which("sbatch") is None or shutil.which("srun") is None:
+            raise InstallationError(Cluster.NO_SLURM)
+
+    def submit(self, name: str, jobs: Sequence[SuiteJob], template: JobTemplate, folder: File) -> list[Submitted]:
+        executor = _submitit().SlurmExecutor(folder=folder.path, max_num_timeout=MOST_TIMEOUTS)
+        executor.update_parameters(**_parameters(name, template))
+        return _submitted(executor, jobs)
+
+    def queue(self, names: Iterable[str]) -> Queue | None:
+        states: dict[str, str] = {}
+        arrays: dict[str, str] = {}
+        found = sorted(set(names))
+        for first in range(0, len(found), REMEMBERED):
+            chosen = ",".join(found[first : first + REMEMBERED])
+            answer = _answer("squeue", "--noheader", "--array", "--format=%i|%T|%j", f"--name={chosen}")
+            if answer is None:
+                return None
+            for line in answer.splitlines():
+                job, _, rest = line.strip().partition("|")
+                state, _, name = rest.partition("|")
+                states[job], arrays[name] = state, job.partition("_")[0]
+        return Queue(states, arrays)
+
+    def cancel(self, jobs: Sequence[str], *, waiting: bool) -> None:
+        only = ["--state=PENDING"] if waiting else []
+        for first in range(0, len(jobs), REMEMBERED):
+            try:
+                command = ["scancel", "--quiet", *only, *jobs[first : first + REMEMBERED]]
+                subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE, text=True)
+            except (OSError, subprocess.SubprocessError) as error:
+                raise OutputError(Cluster.NOT_CANCELLED, reason=_reason(error)) from None
+
+
+class Local:
+    """To try a suite out: its jobs are processes of this machine, all at once, warned and requeued as Slurm does it."""
+
+    name = "local"
+
+    def check(self) -> None:
+        _submitit()
+
+    def submit(self, name: str, jobs: Sequence[SuiteJob], template: JobTemplate, folder: File) -> list[Submitted]:
+        executor = _submitit().LocalExecutor(folder=folder.path, max_num_timeout=MOST_TIMEOUTS)
+        executor.update_parameters(
+            timeout_min=template.minutes,
+            signal_delay_s=template.warning,
+            gpus_per_node=template.gpus,
+            stderr_to_stdout=True,
+        )
+        return _submitted(executor, jobs)
+
+    def queue(self, names: Iterable[str]) -> Queue | None:
+        living = [process for process in psutil.process_iter() if _is_controller(process)]
+        return Queue({str(process.pid): "RUNNING" for process in living}, {})
+
+    def cancel(self, jobs: Sequence[str], *, waiting: bool) -> None:
+        """None of them waits."""
+        for job in jobs if not waiting else ():
+            with contextlib.suppress(psutil.Error, ValueError):
+                process = psutil.Process(int(job))
+                if _is_controller(process):
+                    process.send_signal(signal.SIGTERM)
+
+
+SCHEDULERS: dict[str, type[Scheduler]] = {"slurm": Slurm, "local": Local}
+
+
+def _parameters(name: str, template: JobTemplate) -> dict[str, Any]:
+    """As submitit names them."""
+    cpus = [f"--cpus-per-task={template.cpus}"] if template.cpus is not None else []  # srun inherits them no more
+    given: dict[str, Any] = {
+        "job_name": name,
+        "time": template.minutes,
+        "signal_delay_s": template.warning,
+        "array_parallelism": template.at_once,
+        "partition": template.partition,
+        "account": template.account,
+        "qos": template.qos,
+        "constraint": template.constraint,
+        "gpus_per_node": template.gpus or None,
+        "cpus_per_task": template.cpus,
+        "mem": f"{round(template.memory * 1024)}M" if template.memory is not None else None,
+        "setup": template.setup_lines or None,
+        "srun_args": ["--open-mode=append", *cpus],  # of a job that is requeued, one file has all
+    }
+    always = {"stderr_to_stdout": True, "additional_parameters": {"requeue": True}}
+    return {key: value for key, value in given.items() if value is not None} | always
+
+
+def _submitted(executor: Any, jobs: Sequence[SuiteJob]) -> list[Submitted]:
+    """Raises OutputError."""
+    from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+    try:
+        with executor.batch():
+            found = [executor.submit(job) for job in jobs]
+        return [(job.job_id, str(job.paths.stdout)) for job in found]
+    except (FailedJobError, FailedSubmissionError, OSError, subprocess.SubprocessError) as error:
+        raise OutputError(Cluster.NOT_SUBMITTED, reason=_reason(error)) from None
+
+
+def _submitit() -> Any:
+    try:
+        import submitit
+    except ImportError:
+        raise InstallationError(Cluster.NO_SUBMITIT) from None
+    return submitit
+
+
+def _is_controller(process: psutil.Process) -> bool:
+    try:
+        return "submitit.local._local" in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _answer(*command: str) -> str | None:
+    try:
+        return subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE, text=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _reason(error: Exception) -> str:
+    """The last line that the scheduler's command wrote, or what hindered it."""
+    written = str(getattr(error, "stderr", "") or "") or str(error)
+    lines = [line.strip() for line in written.splitlines() if line.strip()]
+    return lines[-1].rstrip(".") if lines else type(error).__name__

@@ -1,0 +1,153 @@
+"""Give the runs of a suite that are neither done nor under way to a scheduler, each as one job of an array."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+from engine.contract.machine.process_identity import this_process
+from engine.contract.recipe.reader import recipe_from_values
+from engine.contract.wire.errors import MedtuiError, OutputError, UsageError, WorkspaceLocked
+from medtui.cluster.job import SuiteJob
+from medtui.cluster.schedulers import SCHEDULERS, Scheduler, Submitted
+from medtui.sentences import Cluster, Suites
+from medtui.suites.job_template import JobTemplate
+from medtui.suites.journal import WorkJournal
+from medtui.suites.known_runs import KnownRuns
+from medtui.suites.settling import Queue, settled, work_of
+from medtui.suites.store import Store
+from medtui.suites.work import Event, Item, Work
+
+MOST_JOBS = 1000  # of an array, by Slurm's own default; the next command submits the rest
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a submission came to."""
+
+    submitted: dict[str, Submitted]  # by item
+    done: tuple[Item, ...]  # that need no job: another run of the workspace is the same experiment
+    left: int  # runs that did not fit into the array
+
+
+def scheduler_of(work: Work) -> Scheduler | None:
+    """What the suite was last submitted to."""
+    made = SCHEDULERS.get(work.scheduler or "")
+    return made() if made is not None else None
+
+
+def queue_of(work: Work) -> Queue | None:
+    """What its scheduler has of it; None where nothing was submitted, or it does not answer."""
+    scheduler = scheduler_of(work)
+    names = {item.submission.name for item in work.of("submitted") if item.submission is not None}
+    return scheduler.queue(names) if scheduler is not None and names else None
+
+
+def work_on_cluster(store: Store) -> Work:
+    """The runs of a suite as they are now, by their files and by the scheduler. Writes nothing. Raises OutputError."""
+    return work_of(store, queue_of(store.journal().work))
+
+
+def settle(store: Store, journal: WorkJournal) -> Queue | None:
+    """Write to the journal what became of submitted runs. Raises OutputError."""
+    journal.refresh()
+    queue = queue_of(journal.work)
+    if events := settled(store, journal.work, queue):
+        journal.write(*events)
+    return queue
+
+
+def refuse_on_cluster(store: Store) -> None:
+    """A runner of this machine must not do what jobs do. Raises WorkspaceLocked."""
+    if not store.journal_file.is_regular:
+        return
+    journal = store.journal()
+    if not journal.work.of("submitted"):
+        return
+    settle(store, journal)
+    if left := journal.work.of("submitted"):
+        jobs = ", ".join(sorted({(item.job or "not yet numbered").partition("_")[0] for item in left}))
+        count, plural = len(left), "s" * (len(left) != 1)
+        found = {"count": count, "plural": plural, "scheduler": journal.work.scheduler, "jobs": jobs}
+        raise WorkspaceLocked(Cluster.ON_CLUSTER, owner=store.owner, name=store.name, **found)
+
+
+def begin(store: Store, plan: Iterable[Item] | None, journal: WorkJournal) -> None:
+    """Bring the journal up to date, and write the plan. Raises UsageError, WorkspaceLocked or OutputError.
+
+    Refused while a runner of this machine works on the suite, where the plan no longer has runs that are under way,
+    and where it cannot be known whether runs were submitted. None: the plan stays.
+    """
+    if (holder := store.runner()) is not None:
+        raise WorkspaceLocked(Suites.RUNNER_HOLDS, owner=store.owner, holder=holder, command=store.status_command)
+    settle(store, journal)
+    nameless = [item for item in journal.work.of("submitted") if item.job is None]
+    if nameless:
+        plural = "s" * (len(nameless) != 1)
+        raise OutputError(Cluster.UNKNOWN_STATE, count=len(nameless), plural=plural, owner=store.owner)
+    if plan is None:
+        return
+    items = list(plan)
+    kept = {item.id for item in items}
+    if dropped := [item for item in journal.work.of("submitted") if item.id not in kept]:
+        found = {"count": len(dropped), "label": dropped[0].label, "scheduler": journal.work.scheduler}
+        raise UsageError(Cluster.DROPPED, owner=store.owner, name=store.name, **found)
+    journal.write({"event": "planned", "items": [item.values() for item in items]})
+
+
+def submit(store: Store, journal: WorkJournal, scheduler: Scheduler, template: JobTemplate) -> Outcome:
+    """Submit what is pending. Whatever ends this command, nothing is submitted twice.
+
+    The runs are claimed in the journal under a name before the scheduler is asked to take jobs of that name; a command
+    that finds claimed runs without jobs asks it for them. Raises OutputError.
+    """
+    known = KnownRuns(store.workspace.outputs, has_gpu=template.gpus > 0)
+    name = f"{store.name}-{secrets.token_hex(4)}"
+    with journal.writing() as writer:
+        ended = [event for item in writer.work.of("pending") if (event := _needs_no_job(item, known)) is not None]
+        if ended:
+            writer.add(*ended)
+        done = tuple(writer.work.items[event["id"]] for event in ended)
+        pending = writer.work.of("pending")
+        chosen = pending[:MOST_JOBS]
+        if chosen:
+            ids = [item.id for item in chosen]
+            claim = {"event": "submitting", "ids": ids, "name": name, "scheduler": scheduler.name}
+            writer.add({**claim, "submitter": asdict(this_process()), "template": template.values()})
+    jobs = _submitted(store, journal, scheduler, template, name, chosen) if chosen else {}
+    return Outcome(jobs, done, len(pending) - len(chosen))
+
+
+def _needs_no_job(item: Item, known: KnownRuns) -> Event | None:
+    """It was done before, or its recipe was valid for an older medtui only."""
+    if item.run is not None:
+        return None
+    ended: Event = {"event": "ended", "id": item.id}
+    try:
+        found = known.done(recipe_from_values(item.recipe))
+    except MedtuiError as error:
+        return {**ended, "outcome": "failed", "run": None, "detail": error.message}
+    return None if found is None else {**ended, "outcome": "completed", "run": found.name, "detail": "done before"}
+
+
+def _submitted(
+    store: Store,
+    journal: WorkJournal,
+    scheduler: Scheduler,
+    template: JobTemplate,
+    name: str,
+    chosen: Sequence[Item],
+) -> dict[str, Submitted]:
+    root = str(store.workspace.root)
+    jobs = [SuiteJob(root, store.name, item.id, template.container) for item in chosen]
+    try:
+        found = scheduler.submit(name, jobs, template, store.jobs_folder)
+    except MedtuiError:
+        queue = scheduler.queue([name])
+        if queue is not None and name not in queue.arrays:  # else the next command asks again
+            journal.write(*({"event": "released", "id": item.id} for item in chosen))
+        raise
+    submitted = {item.id: job for item, job in zip(chosen, found, strict=True)}
+    journal.write({"event": "submitted", "jobs": {id_: list(job) for id_, job in submitted.items()}})
+    return submitted

@@ -1,0 +1,84 @@
+"""Machine: prune checkpoints, clear decoded data. Each shows what goes, asks, and reports what was done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from engine.contract.wire.errors import MedtuiError
+from medtui.client.pruning import Prunable, prunable_runs, prune_all
+from medtui.console.machine.storage_text import format_size
+from medtui.console.shell.app_context import AppContext
+from medtui.console.shell.dialogs import Question
+from medtui.machine.cache_removal import remove_copy
+from medtui.machine.caches import DecodedCopy
+from medtui.machine.storage import Storage
+
+LISTED = 8  # of what goes
+
+
+async def prune(context: AppContext) -> str:
+    """As `medtui runs prune` does. Raises MedtuiError."""
+    plans, _ = await asyncio.to_thread(prunable_runs, context.workspace)
+    going = [plan for plan in plans if plan.files]
+    kept = sum(bool(plan.kept) for plan in plans)
+    if not going:
+        resumable = f" {kept} can be resumed and keep{'s' * (kept == 1)} them." if kept else ""
+        return f"No checkpoints to prune: no run here has any that it does not need.{resumable}"
+    size = format_size(sum(plan.bytes for plan in going))
+    words = f"Delete {size} of checkpoints of {_count(len(going), 'run')} permanently?"
+    words += " Best weights, tables and reports stay, and so do the checkpoints of runs that can be resumed."
+    if await _asked(context, words, "delete them", [_line(plan) for plan in going]) != "yes":
+        return ""
+    freed, troubles = await asyncio.to_thread(prune_all, going, context.workspace)
+    return _report(f"Freed {format_size(freed)}.", troubles)
+
+
+async def clear_cache(context: AppContext, storage: Storage) -> str:
+    """As `medtui data prune` does."""
+    copies, completed = storage.unneeded, storage.for_completed
+    left = f" {_count(len(completed), 'copy', 'copies')}, {format_size(sum(copy.bytes for copy in completed))}, "
+    left += "only of completed runs: `medtui data prune --completed` deletes these too."
+    if not copies:
+        return f"The cache holds nothing that no run uses.{left if completed else ''}"
+    size = format_size(sum(copy.bytes for copy in copies))
+    words = f"Delete {_count(len(copies), 'decoded copy', 'decoded copies')}, {size}? A run decodes its data again when"
+    words += " it finds none. Runs of other workspaces, and engines of other machines, are not seen from here."
+    lines = [f"{copy.title}  {format_size(copy.bytes)}" for copy in copies]
+    if await _asked(context, words, "delete them", lines) != "yes":
+        return ""
+    freed, troubles = await asyncio.to_thread(_clear_all, copies, context)
+    return _report(f"Freed {format_size(freed)}.", troubles)
+
+
+def _clear_all(copies: Sequence[DecodedCopy], context: AppContext) -> tuple[int, list[MedtuiError]]:
+    freed, troubles = 0, []
+    for copy in copies:
+        try:
+            remove_copy(copy, context.workspace)
+        except MedtuiError as error:
+            troubles.append(error)
+        else:
+            freed += copy.bytes
+    return freed, troubles
+
+
+async def _asked(context: AppContext, words: str, answer: str, lines: list[str]) -> str | None:
+    more = [f"… and {len(lines) - LISTED} more"] if len(lines) > LISTED else []
+    return await context.push_screen_wait(Question(words, [("no", "keep it"), ("yes", answer)], lines[:LISTED] + more))
+
+
+def _line(plan: Prunable) -> str:
+    names = ("unfinished files" if file.name[0] == "." else file.name.removesuffix(file.suffix) for file in plan.files)
+    return f"{plan.run.name}  {format_size(plan.bytes)} in {', '.join(dict.fromkeys(names))}"
+
+
+def _count(number: int, one: str, several: str = "") -> str:
+    return f"{number} {one if number == 1 else several or one + 's'}"
+
+
+def _report(words: str, troubles: Sequence[MedtuiError]) -> str:
+    if not troubles:
+        return words
+    more = f" ({len(troubles) - 1} more like it)" if len(troubles) > 1 else ""
+    return f"{words} {troubles[0]}{more}"

@@ -1,0 +1,1 @@
+"""What the palette finds: actions, recipes, runs, data sets, settings."""

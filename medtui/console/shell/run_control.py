@@ -1,0 +1,203 @@
+"""The run that the console shows: started, attached to, commanded and ended through its engines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from textual.driver import Driver
+
+from engine.contract.store.workspace import Workspace
+from engine.contract.wire.errors import MedtuiError, UsageError
+from medtui.actions import Action
+from medtui.console.shell.one_question import OneQuestion
+from medtui.sentences import Console
+
+if TYPE_CHECKING:
+    from engine.contract.store.run_directory import RunDirectory
+    from medtui.client.escalation import Escalator
+    from medtui.client.own_engine import OwnEngine
+    from medtui.client.run_handle import RunHandle
+    from medtui.client.view import RunView
+    from medtui.console.shell.engines import Engines
+
+
+class RunControl(OneQuestion):
+    """What of the app deals with the run. The app shows it: the methods that say so are its own."""
+
+    actions: dict[str, Action]
+
+    def __init__(
+        self,
+        driver_class: type[Driver],
+        workspace: Workspace,
+        data: list[str],
+        *,
+        readonly: bool,
+        make_engine: Callable[[Workspace], OwnEngine] | None,
+        warm: bool,
+    ) -> None:
+        super().__init__(driver_class=driver_class)
+        self.workspace, self.data, self.readonly = workspace, data, readonly
+        self.living: tuple[str, ...] = ()  # names of the runs that train in the workspace now
+        self._followed: str | None = None  # the engine that resumed elsewhere what is shown
+        self._make_engine, self._keep_warm = make_engine, warm and not readonly
+
+    def _begin_run(self) -> None:
+        """Another run is shown: nothing about it is reported yet."""
+        raise NotImplementedError
+
+    def _show_changes(self) -> None:
+        """Show what changed now, not at the next tick."""
+        raise NotImplementedError
+
+    def go_to(self, screen: str) -> None:
+        raise NotImplementedError
+
+    def show_toast(self, text: str, *, severity: Any = "information") -> None:
+        raise NotImplementedError
+
+    @cached_property
+    def engines(self) -> Engines:
+        from medtui.client.own_engine import OwnEngine
+        from medtui.console.shell.engines import Engines
+
+        return Engines(self.workspace, self._make_engine or OwnEngine, keep_warm=self._keep_warm)
+
+    @property
+    def handle(self) -> RunHandle | None:
+        return self.engines.handle
+
+    @property
+    def view(self) -> RunView | None:
+        return self.engines.view
+
+    @property
+    def busy(self) -> bool:
+        return self.engines.busy
+
+    def start_run(self, recipe: dict[str, Any]) -> None:
+        """Ask for training. Raises MedtuiError where that is impossible."""
+        self._start(lambda: self.engines.train(recipe, self.data))
+
+    def resume_run(self, run: RunDirectory) -> None:
+        """Ask for a run to be resumed. Raises MedtuiError where that is impossible."""
+        self._start(lambda: self.engines.resume(run, self.data))
+
+    def _start(self, ask: Callable[[], None]) -> None:
+        if self.readonly:
+            raise UsageError(Console.READ_ONLY)
+        if self.engines.trains_here:
+            raise UsageError(Console.TRAINING)
+        if (holder := self.engines.held_by_another()) is not None:  # what is shown stays shown
+            raise UsageError(Console.HELD_BY_ANOTHER, holder=holder, key=self.actions["run.attach"].key)
+        ask()
+        self._begin_run()
+        self.go_to("live")
+
+    def command(self, name: str) -> None:
+        """Send a command to the engine; its answer is an event."""
+        if self.readonly:
+            self.show_toast("This console is read-only.", severity="warning")
+        elif self.handle is None or not self.busy:
+            self.show_toast("Nothing is training.", severity="warning")
+        else:
+            self._send(self.handle, name)
+        self._show_changes()
+
+    def _send(self, handle: RunHandle, name: str) -> None:
+        from medtui.console.shell.engines import who
+
+        try:
+            if handle.command(name, who()) is None:
+                self.show_toast("The engine no longer accepts commands.", severity="warning")
+        except MedtuiError as error:
+            self.show_toast(str(error), severity="error")
+
+    @property
+    def escalator(self) -> Escalator | None:
+        return self.engines.escalator
+
+    def end_run(self) -> None:
+        """Escalate; where no signal reaches the engine, ask it to abort and report who else can end it."""
+        if self.readonly:
+            self.show_toast("This console is read-only.", severity="warning")
+            return
+        from medtui.client.attached import AttachedRun
+        from medtui.client.control import NothingToCommand, describe_remote_engine
+
+        try:
+            self.engines.end_run()
+        except NothingToCommand:
+            self.command("abort")
+            status = self.handle.status if isinstance(self.handle, AttachedRun) else None
+            self.show_toast(
+                (describe_remote_engine(status) if status else None) or "Its engine is unknown.", severity="warning"
+            )
+
+    def _follow_selected(self) -> None:
+        """Whatever run is selected on the screen is what a command means."""
+        raise NotImplementedError
+
+    def action_pause(self) -> None:
+        self._follow_selected()
+        view = self.view
+        self.command("resume" if view is not None and view.phase == "paused" else "pause")
+
+    def action_checkpoint(self) -> None:
+        self._follow_selected()
+        self.command("checkpoint")
+
+    @property
+    def holder_run(self) -> str | None:
+        """The run that trains in the workspace, the first of several."""
+        return self.living[0] if self.living else None
+
+    @property
+    def next_living(self) -> str | None:
+        """The run that trains and follows the one shown, in turn; None where no other one trains."""
+        shown = self.view.run if self.view is not None else None
+        at = self.living.index(shown) + 1 if shown in self.living else 0
+        following = [*self.living[at:], *self.living[:at]]
+        return next((run for run in following if run != shown), None)
+
+    def action_attach(self) -> None:
+        from engine.contract.store.run_directory import list_runs
+
+        runs = list_runs(self.workspace.outputs)
+        word = self.holder_run or (runs[-1].name if runs else None)
+        if word is None:
+            self.show_toast("No runs to attach to yet.", severity="warning")
+        elif self.attach_to(word):
+            self.go_to("live")
+
+    def attach_to(self, name: str, *, quiet: bool = False) -> bool:
+        """Attach to a run of this workspace. False when that is impossible. `quiet`: the screen shows it anyway."""
+        if self.busy and self.view is not None and self.view.run == name:
+            return True
+        if self.engines.trains_here:
+            self.show_toast("This console is training; stop its run or open another console.", severity="warning")
+            return False
+        from engine.contract.store.run_directory import RunDirectory
+
+        run = RunDirectory(self.workspace.outputs / name)
+        if not run.journal.is_there:
+            self.show_toast(f"No run found at {run.root}.", severity="warning")
+            return False
+        self.engines.attach(run)
+        self._begin_run()
+        if not quiet:
+            self.show_toast(f"Attached to {name}.")
+        return True
+
+    def _is_resumed_elsewhere(self, engine: str | None) -> bool:
+        """Does this engine train again what is shown as ended? Once each, and not below a dialog about that end."""
+        view = self.view
+        if view is None or view.outcome is None or len(self.screen_stack) > 2:
+            return False
+        ended = view.state.hello.engine if view.state.hello is not None else None
+        if engine in (None, ended, self._followed):
+            return False
+        self._followed = engine
+        return True

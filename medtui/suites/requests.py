@@ -1,0 +1,154 @@
+"""What a person asks of a suite or the queue, from the shell or the console: each is written to its journal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from engine.contract.machine.hardware import refuse_impossible
+from engine.contract.recipe.reader import recipe_from_values
+from engine.contract.recipe.recipe import Recipe
+from engine.contract.store.lock import Holder, LockState
+from engine.contract.store.run_directory import is_run
+from engine.contract.store.workspace import Workspace
+from engine.contract.wire.errors import UsageError, WorkspaceLocked
+from engine.contract.wire.text import shortened
+from medtui.sentences import Suites
+from medtui.suites.journal import WorkJournal
+from medtui.suites.plan import Plan, planned
+from medtui.suites.slots import Slots, slots_for
+from medtui.suites.store import QUEUE, Store, queue_of, run_directory
+from medtui.suites.work import ENDED_ON_REQUEST, Item, Work
+
+Request = Literal["finish", "stop", "abort"]
+
+# ---- a runner -------------------------------------------------------------------------------------------------------
+
+
+def refuse_second_runner(store: Store) -> None:
+    """Raises WorkspaceLocked, also where something else holds the workspace."""
+    state = LockState.read(store.workspace.lock_file)
+    if (holder := store.runner_in(state)) is not None:
+        raise WorkspaceLocked(Suites.RUNNER_HOLDS, owner=store.owner, holder=holder, command=store.status_command)
+    if state.held:
+        raise WorkspaceLocked(Suites.HELD, owner=store.owner, holder=state)
+
+
+def ask_runner(store: Store, what: Request, by: str) -> Holder:
+    """Ask the runner through the journal, which it reads all the time. Raises UsageError where there is none."""
+    holder = store.runner()
+    if holder is None:
+        raise UsageError(Suites.NOT_RUNNING, owner=store.owner, command=store.start_command)
+    store.journal().write({"event": "asked", "runner": holder.engine, "what": what, "by": by})
+    return holder
+
+
+# ---- a suite --------------------------------------------------------------------------------------------------------
+
+
+def begin_plan(plan: Plan, store: Store, *, retry: bool = False) -> WorkJournal:
+    """Write down the runs that a runner is to do. Raises WorkspaceLocked or OutputError."""
+    refuse_second_runner(store)
+    journal = store.make()
+    journal.write({"event": "planned", "items": [item.values() for item in plan.items]})
+    retry_ended(store, journal, failed=retry)
+    return journal
+
+
+def refuse_impossible_runs(plan: Plan) -> None:
+    """Raises MedtuiError for a run that cannot be done on this machine."""
+    for recipe in plan.recipes:
+        refuse_impossible(recipe)
+
+
+def slots_of_plan(plan: Plan, requested: int | None = None) -> Slots:
+    return slots_for(list(zip((item.label for item in plan.items), plan.recipes, strict=True)), requested)
+
+
+def slots_of_items(items: Iterable[Item], requested: int | None = None) -> Slots:
+    """Of runs as the journal has them. Raises UsageError or RecipeError."""
+    return slots_for([(item.label, recipe_from_values(item.recipe)) for item in items], requested)
+
+
+# ---- runs that ended ------------------------------------------------------------------------------------------------
+
+
+def to_retry(store: Store, work: Work, *, failed: bool) -> list[str]:
+    """Ids of what is to be done again: what ended on request, what failed if asked for, what was deleted since.
+
+    Of the queue only what was ended together with all: an entry that was stopped or deleted alone is done with.
+    """
+    is_queue = store.name == QUEUE
+    done = [] if is_queue else work.of("completed")
+    gone = [one.id for one in done if one.run is None or not is_run(run_directory(store.workspace, one.run).root)]
+    asked = [one for one in work.of(*ENDED_ON_REQUEST) if one.pruned is None]
+    ended = [one.id for one in asked if one.with_all or not is_queue]
+    return [*ended, *gone, *(one.id for one in work.of("failed") if failed)]
+
+
+def retry_ended(store: Store, journal: WorkJournal, *, failed: bool) -> int:
+    """Have `to_retry` done again; how many that are."""
+    again = to_retry(store, journal.work, failed=failed)
+    if again:
+        journal.write({"event": "retried", "ids": again})
+    return len(again)
+
+
+def retry(store: Store, ids: Sequence[str]) -> list[Item]:
+    """Have these runs done again that failed or ended on request; those that will be. Raises OutputError."""
+    with store.make().writing() as writer:
+        again = [one for one in writer.work.of("failed", *ENDED_ON_REQUEST) if one.id in ids]
+        if again:
+            writer.add({"event": "retried", "ids": [one.id for one in again]})
+    return again
+
+
+# ---- the queue ------------------------------------------------------------------------------------------------------
+
+
+def add_to_queue(
+    workspace: Workspace, recipe: Recipe, data: Sequence[str] = (), *, offline: bool = False, named: Sequence[str] = ()
+) -> tuple[Item, int]:
+    """Add a run to the end of the queue; and how many wait before it. Raises MedtuiError.
+
+    `named`: fields that tell it from other runs of its recipe, shown with it.
+    """
+    refuse_impossible(recipe)
+    [item] = planned("queue", [recipe], data, offline=offline, named=named).items
+    with queue_of(workspace).make().writing() as writer:
+        id_ = str(writer.work.added + 1)
+        writer.add({"event": "added", "item": {**item.values(), "id": id_}})
+        ahead = len(writer.work.of("pending")) - 1
+        return writer.work.items[id_], ahead
+
+
+def describe_added(item: Item, ahead: int) -> str:
+    runs = "nothing waits before it" if ahead == 0 else f"{ahead} run{'s' * (ahead != 1)} before it"
+    return f"Entry {item.id}: {item.label}; {runs}."
+
+
+def move_in_queue(workspace: Workspace, entry: str, to: int) -> tuple[Item, int]:
+    """Move a waiting entry to a place, from 1, among those that wait; and where it is now. Raises UsageError."""
+    with queue_of(workspace).make().writing() as writer:
+        item = _waiting(writer.work, entry, "moved")
+        writer.add({"event": "moved", "id": item.id, "to": to})
+        return item, [one.id for one in writer.work.of("pending")].index(item.id) + 1
+
+
+def remove_from_queue(workspace: Workspace, entry: str) -> Item:
+    """Raises UsageError for an entry that there is not, or that waits no more."""
+    with queue_of(workspace).make().writing() as writer:
+        item = _waiting(writer.work, entry, "removed")
+        writer.add({"event": "removed", "id": item.id})
+        return item
+
+
+def _waiting(work: Work, entry: str, action: str) -> Item:
+    item = work.items.get(entry)
+    if item is None:
+        known = ", ".join(one.id for one in work.of("pending")[:20]) or "none that waits"
+        raise UsageError(Suites.NO_SUCH_ITEM, found=shortened(entry), known=known)
+    if item.state != "pending":
+        remedy = f"`medtui stop {item.run}` ends it." if not item.over and item.run else "See `medtui queue list`."
+        raise UsageError(Suites.ITEM_RUNNING, item=f"Entry {item.id}", state=item.state, action=action, remedy=remedy)
+    return item

@@ -1,0 +1,95 @@
+"""What became of the runs that were given to a scheduler: by their files, and by its queue where that can be asked.
+
+A suite on a cluster has no runner. Its jobs write in their own files only; whoever looks at the suite, or continues it,
+finds out here how far it is. That is a function of what is found: events, which `status` applies to what it shows, and
+which the commands that change a suite write to its journal.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from engine.contract.store.run_directory import RunDirectory
+from engine.contract.store.run_record import read_run
+from engine.contract.wire.errors import ABORTED, COMPLETED
+from medtui.suites.job_record import JobRecord, read_record
+from medtui.suites.store import Store, runs_of
+from medtui.suites.work import Event, Item, Submission, Work
+
+SUBMITTING = 600.0  # seconds that another host may take to submit; whether it still does cannot be seen from here
+
+
+@dataclass(frozen=True)
+class Queue:
+    """What a scheduler has waiting or running."""
+
+    states: Mapping[str, str]  # by job, in the scheduler's words: PENDING, RUNNING
+    arrays: Mapping[str, str]  # by name of a submission: the id of its array, or of its only job
+
+
+def work_of(store: Store, queue: Queue | None = None) -> Work:
+    """The runs of a suite as they are now. Writes nothing. Raises OutputError."""
+    work = store.journal().work
+    for event in settled(store, work, queue):
+        work.apply(event)
+    return work
+
+
+def settled(store: Store, work: Work, queue: Queue | None) -> list[Event]:
+    """The events that say what became of the submitted runs. Without a queue, as far as files say it."""
+    submitted = work.of("submitted")
+    if not submitted:
+        return []
+    unnamed = list(_found_jobs(work, submitted, queue))
+    known = Work(dict(work.items))
+    for event in unnamed:
+        known.apply(event)
+    runs = runs_of(store)
+    found = [event for item in known.of("submitted") for event in _of_item(store, item, runs.get(item.id), queue)]
+    return unnamed + found
+
+
+def _found_jobs(work: Work, submitted: list[Item], queue: Queue | None) -> Iterator[Event]:
+    """Of submissions that ended before the scheduler's answer was recorded."""
+    nameless = {item.submission: None for item in submitted if item.job is None and item.submission is not None}
+    for submission in nameless:
+        if queue is None or _is_submitting(submission):
+            continue
+        ids = [item.id for item in work.items.values() if item.submission == submission]
+        array = queue.arrays.get(submission.name)
+        if array is None:
+            yield from ({"event": "released", "id": id_} for id_ in ids)
+        else:
+            jobs = [array] if len(ids) == 1 else [f"{array}_{number}" for number in range(len(ids))]
+            yield {"event": "submitted", "jobs": {id_: (job, "") for id_, job in zip(ids, jobs, strict=True)}}
+
+
+def _is_submitting(submission: Submission) -> bool:
+    alive = submission.submitter.is_alive() if submission.submitter is not None else False
+    return alive if alive is not None else time.time() - submission.at < SUBMITTING
+
+
+def _of_item(store: Store, item: Item, run: RunDirectory | None, queue: Queue | None) -> Iterator[Event]:
+    if item.job is None:
+        return
+    record = read_record(store.job_record(item.id))
+    record = record if record is not None and record.job == item.job else None  # else of an earlier job
+    if run is not None and run.name != item.run:
+        yield {"event": "located", "id": item.id, "run": run.name}
+    has_ended = record is not None and record.phase == "ended"
+    if has_ended or (queue is not None and item.job not in queue.states):
+        yield _end(item, run, record if has_ended else None)
+
+
+def _end(item: Item, run: RunDirectory | None, record: JobRecord | None) -> Event:
+    """`record`: of a job that ended in order; None where the scheduler has it no more."""
+    outcome = read_run(run).summary.outcome if run is not None else None
+    code = record.code if record is not None else None
+    if outcome in (None, "aborted") and code not in (None, COMPLETED, ABORTED):
+        outcome = "failed"  # before it began again, or its engine died
+    if outcome is None or (outcome == "aborted" and record is None):  # it was cancelled, or killed
+        return {"event": "interrupted" if run is not None else "released", "id": item.id, "at": None}
+    detail = f"the output of its job is in {item.log}" if outcome == "failed" and item.log else ""
+    return {"event": "ended", "id": item.id, "outcome": outcome, "run": run.name if run else None, "detail": detail}

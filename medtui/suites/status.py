@@ -1,0 +1,125 @@
+"""How far each run of a suite or of the queue is, by the journal and by the run's own files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from engine.contract.store.run_record import RunRecord, read_run
+from engine.contract.store.workspace import Workspace
+from engine.contract.wire.errors import ABORTED, COMPLETED, STOPPED, RunFailed
+from medtui.suites.store import Store, run_directory
+from medtui.suites.work import Item, Work
+
+
+@dataclass(frozen=True)
+class ItemStatus:
+    """One run. None is unknown, or has not been measured yet."""
+
+    item: Item
+    shown: str  # its state in a word: of one that lives what it does, `interrupted` of one that is to be resumed
+    epochs_done: int | None = None
+    epochs_planned: int | None = None
+    validation_auc: float | None = None
+    test_auc: float | None = None
+    test_acc: float | None = None
+    has_engine: bool = False  # of one that is submitted: as far as its files say
+
+    @property
+    def lives(self) -> bool:
+        """Has it an engine, and a directory to be followed in?"""
+        works = self.item.state == "running" or (self.item.state == "submitted" and self.has_engine)
+        return works and self.item.run is not None
+
+    @property
+    def epochs(self) -> str:
+        """`3/30`; empty where nothing is known."""
+        return f"{self.epochs_done or 0}/{self.epochs_planned}" if self.epochs_planned else ""
+
+    @property
+    def auc(self) -> float | None:
+        """Of the test split, once there is one."""
+        return self.test_auc if self.test_auc is not None else self.validation_auc
+
+    def values(self) -> dict[str, Any]:
+        """For scripts."""
+        item = self.item
+        values: dict[str, Any] = {"id": item.id, "label": item.label, "state": item.state, "run": item.run}
+        values |= {"detail": item.detail, "slot": item.slot, "shown": self.shown, "epochs": self.epochs or None}
+        values |= {"job": item.job, "log": item.log}
+        scores = {"validation_auc": self.validation_auc, "test_auc": self.test_auc, "test_acc": self.test_acc}
+        return values | scores
+
+
+def status_of(item: Item, workspace: Workspace) -> ItemStatus:
+    """Reads the files of its run."""
+    if item.run is None:
+        return ItemStatus(item, item.state)
+    record = read_run(run_directory(workspace, item.run))
+    found = record.summary
+    shown: str = item.state
+    if item.state in ("running", "pending") or (item.state == "submitted" and found.outcome is None):
+        shown = _shown(record)
+    if item.state == "pending" and record.alive is not True:
+        shown = "interrupted"
+    if item.pruned is not None and item.over:
+        shown = "pruned"
+    return ItemStatus(
+        item,
+        shown,
+        epochs_done=found.epochs_done,
+        epochs_planned=found.epochs_planned,
+        validation_auc=found.validation.auc if found.validation else None,
+        test_auc=found.test.auc if found.test is not None else None,
+        test_acc=found.test.acc if found.test is not None else None,
+        has_engine=record.alive is True or _is_seen(record),
+    )
+
+
+def _shown(record: RunRecord) -> str:
+    """A word; of an engine on another host, whose heartbeat is fresh, the phase that it is in."""
+    if _is_seen(record) and record.status is not None:
+        return record.status.phase
+    if record.state.startswith("not seen"):
+        return "not seen"
+    return {"crashed": "interrupted"}.get(record.state, record.state)[:11]
+
+
+def _is_seen(record: RunRecord) -> bool:
+    """Has its engine, on another host, a fresh heartbeat?"""
+    return record.alive is None and record.outcome is None and record.state.startswith("last seen")
+
+
+def statuses_of(items: Iterable[Item], workspace: Workspace) -> list[ItemStatus]:
+    return [status_of(item, workspace) for item in items]
+
+
+def status_values(store: Store, work: Work) -> dict[str, Any]:
+    """As `--json` prints it."""
+    holder = store.runner()
+    runner = {"pid": holder.pid, "host": holder.host, "id": holder.engine} if holder is not None else None
+    runs = [one.values() for one in statuses_of(work.items.values(), store.workspace)]
+    return {"name": store.name, "runner": runner, "scheduler": work.scheduler, "counts": work.counts(), "runs": runs}
+
+
+def describe_counts(work: Work) -> str:
+    """`12 runs: 11 completed, 1 failed.`"""
+    n = len(work.items)
+    pruned = [item for item in work.items.values() if item.pruned is not None and item.over]
+    left = {state: count - sum(item.state == state for item in pruned) for state, count in work.counts().items()}
+    counted = [*left.items(), ("pruned", len(pruned))]
+    counts = ", ".join(f"{count} {state}" for state, count in counted if count)
+    return f"{n} run{'s' * (n != 1)}: {counts}." if n else "No runs."
+
+
+def exit_code_of(work: Work) -> int:
+    """As of one run: the worst of what its runs came to. Of a search a trial may fail, and runs are pruned."""
+    counts = work.counts()
+    is_search = bool(work.definition)
+    if counts.get("failed") and not (is_search and counts.get("completed")):
+        return RunFailed.exit_code
+    if counts.get("aborted") or counts.get("killed"):
+        return ABORTED
+    done = [item.state in ("completed", "failed") or item.pruned is not None for item in work.items.values()]
+    return COMPLETED if all(done) else STOPPED

@@ -1,0 +1,1 @@
+"""Experiment trackers: a run's journal followed into TensorBoard, MLflow, Weights & Biases or Trackio."""

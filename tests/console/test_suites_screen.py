@@ -1,0 +1,412 @@
+"""Suites: a grid whose cells say how far each run is, the queue beside it, and which run keys mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pytest
+from screen_helpers import screen_text, shows, wait_for
+from suite_fixture import held, make_pilot, make_queue, make_study, run_name
+
+from engine.contract.store.run_directory import RunDirectory
+from engine.contract.store.workspace import Workspace
+from medtui.cluster.schedulers import SCHEDULERS
+from medtui.console.shell.dialogs import Question
+from medtui.console.suites import suite_actions
+from medtui.console.suites.tables import QueueTable, SuiteGrid, SuiteList
+from medtui.suites.detached import Started
+from medtui.suites.settling import Queue
+from medtui.suites.store import Store, queue_of
+
+pytestmark = pytest.mark.asyncio
+SIZE = (120, 40)
+
+
+async def opened(pilot, app) -> None:
+    """The screen, with what it has read."""
+    await wait_for(pilot, lambda: app.base_screen and app.base_screen.ready)
+    await pilot.press("5")
+    await wait_for(pilot, lambda: app.screen_name == "suites" and app.base_screen.state is not None)
+    await wait_for(pilot, lambda: app.base_screen.state.shown is None or app.base_screen.query_one(SuiteGrid).row_count)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of what the console had a runner start for; none is started."""
+    found: list[str] = []
+
+    def start_runner(store: Store) -> Started:
+        found.append(store.name)
+        return Started(store.owner, 4711, store.folder / "runner.log")
+
+    monkeypatch.setattr(suite_actions, "start_runner", start_runner)
+    return found
+
+
+class SlurmStandIn:
+    """Two jobs wait."""
+
+    def __init__(self) -> None:
+        self.cancelled: list[str] = []
+
+    def queue(self, names: Iterable[str]) -> Queue:
+        waiting = {job: "PENDING" for job in ("17_0", "17_1") if job not in self.cancelled}
+        return Queue(waiting, dict.fromkeys(names, "17"))
+
+    def cancel(self, jobs: Sequence[str], *, waiting: bool) -> None:
+        self.cancelled += jobs
+
+
+@pytest.fixture
+def scheduler(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> SlurmStandIn:
+    """That the study's last two runs were submitted to: one with a run directory, one without."""
+    made = SlurmStandIn()
+    monkeypatch.setitem(SCHEDULERS, "slurm", lambda: made)  # type: ignore[arg-type]
+    ids = [item.id for item in make_study(workspace)[6:]]
+    journal = Store(workspace, "study").journal()
+    journal.write({"event": "submitting", "ids": ids, "name": "study-a1", "scheduler": "slurm"})
+    jobs = {id_: (f"17_{number}", "log") for number, id_ in enumerate(ids)}
+    journal.write({"event": "submitted", "jobs": jobs})
+    return made
+
+
+# ---- what it shows --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("no_color", [False, pytest.param(True, marks=pytest.mark.slow)])
+async def test_every_state_has_a_glyph_of_its_own_also_without_colours(
+    console, workspace: Workspace, monkeypatch, no_color: bool
+) -> None:
+    if no_color:
+        monkeypatch.setenv("NO_COLOR", "1")
+    make_study(workspace)
+    app = console()
+    with held(workspace, run_name(2), run_name(5)):
+        async with app.run_test(size=SIZE) as pilot:
+            await opened(pilot, app)
+            await shows(pilot, "✓ 0.9000", "● 8/10", "✗ failed", "■ 0.9400", "‖ 8/10", "↻ 8/10", "· waiting")
+            await shows(pilot, "0.905 ± 0.007 (2)", "8 runs: ", "2 completed", "breastmnist", "its runner works")
+
+
+@pytest.mark.slow
+async def test_an_empty_workspace_says_what_a_suite_is_and_which_key_begins(console) -> None:
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await shows(
+            pilot, "No suites in this workspace yet", "n chooses its file", "The queue is empty", "w there adds one"
+        )
+        await pilot.press("r", "t", "X", "D", "u", "enter")
+        await pilot.pause(0.2)
+        assert not isinstance(app.screen, Question)
+
+
+@pytest.mark.slow
+async def test_an_unreadable_journal_is_told_and_ends_nothing(console, workspace: Workspace) -> None:
+    (workspace.outputs / "suites").mkdir(parents=True)
+    (workspace.outputs / "suites" / "odd").mkdir()
+    (workspace.outputs / "suites" / "odd" / "journal.jsonl").write_bytes(b"\xff\x00{}\n[1]\n" + b"{" * 5000)
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await wait_for(pilot, lambda: app.base_screen and app.base_screen.ready)
+        await pilot.press("5")
+        await shows(pilot, "odd · no runs", "its plan cannot be read")
+
+
+@pytest.mark.slow
+async def test_another_suite_is_shown_when_the_list_is_on_it(console, workspace: Workspace) -> None:
+    make_study(workspace)
+    make_pilot(workspace)
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await shows(pilot, "pilot · 1 run: 1 completed", "complete: `medtui suite table pilot`")
+        app.base_screen.query_one(SuiteList).focus()
+        await pilot.press("j")
+        await shows(pilot, "study · 8 runs", "✗ failed")
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: app.base_screen.query_one(SuiteGrid).has_focus)
+
+
+@pytest.mark.slow
+async def test_what_changes_is_shown_and_the_cursor_stays_on_its_run(console, workspace: Workspace) -> None:
+    items = make_study(workspace)
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await pilot.press("j", "l", "l", "l")
+        await shows(pilot, "seed 4  · waiting")
+        ended = {"event": "ended", "id": items[7].id, "outcome": "failed", "run": None, "detail": "No space left."}
+        Store(workspace, "study").journal().write(ended)
+        await pilot.press("f5")
+        await shows(pilot, "seed 4  ✗ failed", "No space left.", "t tries it again")
+        assert app.base_screen.selected.item.id == items[7].id
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [(60, 18), (80, 24), (120, 40)], ids=str)
+async def test_the_mouse_selects_and_opens_as_keys_do(console, workspace: Workspace, size) -> None:
+    make_study(workspace)
+    app = console()
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot, app)
+        grid = app.base_screen.query_one(SuiteGrid)
+        lines = screen_text(app).splitlines()
+        at = next((row, line.index("✓ 0.91")) for row, line in enumerate(lines) if "✓ 0.91" in line)
+        await pilot.click(offset=(at[1], at[0]))
+        await wait_for(pilot, lambda: tuple(grid.cursor_coordinate) == (0, 2))
+        await pilot.click(offset=(at[1], at[0]))
+        await wait_for(pilot, lambda: app.screen_name == "results")
+
+
+# ---- one run --------------------------------------------------------------------------------------------------------
+
+
+async def test_enter_opens_a_run_that_trains_in_live_and_another_in_results(console, workspace: Workspace) -> None:
+    make_study(workspace)
+    app = console()
+    with held(workspace, run_name(2), run_name(5)):
+        async with app.run_test(size=SIZE) as pilot:
+            await opened(pilot, app)
+            await pilot.press("enter")
+            await wait_for(pilot, lambda: app.screen_name == "results" and app.base_screen._selected == run_name(0))
+            await pilot.press("5", "l", "l", "enter")
+            await wait_for(pilot, lambda: app.screen_name == "live" and app.view.run == run_name(2))
+            await shows(pilot, "run 1 of 2")
+            await pilot.press("n")
+            await wait_for(pilot, lambda: app.view.run == run_name(5))
+            await shows(pilot, "run 2 of 2", "‖ paused")
+            await pilot.press("n")
+            await wait_for(pilot, lambda: app.view.run == run_name(2))
+
+
+async def test_pause_and_stop_mean_the_selected_run(console, workspace: Workspace) -> None:
+    make_study(workspace)
+    app = console()
+    with held(workspace, run_name(2), run_name(5)):
+        async with app.run_test(size=SIZE) as pilot:
+            await wait_for(pilot, lambda: app.screen_name == "suites" and app.view and app.view.run == run_name(2))
+            await opened(pilot, app)
+            await pilot.press("j", "l")  # the paused one: what pauses a run resumes it
+            await wait_for(pilot, lambda: app.view.run == run_name(5) and app.view.phase == "paused")
+            await pilot.press("p")
+            control = workspace.outputs / run_name(5) / "control.jsonl"
+            await wait_for(pilot, control.exists)
+            assert '"resume"' in control.read_text()
+            assert not (workspace.outputs / run_name(2) / "control.jsonl").exists()
+            await pilot.press("S")
+            await shows(pilot, "kill switch", "seed 2")
+
+
+@pytest.mark.slow
+async def test_a_run_that_failed_is_retried_and_one_that_is_done_is_not(console, workspace: Workspace) -> None:
+    items = make_study(workspace)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await opened(pilot, app)
+        await pilot.press("t")
+        await shows(pilot, "Only a run that failed")
+        await pilot.press("l", "l", "l", "t")
+        await shows(pilot, "To be done again", "r starts it")
+    assert Store(workspace, "study").journal().work.items[items[3].id].state == "pending"
+
+
+async def test_a_run_that_is_killed_here_is_not_resumed_by_its_runner(console, workspace: Workspace) -> None:
+    """The kill switch notes it in the journal before the first signal, as `medtui kill` does."""
+    items = make_study(workspace)
+    killed = RunDirectory(workspace.outputs / run_name(2))
+    app = console()
+    with held(workspace, run_name(2), run_name(5)):
+        async with app.run_test(size=SIZE) as pilot:
+            await wait_for(pilot, lambda: app.view is not None and app.view.run == killed.name)
+            app.engines._note_kill(killed)
+    work = Store(workspace, "study").journal().work
+    assert [item.id for item in work.items.values() if item.kill_asked] == [items[2].id]
+
+
+# ---- starting and ending --------------------------------------------------------------------------------------------
+
+
+async def test_a_suite_is_started_from_its_file_after_its_runs_are_told(
+    console, workspace: Workspace, started: list[str]
+) -> None:
+    for name in ("a", "b"):
+        (workspace.root / f"{name}.yaml").write_text("recipe: breastmnist\nseeds: 1-2\n")
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await opened(pilot, app)
+        await pilot.press("n")
+        await shows(pilot, "Start which suite?", "a.yaml", "b.yaml")
+        await pilot.press("j", "enter")
+        await shows(pilot, "Suite b: 2 runs", "Start it?", "time  unknown", "disk  ")
+        assert started == []
+        await pilot.press("y")
+        await shows(pilot, "Runner 4711 works on suite b", "runner.log")
+        await shows(pilot, "b · 2 runs: 2 waiting")
+    assert started == ["b"] and len(Store(workspace, "b").journal().work.items) == 2
+
+
+@pytest.mark.slow
+async def test_a_wrong_file_is_told_and_nothing_is_written(console, workspace: Workspace, started: list[str]) -> None:
+    (workspace.root / "a.yaml").write_text("recipes: [breastmnist]\ntraining.lr: fast\n")
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await opened(pilot, app)
+        await pilot.press("n")
+        await shows(pilot, "a.yaml", "training.lr")
+    assert started == [] and not (workspace.outputs / "suites").exists()
+
+
+@pytest.mark.slow
+async def test_a_suite_is_continued_and_one_that_works_is_stopped(
+    console, workspace: Workspace, started: list[str]
+) -> None:
+    make_study(workspace)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await opened(pilot, app)
+        await pilot.press("r")
+        await shows(pilot, "Start suite study?", "runs  5", "when this console is left")
+        await pilot.press("n", "r")
+        await shows(pilot, "Start suite study?")
+        assert started == []
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: started == ["study"])
+        with held(workspace):
+            await pilot.press("X")
+            await shows(pilot, "Stop suite study", "let the living runs end")
+            await pilot.press("y")
+            await shows(pilot, "suite study was asked to stop.")
+    assert list(Store(workspace, "study").journal().work.asked.values()) == ["stop"]
+
+
+async def test_jobs_of_a_cluster_are_told_apart_and_only_stopped(
+    console, workspace: Workspace, scheduler: SlurmStandIn, started: list[str]
+) -> None:
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await opened(pilot, app)
+        await shows(pilot, "◇ submitted", "◇ 8/10", "2 submitted", "on slurm; X stops it", "◇ study  4/8")
+        await pilot.press("r")
+        await shows(pilot, "has 2 runs on slurm: 17.")
+        await pilot.press("escape", "t")
+        await shows(pilot, "has 2 runs on slurm: 17.")
+        assert scheduler.cancelled == [] and started == []
+        await pilot.press("X")
+        await shows(pilot, "whose jobs slurm has?")
+        await pilot.press("y")
+        await shows(pilot, "2 runs cancelled whose job waited")
+        assert scheduler.cancelled == ["17_0", "17_1"]
+        await pilot.press("r")
+        await shows(pilot, "Start suite study?")  # no job is left
+    assert started == []
+
+
+@pytest.mark.slow
+async def test_the_end_of_a_suite_is_told_on_every_screen(console, workspace: Workspace) -> None:
+    items = make_study(workspace)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await wait_for(pilot, lambda: app.base_screen and app.base_screen.ready)
+        with held(workspace):
+            await wait_for(pilot, lambda: app._worked == "study")
+        await shows(pilot, "Suite study has no runner any more: 8 runs")
+        with held(workspace):
+            await wait_for(pilot, lambda: app._worked == "study")
+            journal = Store(workspace, "study").journal()
+            for item in items:
+                ended = {"event": "ended", "id": item.id, "outcome": "completed", "run": None, "detail": ""}
+                journal.write(ended)
+        await shows(pilot, "Suite study has ended: 8 runs: 8 completed.")
+
+
+# ---- the queue ------------------------------------------------------------------------------------------------------
+
+
+async def test_recipes_are_added_while_a_run_trains_then_moved_and_removed(
+    console, scripts, workspace: Workspace
+) -> None:
+    from test_live import watching
+
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await watching(pilot, app, scripts)
+        await pilot.press("1", "w")
+        await shows(pilot, "Entry 1: ", "nothing waits before it", "5 shows the queue")
+        await pilot.press("w")
+        await shows(pilot, "Entry 2: ", "1 run before it")
+        await opened(pilot, app)
+        await pilot.press("right_square_bracket")
+        await wait_for(pilot, lambda: app.base_screen.query_one(QueueTable).has_focus)
+        order = lambda: [item.id for item in queue_of(workspace).journal().work.of("pending")]  # noqa: E731
+        await pilot.press("d")
+        await wait_for(pilot, lambda: order() == ["2", "1"])
+        await wait_for(pilot, lambda: app.base_screen.selected.item.id == "1")
+        await pilot.press("u")
+        await wait_for(pilot, lambda: order() == ["1", "2"])
+        await pilot.press("D")
+        await shows(pilot, "Remove entry 1 from the queue")
+        await pilot.press("y")
+        await wait_for(pilot, lambda: order() == ["2"])
+
+
+@pytest.mark.slow
+async def test_the_queue_is_started_where_the_cursor_is_in_it(
+    console, workspace: Workspace, started: list[str]
+) -> None:
+    make_study(workspace)
+    make_queue(workspace)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await opened(pilot, app)
+        app.base_screen.query_one(QueueTable).focus()
+        await pilot.press("r")
+        await shows(pilot, "Start the queue?", "runs  3", "one after the other")
+        await pilot.press("y")
+        await wait_for(pilot, lambda: started == [".queue"])
+
+
+# ---- who may not, and hostile text ----------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+async def test_a_read_only_console_changes_nothing(console, workspace: Workspace, started: list[str]) -> None:
+    make_study(workspace)
+    make_queue(workspace)
+    before = {path: path.read_bytes() for path in (workspace.outputs / "suites").rglob("*.jsonl")}
+    app = console(readonly=True)
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await opened(pilot, app)
+        await pilot.press("r", "n", "t", "X", "right_square_bracket", "u", "d", "D", "1", "w")
+        await shows(pilot, "This console is read-only.")
+        await pilot.pause(0.2)
+    assert started == [] and len(before) == 2
+    assert {path: path.read_bytes() for path in (workspace.outputs / "suites").rglob("*.jsonl")} == before
+
+
+@pytest.mark.slow
+async def test_hostile_labels_are_plain_text(console, workspace: Workspace) -> None:
+    evil = "evil\x1b]52;c;AAAA\x07\x1b[31m[/] [b]x[/b]"
+    item = {"id": "x", "label": evil, "recipe": {"training": {"seed": 1}}, "data": []}
+    journal = Store(workspace, "odd").make()
+    journal.write({"event": "planned", "items": [item]})
+    journal.write({"event": "ended", "id": "x", "outcome": "failed", "run": None, "detail": evil})
+    queue_of(workspace).make().write({"event": "added", "item": item})
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await shows(pilot, "✗ failed", "[b]x[/b]")
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", screen_text(app))
+
+
+@pytest.mark.slow
+async def test_the_screen_is_imported_when_it_is_first_shown(tmp_path: Path) -> None:
+    """Not with the console: its first frame does not wait for it."""
+    import subprocess
+    import sys
+
+    code = "import sys, medtui.console.app; print(*(n for n in sys.modules if n.startswith('medtui.suites')))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == []

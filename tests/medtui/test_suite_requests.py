@@ -1,0 +1,228 @@
+"""What shell and console ask of suites and the queue: both by the same functions."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.contract.recipe.reader import build_recipe
+from engine.contract.recipe.recipe import Recipe
+from engine.contract.store.lock import WorkspaceLock
+from engine.contract.store.workspace import Workspace
+from engine.contract.wire.errors import UsageError, WorkspaceLocked
+from medtui.client.facts import facts_of
+from medtui.client.occurrences import Occurrence
+from medtui.client.view import RunView
+from medtui.console.recipes.drafts import Drafts
+from medtui.console.recipes.store import entries
+from medtui.suites import detached
+from medtui.suites.detached import start_runner
+from medtui.suites.facts import facts_of_end
+from medtui.suites.grid import grid_of, without_common
+from medtui.suites.plan import Plan, planned
+from medtui.suites.requests import (
+    add_to_queue,
+    ask_runner,
+    begin_plan,
+    move_in_queue,
+    remove_from_queue,
+    retry,
+    to_retry,
+)
+from medtui.suites.store import Store, queue_of
+from medtui.suites.suite_file import suite_files
+from medtui.suites.work import Item
+
+
+def recipe(seed: int = 1, **sections: Any) -> Recipe:
+    return build_recipe({"dataset": {"name": "cells"}, "training": {"seed": seed}, **sections})
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path)
+
+
+def study(workspace: Workspace, n: int = 3) -> tuple[Plan, Store]:
+    plan, store = planned("study", [recipe(seed) for seed in range(1, n + 1)]), Store(workspace, "study")
+    begin_plan(plan, store)
+    return plan, store
+
+
+# ---- the queue ------------------------------------------------------------------------------------------------------
+
+
+def test_entries_of_the_queue_are_added_at_its_end_moved_and_removed(workspace: Workspace) -> None:
+    assert [add_to_queue(workspace, recipe(seed))[1] for seed in (1, 2, 3)] == [0, 1, 2]
+    assert move_in_queue(workspace, "3", 1)[1] == 1
+    assert remove_from_queue(workspace, "1").id == "1"
+    assert [item.id for item in queue_of(workspace).journal().work.of("pending")] == ["3", "2"]
+    item, ahead = add_to_queue(workspace, recipe(4))
+    assert (item.id, ahead) == ("4", 2), "no number is given twice"
+    with pytest.raises(UsageError, match="no entry '1'"):
+        remove_from_queue(workspace, "1")
+
+
+def test_an_entry_that_runs_is_neither_moved_nor_removed(workspace: Workspace) -> None:
+    add_to_queue(workspace, recipe())
+    queue_of(workspace).journal().write({"event": "claimed", "id": "1", "slot": 1, "runner": "r"})
+    for refused in (lambda: move_in_queue(workspace, "1", 1), lambda: remove_from_queue(workspace, "1")):
+        with pytest.raises(UsageError, match="claimed"):
+            refused()
+
+
+# ---- runs that ended ------------------------------------------------------------------------------------------------
+
+
+def test_only_a_run_that_failed_or_was_ended_is_retried(workspace: Workspace) -> None:
+    plan, store = study(workspace)
+    ids = [item.id for item in plan.items]
+    journal = store.journal()
+    for id_, outcome in zip(ids, ("completed", "failed", "killed"), strict=True):
+        journal.write({"event": "ended", "id": id_, "outcome": outcome, "run": None, "detail": ""})
+    assert retry(store, ids[:1]) == []
+    assert [item.id for item in retry(store, ids[1:2])] == ids[1:2]
+    journal.refresh()
+    assert [item.state for item in journal.work.items.values()] == ["completed", "pending", "killed"]
+    assert to_retry(store, journal.work, failed=True) == [ids[2], ids[0]], "and what was deleted since"
+
+
+def test_a_runner_that_there_is_not_cannot_be_asked_and_one_that_works_is_the_only_one(workspace: Workspace) -> None:
+    plan, store = study(workspace)
+    with pytest.raises(UsageError, match="No runner works on suite study"):
+        ask_runner(store, "stop", "me")
+    lock = WorkspaceLock(workspace.lock_file, "r" * 16, store.owner)
+    lock.acquire()
+    try:
+        assert ask_runner(store, "finish", "me").pid == os.getpid()
+        assert store.journal().work.asked == {"r" * 16: "finish"}
+        with pytest.raises(WorkspaceLocked, match="has a runner already"):
+            begin_plan(plan, store)
+    finally:
+        lock.release()
+
+
+def test_nothing_is_planned_while_something_else_holds_the_workspace(workspace: Workspace) -> None:
+    lock = WorkspaceLock(workspace.lock_file, "e" * 16)
+    workspace.make_outputs()
+    lock.acquire()
+    try:
+        with pytest.raises(WorkspaceLocked, match=f"held by engine {os.getpid()} .*"):
+            begin_plan(planned("study", [recipe()]), Store(workspace, "study"))
+    finally:
+        lock.release()
+    assert not (workspace.outputs / "suites").exists()
+
+
+# ---- a runner of its own --------------------------------------------------------------------------------------------
+
+
+class Process:
+    """A command that ends at once."""
+
+    def __init__(self, code: int, said: str) -> None:
+        self.pid, self._code, self._said = 4711, code, said
+
+    def __call__(self, command: list[str], *, stdout: int, **options: Any) -> Process:
+        self.command, self.options = command, options
+        os.write(stdout, self._said.encode())
+        return self
+
+    def poll(self) -> int:
+        return self._code
+
+    wait = poll
+
+
+def test_a_runner_that_ends_at_once_is_reported_in_its_own_words(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = study(workspace)[1]
+    process = Process(3, "medtui: engine 12 holds it. Stop that.\n")
+    monkeypatch.setattr(detached.subprocess, "Popen", process)
+    for _ in range(2):  # its log has what it said before, too
+        with pytest.raises(WorkspaceLocked) as refused:
+            start_runner(store, 2)
+        assert str(refused.value).startswith("The runner of suite study ended at once: engine 12 holds it. Stop that.")
+    assert process.command[-6:] == ["resume", "study", "--workspace", str(workspace.root), "--slots", "2"]
+    assert process.options["start_new_session"] and process.options["cwd"] == workspace.root
+    log = (workspace.outputs / "suites" / "study" / "runner.log").read_text()
+    assert log.count("medtui suite resume study") == 2
+
+
+@pytest.mark.parametrize("code", [0, 5, 6, 7])
+def test_a_runner_that_had_nothing_to_do_is_no_error(workspace: Workspace, monkeypatch, code: int) -> None:
+    store = study(workspace)[1]
+    monkeypatch.setattr(detached.subprocess, "Popen", Process(code, "3 runs: 3 completed.\n"))
+    assert "nothing was left to do" in str(start_runner(store))
+
+
+def test_a_notification_of_a_suite_has_the_facts_that_one_of_a_run_has(workspace: Workspace) -> None:
+    plan, store = study(workspace)
+    journal = store.journal()
+    for item, outcome in zip(plan.items, ("completed", "failed", "completed"), strict=True):
+        journal.write({"event": "ended", "id": item.id, "outcome": outcome, "run": None, "detail": ""})
+    occurrence, facts = facts_of_end(store, journal.work, "r" * 16, 5, "here")
+    of_run = facts_of(Occurrence("end", "k", "t"), RunView(own=True, run="r", asked_to_start=True))
+    assert facts.keys() == of_run.keys()
+    assert (occurrence.kind, facts["outcome"], facts["exit_code"]) == ("failure", "failed", 5)
+    assert (facts["title"], facts["text"]) == (
+        "medtui: suite study failed",
+        "Suite study: 3 runs: 2 completed, 1 failed.",
+    )
+
+
+# ---- the grid -------------------------------------------------------------------------------------------------------
+
+
+def test_a_row_is_a_group_and_a_column_a_seed() -> None:
+    recipes = [recipe(seed, model={"name": name}) for seed in (2, 1) for name in ("mini_cnn", "resnet18_adapted")]
+    items = planned("study", [*recipes, recipe(3, model={"name": "mini_cnn"})]).items
+    grid = grid_of(items)
+    assert (grid.common, grid.seeds) == ("cells", (1, 2, 3))
+    assert [(row.label, sorted(row.items)) for row in grid.rows] == [
+        ("mini_cnn", [1, 2, 3]),
+        ("resnet18_adapted", [1, 2]),
+    ]
+    found = {row.items[seed] for row in grid.rows for seed in row.items}
+    assert found == {item.id for item in items}
+
+
+def test_what_all_groups_have_in_common_stands_once() -> None:
+    assert without_common(["a, m, lr 1", "a, m, lr 2"]) == ("a, m", ["lr 1", "lr 2"])
+    assert without_common(["a, m"]) == ("", ["a, m"])
+    assert without_common(["a, m", "b"]) == ("", ["a, m", "b"])
+    assert without_common(["a, m", "a, m"]) == ("", ["a, m", "a, m"]), "they differ in what no label says"
+
+
+def test_a_damaged_recipe_in_a_journal_has_a_cell_too() -> None:
+    grid = grid_of([Item("x", "cells, mini_cnn, seed 1", {"training": 3}), Item("y", "odd", {})])
+    assert [list(row.items.values()) for row in grid.rows] == [["x"], ["y"]]
+
+
+def test_files_of_suites_are_those_that_name_recipes(workspace: Workspace) -> None:
+    (workspace.root / "recipes").mkdir()
+    for name, text in {
+        "study.yaml": "# mine\nrecipes: [quickstart]\n",
+        "recipes/one.yml": "recipe : quickstart\n",
+        "mine.yaml": "dataset: {name: cells}\n",
+        ".hidden.yaml": "recipes: [quickstart]\n",
+        "search.yaml": "recipe: quickstart\nspace: {training.lr: [0.1, 0.2]}\n",
+        "notes.txt": "recipes: [quickstart]\n",
+    }.items():
+        (workspace.root / name).write_text(text)
+    (workspace.root / "link.yaml").symlink_to("nowhere")
+    assert suite_files(workspace) == [workspace.root / "study.yaml", workspace.root / "recipes" / "one.yml"]
+    recipes = [
+        entry.name for entry in entries(workspace, Drafts(workspace.root / "drafts")) if entry.kind == "workspace"
+    ]
+    assert recipes == ["mine.yaml"], "neither suites nor searches are recipes"
+
+
+def test_an_entry_of_the_queue_says_what_was_set(workspace: Workspace) -> None:
+    named = ("training.lr", "model.name", "runtime.threads", "training.lr")
+    item, _ = add_to_queue(workspace, recipe(training={"lr": 0.5}, model={"name": "mini_cnn"}), named=named)
+    assert item.label == "cells, mini_cnn, lr 0.5, seed 42", "what is no part of the identity is left out"
