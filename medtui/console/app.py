@@ -34,6 +34,7 @@ from medtui.console.shell.notifications import Link, Pace, RunNotifier, Severity
 from medtui.console.shell.opening import Opening
 from medtui.console.shell.painted import PaintedPictures
 from medtui.console.shell.plain import VisibleText
+from medtui.console.shell.readings import Readings
 from medtui.console.shell.run_control import RunControl
 from medtui.console.shell.status_text import AppStatus, elapsed_of, known
 from medtui.console.shell.theme import THEMES
@@ -104,6 +105,7 @@ class ConsoleApp(PaintedPictures, RunControl, inherit_bindings=False):
         self._gpus: Gpus | None = None  # before the first poll
         self._worked: str | None = None  # the suite, or the queue, that has a runner
         self.load_history = LoadHistory()
+        self._readings = Readings(self)
         self._attach_first = attach
         self._leaving = False  # asked about
         self.actions = with_keys(self.settings.keys)
@@ -247,12 +249,14 @@ class ConsoleApp(PaintedPictures, RunControl, inherit_bindings=False):
         """Filters that every line of every widget passes before it is drawn."""
         return [*super().get_line_filters(), self._visible]
 
-    @work(thread=True, exclusive=True, exit_on_error=False, group="status")
     def _poll_status(self) -> None:
+        self._readings.start("status", self._read_status)
+
+    def _read_status(self) -> StatusPolled:
         from medtui.console.shell.messages import poll_status
 
         run = self.view.run if self.view is not None else None
-        self.post_message(poll_status(self.workspace, self.engines.is_own, run, self._worked))
+        return poll_status(self.workspace, self.engines.is_own, run, self._worked)
 
     def on_status_polled(self, message: StatusPolled) -> None:
         from medtui.machine.gpu import format_gpus

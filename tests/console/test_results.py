@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import os
+import time
 from datetime import date
 from functools import reduce
 from pathlib import Path
@@ -22,9 +23,11 @@ from engine.contract.store.status import read_status
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.protocol import Position
 from medtui.client.own_engine import OwnEngine
+from medtui.client.run_index import RunRow, run_rows
 from medtui.client.run_management import read_labels, set_note, set_tags
 from medtui.client.state import RunState, fold
 from medtui.console.app import ConsoleApp
+from medtui.console.results import screen as results
 from medtui.console.results.run_actions import describe_resume_point
 from medtui.console.results.run_table import RunTable
 from medtui.console.results.text import published_text
@@ -331,6 +334,30 @@ async def test_an_archived_run_is_moved_completely_and_no_longer_listed(console,
     moved = workspace.outputs / "archive" / NAME
     assert sorted(path.relative_to(moved) for path in moved.rglob("*")) == files
     assert list_runs(workspace.outputs) == []
+
+
+@pytest.mark.asyncio
+async def test_a_list_that_was_read_before_the_run_was_moved_does_not_come_back(
+    console, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer lists the runs again, and so does what it asked for: here the first of these lists is the slow one."""
+
+    def slow_where_it_finds(outputs: Path) -> list[RunRow]:
+        found = run_rows(outputs)
+        time.sleep(0.5 if found else 0)
+        return found
+
+    monkeypatch.setattr(results, "run_rows", slow_where_it_finds)
+    make_run(workspace, NAME)
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await pilot.press("A")
+        await shows(pilot, "outputs/archive?")
+        await pilot.press("y")
+        await shows(pilot, "All runs here are archived")
+        await pilot.pause(1.0)
+        assert "All runs here are archived" in screen_text(app)
 
 
 @pytest.mark.asyncio

@@ -17,6 +17,7 @@ from medtui.console.live.plots import NAMES, ZOOM, Shown, plot_of, title_of
 from medtui.console.shell.app_context import context_of, key_of
 from medtui.console.shell.marked_runs import MarkedRuns
 from medtui.console.shell.plain import border_title
+from medtui.console.shell.readings import Readings
 from medtui.console.widgets.curves import Axis
 from medtui.console.widgets.overlay import comparable, overlaid, read_marked
 from medtui.console.widgets.plot import Plot
@@ -42,6 +43,7 @@ class PlotsPane(Container):
         self._view: RunView | None = None
         self._others: dict[str, RunView] = {}  # runs that are marked in Results, drawn over this one
         self._others_of: Any = None  # what they were read for
+        self._readings = Readings(self)
 
     def compose(self) -> ComposeResult:
         for name in NAMES:
@@ -112,13 +114,9 @@ class PlotsPane(Container):
             self.query_one(f"#{name}", Plot).show(overlaid(plot_of(name, view, self.shown), others))
 
     def _read_others(self, marked: MarkedRuns, shown: str | None) -> None:
-        """In a worker, as their journals may be long; the screen's, so that the screen reports its failure."""
+        """In a thread, as their journals may be long."""
         outputs, known = context_of(self).workspace.outputs, self._others
-
-        def read() -> None:
-            self.post_message(self.OthersRead(read_marked(outputs, marked, known, shown)))
-
-        self.screen.run_worker(read, thread=True, exclusive=True, exit_on_error=False, group="others")
+        self._readings.start("others", lambda: self.OthersRead(read_marked(outputs, marked, known, shown)))
 
     def on_plots_pane_others_read(self, message: OthersRead) -> None:
         self._others = message.views

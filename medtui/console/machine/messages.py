@@ -36,6 +36,14 @@ class StorageRead(Message):
         self.storage, self.seconds = storage, seconds
 
 
+class Diagnosed(Message):
+    """What the engine reports about itself."""
+
+    def __init__(self, facts: dict[str, str] | None) -> None:
+        super().__init__()
+        self.facts = facts
+
+
 class Checks(Message):
     def __init__(self, checks: list[Check]) -> None:
         super().__init__()

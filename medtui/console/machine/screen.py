@@ -27,6 +27,7 @@ from medtui.console.machine.fetch import AskFetch
 from medtui.console.machine.hardware_text import hardware_text
 from medtui.console.machine.messages import (
     Checks,
+    Diagnosed,
     HardwarePolled,
     PaneResized,
     Report,
@@ -128,19 +129,21 @@ class Machine(BaseScreen):
 
     # ---- polls: workers that post ----------------------------------------------------------------------------------
 
-    @work(thread=True, exit_on_error=False, exclusive=True, group="hardware")
     def _poll_hardware(self) -> None:
         if self.is_current or not self.past:
-            self.post_message(HardwarePolled(self.read_hardware(self._app.workspace.root)))
+            root = self._app.workspace.root
+            self.readings.start("hardware", lambda: HardwarePolled(self.read_hardware(root)))
 
-    @work(thread=True, exit_on_error=False, exclusive=True, group="workspace")
     def _poll_workspace(self) -> None:
+        self.readings.start("workspace", self._read_workspace)
+
+    def _read_workspace(self) -> WorkspacePolled:
         workspace = self._app.workspace
         lock = LockState.read(workspace.lock_file)
         holder = lock.holder
         lives = holder.process.is_alive() if holder is not None else None
         found = WorkspaceState(str(workspace.root), lock, lives, tuple(find_orphans(workspace)), scheduler_job())
-        self.post_message(WorkspacePolled(found))
+        return WorkspacePolled(found)
 
     @work(thread=True, exit_on_error=False, exclusive=True, group="storage")
     def _read_disk(self) -> None:
@@ -165,17 +168,21 @@ class Machine(BaseScreen):
     def _check_all(self) -> None:
         worker = get_current_worker()
         facts = self.diagnose(self._app.workspace, cancelled=lambda: worker.is_cancelled or not self._app.is_running)
-        if worker.is_cancelled:
-            return
-        self.facts = facts
-        self.post_message(Checks(run_checks(self._app.workspace, self._app.data, facts)))
+        if not worker.is_cancelled:
+            self.post_message(Diagnosed(facts))
 
-    @work(thread=True, exit_on_error=False, exclusive=True, group="checks")
+    def on_diagnosed(self, message: Diagnosed) -> None:
+        self.facts = message.facts
+        self._run_checks()
+
     def _check_again(self) -> None:
         """With the engine's previous report, as only files or the terminal have changed."""
-        if self.checks is None:
-            return
-        self.post_message(Checks(run_checks(self._app.workspace, self._app.data, self.facts)))
+        if self.checks is not None:
+            self._run_checks()
+
+    def _run_checks(self) -> None:
+        workspace, data, facts = self._app.workspace, self._app.data, self.facts
+        self.readings.start("checks", lambda: Checks(run_checks(workspace, data, facts)))
 
     def on_hardware_polled(self, message: HardwarePolled) -> None:
         self.past.append(message.hardware)

@@ -14,6 +14,7 @@ from medtui.console.recipes.document import Document
 from medtui.console.recipes.text import preflight_text
 from medtui.console.shell.app_context import context_of
 from medtui.console.shell.plain import Static
+from medtui.console.shell.readings import Readings
 
 if TYPE_CHECKING:
     from medtui.client.preflight import Preflight
@@ -36,6 +37,7 @@ class BeforeRun(VerticalScroll):
         self._document: Document | None = None
         self._checked: Checked | None = None
         self._timer: Timer | None = None
+        self._readings = Readings(self)
 
     def compose(self) -> ComposeResult:
         yield Static("loading …", id="before")
@@ -54,18 +56,15 @@ class BeforeRun(VerticalScroll):
         """What the run needs, once more: data may have been fetched in the meantime."""
         checked = self._checked
         if checked is not None and checked.recipe is not None:
-            # the screen's worker, so that the screen reports its failure
-            self.screen.run_worker(
-                lambda: self._look(checked), thread=True, exit_on_error=False, exclusive=True, group="preflight"
-            )
+            self._readings.start("preflight", lambda: self._look(checked))
 
-    def _look(self, checked: Checked) -> None:
+    def _look(self, checked: Checked) -> Ready:
         from medtui.client.preflight import preflight  # not before the first frame
 
         assert checked.recipe is not None
         context = context_of(self)
         found = preflight(checked.recipe, context.workspace, context.data, context.today())
-        self.post_message(self.Ready(checked.text, found))
+        return self.Ready(checked.text, found)
 
     def on_before_run_ready(self, message: Ready) -> None:
         message.stop()

@@ -20,6 +20,7 @@ from medtui.console.recipes.store import entries, left_drafts
 from medtui.console.shell.app_context import context_of
 from medtui.console.shell.keymap import bindings
 from medtui.console.shell.plain import Option, OptionList
+from medtui.console.shell.readings import Readings
 from medtui.text import clean, shortened
 
 _GROUPS = (("shipped", "recipes"), ("workspace", "in this workspace"), ("run", "from runs"))
@@ -111,6 +112,7 @@ class RecipesPane(Vertical):
     def __init__(self, recipes: OpenRecipes, id: str) -> None:
         super().__init__(id=id, classes="pane")
         self._recipes = recipes
+        self._readings = Readings(self)
         self.entries: list[Entry] = []
         self._drafts: set[str] = set()  # keys of recipes that have edits of an earlier console
         self._shown: object = None
@@ -122,14 +124,13 @@ class RecipesPane(Vertical):
 
     def look(self) -> None:
         """List them once more: recipes and runs may come from other shells, too."""
-        # the screen's worker, so that the screen reports its failure
-        self.screen.run_worker(self._look, thread=True, exit_on_error=False, exclusive=True, group="list")
+        self._readings.start("list", self._look)
 
-    def _look(self) -> None:
+    def _look(self) -> Listed:
         context = context_of(self)
         found = entries(context.workspace, self._recipes.drafts)
         drafts = left_drafts(found, self._recipes.drafts)
-        self.post_message(self.Listed(found, drafts, read_available(context.workspace, context.data)))
+        return self.Listed(found, drafts, read_available(context.workspace, context.data))
 
     def on_recipes_pane_listed(self, message: Listed) -> None:
         self.entries, self._drafts = message.found, message.drafts

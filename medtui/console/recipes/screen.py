@@ -217,9 +217,8 @@ class Recipes(BaseScreen):
         else:
             self._take(check(self.current.text, self.current.entry.path.name, self._app.recipe_model))
 
-    @work(thread=True, exit_on_error=False, exclusive=True, group="check")
     def _check_in_worker(self, text: str, name: str) -> None:
-        self.post_message(CheckedText(check(text, name, self._app.recipe_model)))
+        self.readings.start("check", lambda: CheckedText(check(text, name, self._app.recipe_model)))
 
     def on_checked_text(self, message: CheckedText) -> None:
         self._take(message.checked)

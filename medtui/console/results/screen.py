@@ -47,9 +47,10 @@ POLL_LIST_EVERY = 4.0  # seconds
 
 
 class ListedRuns(Message):
-    def __init__(self, found: list[RunRow], archived: bool) -> None:
+    def __init__(self, found: list[RunRow], archived: bool, stamps: Stamps) -> None:
         super().__init__()
         self.found, self.archived = found, archived  # are there archived runs, where none was found?
+        self.stamps = stamps  # of the files before they were read
 
 
 class RunsChanged(Message):
@@ -124,25 +125,29 @@ class Results(BaseScreen):
 
     # ---- the table -------------------------------------------------------------------------------------------------
 
-    @work(thread=True, exit_on_error=False, exclusive=True, group="runs")
     def action_refresh_runs(self) -> None:
-        outputs = self._app.workspace.outputs
-        self._stamps = stamps(outputs)
-        found = run_rows(outputs)
-        self.post_message(ListedRuns(found, not found and bool(list_runs(archive_of(self._app.workspace)))))
+        self.readings.start("runs", self._list_runs)
 
-    @work(thread=True, exit_on_error=False, exclusive=True, group="stamps")
+    def _list_runs(self) -> ListedRuns:
+        outputs = self._app.workspace.outputs
+        before = stamps(outputs)
+        found = run_rows(outputs)
+        return ListedRuns(found, not found and bool(list_runs(archive_of(self._app.workspace))), before)
+
     def _poll_runs(self) -> None:
         """Runs may start, continue and end in other shells, too."""
-        if not self.is_current or self.run_rows is None:
-            return
-        if not all(run_row.over for run_row in self.run_rows) or stamps(self._app.workspace.outputs) != self._stamps:
-            self.post_message(RunsChanged())
+        if self.is_current and self.run_rows is not None:
+            self.readings.start("stamps", self._look_for_changes)
+
+    def _look_for_changes(self) -> RunsChanged | None:
+        all_over = all(run_row.over for run_row in self.run_rows or [])
+        return RunsChanged() if not all_over or stamps(self._app.workspace.outputs) != self._stamps else None
 
     def on_runs_changed(self) -> None:
         self.action_refresh_runs()
 
     def on_listed_runs(self, message: ListedRuns) -> None:
+        self._stamps = message.stamps
         if not self.alive or (message.found == self.run_rows and self.detail is not None):
             return
         self.run_rows, self._archived = message.found, message.archived
@@ -271,9 +276,9 @@ class Results(BaseScreen):
 
     # ---- the detail ------------------------------------------------------------------------------------------------
 
-    @work(thread=True, exit_on_error=False, exclusive=True, group="detail")
     def _load(self, run_row: RunRow) -> None:
-        self.post_message(Detailed(load_detail(run_row, self._app.recipe_model, room_for(self, self.size.width - 8))))
+        room = room_for(self, self.size.width - 8)
+        self.readings.start("detail", lambda: Detailed(load_detail(run_row, self._app.recipe_model, room)))
 
     def on_detailed(self, message: Detailed) -> None:
         if message.detail.run_row.run != self._selected:

@@ -15,6 +15,7 @@ from engine.contract.wire.errors import MedtuiError
 from medtui.console.shell.app_context import AppContext, context_of
 from medtui.console.shell.frame import KeyLine, PaneTabs, StatusLine, TooSmall
 from medtui.console.shell.plain import border_title
+from medtui.console.shell.readings import Readings
 from medtui.console.shell.status_text import AppStatus
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ class BaseScreen(Screen[None]):
     HORIZONTAL_BREAKPOINTS = HORIZONTAL
     VERTICAL_BREAKPOINTS = VERTICAL
     AUTO_FOCUS = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.readings = Readings(self)
 
     def compose(self) -> ComposeResult:
         yield StatusLine(self._app.view, self._app.status)

@@ -11,7 +11,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.message import Message
-from textual.worker import get_current_worker
 
 from medtui.console.shell.app_context import key_of
 from medtui.console.shell.base import BaseScreen
@@ -90,10 +89,10 @@ class Suites(BaseScreen):
         if self.is_current:
             self._read()
 
-    @work(thread=True, exit_on_error=False, group="suites")
     def _read(self) -> None:
-        if self._reader is not None:
-            self.post_message(SuitesRead(self._reader.read(self._name)))
+        reader, name = self._reader, self._name
+        if reader is not None:
+            self.readings.start("suites", lambda: SuitesRead(reader.read(name)))
 
     def on_suites_read(self, message: SuitesRead) -> None:
         shown = message.state.shown
@@ -173,11 +172,8 @@ class Suites(BaseScreen):
             self._curves_of = (shown.line.name, data, done)
             self._read_curves(items, chosen.item if chosen is not None else None)
 
-    @work(thread=True, exit_on_error=False, exclusive=True, group="curves")
     def _read_curves(self, items: list[Item], chosen: Item | None) -> None:
-        spec = group_curves(items, chosen, self._app.workspace)
-        if not get_current_worker().is_cancelled:
-            self.post_message(CurvesRead(spec))
+        self.readings.start("curves", lambda: CurvesRead(group_curves(items, chosen, self._app.workspace)))
 
     def on_curves_read(self, message: CurvesRead) -> None:
         if self.alive:
