@@ -133,6 +133,7 @@ def _plain(text: str) -> str:
 
 _LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
 _LATEX |= {"–": "--", "√": r"$\sqrt{}$", "<": r"$<$", ">": r"$>$"} | {letter: f"\\{letter}" for letter in "&%$#_{}"}
+_LATEX |= {letter: f"{{{letter}}}" for letter in "[*"}  # else they would be arguments of the line break before
 
 
 def latex_of(blocks: Sequence[Block], title: str) -> str:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from scipy import stats
@@ -152,3 +156,21 @@ def test_markdown_has_as_many_cells_in_every_row() -> None:
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len(table) > 3 and {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {8}
     assert "**0.9165 ± 0.0121**" in text
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex here (Debian: texlive-latex-base)")
+def test_latex_compiles(tmp_path: Path) -> None:
+    """Also with what means something to TeX where a row or a word begins."""
+    labels = iter(["[0.1] *x a^b \\c {d} #1 $2 %3 &4 <5> µ é ~", "*resnet18"])
+    blocks = [
+        replace(block, groups=tuple(replace(one, label=next(labels)) for one in block.groups))
+        for block in blocks_of(group("mini_cnn", GOOD) + group("resnet18", WORSE))
+    ]
+    table = latex_of(blocks, r"50 % of {a_b} & $c \d [e] –")
+    assert table.count("x a") == table.count("{*}resnet18") == 1
+    document = f"\\documentclass{{article}}\n\\usepackage{{booktabs}}\n\\begin{{document}}\n{table}\\end{{document}}\n"
+    (tmp_path / "table.tex").write_text(document, encoding="utf-8")
+    command = ["pdflatex", "-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error", "table.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", timeout=120)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert (tmp_path / "table.pdf").stat().st_size > 1000
