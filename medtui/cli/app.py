@@ -46,7 +46,7 @@ SUMMARIES = {
     "stop": "End a run after the current batch; writes all its results.",
     "abort": "End a run after the current batch; saves only a checkpoint.",
     "kill": "Force a run to end: abort, then SIGTERM, then SIGKILL.",
-    "reproduce": "Compare published values with runs of their protocol.",
+    "reproduce": "Train what published values need, and compare.",
     "score": "Compute AUC and ACC of a MedMNIST result file.",
     "track": "Write a run to TensorBoard, MLflow, W&B or Trackio.",
     "doctor": "Check the machine; exit code 1 when a check fails.",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Stored = DecodedCopy | Unfinished
 
-ELSEWHERE = "Runs of other workspaces are not known here; they decode again what they miss."
+ELSEWHERE = "Runs of other workspaces are not known here; they decode what is missing again."
 
 
 def prune(
@@ -25,7 +25,8 @@ def prune(
         bool, typer.Option("--dry-run", help="Show what would be removed, with sizes; remove nothing.")
     ] = False,
     completed: Annotated[
-        bool, typer.Option("--completed", help="Also what only completed runs use: evaluating one decodes it again.")
+        bool,
+        typer.Option("--completed", help="Also remove what only completed runs use; evaluating one decodes it again."),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     workspace: WorkspaceOption = None,
@@ -34,8 +35,9 @@ def prune(
 ) -> None:
     """Remove decoded data that nothing uses; asks first.
 
-    That is what no run of this workspace was trained on, and unfinished downloads. All of it can be made again. Runs of
-    other workspaces are not known. Archives and your own images are never removed, nor what an engine uses.
+    That is decoded data that no run of this workspace was trained on, and unfinished downloads. All of it can be
+    recreated. Runs of other workspaces are not known. Archives and your own images are never removed, nor what an
+    engine is using.
     """
     from engine.contract.store.workspace import find_workspace
     from medtui.cli.run import data_folders
@@ -115,6 +117,6 @@ def _ask(going: Sequence[Stored]) -> None:
 
     if not can_ask():
         raise UsageError(Pruning.UNCONFIRMED)
-    question = f"{_megabytes(going)} that can be made again will be deleted. {ELSEWHERE} Type yes to confirm"
+    question = f"{_megabytes(going)} that can be recreated will be deleted. {ELSEWHERE} Type yes to confirm"
     if ask_user(question) != "yes":
         raise UsageError(Pruning.DECLINED)

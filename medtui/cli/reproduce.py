@@ -34,7 +34,7 @@ def reproduce(
 ) -> int:
     """Reproduce published values: train what is missing, compare the means.
 
-    Runs that are there already are used. Exit code 1 when a value lies outside its tolerance.
+    Existing runs are used. Exit code 1 when a value lies outside its tolerance.
     """
     from engine.contract.recipe.reproduction import SEEDS
     from engine.contract.store.workspace import find_workspace

@@ -29,7 +29,7 @@ ColumnsOption = Annotated[
     typer.Option(
         "--columns",
         metavar="A,B,C",
-        help="Show these columns: any name of a filter, or a recipe field such as training.lr.",
+        help="Show these columns: any name that a filter takes, or a recipe field such as training.lr.",
     ),
 ]
 FilterArgument = Annotated[

@@ -101,7 +101,7 @@ def run(
         ),
     ] = None,
     seeds: Annotated[
-        str | None, typer.Option(metavar="1-5", help="A run for each of these seeds, as a suite; see `medtui suite`.")
+        str | None, typer.Option(metavar="1-5", help="Train one run per seed, as a suite; see `medtui suite`.")
     ] = None,
     slots: SlotsOption = None,
     on: OnOption = None,
