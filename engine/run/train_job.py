@@ -20,6 +20,7 @@ from engine.contract.wire.errors import COMPLETED, STOPPED
 from engine.contract.wire.jobs import Train
 from engine.contract.wire.monitor import describe_better
 from engine.contract.wire.protocol import EvaluationFinished, Metrics, Progress, RunStarted
+from engine.contract.wire.text import counted
 from engine.evaluate.metrics import Evaluated, evaluate, evaluate_with_ci95
 from engine.evaluate.predict import IDENTITY, View, views_for
 from engine.events import now
@@ -197,9 +198,8 @@ def fit(
         job.enter("training")
     finished = loop.run()
     if finished and state.epoch < training.epochs:
-        better = describe_better(training.monitor)
-        waited, best = training.patience, state.best_epoch
-        job.stream.note(Decisions.EARLY_STOP, epoch=state.epoch, patience=waited, better=better, best=best)
+        better, waited = describe_better(training.monitor), counted(training.patience or 0, "epoch")
+        job.stream.note(Decisions.EARLY_STOP, epoch=state.epoch, waited=waited, better=better, best=state.best_epoch)
     callbacks.training_over(state)
     if state.best_epoch is None:  # what is tested can then be used and exported too
         where = {"epoch": state.epoch + (state.step > 0), "step": state.step or len(state.losses)}

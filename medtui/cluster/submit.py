@@ -91,7 +91,8 @@ def begin(store: Store, plan: Iterable[Item] | None, journal: WorkJournal) -> No
     items = list(plan)
     kept = {item.id for item in items}
     if dropped := [item for item in journal.work.of("submitted") if item.id not in kept]:
-        found = {"count": len(dropped), "label": dropped[0].label, "scheduler": journal.work.scheduler}
+        count, plural = len(dropped), "s" * (len(dropped) != 1)
+        found = {"count": count, "plural": plural, "label": dropped[0].label, "scheduler": journal.work.scheduler}
         raise UsageError(Cluster.DROPPED, owner=store.owner, name=store.name, **found)
     journal.write({"event": "planned", "items": [item.values() for item in items]})
 

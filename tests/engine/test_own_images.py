@@ -184,7 +184,7 @@ def test_given_splits_and_patients_of_a_table_are_kept_and_a_patient_in_two_is_r
         (
             [{"file": "a/000.png", "label": "x"}, {"file": "b/000.png", "label": "y"}],
             {"class_names": "x, z"},
-            "found also y",
+            "also found y",
         ),
     ],
 )

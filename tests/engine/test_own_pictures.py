@@ -213,10 +213,10 @@ def test_workers_that_cannot_start_are_one_error_and_no_endless_attempt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.data.own.workers.COMMAND", ("-c", "import no_such_module"))
-    with pytest.raises(InstallationError, match="ended before it began"):
+    with pytest.raises(InstallationError, match="ended as it started"):
         list(Workers([task(tmp_path, ["a.png"], tmp_path)], lambda size: None).results())
 
 
 def test_too_many_unusable_files_refuse_with_their_number_and_names(odd: tuple[Path, DataCard, list[str]]) -> None:
-    with pytest.raises(DataError, match=r"12 of 55 files cannot be used, 21.8 % of at most 5 %: .*png"):
+    with pytest.raises(DataError, match=r"12 of 55 files cannot be used \(21.8 %, at most 5 % allowed\): .*png"):
         converted(folder=str(odd[0]))

@@ -92,7 +92,7 @@ def test_only_a_run_that_failed_or_was_ended_is_retried(workspace: Workspace) ->
 
 def test_a_runner_that_there_is_not_cannot_be_asked_and_one_that_works_is_the_only_one(workspace: Workspace) -> None:
     plan, store = study(workspace)
-    with pytest.raises(UsageError, match="No runner works on suite study"):
+    with pytest.raises(UsageError, match="No runner is working on suite study"):
         ask_runner(store, "stop", "me")
     lock = WorkspaceLock(workspace.lock_file, "r" * 16, store.owner)
     lock.acquire()

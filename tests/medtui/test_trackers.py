@@ -369,7 +369,7 @@ def test_a_tracker_that_fails_is_noted_with_the_command_that_repeats_it(
     (run.root / "tensorboard").write_text("in the way")
     _, (note,) = launched(run, monkeypatch, "tensorboard")
     assert f"medtui track {run.name} --to tensorboard" in note
-    assert "did not take run" in (run.root / ".tracking/tensorboard.log").read_text()
+    assert "did not accept run" in (run.root / ".tracking/tensorboard.log").read_text()
 
 
 def test_a_run_whose_directory_cannot_be_written_has_no_trackers(
