@@ -72,7 +72,7 @@ class Callbacks(Protocol):
         """Called before every step. False ends training; it may hold, and it may raise to abort."""
 
     def on_averaging_batch(self, state: TrainingState, done: int, total: int) -> None:
-        """Called before every batch of which batch statistics are computed anew; it may hold or raise as `boundary`."""
+        """Called before every batch of which batch statistics are recomputed; it may hold or raise as `boundary`."""
 
     def snapshot(self, state: TrainingState, loss: float, lr: float, images_per_second: float) -> None: ...
 

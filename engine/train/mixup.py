@@ -1,7 +1,7 @@
 """MixUp (Zhang et al. 2018) and CutMix (Yun et al. 2019): a batch mixed with a permutation of itself.
 
 One λ ~ Beta(α, α) per batch. MixUp adds the images, CutMix puts a rectangle of the partner's into each. A batch has one
-of the two; where both are on, it is chosen with equal chance.
+of the two; where both are on, it is chosen with equal probability.
 """
 
 from __future__ import annotations
