@@ -78,13 +78,13 @@ def describe_settings(settings: Settings) -> list[Described]:
     return [
         Described("theme", settings.theme, "Colours of the console: dark or light.", "theme"),
         Described("pictures", settings.pictures, f"How pictures are shown: {', '.join(PICTURES)}."),
-        Described("bell", _yes(settings.bell), "Ring when a run ends, an alarm is raised, an engine dies.", "bell"),
+        Described("bell", _yes(settings.bell), "Ring when a run ends, an alarm is raised or an engine dies.", "bell"),
         Described("notify.desktop", _yes(settings.notify), "Desktop notification for the same.", "notify"),
         Described(
-            "notify.command", "set" if away.command else "not set", "A program that tells you when you are away."
+            "notify.command", "set" if away.command else "not set", "A program that notifies you while you are away."
         ),
-        Described("notify.url", "set" if away.url else "not set", "An address that tells you when you are away."),
-        Described("notify.on", ", ".join(away.on) or "nothing", "What you are told of when you are away."),
+        Described("notify.url", "set" if away.url else "not set", "An address that is notified while you are away."),
+        Described("notify.on", ", ".join(away.on) or "nothing", "What you are notified of while you are away."),
         Described("keys", f"{len(settings.keys)} changed", "Keys by the action's id; the help lists the ids."),
     ]
 

@@ -125,6 +125,7 @@ def _submit(
 
 
 def _print_outcome(store: Store, work: Work, scheduler: Scheduler, outcome: Outcome) -> None:
+    from engine.contract.wire.text import counted
     from medtui.output import print_line
     from medtui.suites.status import describe_counts
 
@@ -137,7 +138,7 @@ def _print_outcome(store: Store, work: Work, scheduler: Scheduler, outcome: Outc
     several = f"jobs {jobs[0]} to {jobs[-1]}" if len(jobs) > 1 else f"job {jobs[0]}"
     print_line(f"Submitted to {scheduler.name}: {several}.")
     if outcome.left:
-        print_line(f"{outcome.left} more do not fit into one array: the same command submits them later.")
+        print_line(f"The array is full: the same command submits {counted(outcome.left, 'more run')} later.")
     print_line(f"`medtui suite status {store.name}` shows them, `medtui suite stop {store.name}` ends them.")
     print_line(f"Their output is in {store.jobs_folder}.")
 

@@ -88,9 +88,12 @@ class _Cards:
 
     @property
     def lines(self) -> Iterator[str]:
+        from engine.contract.wire.text import counted
+
         if (card := self._card) is not None:
             found = card.duplicates
-            yield f"{card.how_split}; {card.unusable:,} unusable files, {found.exact + found.near:,} duplicates"
+            unusable, alike = counted(card.unusable, "unusable file"), counted(found.exact + found.near, "duplicate")
+            yield f"{card.how_split}; {unusable}, {alike}"
         if (made := self._archive) is not None:
             synthetic = "Synthetic. " if made.synthetic else ""
             yield f"{synthetic}Made from {made.made_from}, {made.size} px, licence {made.licence}, MD5 {made.md5}"

@@ -100,7 +100,7 @@ def resume(
     refuse_on_cluster(store)
     again = retry_ended(store, journal, failed=retry)
     if again and (holder := store.runner()) is not None:
-        print_line(f"{again} run{'s' * (again != 1)} to be done again: {holder} continues with them.")
+        print_line(f"{again} run{'s' * (again != 1)} to be retried: {holder} continues with them.")
         return 0
     refuse_second_runner(store)
     chosen = slots_of_items(journal.work.items.values(), slots)

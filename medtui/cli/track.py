@@ -25,6 +25,7 @@ def track(
     Values that are already there are not added again. Each tracker is an extra, such as medtui[tensorboard].
     """
     from engine.contract.store.workspace import find_workspace
+    from engine.contract.wire.text import counted
     from medtui.client.control import resolve_run
     from medtui.client.resume import workspace_of
     from medtui.output import print_json, print_line
@@ -45,4 +46,5 @@ def track(
             {"run": found.name, "tracker": to, "epochs": follower.epochs, "outcome": outcome, "where": tracker.where}
         )
         return
-    print_line(f"{found.name}: {follower.epochs} epochs, {outcome or 'not over yet'}, written to {tracker.where}")
+    epochs = counted(follower.epochs, "epoch")
+    print_line(f"{found.name}: {epochs}, {outcome or 'not over yet'}, written to {tracker.where}")

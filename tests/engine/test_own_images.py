@@ -168,7 +168,7 @@ def test_given_splits_and_patients_of_a_table_are_kept_and_a_patient_in_two_is_r
     log: list[str] = []
     data = converted(log, csv=str(table(tmp_path / "t.csv", rows, ";")), root=str(pictures))
     assert Counter(row["split"] for row in rows_of(data)) == Counter(SPLITS[n % 3] for n in range(20))
-    assert card_of(data).groups_across_splits == 10 and any("10 groups have images in more than one" in x for x in log)
+    assert card_of(data).groups_across_splits == 10 and any("10 groups with images in more than one" in x for x in log)
     assert data.facts.class_names == ("0", "1")
 
 

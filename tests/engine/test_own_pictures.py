@@ -59,9 +59,9 @@ def test_what_is_special_about_a_picture_is_noted(odd: tuple[Path, DataCard, lis
     for note in {*FINE.values()} - {""}:
         assert card.notes[note] == [*FINE.values()].count(note), note
     assert (card.widths[0], card.widths[2], card.heights[0]) == (1, 30_000, 1)
-    assert any("oblong images are padded with black" in line for line in log)
-    (summary,) = [line for line in log if "files are not used" in line]
-    assert ("12 files are not used" in summary and "bomb.png" in summary) or "other reasons" in summary
+    assert any("oblong images padded with black" in line for line in log)
+    (summary,) = [line for line in log if "unusable files: " in line]
+    assert ("12 unusable files" in summary and "bomb.png" in summary) or "other reason" in summary
 
 
 def test_a_picture_with_sixteen_bits_keeps_its_order_of_brightness(tmp_path: Path) -> None:

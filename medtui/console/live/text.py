@@ -12,6 +12,7 @@ from rich.text import Text
 
 from engine.contract.findings.rules import findings
 from engine.contract.wire.protocol import Alarm, CommandAccepted, RunStarted
+from engine.contract.wire.text import counted
 from medtui.actions import BY_ID, Action
 from medtui.client.view import RunView
 from medtui.console.shell.status_text import format_drift
@@ -52,7 +53,7 @@ def progress_text(
     if facts := _facts(view, width, resources=resources):
         text.append(f"{facts}\n", "dim")
     if view.noise:
-        text.append(f"{view.noise:,} engine lines were not events\n", "yellow")
+        text.append(f"not events: {counted(view.noise, 'line')} of the engine's output\n", "yellow")
     text.rstrip()
     return text
 
