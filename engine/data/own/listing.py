@@ -7,6 +7,7 @@ import re
 import stat
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
@@ -47,7 +48,7 @@ class Listing:
     table: str = ""  # digest of the table's bytes
     class_names: tuple[str, ...] = ()  # as an archive names the labels 0, 1, 2 …; () where it does not
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         return sorted(self.stats)
 
@@ -55,6 +56,7 @@ class Listing:
     def bytes(self) -> int:
         return sum(found[0] for found in self.stats.values())
 
+    @cached_property
     def digest(self) -> str:
         """Of every name, size, time and inode: equal where nothing can have changed."""
         names, stats = self.names, self.stats
