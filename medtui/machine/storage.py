@@ -92,7 +92,8 @@ class Storage:
     @property
     def unneeded(self) -> list[Stored]:
         """What `data prune` would remove without arguments."""
-        return [one for one in (*(self.copies or ()), *self.unfinished) if not one.used_by]
+        every: list[Stored] = [*(self.copies or ()), *self.unfinished]
+        return [one for one in every if not one.used_by]
 
     @property
     def for_completed(self) -> list[DecodedCopy]:
