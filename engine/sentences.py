@@ -246,6 +246,11 @@ class Evaluation:
         "Its weights diverged: train with a lower learning rate.",
     )
     NO_WEIGHTS = Sentence("{run} has no best weights at {path}.", "A run has them after its first validation.")
+    OTHER_WEIGHTS = Sentence(
+        "{path} does not hold the weights that {run} recorded as its best: expected the digest {expected}, found "
+        "{found}.",
+        "Put the run's own file back.",
+    )
 
 
 class Exploring:

@@ -179,7 +179,7 @@ ACTIONS: tuple[Action, ...] = (
         "machine.clear",
         "D",
         "clear cache",
-        "Delete decoded copies of data sets that no run uses; asks first.",
+        "Delete decoded copies of data sets that no run uses, and unfinished downloads; asks first.",
         "clear_cache",
         footer=True,
         changes=True,

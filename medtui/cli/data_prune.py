@@ -10,12 +10,7 @@ import typer
 from medtui.cli.options import DataOption, JsonOption, WorkspaceOption
 
 if TYPE_CHECKING:
-    from engine.contract.store.workspace import Workspace
-    from engine.contract.wire.errors import MedtuiError
-    from medtui.machine.cache_removal import Unfinished
-    from medtui.machine.caches import DecodedCopy
-
-    Stored = DecodedCopy | Unfinished
+    from medtui.machine.cache_removal import Stored
 
 ELSEWHERE = "Runs of other workspaces are not known here; they decode what is missing again."
 
@@ -41,9 +36,9 @@ def prune(
     """
     from engine.contract.store.workspace import find_workspace
     from medtui.cli.run import data_folders
-    from medtui.machine.cache_removal import unfinished_data
+    from medtui.machine.cache_removal import remove_each, unfinished_data
     from medtui.machine.needs import copies_and_needs
-    from medtui.output import print_json, print_line
+    from medtui.output import print_error, print_json, print_line
 
     ws = find_workspace(workspace)
     found: list[Stored] = [*copies_and_needs(ws), *unfinished_data(ws, data_folders(data))]
@@ -61,30 +56,13 @@ def prune(
             return
         if not yes:
             _ask(going)
-    removed, troubles = _removed(going, ws)
+    removed, troubles = remove_each(going, ws)
+    for error in troubles:
+        print_error(f"medtui: {error}")
     if not json:
         print_line(f"Freed {_megabytes(removed)}.")
     if troubles:
         raise typer.Exit(troubles[0].exit_code)
-
-
-def _removed(going: Sequence[Stored], workspace: Workspace) -> tuple[list[Stored], list[MedtuiError]]:
-    from engine.contract.wire.errors import MedtuiError
-    from medtui.machine.cache_removal import remove_copy, remove_unfinished
-    from medtui.machine.caches import DecodedCopy
-    from medtui.output import print_error
-
-    removed: list[Stored] = []
-    troubles: list[MedtuiError] = []
-    for one in going:
-        try:
-            remove_copy(one, workspace) if isinstance(one, DecodedCopy) else remove_unfinished(one)
-        except MedtuiError as error:
-            troubles.append(error)
-            print_error(f"medtui: {error}")
-        else:
-            removed.append(one)
-    return removed, troubles
 
 
 def _values(one: Stored) -> dict[str, Any]:
