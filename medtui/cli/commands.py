@@ -64,7 +64,8 @@ class Program(Commands):
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
-        self.commands = ImportedCommands()
+        commands: Any = ImportedCommands()  # as the parser uses it: nothing is added
+        self.commands = commands
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)

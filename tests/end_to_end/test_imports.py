@@ -59,7 +59,8 @@ def test_help_lists_every_command_and_imports_none(tmp_path: Path) -> None:
 
 
 def test_a_command_imports_no_module_of_another(tmp_path: Path) -> None:
-    code = "import sys; sys.argv = ['medtui', 'score', '--help']\nfrom medtui.cli.app import app; app(standalone_mode=False)"
+    code = "import sys; sys.argv = ['medtui', 'score', '-h']\nfrom medtui.cli.app import app\n"
+    code += "app(standalone_mode=False)"
     assert families(modules_after(code, tmp_path)) == {"score"}
 
 
