@@ -189,7 +189,7 @@ def _run_suite(
     ws, as_json = find_workspace(run_options.workspace), run_options.as_json
     if on is not None:
         return submit_plan(plan, JobTemplate(), ws, on, slurm, as_json=as_json, joins=True)
-    return start_plan(plan, ws, slots=slots, as_json=as_json)
+    return start_plan(plan, ws, slots=slots, as_json=as_json, joins=True)
 
 
 def split_arguments(arguments: list[str], config: str | None) -> tuple[str | None, list[str]]:
