@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.contract.sentence import Sentence
 
+_START_AGAIN = "Start it again as it was: `medtui suite run FILE`, or `medtui run RECIPE` with --seeds or --on."
 _LOWER_MEMORY = "Lower training.batch_size, set dataset.cache: mapped, or request more memory."
 
 
@@ -27,7 +28,7 @@ class Cluster:
     NOT_SUBMITTED = Sentence("The scheduler did not accept the jobs: {reason}.", "Correct what the jobs request.")
     NO_SLURM = Sentence("There is no Slurm here: sbatch and srun cannot be found.", "Submit from a login node.")
     NO_SUBMITIT = Sentence("Cluster jobs need the extra medtui[slurm].", "`pip install 'medtui[slurm]'`.")
-    NO_SUCH_ITEM = Sentence("{owner} has no run {found!r}.", "Submit it again: `medtui suite run FILE --on slurm`.")
+    NO_SUCH_ITEM = Sentence("{owner} has no run {found!r}.", _START_AGAIN)
     ON_CLUSTER = Sentence(
         "{owner} has {count} run{plural} on {scheduler}: {jobs}.",
         "`medtui suite status {name}` shows them, `medtui suite stop {name}` ends them.",
@@ -437,9 +438,11 @@ class Suites:
         "Write a .yaml file with `recipes: [quickstart]`.",
     )
     NO_OUTPUT = Sentence("A workbook needs an output file.", "Pass --output FILE.xlsx.")
-    NO_PLAN = Sentence("Expected the plan of suite {name}, found none in {path}.", "Start it: `medtui suite run FILE`.")
+    NO_PLAN = Sentence("Expected the plan of suite {name}, found none in {path}.", _START_AGAIN)
     NO_SUCH_ITEM = Sentence("The queue has no entry {found!r}; it has {known}.", "See `medtui queue list`.")
-    NO_SUITES = Sentence("There are no suites in {folder}.", "`medtui suite run FILE` starts one.")
+    NO_SUITES = Sentence(
+        "There are no suites in {folder}.", "`medtui suite run FILE` or `medtui run RECIPE --seeds 1-3` starts one."
+    )
     RUNNER_HOLDS = Sentence("{owner} has a runner already: {holder}.", "`{command}` shows it.")
     SEEDS_CONFLICT = Sentence("{first} cannot be combined with {option}.", "Remove one of the two.")
     SEEDS_INVALID = Sentence("Expected seeds as 1-5 or 1-3,7 for --seeds, found {found!r}.", "Correct it.")

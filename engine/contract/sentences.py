@@ -279,6 +279,10 @@ class Recipes:
         "{source}: {found}.",
         "Correct them and try again; `medtui recipe schema` lists the allowed values of every field.",
     )
+    OF_MANY = Sentence(
+        "{source}: {found}.",
+        "Correct {them} and try again; `medtui {kind} run --help` says what the file of a {kind} may have.",
+    )
     SET = Sentence("Expected section.field=value, found {found!r}.", "For example training.lr=0.01.")
     SET_WITHOUT_SECTION = Sentence("Expected section.field=value, found {found!r}.", "Write {instead}.")
     UNREADABLE = Sentence("The recipe {name} cannot be read{why}.", "Choose another.")

@@ -27,8 +27,10 @@ from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.sections import TrainingSection
 from engine.contract.recipe.sources import data_source, facts_of
 from engine.contract.recipe.steps import SMALLEST_BATCH
+from engine.contract.store.status import RunSummary
 from engine.contract.wire.errors import WeightsError
 from engine.contract.wire.monitor import BEST_BY
+from engine.contract.wire.protocol import Progress
 from engine.contract.wire.resolved import Resolved, StartingWeights, describe_decisions
 from engine.data.augment import Augmentation
 from engine.data.batches import Split, load_splits
@@ -60,6 +62,8 @@ from engine.train.loss import balanced_class_weights
 from engine.train.mixup import MixUp
 from engine.train.step import Precision
 
+for model in (RunSummary, Progress, StartingWeights, Resolved):
+    model.model_rebuild()  # with the imports, which an engine may do before it is asked; else within the start of a run
 WITHOUT_TEST = tuple(split for split in SPLITS if split != "test")
 
 

@@ -43,7 +43,9 @@ def run(
 ) -> int:
     """Run a search, trial after trial, until its budget is used up; an interrupted one continues.
 
-    It needs the extra medtui[search].
+    FILE is YAML: recipe; space, recipe fields with a range or a list of values; budget, {runs: N} or {hours: N};
+    objective, epoch, pruning, sampler, random_seed, name; seeds, and recipe fields with one value. It needs the extra
+    medtui[search].
     """
     from engine.contract.files.paths import expanded
     from engine.contract.store.workspace import find_workspace

@@ -49,7 +49,12 @@ def run(
     offline: OfflineOption = False,
     json: JsonOption = False,
 ) -> int:
-    """Run a suite: the runs that are not done yet; interrupted ones are resumed."""
+    """Run a suite: the runs that are not done yet; interrupted ones are resumed.
+
+    FILE is YAML: recipes, seeds and any recipe field (training.lr) with a value or a list of values, of which every
+    combination is a run; exclude and include, lists of such fields, to leave some out and add others; name; and slurm,
+    what jobs request.
+    """
     from engine.contract.files.paths import expanded
     from engine.contract.store.workspace import find_workspace
     from medtui.cli.cluster import refuse_only_on_cluster, submit_plan

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from engine.contract.machine.process_identity import this_process
-from engine.contract.recipe.reader import recipe_from_values
 from engine.contract.wire.errors import MedtuiError, OutputError, UsageError, WorkspaceLocked
 from medtui.cluster.job import SuiteJob
 from medtui.cluster.schedulers import SCHEDULERS, Scheduler, Submitted
@@ -15,9 +14,9 @@ from medtui.sentences import Cluster, Suites
 from medtui.suites.job_template import JobTemplate
 from medtui.suites.journal import WorkJournal
 from medtui.suites.known_runs import KnownRuns
-from medtui.suites.settling import Queue, settled, work_of
+from medtui.suites.settling import Queue, settled, settled_work
 from medtui.suites.store import Store
-from medtui.suites.work import Event, Item, Work
+from medtui.suites.work import Item, Work
 
 MOST_JOBS = 1000  # of an array, by Slurm's own default; the next command submits the rest
 
@@ -46,7 +45,8 @@ def queue_of(work: Work) -> Queue | None:
 
 def work_on_cluster(store: Store) -> Work:
     """The runs of a suite as they are now, by their files and by the scheduler. Writes nothing. Raises OutputError."""
-    return work_of(store, queue_of(store.journal().work))
+    work = store.journal().work
+    return settled_work(store, work, queue_of(work))
 
 
 def settle(store: Store, journal: WorkJournal) -> Queue | None:
@@ -106,7 +106,7 @@ def submit(store: Store, journal: WorkJournal, scheduler: Scheduler, template: J
     known = KnownRuns(store.workspace.outputs, has_gpu=template.gpus > 0)
     name = f"{store.name}-{secrets.token_hex(4)}"
     with journal.writing() as writer:
-        ended = [event for item in writer.work.of("pending") if (event := _needs_no_job(item, known)) is not None]
+        ended = [event for item in writer.work.of("pending") if (event := known.ended(item)) is not None]
         if ended:
             writer.add(*ended)
         done = tuple(writer.work.items[event["id"]] for event in ended)
@@ -118,18 +118,6 @@ def submit(store: Store, journal: WorkJournal, scheduler: Scheduler, template: J
             writer.add({**claim, "submitter": asdict(this_process()), "template": template.values()})
     jobs = _submitted(store, journal, scheduler, template, name, chosen) if chosen else {}
     return Outcome(jobs, done, len(pending) - len(chosen))
-
-
-def _needs_no_job(item: Item, known: KnownRuns) -> Event | None:
-    """It was done before, or its recipe was valid for an older medtui only."""
-    if item.run is not None:
-        return None
-    ended: Event = {"event": "ended", "id": item.id}
-    try:
-        found = known.done(recipe_from_values(item.recipe))
-    except MedtuiError as error:
-        return {**ended, "outcome": "failed", "run": None, "detail": error.message}
-    return None if found is None else {**ended, "outcome": "completed", "run": found.name, "detail": "done before"}
 
 
 def _submitted(

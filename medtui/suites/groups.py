@@ -20,8 +20,9 @@ from medtui.text import data_marks
 
 METRICS = ("auc", "acc")  # of the test split
 RULE = (
-    "± is the standard deviation over seeds (n - 1), 95 % the t-interval of the mean. * marks the highest mean of a "
-    "block if a two-sided paired t-test over at least 3 common seeds tells it from each of the others (p < 0.05)."
+    "± is the standard deviation over seeds (n - 1), 95 % the t-interval of the mean, cut at 0 and 1. * marks the "
+    "highest mean of a block if a two-sided paired t-test over at least 3 common seeds tells it from each of the "
+    "others (p < 0.05)."
 )
 
 
@@ -53,7 +54,7 @@ class Group:
         return {seed: value for seed, value in found.items() if value is not None and value == value}
 
     def summary(self, metric: str) -> Summary:
-        return summarise(list(self.values(metric).values()))
+        return summarise(list(self.values(metric).values()), (0.0, 1.0))
 
     def count(self, state: str) -> int:
         return sum(run.state == state for run in self.runs)

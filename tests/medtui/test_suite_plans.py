@@ -113,6 +113,15 @@ def test_a_conflict_of_a_recipe_with_what_a_suite_varies_is_blamed_on_the_suite(
     assert str(refused.value).startswith("suite.yaml: line 2: training.min_lr must be below lr (0.005), found 0.01")
 
 
+def test_what_a_suite_may_have_is_found_in_its_own_help_and_a_field_in_the_schema(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError) as wrong:
+        plan("recipe: quickstart\nexlcude: []\n", tmp_path)
+    assert "`medtui suite run --help`" in wrong.value.hint and "recipe schema" not in str(wrong.value)
+    with pytest.raises(RecipeError) as of_field:
+        plan("recipe: quickstart\ntraining.lr: [x]\n", tmp_path)
+    assert "`medtui recipe schema`" in of_field.value.hint
+
+
 def test_seeds_as_text() -> None:
     assert parse_seeds("1-3, 7,2") == (1, 2, 3, 7)
     assert parse_seeds("5") == (5,)
