@@ -22,7 +22,7 @@ from engine.data.batches import in_order
 from engine.run.callbacks import TrainingCallbacks
 from engine.run.prepare import Prepared, prepare
 from engine.run.train_job import open_run
-from engine.run.training import loop_plan, new_state, training_batches
+from engine.run.training import TrainingBatches, loop_plan, new_state
 from engine.train.loop import FinishedEpoch, Loop, TakeStep, Validation
 from engine.train.loss import Criterion
 from engine.train.optimizer import OptimizerPlan, build_optimizer
@@ -121,7 +121,7 @@ def one_epoch(
 
     plan = replace(loop_plan(prepared, len(state.losses)), epochs=state.epoch + 1, patience=None)
     step = TrainingStep(Criterion(prepared.facts.task), prepared.precision, None, state.model)
-    loop = Loop(plan, state, step, training_batches(prepared), validate, callbacks, take_step)
+    loop = Loop(plan, state, step, TrainingBatches(prepared), validate, callbacks, take_step)
     began = time.perf_counter()
     loop.run()
     return ended - began

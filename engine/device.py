@@ -40,6 +40,18 @@ def _chosen(requested: str) -> torch.device:
     return torch.device(requested)
 
 
+def to_device(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """The values there; as given if they are. The only way from the machine's memory to a device while it computes.
+
+    A plain copy would wait until the device has done all that it was given. Pinned memory is kept until it is copied.
+    """
+    if values.device.type != "cpu" or device.type in ("cpu", "mps"):
+        return values.to(device)
+    if device.type == "cuda":
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)
+
+
 def device_name(device: torch.device) -> str:
     """The GPU's model; elsewhere the kind of device."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

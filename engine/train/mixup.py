@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from engine.device import to_device
 from engine.randomness import generator
 
 
@@ -89,7 +90,7 @@ def mix_for(mixup: MixUp, seed: int, epoch: int, step: int, batch: int, shape: t
 
 def mix_images(images: torch.Tensor, mix: Mix) -> torch.Tensor:
     """λ·x + (1 − λ)·x[partners], or x with the box of x[partners], for float images [B, C, H, W]."""
-    partners = torch.from_numpy(mix.partners).to(images.device)
+    partners = to_device(torch.from_numpy(mix.partners), images.device)
     if mix.box is None:
         return _blended(images, images[partners], mix.weight)
     return _pasted(images, images[mix.box.pixels][partners], mix.box)
