@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 
+import numpy as np
 import torch
 
 from engine.contract.machine.hardware import cpu_has_bfloat16
@@ -40,11 +41,12 @@ def _chosen(requested: str) -> torch.device:
     return torch.device(requested)
 
 
-def to_device(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+def to_device(values: np.ndarray | torch.Tensor, device: torch.device) -> torch.Tensor:
     """The values there; as given if they are. The only way from the machine's memory to a device while it computes.
 
     A plain copy would wait until the device has done all that it was given. Pinned memory is kept until it is copied.
     """
+    values = torch.from_numpy(values) if isinstance(values, np.ndarray) else values
     if values.device.type != "cpu" or device.type in ("cpu", "mps"):
         return values.to(device)
     if device.type == "cuda":

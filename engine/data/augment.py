@@ -75,12 +75,8 @@ class SampledAugmentation:
 
     def on(self, device: torch.device) -> SampledAugmentation:
         """On the device, but for operations and erased: which of them an image has decides what is computed."""
-        moved = [on_device(values, device) for values in (self.flips, self.affine, self.colour)]
+        moved = [to_device(values, device) for values in (self.flips, self.affine, self.colour)]
         return replace(self, flips=moved[0], affine=moved[1], colour=moved[2])
-
-
-def on_device(values: Values, device: torch.device) -> torch.Tensor:
-    return to_device(torch.from_numpy(values) if isinstance(values, np.ndarray) else values, device)
 
 
 def sample(augmentation: Augmentation, batch: int, generator: np.random.Generator) -> SampledAugmentation:
@@ -176,13 +172,13 @@ def augment(images: torch.Tensor, augmentation: Augmentation, sampled: SampledAu
     """Images float [B, C, H, W] in 0 … 1, changed as `sampled`; the same shape, type and range."""
     given = images
     if augmentation.resamples:
-        grid = _grid(on_device(sampled.affine, images.device), images.shape[-2], images.shape[-1])
+        grid = _grid(to_device(sampled.affine, images.device), images.shape[-2], images.shape[-1])
         images = F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
     else:
-        images = _flip(images, augmentation, on_device(sampled.flips, images.device))
+        images = _flip(images, augmentation, to_device(sampled.flips, images.device))
     if augmentation.brightness or augmentation.contrast or augmentation.saturation:
         own = images if images is not given else images.clone()
-        images = _colour(own, augmentation, on_device(sampled.colour, images.device))
+        images = _colour(own, augmentation, to_device(sampled.colour, images.device))
     if sampled.operations is not None:
         images = apply_operations(images, sampled.operations)
     if sampled.erased is not None:
@@ -241,7 +237,7 @@ def _within(length: np.ndarray, start: np.ndarray, side: int, device: torch.devi
     pixels = np.rint(length * side)[:, None]
     first = np.floor(start[:, None] * (side - pixels + 1))
     found = (np.arange(side) >= first) & (np.arange(side) < first + pixels)
-    return on_device(found, device)
+    return to_device(found, device)
 
 
 def unit_range(images: torch.Tensor) -> torch.Tensor:

@@ -67,8 +67,8 @@ def matrices(sampled: SampledOperations) -> np.ndarray:
 def apply_operations(images: torch.Tensor, sampled: SampledOperations) -> torch.Tensor:
     """Those that change colours, in place; images float [B, C, H, W] in 0 … 1."""
     sorted_ = np.argsort(sampled.operation, kind="stable")  # one copy to the device, of which each has a part
-    rows = to_device(torch.from_numpy(sorted_), images.device)
-    strength = to_device(torch.from_numpy(sampled.strength[sorted_].astype(np.float32)), images.device)
+    rows = to_device(sorted_, images.device)
+    strength = to_device(sampled.strength[sorted_].astype(np.float32), images.device)
     for name, function in FUNCTIONS.items():
         start, end = np.searchsorted(sampled.operation[sorted_], [NUMBER[name], NUMBER[name] + 1])
         if start < end:

@@ -132,5 +132,5 @@ def augmented(prepared: Prepared, images: torch.Tensor, sampled: SampledAugmenta
 
 def epoch_orders(prepared: Prepared) -> Callable[[int], np.ndarray]:
     """The rows of the training split in the order of an epoch, int64 [N]; kept while it lasts."""
-    training, truth = prepared.training, prepared.splits["train"].labels.cpu().numpy()
-    return lru_cache(maxsize=1)(partial(sampling_of(training).order, truth, training.seed))
+    training = prepared.training
+    return lru_cache(maxsize=1)(partial(sampling_of(training).order, prepared.labels["train"], training.seed))

@@ -115,7 +115,7 @@ def truths_of(labels: torch.Tensor, mix: Mix | None) -> Truths:
     """The labels are weighed by λ, never chosen by position."""
     if mix is None:
         return [(None, labels)]
-    partners = labels[to_device(torch.from_numpy(mix.partners), labels.device)]
+    partners = labels[to_device(mix.partners, labels.device)]
     return [(mix.weight, labels), (1 - mix.weight, partners)]
 
 

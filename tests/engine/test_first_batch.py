@@ -53,6 +53,7 @@ def prepared(
         data=Stored(images, labels),
         augmentation=augmentation_of(recipe, facts, statistics),  # type: ignore[arg-type]
         splits={"train": make_split(images, labels, "ram", torch.device("cpu"))},
+        labels={"train": labels},
         statistics=statistics,
         normalise=Normalisation(*statistics),
     )

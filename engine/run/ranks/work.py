@@ -40,7 +40,7 @@ def _batches(prepared: Prepared) -> Callable[[int, int], Batch]:
             return augmented(prepared, split.to_device(split.gather(rows[places])), sampled.chosen(places))
 
         mix = mix_for(mixup, seed, epoch, step, len(rows), shape)
-        return Batch(split.labels[to_device(torch.from_numpy(rows), split.device)], mix, images_at)
+        return Batch(split.labels[to_device(rows, split.device)], mix, images_at)
 
     return fetch
 
