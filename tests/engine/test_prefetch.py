@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from benchmarks.stand_in import job_for, tiny_recipe
 from engine.contract.recipe.reader import build_recipe
 from engine.data import batches
 from engine.data.prefetch import Prefetcher, batches_ahead
+from engine.data.transfer import Transfer
 from engine.run.prepare import Prepared, prepare
 from engine.run.train_job import open_run
 from engine.run.training import TrainingBatches, new_state
@@ -191,3 +193,47 @@ def test_an_epoch_of_which_only_a_part_was_fetched_leaves_no_thread_behind(tmp_p
         assert len(threads()) == 1
         fetch.close()
         assert threads() == []
+
+
+# ---- on the way to a GPU, by stand-ins for its streams; test_gpu.py has true ones ------------------------------------
+
+
+class Stream:
+    def __init__(self, name: str, log: list[str]) -> None:
+        self.name, self.log = name, log
+
+    def record_event(self) -> str:
+        self.log.append(f"{self.name} records")
+        return "copied"
+
+    def wait_event(self, event: str) -> None:
+        self.log.append(f"{self.name} waits until {event}")
+
+
+def test_a_batch_is_copied_by_a_stream_of_its_own_which_the_step_waits_for_when_it_takes_the_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log: list[str] = []
+
+    @contextmanager
+    def within(stream: Stream) -> Iterator[None]:
+        log.append(f"enter {stream.name}")
+        yield
+        log.append(f"leave {stream.name}")
+
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: Stream("side", log))
+    monkeypatch.setattr(torch.cuda, "stream", within)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream("step", log))
+    used: list[torch.Tensor] = []
+    monkeypatch.setattr(torch.Tensor, "record_stream", lambda images, stream: used.append(images), raising=False)
+
+    def gathered() -> torch.Tensor:
+        log.append("gathered")
+        return torch.arange(3)
+
+    begun = Transfer(torch.device("cpu")).begin(gathered)
+    assert log == ["enter side", "gathered", "side records", "leave side"], "the step has not waited yet"
+    images = begun.arrived()
+    assert log[4:] == ["step waits until copied"]
+    assert images.tolist() == [0, 1, 2]
+    assert [one is images for one in used] == [True], "its memory is kept until the step has used it"
