@@ -22,7 +22,7 @@ from benchmarks.stand_in import SPLITS, Recipe, tiny_recipe, write_many
 
 SPEED_GOAL = 0.95  # of the bare loop
 BUSY_GOAL = 90.0  # %
-WATCHED = 5.0  # seconds of training, at least, in which the device is asked how busy it is
+ASKED_FOR = 5.0  # seconds of training, at least, during which the device is asked how busy it is
 EVERY = 0.2  # seconds; the driver's own samples are as long
 LARGE = {"train": 4096, "val": 128, "test": 128}  # images of 224 px
 
@@ -111,17 +111,17 @@ def loads(train: Callable[[], object]) -> list[float]:
     found: list[float] = []
     over = threading.Event()
 
-    def watch() -> None:
+    def ask() -> None:
         while not over.wait(EVERY):
             found.append(float(torch.cuda.utilization(0)))
 
-    watching = threading.Thread(target=watch, name="gpu load", daemon=True)
+    asking = threading.Thread(target=ask, name="gpu load", daemon=True)
     began = time.monotonic()
-    watching.start()
-    while time.monotonic() - began < WATCHED:
+    asking.start()
+    while time.monotonic() - began < ASKED_FOR:
         train()
     over.set()
-    watching.join()
+    asking.join()
     return found[int(1 / EVERY) :]  # the first second still sees what was before
 
 
