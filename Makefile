@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The tests start hundreds of processes: compiled once, not in each
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-all lint types imports tests tests-all guards faults models bench pictures clean
+.PHONY: demo test test-all lint types imports tests tests-all guards faults models gpu bench pictures clean
 
 demo: .venv/installed
 	$(BIN)/medtui run quickstart
@@ -45,6 +45,12 @@ faults: .venv/installed
 # generated cells are learned; about half an hour.
 models: .venv/installed
 	$(BIN)/pytest --exhaustive --timeout=7200 tests/end_to_end/test_every_model.py tests/engine/test_adaptation.py tests/end_to_end/test_cells.py tests/end_to_end/test_memory_estimate.py
+
+# On a CUDA device: the tests that need one, then the rows of the benchmarks. Without one it says so, and fails.
+gpu: .venv/installed
+	$(BIN)/python -m benchmarks.gpu
+	$(BIN)/pytest -n0 --all -m gpu tests
+	$(BIN)/python -m benchmarks --only gpu
 
 # Ratios measured in alternating pairs; needs a quiet machine.
 bench: .venv/installed

@@ -32,7 +32,7 @@ from engine.run.best_weights import load_best
 from engine.run.disk import check_disk_space
 from engine.run.job import Job, JobResult
 from engine.run.own_data import refuse_other_data
-from engine.run.prepare import LoadedData, WithModel, load_data, model_for, set_up, untrained_model
+from engine.run.prepare import LoadedData, WithModel, load_data, model_for, open_data, set_up, untrained_model
 from engine.run.train_job import split_results
 from engine.sentences import Evaluation
 
@@ -80,7 +80,7 @@ def prepared_splits(job: Job, run: RunDirectory, recipe: Recipe, splits: Sequenc
     """Splits of a run, and its model without weights: those it started from may not be there any more."""
     job = replace(job, last_folders=data_folders_of(read_object(run.manifest) or {}))
     setup = set_up(job, recipe)
-    loaded = load_data(job, setup, splits, _recorded_statistics(run, setup.facts))
+    loaded = load_data(job, open_data(job, setup), splits, _recorded_statistics(run, setup.facts))
     refuse_other_data(run, recipe, loaded.data)
     return model_for(loaded, untrained_model(loaded))
 

@@ -151,7 +151,7 @@ class Loop:
         shape = images.shape[-2], images.shape[-1]
         mix = mix_for(plan.mixup, plan.seed, state.epoch, state.step, len(images), shape)
         seed_step(plan.seed, state.epoch, state.step)
-        return self.step(state, images, labels, lr, mix)
+        return self.step(state, images, labels, lr, mix.on(images.device) if mix is not None else None)
 
     def _lr(self, step: int) -> float:
         """The rate of step `step` of the run, from 0."""

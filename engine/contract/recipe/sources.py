@@ -73,7 +73,7 @@ class DatasetSection(Section):
     cache: Literal["auto", "device", "ram", "mapped"] = setting(
         "auto",
         title="Cache",
-        help="Where the images are kept during training; `auto` decides by their size and the free memory.",
+        help="Where the images are kept during training; `auto` decides by the memory that the model leaves.",
         identity=False,
         advanced=True,
     )
