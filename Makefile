@@ -36,15 +36,19 @@ guards: .venv/installed
 	$(BIN)/pytest -n0 benchmarks/test_speed.py
 
 # Faults in full: every write, fsync and rename fails once, fifty kills at random moments, every kind of shared
-# workspace; about half an hour.
+# workspace, fifty starts at once, the rarer environments and commands; about 40 minutes.
+FAULTS := suites two_users requirements several_processes suites_on_cluster many_starts kernels callers_environment \
+    limits_of_a_job pause frozen_disk
 faults: .venv/installed
-	$(BIN)/pytest --exhaustive --timeout=7200 tests/faults tests/end_to_end/test_suites.py \
-	    tests/end_to_end/test_two_users.py tests/end_to_end/test_requirements.py tests/end_to_end/test_several_processes.py
+	$(BIN)/pytest --exhaustive --timeout=7200 tests/faults tests/medtui/test_trackers.py \
+	    $(FAULTS:%=tests/end_to_end/test_%.py)
 
-# Every model of the catalogue at every size: trained a step, resumed bit for bit, evaluated, exported; and how well the
-# generated cells are learned; about half an hour.
+# Every model of the catalogue at every size: trained a step, resumed bit for bit, evaluated, exported; the quickstart and
+# BreastMNIST in full, and how well the generated cells are learned; about 40 minutes.
+MODELS := every_model cells memory_estimate main_job predict
 models: .venv/installed
-	$(BIN)/pytest --exhaustive --timeout=7200 tests/end_to_end/test_every_model.py tests/engine/test_adaptation.py tests/end_to_end/test_cells.py tests/end_to_end/test_memory_estimate.py
+	$(BIN)/pytest --exhaustive --timeout=7200 $(MODELS:%=tests/end_to_end/test_%.py) \
+	    $(patsubst %,tests/engine/test_%.py,adaptation features model)
 
 # Ratios measured in alternating pairs; needs a quiet machine.
 bench: .venv/installed
