@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -108,6 +109,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("medtui")
     group.addoption("--all", action="store_true", help="also the tests marked slow: make test-all")
     group.addoption("--exhaustive", action="store_true", help="only the tests marked so: make faults, make models")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Millions of objects, of torch and of the tests, stay until the end: no garbage is looked for among them."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
