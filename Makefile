@@ -4,16 +4,23 @@ BIN := .venv/bin
 # The tests start hundreds of processes: compiled once, not in each
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-all lint types imports tests tests-all guards faults models bench pictures clean
+.PHONY: demo test test-all checks checks-all lint types imports compiled tests tests-all guards faults models bench pictures clean
 
 demo: .venv/installed
 	$(BIN)/medtui run quickstart
 
 # What every change should pass: a few minutes. Its last line counts what is left out.
-test: lint types imports tests
+test: checks tests
 
 # Also the slow tests and the speed guards: what continuous integration runs.
-test-all: lint types imports tests-all guards
+test-all: checks-all tests-all guards
+
+# At the same time: mypy, which takes longest, is one process.
+checks: .venv/installed
+	$(MAKE) --no-print-directory --jobs=3 lint types imports
+
+checks-all: .venv/installed
+	$(MAKE) --no-print-directory --jobs=4 lint types imports compiled
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -24,6 +31,10 @@ types: .venv/installed
 
 imports: .venv/installed
 	$(BIN)/lint-imports
+
+# In a fresh clone each of the processes of pytest would compile all tests, at the same time
+compiled: .venv/installed
+	$(BIN)/pytest -n0 --collect-only -qq > /dev/null
 
 tests: .venv/installed
 	$(BIN)/pytest
