@@ -288,7 +288,7 @@ def test_a_damaged_archive_is_refused_in_one_sentence(run: Path, workspace: Path
 # ---- official data ---------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", params=["breastmnist", pytest.param("retinamnist", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["breastmnist", pytest.param("retinamnist", marks=pytest.mark.exhaustive)])
 def official(request: pytest.FixtureRequest, real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with a short run on an official set, which its name ends with."""
     folder: Path = tmp_path_factory.mktemp("official") / request.param

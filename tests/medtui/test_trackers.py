@@ -191,11 +191,13 @@ def kill_at_random_moments(run: RunDirectory, name: str, kills: int) -> None:
     assert_complete(run, name)
 
 
-@pytest.mark.slow
 @EVERY_TRACKER
-def test_every_tracker_after_sigkill_at_random_moments(run: RunDirectory, name: str) -> None:
+@pytest.mark.parametrize(
+    "kills", [pytest.param(3, marks=pytest.mark.slow), pytest.param(10, marks=pytest.mark.exhaustive)]
+)
+def test_every_tracker_after_sigkill_at_random_moments(run: RunDirectory, name: str, kills: int) -> None:
     installed(name)
-    kill_at_random_moments(run, name, 10 if name == "tensorboard" else 6)
+    kill_at_random_moments(run, name, kills)
 
 
 def test_two_followers_of_a_run_do_not_write_the_same(run: RunDirectory) -> None:
