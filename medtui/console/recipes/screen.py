@@ -54,6 +54,7 @@ class CheckedText(Message):
 
 class Recipes(BaseScreen):
     SCREEN_NAME = "recipes"
+    CSS_PATH = "styles.tcss"
     PANES = PANES
     BINDINGS: ClassVar[list[BindingType]] = bindings("recipes")
 

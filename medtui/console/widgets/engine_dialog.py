@@ -14,6 +14,7 @@ from textual.screen import ModalScreen
 from engine.contract.wire.errors import MedtuiError
 from engine.contract.wire.protocol import AnyEvent, Progress
 from medtui.console.shell.app_context import context_of, key_of
+from medtui.console.shell.dialogs import STYLES
 from medtui.console.shell.plain import Static
 from medtui.console.widgets.bars import bar
 from medtui.text import clean
@@ -46,6 +47,7 @@ class Failed(Message):
 class EngineDialog(ModalScreen[str | None], Generic[Result]):
     """Its result is what was asked for, where others are to be asked for; None to go back."""
 
+    CSS_PATH = STYLES
     SCOPE: ClassVar[str]  # of its actions, and the id of its pane; its words are in `#SCOPE-words`
 
     def __init__(self, asked: str) -> None:
