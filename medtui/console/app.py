@@ -278,6 +278,8 @@ class ConsoleApp(PaintedPictures, RunControl, inherit_bindings=False):
             self.attach_to(self.view.run)
         elif self.holder_run is not None and self.handle is None:
             self.attach_to(self.holder_run)
+        elif (following := self._next_of_work(message.worked)) is not None:
+            self.attach_to(following)
 
     # ---- screens and keys ------------------------------------------------------------------------------------------
 
