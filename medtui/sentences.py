@@ -95,6 +95,10 @@ class Console:
     HELD_BY_ANOTHER = Sentence("The workspace is held by {holder}.", "{key} attaches to its run.")
     READ_ONLY = Sentence("This console is read-only.")
     TRAINING = Sentence("This console is already training; stop that run first.")
+    WORKSPACE_GONE = Sentence(
+        "The workspace {path} was moved or removed while this console is open, so nothing is started in it.",
+        "Move it back, or leave and open the console in the folder where it is now.",
+    )
 
 
 class Control:
@@ -203,10 +207,17 @@ class Filter:
 class Following:
     """A run that is watched through its files."""
 
+    EVENTS_LOST = Sentence(
+        "The journal of this run is damaged: what its engine reported until now is not in it.",
+        "Training goes on; numbers and curves begin with the next epoch.",
+    )
     STATUS_UNREADABLE = Sentence(
         "Expected the status of run {run} in {path}, found nothing readable; a live engine replaces it every second, "
         "so none seems to be running.",
         "`medtui run --resume {run}` resumes the run.",
+    )
+    SUSPENDED = Sentence(
+        "The engine was suspended by a signal ({process}), so nothing is trained.", "The signal SIGCONT continues it."
     )
     UNSEEN = Sentence("The engine of run {run}: {seen}.", "Check it on its host.")  # `not seen since …`
 
@@ -243,6 +254,13 @@ class Management:
     NOT_HERE = Sentence("Expected a run in {path}, found {found}.", "Pass the --workspace whose outputs/ contains it.")
     RUNNING = Sentence("{run} is running.", "Stop it first.")
     TARGET_EXISTS = Sentence("{path} already exists.", "Rename one of the two.")
+
+
+class SettingsFile:
+    """The file of the settings, where it is not one; the defaults apply."""
+
+    FOLDER = Sentence("Expected a file with settings at {path}, found a folder.", "Move it away.")
+    NO_NAMES = Sentence("{path}: expected settings such as `theme: dark`, found {found}.", "Correct the file.")
 
 
 class Notify:
@@ -298,6 +316,9 @@ class Pruning:
 class RecipeActions:
     """Why the console does not save, rename or delete a recipe."""
 
+    CANNOT = Sentence(
+        "{path}: {reason}; nothing was changed.", "Choose another name or folder, or make that folder writable."
+    )
     CHANGED = Sentence(
         "{name} has changed on disk in the meantime, so it was left alone.", "Look at it, then try again."
     )

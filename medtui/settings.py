@@ -22,9 +22,10 @@ from typing import Any, Literal, get_args
 
 from engine.contract.files.paths import expanded, is_there
 from engine.contract.sentence import Sentence
+from engine.contract.sentences import Yaml
 from engine.contract.wire.errors import MedtuiError
 from medtui.actions import remapped
-from medtui.sentences import Notify
+from medtui.sentences import Notify, SettingsFile
 from medtui.text import clean
 
 THEMES = ("dark", "light")
@@ -111,8 +112,19 @@ def read_settings(path: Path | None = None) -> Settings:
     try:
         values = read_yaml_file(path).values
     except MedtuiError as error:
-        return Settings(warnings=(str(error),))
+        return Settings(warnings=_warnings_of(error, path))
     return settings_of(values, path.name)
+
+
+def _warnings_of(error: MedtuiError, path: Path) -> tuple[str, ...]:
+    """In words about settings: the reader's are about recipes. An empty file sets nothing, which is no fault."""
+    if error.code == Yaml.EMPTY.code:
+        return ()
+    if error.code == Yaml.FOLDER.code:
+        return (" ".join(SettingsFile.FOLDER.text(path=path)),)
+    if error.code == Yaml.NOT_SECTIONS.code:
+        return (" ".join(SettingsFile.NO_NAMES.text(path=path, found=error.fields["found"])),)
+    return (str(error),)
 
 
 def settings_of(values: dict[str, Any], source: str = "settings") -> Settings:
