@@ -42,6 +42,7 @@ from engine.train.step import Precision, TrainingStep
 
 TAKEN = ("train", "val")  # splits whose images are folded
 DECAYS = (0.95, 0.98, 0.99)  # of averages that are kept beside the weights; the recipe's own is one more
+FULL = Precision("cpu", None)
 WEIGHTS = "weights"  # the name of the last weights themselves, among the averages
 
 
@@ -120,7 +121,7 @@ class Training:
             n_correct=torch.zeros(self.steps, dtype=torch.float64),
         )
         criterion = Criterion(self.facts.task, training.label_smoothing, None, training.focal_gamma)
-        step = TrainingStep(criterion, Precision("cpu", None), training.clip_norm, self.model)
+        step = TrainingStep(criterion, FULL, training.clip_norm, self.model)
         total = training.epochs * self.steps
         schedule = Schedule(training.schedule, training.lr, training.min_lr, total, training.warmup_epochs * self.steps)
         for epoch in range(training.epochs):
@@ -149,9 +150,10 @@ class Training:
         prepare = partial(_prepared, self.built)
         for name, model in averages.items():
             scores = predict_scores(
-                model, held_out.images.split(128), prepare, self.facts.task, chosen, torch.inference_mode, _ignore
+                model, held_out.images.split(128), prepare, self.facts.task, chosen, FULL.context, _ignore
             )
             found = evaluate(held_out.labels, scores, self.facts.task, names).metrics
+            assert found.loss is not None, "only a prediction without labels has none"
             yield Judged(name, views, epoch, found.auc, found.acc, found.loss)
 
 
@@ -161,7 +163,7 @@ def _prepared(built: Built, images: torch.Tensor) -> torch.Tensor:
 
 
 def _ignore(done: int) -> None:
-    """Progress is nobody's business here."""
+    """Nobody follows the progress of a pass over some hundred images."""
 
 
 def cross_validated(recipe: Recipe, data: Images, folds: np.ndarray, fold: int) -> list[Judged]:
