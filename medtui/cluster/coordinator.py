@@ -16,7 +16,7 @@ from engine.contract.wire.errors import OutputError
 from medtui.cluster.schedulers import Scheduler
 from medtui.cluster.search_journal import OnEvent, SearchJournal
 from medtui.cluster.stopping import WAITING, command_run
-from medtui.cluster.submit import Outcome, refuse_beside_runner, refuse_unknown, submit
+from medtui.cluster.submit import Outcome, refuse_runner, refuse_unknown, submit
 from medtui.sentences import Cluster
 from medtui.suites.job_template import JobTemplate
 from medtui.suites.runner import ASKED, MOST_CRASHES, STEPS, Living, Planner
@@ -68,7 +68,7 @@ class Coordinator:
         lock = SearchLock(self.store, self.id)
         lock.acquire()
         try:
-            refuse_beside_runner(self.store)
+            refuse_runner(self.store)
             self._writes.settle()
             refuse_unknown(self.store, self.work)
             self._writes.find_unrecorded()

@@ -90,7 +90,7 @@ def begin(store: Store, plan: Iterable[Item] | None, journal: WorkJournal) -> No
     Refused while a runner of this machine works on the suite, where the plan no longer has runs that are under way,
     and where it cannot be known whether runs were submitted. None: the plan stays.
     """
-    refuse_beside_runner(store)
+    refuse_runner(store)
     settle(store, journal)
     refuse_unknown(store, journal.work)
     if plan is None:
@@ -103,7 +103,7 @@ def begin(store: Store, plan: Iterable[Item] | None, journal: WorkJournal) -> No
     journal.write({"event": "planned", "items": [item.values() for item in items]})
 
 
-def refuse_beside_runner(store: Store) -> None:
+def refuse_runner(store: Store) -> None:
     """Raises WorkspaceLocked while a runner of this machine works on it."""
     if (holder := store.runner()) is not None:
         raise WorkspaceLocked(Suites.RUNNER_HOLDS, owner=store.owner, holder=holder, command=store.status_command)
