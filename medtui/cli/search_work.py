@@ -15,6 +15,7 @@ from medtui.output import print_error
 from medtui.plain.coordinator import coordinate
 from medtui.plain.notifications import notify_of_work
 from medtui.plain.search import print_search
+from medtui.plain.suite import WorkDisplay
 from medtui.preferences import remember_workspace
 from medtui.rich_output import print_wrapped, stdout_console
 from medtui.search.asking import require_optuna
@@ -90,8 +91,17 @@ def begin_on_cluster(
         _take_up(search, store, coordinator.journal, retry=retry)
         code = coordinate(coordinator, display)
     if coordinator.over:
+        _note_what_follows(coordinator, display)
         notify_of_work(read_settings().away, coordinator, code, display.note)
     return code
+
+
+def _note_what_follows(coordinator: Coordinator, display: WorkDisplay) -> None:
+    store = coordinator.store
+    if coordinator.level or coordinator.finishing:
+        display.note(f"`{store.continue_command(coordinator.work)}` continues.")
+    else:
+        display.note(f"`medtui search table {store.name}` shows the results.")
 
 
 def _take_up(search: Search, store: Store, journal: WorkJournal, *, retry: bool) -> None:

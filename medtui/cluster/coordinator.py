@@ -63,7 +63,8 @@ class Coordinator:
     def working(self) -> Iterator[None]:
         """Meanwhile no other process works on the search; what happened before is in the journal.
 
-        Raises WorkspaceLocked, or OutputError where it cannot be known whether runs were submitted.
+        Raises WorkspaceLocked, also while an engine of a killed runner lives, or OutputError where it cannot be known
+        whether runs were submitted.
         """
         lock = SearchLock(self.store, self.id)
         lock.acquire()

@@ -5,11 +5,15 @@ A run is judged, and pruned, before what it came to is written: so it does not m
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from engine.contract.store.lock import LockState
 from engine.contract.store.run_directory import is_run
 from engine.contract.store.run_record import read_run
+from engine.contract.store.slots import slot_lock_name
+from engine.contract.wire.errors import WorkspaceLocked
 from medtui.cluster.submit import queue_of
+from medtui.sentences import Suites
 from medtui.suites.journal import WorkJournal
 from medtui.suites.runner import Planner
 from medtui.suites.settling import Queue, settled
@@ -50,20 +54,34 @@ class SearchJournal:
         return queue, lost
 
     def find_unrecorded(self) -> None:
-        """Note runs whose jobs began, or even ended, while the command that submitted them was killed.
+        """Note what became of runs that a process had begun which was killed before it could note that itself.
 
-        Raises OutputError.
+        Of a coordinator those whose jobs began, or even ended, before it knew the jobs; of a runner of this machine
+        those in its slots. Raises WorkspaceLocked while an engine of that runner lives, or OutputError.
         """
-        if not (waiting := [item for item in self.work.of("pending") if item.run is None]):
+        in_slots = self.work.of("claimed", "running")
+        self._refuse_living(in_slots)
+        unknown = [item for item in self.work.of("pending") if item.run is None]
+        if not in_slots and not unknown:
             return
         runs = runs_of(self._store)
-        for item in waiting:
-            if (run := runs.get(item.id)) is None or not is_run(run.root):
-                continue
-            self.record({"event": "located", "id": item.id, "run": run.name}, item)
-            outcome = read_run(run).summary.outcome
-            if outcome in (*JUDGED, "failed"):
-                self.record({"event": "ended", "id": item.id, "outcome": outcome, "run": run.name}, item)
+        for item in (*in_slots, *unknown):
+            run = runs.get(item.id)
+            if run is not None and is_run(run.root):
+                self.record({"event": "located", "id": item.id, "run": run.name}, item)
+                outcome = read_run(run).summary.outcome
+                if outcome in (*JUDGED, "failed"):
+                    self.record({"event": "ended", "id": item.id, "outcome": outcome, "run": run.name}, item)
+            if self.work.items[item.id].state in ("claimed", "running"):
+                self.record({"event": "released", "id": item.id}, item)
+
+    def _refuse_living(self, items: Sequence[Item]) -> None:
+        """Raises WorkspaceLocked."""
+        folder, owner = self._store.workspace.folder, self._store.owner
+        for slot in sorted({item.slot for item in items if item.slot is not None}):
+            holder = LockState.read(folder.file(slot_lock_name(slot))).holder
+            if holder is not None and holder.owner == owner:
+                raise WorkspaceLocked(Suites.HELD, owner=owner, holder=holder)
 
     def judge(self, item: Item, epochs: int | None) -> None:
         """Prune it, where its search decides so. `epochs`: how many it has, where that is known already."""

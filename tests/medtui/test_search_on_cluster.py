@@ -16,7 +16,9 @@ import pytest
 
 from engine.contract.files.folders import File
 from engine.contract.recipe.yaml_reader import read_yaml
+from engine.contract.store.lock import WorkspaceLock
 from engine.contract.store.run_directory import RunDirectory, list_runs, make_parts
+from engine.contract.store.slots import slot_lock_name
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import OutputError, RecipeError, UsageError, WorkspaceLocked
 from engine.contract.wire.protocol import EpochFinished, Metrics
@@ -451,6 +453,25 @@ def test_a_scheduler_that_does_not_answer_is_waited_for(make: Callable[..., Plac
     one = place.work(until=silent)
     assert place.notes == ["slurm does not answer; it is asked again."]
     assert [item.state for item in one.work.items.values()] == ["completed"]
+
+
+def test_what_a_killed_runner_of_this_machine_had_begun_is_continued_by_jobs_once_its_engine_has_ended(
+    make: Callable[..., Place],
+) -> None:
+    place = make(budget=3)
+    one = place.coordinator()
+    one.journal.write(*SearchPlanner(place.search, Trials(place.search, place.store.workspace)).next_events(one.work))
+    claimed: Event = {"event": "claimed", "id": "1-42", "slot": 1, "runner": "r1", "after": None}
+    one.journal.write(claimed, {"event": "started", "id": "1-42", "run": "run_1-42"})
+    started(place.store, "1-42")
+    engine = WorkspaceLock(place.store.workspace.folder.file(slot_lock_name(1)), "e1", place.store.owner, 1)
+    engine.refuse_others = lambda: None  # type: ignore[method-assign]
+    engine.acquire()
+    with pytest.raises(WorkspaceLocked, match="Start search lr when that has ended"):
+        place.work()
+    engine.release()
+    assert [item.state for item in place.work().work.items.values()][:2] == ["completed"] * 2
+    assert place.cluster.accepted == ["1-42", "2-42", "3-42"]
 
 
 # ---- the file and the command line -------------------------------------------------------------------------------
