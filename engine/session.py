@@ -148,7 +148,7 @@ class Session:
         if (slot := start.slot) is not None:
             return SlotLock(self.workspace.folder, slot.number, slot.owner, slot.runner, self.engine)
         if (item := start.suite_item) is not None:
-            return ItemLock(self.workspace.folder, item.suite, item.item, self.engine)
+            return ItemLock(self.workspace.folder, item, self.engine)
         return WorkspaceLock(self.workspace.lock_file, self.engine)
 
     def _result(self, job: Job, lock: WorkspaceLock | None, heartbeat: threading.Thread) -> JobResult:

@@ -18,8 +18,12 @@ class Caches:
 
 
 class Cluster:
-    """Suites whose runs are jobs of a scheduler."""
+    """Suites and searches whose runs are jobs of a scheduler."""
 
+    COORDINATED = Sentence(
+        "{owner} has a coordinator already: process {pid} on {host}, since {since}.",
+        "`medtui search status {name}` shows it, `medtui search stop {name}` ends its runs.",
+    )
     DROPPED = Sentence(
         "{owner} has {count} run{plural} on {scheduler} that its plan no longer has, such as {label}.",
         "Wait for them, or `medtui suite stop {name}`.",
@@ -28,10 +32,10 @@ class Cluster:
     NOT_SUBMITTED = Sentence("The scheduler did not accept the jobs: {reason}.", "Correct what the jobs request.")
     NO_SLURM = Sentence("There is no Slurm here: sbatch and srun cannot be found.", "Submit from a login node.")
     NO_SUBMITIT = Sentence("Cluster jobs need the extra medtui[slurm].", "`pip install 'medtui[slurm]'`.")
-    NO_SUCH_ITEM = Sentence("{owner} has no run {found!r}.", _START_AGAIN)
+    NO_SUCH_ITEM = Sentence("{owner} has no run {found!r}.", "Submit it again: `medtui {kind} run FILE --on slurm`.")
     ON_CLUSTER = Sentence(
         "{owner} has {count} run{plural} on {scheduler}: {jobs}.",
-        "`medtui suite status {name}` shows them, `medtui suite stop {name}` ends them.",
+        "`medtui {kind} status {name}` shows them, `medtui {kind} stop {name}` ends them.",
     )
     ONLY_ON_CLUSTER = Sentence("{option} is for jobs of a scheduler.", "Add --on slurm.")
     RUN_ALIVE = Sentence("Run {run} is already being trained, on {host}.", "Wait until that has ended.")
@@ -402,7 +406,7 @@ class Searches:
 
 
 class SlurmFields:
-    """What is wrong with a suite's `slurm` section, or with --slurm. They follow the name of the field."""
+    """What is wrong with the `slurm` section of a file, or with --slurm. They follow the name of the field."""
 
     COUNT = Sentence("must be a whole number from 1, found {found}")
     GPUS = Sentence("must be a whole number of GPUs for each job, found {found}")

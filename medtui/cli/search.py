@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from medtui.cli.options import DataOption, JsonOption, OfflineOption, SlotsOption, WorkspaceOption
+from medtui.cli.options import (
+    DataOption,
+    JsonOption,
+    OfflineOption,
+    OnOption,
+    SlotsOption,
+    SlurmOption,
+    WorkspaceOption,
+)
 from medtui.cli.suite import DryRunOption, RetryOption
 from medtui.cli.unknown import FileCommands
 
@@ -34,6 +42,8 @@ OutputOption = Annotated[
 def run(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The search's file.", readable=False)],
     slots: SlotsOption = None,
+    on: OnOption = None,
+    slurm: SlurmOption = None,
     retry: RetryOption = False,
     dry_run: DryRunOption = False,
     workspace: WorkspaceOption = None,
@@ -45,17 +55,21 @@ def run(
 
     FILE is YAML: recipe; space, recipe fields with a range or a list of values; budget, {runs: N} or {hours: N};
     objective, epoch, pruning, sampler, random_seed, name; seeds, and recipe fields with one value. It needs the extra
-    medtui[search].
+    medtui[search]. With --on slurm it submits the runs and waits for them, in tmux say.
     """
     from engine.contract.files.paths import expanded
     from engine.contract.store.workspace import find_workspace
+    from medtui.cli.cluster import refuse_only_on_cluster
     from medtui.cli.run import data_folders
-    from medtui.cli.search_work import begin
+    from medtui.cli.search_work import begin, begin_on_cluster
     from medtui.search.definition import defined
     from medtui.search.search_file import read_search
 
+    refuse_only_on_cluster(on, slots, slurm)
     ws = find_workspace(workspace)
     search = defined(read_search(expanded(str(file))), tuple(data_folders(data)), offline=offline)
+    if on is not None:
+        return begin_on_cluster(search, ws, on, slurm or [], retry=retry, dry_run=dry_run, as_json=json)
     return begin(search, ws, slots=slots, retry=retry, dry_run=dry_run, as_json=json)
 
 
@@ -63,14 +77,21 @@ def run(
 def resume(
     name: NameArgument = None,
     slots: SlotsOption = None,
+    on: OnOption = None,
+    slurm: SlurmOption = None,
     retry: RetryOption = False,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> int:
     """Continue a search: interrupted and stopped runs are resumed, then more trials follow."""
-    from medtui.cli.search_work import begin
+    from medtui.cli.cluster import refuse_only_on_cluster
+    from medtui.cli.search_work import begin, begin_on_cluster
 
+    refuse_only_on_cluster(on, slots, slurm)
     found = _found(name, workspace)
+    if on is not None:
+        ws = found.store.workspace
+        return begin_on_cluster(found.search, ws, on, slurm or [], resumes=True, retry=retry, as_json=json)
     return begin(found.search, found.store.workspace, slots=slots, retry=retry, dry_run=False, as_json=json)
 
 
@@ -192,7 +213,7 @@ def figure(
 
 
 class _Found(NamedTuple):
-    """A search that was begun, as it was when its journal was read."""
+    """A search that was begun, as it was when its journal and the files of its jobs were read."""
 
     store: Store
     work: Work
@@ -205,13 +226,14 @@ def _found(name: str | None, workspace: Path | None) -> _Found:
     """A search that was begun, and its trials. Raises UsageError."""
     from engine.contract.store.workspace import find_workspace
     from engine.contract.wire.errors import UsageError
+    from medtui.cluster.submit import work_on_cluster
     from medtui.search.definition import defined_before
     from medtui.search.trials import Trials
     from medtui.sentences import Searches
     from medtui.suites.store import find_suite
 
     store = find_suite(find_workspace(workspace), name, search=True)
-    work = store.journal().work
+    work = work_on_cluster(store)
     search = defined_before(work, store.name)
     if search is None:
         raise UsageError(Searches.NO_DEFINITION, name=store.name, path=store.folder)

@@ -1,25 +1,39 @@
-"""Work on a search from the command line: what is said before, what must be as it was, then the runner."""
+"""Work on a search from the command line: what is said before, what must be as it was, then the runner, or as jobs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from engine.contract.machine.hardware import refuse_impossible
 from engine.contract.store.workspace import Workspace
-from medtui.cli.work import work_on
+from medtui.cli.cluster import chosen_scheduler
+from medtui.cli.work import display_for, work_on
+from medtui.cluster.coordinator import Coordinator
+from medtui.cluster.search_journal import SearchJournal
+from medtui.cluster.submit import refuse_submitted
 from medtui.output import print_error
+from medtui.plain.coordinator import coordinate
+from medtui.plain.notifications import notify_of_work
 from medtui.plain.search import print_search
+from medtui.plain.suite import WorkDisplay
+from medtui.preferences import remember_workspace
 from medtui.rich_output import print_wrapped, stdout_console
 from medtui.search.asking import require_optuna
 from medtui.search.definition import Search, defined_before, refuse_other
 from medtui.search.planner import SearchPlanner, recover
 from medtui.search.trials import Trials
+from medtui.settings import read_settings
 from medtui.suites.estimate import estimate
+from medtui.suites.job_template import JobTemplate, template_of, with_assignments
+from medtui.suites.journal import WorkJournal
 from medtui.suites.requests import refuse_second_runner, retry_ended
+from medtui.suites.search_lock import SearchLock
 from medtui.suites.slots import Slots, slots_for
 from medtui.suites.store import Store
 
 
 def begin(search: Search, ws: Workspace, *, slots: int | None, retry: bool, dry_run: bool, as_json: bool) -> int:
-    """Say what a search will do, then do it. Its exit code."""
+    """Say what a search will do, then do it on this machine. Its exit code."""
     require_optuna()
     refuse_impossible(search.base)
     store = Store(ws, search.name, is_search=True)
@@ -30,18 +44,79 @@ def begin(search: Search, ws: Workspace, *, slots: int | None, retry: bool, dry_
     if dry_run:
         return 0
     refuse_second_runner(store)
-    journal = store.make()
+    planner = SearchPlanner(search, Trials(search, ws))
+    journal, lock = store.make(), SearchLock(store, "")
+    lock.acquire()
+    try:
+        SearchJournal(store, journal, planner).settle()
+        refuse_submitted(store, journal)
+        _take_up(search, store, journal, retry=retry)
+        return work_on(store, chosen, as_json=as_json, planner=planner, total=search.file.runs)
+    finally:
+        lock.release()
+
+
+def begin_on_cluster(
+    search: Search,
+    ws: Workspace,
+    on: str,
+    assignments: Sequence[str],
+    *,
+    resumes: bool = False,
+    retry: bool = False,
+    dry_run: bool = False,
+    as_json: bool = False,
+) -> int:
+    """Say what a search will do, then have its runs done by jobs, and wait for them. Its exit code.
+
+    `resumes`: its jobs ask for what the last ones asked for, rather than for what its file says.
+    """
+    require_optuna()
+    scheduler = chosen_scheduler(on)
+    store = Store(ws, search.name, is_search=True)
+    before = store.journal().work
+    refuse_other(search, defined_before(before, search.name))
+    template = template_of(before.template) if resumes and before.scheduler is not None else search.file.template
+    template = with_assignments(template, assignments)
+    if not as_json:
+        _print_plan(search, store, Slots(template.at_once), template)
+    if dry_run:
+        return 0
+    scheduler.check()
+    remember_workspace(ws.root)
+    planner = SearchPlanner(search, Trials(search, ws))
+    display = display_for(ws, as_json=as_json, total=search.file.runs)
+    coordinator = Coordinator(store, scheduler, template, planner, on_event=display.event, note=display.note)
+    with coordinator.working():
+        _take_up(search, store, coordinator.journal, retry=retry)
+        code = coordinate(coordinator, display)
+    if coordinator.over:
+        _note_what_follows(coordinator, display)
+        notify_of_work(read_settings().away, coordinator, code, display.note)
+    return code
+
+
+def _note_what_follows(coordinator: Coordinator, display: WorkDisplay) -> None:
+    store = coordinator.store
+    if coordinator.level or coordinator.finishing:
+        display.note(f"`{store.continue_command(coordinator.work)}` continues.")
+    else:
+        display.note(f"`medtui search table {store.name}` shows the results.")
+
+
+def _take_up(search: Search, store: Store, journal: WorkJournal, *, retry: bool) -> None:
+    """Write down what is searched for, and what is to be done again."""
     journal.write(search.event())
     if not journal.work.items and (found := recover(search, store, journal)):
-        print_error(f"medtui: {found} run{'s' * (found != 1)} of this search found in {ws.outputs}.")
+        print_error(f"medtui: {found} run{'s' * (found != 1)} of this search found in {store.workspace.outputs}.")
     retry_ended(store, journal, failed=retry)
-    planner = SearchPlanner(search, Trials(search, ws))
-    return work_on(store, chosen, as_json=as_json, planner=planner, total=search.file.runs)
 
 
-def _print_plan(search: Search, store: Store, slots: Slots) -> None:
+def _print_plan(search: Search, store: Store, slots: Slots, template: JobTemplate | None = None) -> None:
     console, work = stdout_console(), store.journal().work
     print_search(console, search, str(slots))
+    if template is not None:
+        print_wrapped(console, f"jobs  each asks for {template}")
     if search.file.runs is not None:
         left = search.file.runs - sum(item.over for item in work.items.values())
         for sentence in estimate([search.base] * left, store.workspace, search.data).sentences(slots):

@@ -158,13 +158,13 @@ def stop_runner(store: Store, *, abort: bool, finish: bool) -> int:
 
     if abort and finish:
         raise UsageError(CommandLine.SYNTAX, reason="--abort and --finish cannot be combined")
-    if store.runner() is None and (journal := store.journal()).work.of("submitted"):
+    if store.worker() is None and (journal := store.journal()).work.of("submitted"):
         return stop_on_cluster(store, journal, abort=abort, finish=finish)
     what: Request = "abort" if abort else "finish" if finish else "stop"
     holder = ask_runner(store, what, current_user())
     words = {"finish": "no more runs are started", "stop": "its runs stop after their batch"}
     print_line(f"{holder} was asked: {words.get(what, 'its runs abort after their batch')}.")
-    print_line(f"`{store.start_command}` continues.")
+    print_line(f"`{store.continue_command(store.journal().work)}` continues.")
     return 0
 
 
@@ -176,8 +176,9 @@ def job(
     log: Annotated[
         Path | None, typer.Option("--log", readable=False, help="The job's log file, recorded with the run.")
     ] = None,
+    search: Annotated[bool, typer.Option("--search", help="It is a run of the search of this name.")] = False,
 ) -> int:
-    """Train one run of a suite, in a job of a scheduler."""
+    """Train one run of a suite or search, in a job of a scheduler."""
     import sys
 
     from engine.contract.store.workspace import find_workspace
@@ -185,7 +186,7 @@ def job(
     from medtui.plain.suite_job import do_item
     from medtui.suites.store import Store
 
-    store = Store(find_workspace(workspace), name)
+    store = Store(find_workspace(workspace), name, is_search=search)
     return do_item(store, item, str(log) if log is not None else None, display_for(False), sys.argv)
 
 

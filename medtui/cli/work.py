@@ -78,7 +78,7 @@ def work_on(
     from medtui.suites.runner import Runner
 
     remember_workspace(store.workspace.root)
-    display = _display(store.workspace, as_json=as_json, total=total)
+    display = display_for(store.workspace, as_json=as_json, total=total)
     command = "medtui queue start" if store.kind == "queue" else f"medtui {store.kind}"
     has_gpu = bool(read_gpus().devices)
     runner = Runner(store, slots, has_gpu=has_gpu, by=command, planner=planner, on_event=display.event)
@@ -106,7 +106,8 @@ def work_detached(store: Store, slots: int | None, *, as_json: bool, stays: bool
     return 0
 
 
-def _display(ws: Workspace, *, as_json: bool, total: int | None) -> Any:
+def display_for(ws: Workspace, *, as_json: bool, total: int | None) -> Any:
+    """How work on a suite, a search or the queue is shown. `total`: as of `work_on`."""
     from engine.contract.store.run_directory import RunDirectory
     from medtui.plain.suite import WorkBars, WorkJson, WorkLines
     from medtui.rich_output import stdout_console

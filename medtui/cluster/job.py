@@ -1,4 +1,4 @@
-"""What submitit runs on a node, in one job: one run of a suite, until it is done or the scheduler takes the node back.
+"""What submitit runs on a node, in one job: one run, until it is done or the scheduler takes the node back.
 
 submitit pickles a `SuiteJob`, calls it on the node, and on the warning before a time limit (SIGUSR2) its `checkpoint`;
 what that returns is called when the job, requeued, begins again. The run itself is a process, `medtui suite job`, to
@@ -28,7 +28,9 @@ Saved = tuple[int, int]  # epochs done, and when the newest checkpoint was writt
 
 
 class SuiteJob:
-    """One run of a suite, as one job."""
+    """One run of a suite or search, as one job."""
+
+    is_search = False  # also of a job that an older medtui submitted
 
     def __init__(
         self,
@@ -38,10 +40,12 @@ class SuiteJob:
         container: str | None = None,
         saved: Saved | None = None,
         idle: int = 0,
+        *,
+        is_search: bool = False,
     ) -> None:
         """`container`: the command that runs another one inside. `saved`, `idle`: what the job before this found."""
         self.workspace, self.suite, self.item, self.container = workspace, suite, item, container
-        self.saved, self.idle = saved, idle
+        self.saved, self.idle, self.is_search = saved, idle, is_search
         self._child: subprocess.Popen[bytes] | None = None
         self._job = ""
         self._terminated = False
@@ -76,10 +80,12 @@ class SuiteJob:
             self._record("ended", 1)
             sys.exit(f"{idle} jobs in a row saved no checkpoint: the time limit is too short for this run.")
         self._record("requeued")
-        return DelayedSubmission(SuiteJob(self.workspace, self.suite, self.item, self.container, saved, idle))
+        again = SuiteJob(self.workspace, self.suite, self.item, self.container, saved, idle, is_search=self.is_search)
+        return DelayedSubmission(again)
 
     def _command(self, log: str) -> list[str]:
-        arguments = ["suite", "job", self.suite, self.item, "--workspace", self.workspace, "--log", log]
+        arguments = ["suite", "job", self.suite, self.item, *["--search"] * self.is_search]
+        arguments += ["--workspace", self.workspace, "--log", log]
         if self.container is not None:
             return [*shlex.split(self.container), "medtui", *arguments]
         return [sys.executable, "-P", "-c", "from medtui.cli import main; main()", *arguments]
@@ -109,7 +115,7 @@ class SuiteJob:
 
     @property
     def _store(self) -> Store:
-        return Store(Workspace(Path(self.workspace)), self.suite)
+        return Store(Workspace(Path(self.workspace)), self.suite, self.is_search)
 
     def _record(self, phase: Phase, code: int | None = None) -> None:
         with contextlib.suppress(OSError):  # the scheduler's queue says it too

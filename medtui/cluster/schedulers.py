@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 import psutil
@@ -21,12 +24,14 @@ from medtui.suites.settling import Queue
 PATIENCE = 30.0  # seconds for an answer of the scheduler
 MOST_TIMEOUTS = 1_000_000  # a job is requeued until its run is done
 REMEMBERED = 200  # names in one question
+MARK = "MEDTUI_SUBMISSION"  # of a local job: the name of its submission, and its number in it
 
 Submitted = tuple[str, str]  # the id of a job, and the file with its output
 
 
 class Scheduler(Protocol):
     name: str
+    poll: float  # seconds from one question for its queue to the next, of a process that waits for its jobs
 
     def check(self) -> None:
         """Can it take jobs here? Raises InstallationError."""
@@ -47,6 +52,7 @@ class Scheduler(Protocol):
 
 class Slurm:
     name = "slurm"
+    poll = 10.0  # administrators ask not to call squeue more often
 
     def check(self) -> None:
         _submitit()
@@ -87,6 +93,7 @@ class Local:
     """To try a suite out: its jobs are processes of this machine, all at once, warned and requeued as Slurm does it."""
 
     name = "local"
+    poll = 1.0
 
     def check(self) -> None:
         _submitit()
@@ -99,11 +106,20 @@ class Local:
             gpus_per_node=template.gpus,
             stderr_to_stdout=True,
         )
-        return _submitted(executor, jobs)
+        found = []
+        for number, job in enumerate(jobs):
+            with _started_apart(f"{name}/{number}"):
+                found += _submitted(executor, [job])
+        return found
 
     def queue(self, names: Iterable[str]) -> Queue | None:
         living = [process for process in psutil.process_iter() if _is_controller(process)]
-        return Queue({str(process.pid): "RUNNING" for process in living}, {})
+        asked, jobs = set(names), dict[str, dict[int, str]]()
+        for process in living:
+            name, _, number = _mark_of(process).rpartition("/")
+            if name in asked and number.isdecimal():
+                jobs.setdefault(name, {})[int(number)] = str(process.pid)
+        return Queue({str(process.pid): "RUNNING" for process in living}, {}, jobs)
 
     def cancel(self, jobs: Sequence[str], *, waiting: bool) -> None:
         """None of them waits."""
@@ -157,6 +173,32 @@ def _submitit() -> Any:
     except ImportError:
         raise InstallationError(Cluster.NO_SUBMITIT) from None
     return submitit
+
+
+@contextlib.contextmanager
+def _started_apart(mark: str) -> Iterator[None]:
+    """What submitit's local executor starts meanwhile has a session of its own, and carries the mark.
+
+    So Ctrl-C for a command that waits for its jobs does not reach them, and they are found again where that command is
+    killed before it has noted them.
+    """
+    from submitit.local import local
+
+    module: Any = local
+    before, os.environ[MARK] = module.subprocess, mark
+    module.subprocess = SimpleNamespace(Popen=functools.partial(subprocess.Popen, start_new_session=True))
+    try:
+        yield
+    finally:
+        module.subprocess = before
+        del os.environ[MARK]
+
+
+def _mark_of(process: psutil.Process) -> str:
+    try:
+        return process.environ().get(MARK, "")
+    except (psutil.Error, OSError):
+        return ""
 
 
 def _is_controller(process: psutil.Process) -> bool:

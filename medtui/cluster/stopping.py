@@ -1,4 +1,4 @@
-"""End the jobs of a suite from any host that sees its files: running ones by command, waiting ones by the scheduler."""
+"""End the jobs of a suite or search, wherever its files are seen: running ones by command, others by the scheduler."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def stop_jobs(store: Store, journal: WorkJournal, *, abort: bool, finish: bool, 
             waiting.append(item)
         elif finish and state is not None:
             continue
-        elif not finish and _command(store, item, "abort" if abort else "stop", by):
+        elif not finish and command_run(store, item, "abort" if abort else "stop", by) is not None:
             commanded += 1
         elif state is not None:
             beginning.append(item)
@@ -65,15 +65,19 @@ def describe(found: Stopping, *, abort: bool) -> list[str]:
     return nonzero or ["No run is waiting or training."]
 
 
-def _command(store: Store, item: Item, name: str, by: str) -> bool:
-    """Ask its engine, through the run's files; false where there is none that could be asked."""
+def command_run(store: Store, item: Item, name: str, by: str, unless: str | None = None) -> str | None:
+    """Ask its engine, through the run's files; its id, or None where there is none that could be asked.
+
+    `unless`: the id of an engine that has been asked already.
+    """
     if item.run is None:
-        return False
+        return None
     run = RunDirectory(store.workspace.outputs / item.run)
     try:
-        record = commandable_record(run)
-        command: AnyCommand = COMMANDS[name](id=secrets.token_hex(8), by=by, engine=record.engine_id)
-        append_command(run.control, command)
+        engine = commandable_record(run).engine_id
+        if engine != unless:
+            command: AnyCommand = COMMANDS[name](id=secrets.token_hex(8), by=by, engine=engine)
+            append_command(run.control, command)
     except NothingToCommand:
-        return False
-    return True
+        return None
+    return engine

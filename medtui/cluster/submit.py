@@ -1,4 +1,4 @@
-"""Give the runs of a suite that are neither done nor under way to a scheduler, each as one job of an array."""
+"""Give runs of a suite or search that are neither done nor under way to a scheduler, each as one job of an array."""
 
 from __future__ import annotations
 
@@ -50,10 +50,17 @@ def work_on_cluster(store: Store) -> Work:
 
 
 def settle(store: Store, journal: WorkJournal) -> Queue | None:
-    """Write to the journal what became of submitted runs. Raises OutputError."""
+    """Bring a journal up to date with what became of submitted runs, and write that down. Raises OutputError.
+
+    Of a search it is not written: its coordinator does so, which prunes a run before it counts what that came to.
+    """
     journal.refresh()
     queue = queue_of(journal.work)
-    if events := settled(store, journal.work, queue):
+    events = settled(store, journal.work, queue)
+    if store.is_search:
+        for event in events:
+            journal.work.apply(event)
+    elif events:
         journal.write(*events)
     return queue
 
@@ -63,14 +70,18 @@ def refuse_on_cluster(store: Store) -> None:
     if not store.journal_file.is_regular:
         return
     journal = store.journal()
-    if not journal.work.of("submitted"):
-        return
-    settle(store, journal)
+    if journal.work.of("submitted"):
+        settle(store, journal)
+    refuse_submitted(store, journal)
+
+
+def refuse_submitted(store: Store, journal: WorkJournal) -> None:
+    """Raises WorkspaceLocked."""
     if left := journal.work.of("submitted"):
         jobs = ", ".join(sorted({(item.job or "not yet numbered").partition("_")[0] for item in left}))
         count, plural = len(left), "s" * (len(left) != 1)
         found = {"count": count, "plural": plural, "scheduler": journal.work.scheduler, "jobs": jobs}
-        raise WorkspaceLocked(Cluster.ON_CLUSTER, owner=store.owner, name=store.name, **found)
+        raise WorkspaceLocked(Cluster.ON_CLUSTER, owner=store.owner, name=store.name, kind=store.kind, **found)
 
 
 def begin(store: Store, plan: Iterable[Item] | None, journal: WorkJournal) -> None:
@@ -79,13 +90,9 @@ def begin(store: Store, plan: Iterable[Item] | None, journal: WorkJournal) -> No
     Refused while a runner of this machine works on the suite, where the plan no longer has runs that are under way,
     and where it cannot be known whether runs were submitted. None: the plan stays.
     """
-    if (holder := store.runner()) is not None:
-        raise WorkspaceLocked(Suites.RUNNER_HOLDS, owner=store.owner, holder=holder, command=store.status_command)
+    refuse_runner(store)
     settle(store, journal)
-    nameless = [item for item in journal.work.of("submitted") if item.job is None]
-    if nameless:
-        plural = "s" * (len(nameless) != 1)
-        raise OutputError(Cluster.UNKNOWN_STATE, count=len(nameless), plural=plural, owner=store.owner)
+    refuse_unknown(store, journal.work)
     if plan is None:
         return
     items = list(plan)
@@ -97,8 +104,23 @@ def begin(store: Store, plan: Iterable[Item] | None, journal: WorkJournal) -> No
     journal.write({"event": "planned", "items": [item.values() for item in items]})
 
 
-def submit(store: Store, journal: WorkJournal, scheduler: Scheduler, template: JobTemplate) -> Outcome:
-    """Submit what is pending. Whatever ends this command, nothing is submitted twice.
+def refuse_runner(store: Store) -> None:
+    """Raises WorkspaceLocked while a runner of this machine works on it."""
+    if (holder := store.runner()) is not None:
+        raise WorkspaceLocked(Suites.RUNNER_HOLDS, owner=store.owner, holder=holder, command=store.status_command)
+
+
+def refuse_unknown(store: Store, work: Work) -> None:
+    """Raises OutputError where it cannot be known whether runs were submitted."""
+    if nameless := [item for item in work.of("submitted") if item.job is None]:
+        plural = "s" * (len(nameless) != 1)
+        raise OutputError(Cluster.UNKNOWN_STATE, count=len(nameless), plural=plural, owner=store.owner)
+
+
+def submit(
+    store: Store, journal: WorkJournal, scheduler: Scheduler, template: JobTemplate, most: int | None = None
+) -> Outcome:
+    """Submit what is pending, at most so many. Whatever ends this command, nothing is submitted twice.
 
     The runs are claimed in the journal under a name before the scheduler is asked to take jobs of that name; a command
     that finds claimed runs without jobs asks it for them. Raises OutputError.
@@ -111,13 +133,19 @@ def submit(store: Store, journal: WorkJournal, scheduler: Scheduler, template: J
             writer.add(*ended)
         done = tuple(writer.work.items[event["id"]] for event in ended)
         pending = writer.work.of("pending")
-        chosen = pending[:MOST_JOBS]
+        chosen = _first(pending, MOST_JOBS if most is None else min(most, MOST_JOBS))
         if chosen:
             ids = [item.id for item in chosen]
             claim = {"event": "submitting", "ids": ids, "name": name, "scheduler": scheduler.name}
             writer.add({**claim, "submitter": asdict(this_process()), "template": template.values()})
     jobs = _submitted(store, journal, scheduler, template, name, chosen) if chosen else {}
     return Outcome(jobs, done, len(pending) - len(chosen))
+
+
+def _first(pending: Sequence[Item], most: int) -> list[Item]:
+    """So many, those that were interrupted before the others, in the journal's order, as the numbers of jobs are."""
+    chosen = {item.id for item in sorted(pending, key=lambda item: item.run is None)[:most]}
+    return [item for item in pending if item.id in chosen]
 
 
 def _submitted(
@@ -129,12 +157,12 @@ def _submitted(
     chosen: Sequence[Item],
 ) -> dict[str, Submitted]:
     root = str(store.workspace.root)
-    jobs = [SuiteJob(root, store.name, item.id, template.container) for item in chosen]
+    jobs = [SuiteJob(root, store.name, item.id, template.container, is_search=store.is_search) for item in chosen]
     try:
         found = scheduler.submit(name, jobs, template, store.jobs_folder)
     except MedtuiError:
         queue = scheduler.queue([name])
-        if queue is not None and name not in queue.arrays:  # else the next command asks again
+        if queue is not None and not queue.has(name):  # else the next command asks again
             journal.write(*({"event": "released", "id": item.id} for item in chosen))
         raise
     submitted = {item.id: job for item, job in zip(chosen, found, strict=True)}

@@ -13,6 +13,7 @@ from medtui.client.view import RunView
 from medtui.settings import Away
 
 if TYPE_CHECKING:
+    from medtui.cluster.coordinator import Coordinator
     from medtui.suites.runner import Runner
 
 
@@ -35,15 +36,15 @@ class RunNotifications:
             self._notifier.close(LIMIT + 1.0)
 
 
-def notify_of_work(away: Away, runner: Runner, exit_code: int, note: Callable[[str], None]) -> None:
-    """A suite or the queue has ended. Waits until that is delivered."""
+def notify_of_work(away: Away, worker: Runner | Coordinator, exit_code: int, note: Callable[[str], None]) -> None:
+    """A suite, a search or the queue has ended. Waits until that is delivered."""
     if not away:
         return
     from engine.contract.machine.process_identity import this_process
     from medtui.suites.facts import facts_of_end
 
     notifier = Notifier(away, note)
-    notifier.notify_facts(*facts_of_end(runner.store, runner.work, runner.id, exit_code, this_process().host))
+    notifier.notify_facts(*facts_of_end(worker.store, worker.work, worker.id, exit_code, this_process().host))
     with contextlib.suppress(KeyboardInterrupt):
         notifier.close(LIMIT + 1.0)
 

@@ -40,14 +40,23 @@ def print_search(console: CleanConsole, search: Search, slots: str) -> None:
 
 def print_status(store: Store, work: Work, search: Search, trials: Sequence[Trial], *, over: bool) -> None:
     console, holder = stdout_console(), store.runner()
-    idle = "complete" if over else f"no runner; `{store.start_command}` continues"
-    words = str(holder) if holder is not None else f"{store.owner}: {idle}"
+    words = str(holder) if holder is not None else f"{store.owner}: {_describe_idle(store, work, over=over)}"
     print_wrapped(console, capitalised(words), style="bold")
     print_items(list(work.items.values()), store.workspace)
     print_wrapped(console, f"{describe_trials(trials)}; {describe_budget(search)}.")
     if best := best_of(search, trials):
         value = mean_and_sd(best[0].summary)
         print_wrapped(console, f"Best: trial {best[0].number}, {describe_objective(search)} {value}.")
+
+
+def _describe_idle(store: Store, work: Work, *, over: bool) -> str:
+    """Of a search that no runner of this machine works on."""
+    if (holder := store.coordinator()) is not None:
+        return f"on {work.scheduler}, coordinator {holder.pid} on {holder.host}, since {holder.since_text}"
+    if over and not work.of("submitted"):
+        return "complete"
+    where = f"on {work.scheduler}, without a coordinator" if work.of("submitted") else "no runner"
+    return f"{where}; `{store.continue_command(work)}` continues"
 
 
 def search_values(store: Store, work: Work, search: Search, trials: Sequence[Trial]) -> dict[str, Any]:

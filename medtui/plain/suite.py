@@ -33,12 +33,21 @@ REQUESTS = {
 }
 
 
+class Worker(Protocol):
+    """What works on a suite, a search or the queue: a runner, or a coordinator of jobs."""
+
+    @property
+    def work(self) -> Work: ...
+
+    def views(self) -> Iterator[tuple[Living, Item]]: ...
+
+
 class WorkDisplay(Protocol):
     """A way to show a suite or the queue."""
 
     def event(self, event: Event, item: Item) -> None: ...
 
-    def show(self, runner: Runner) -> None: ...
+    def show(self, worker: Worker) -> None: ...
 
     def note(self, text: str) -> None: ...
 
@@ -52,7 +61,7 @@ def run_work(runner: Runner, display: WorkDisplay, *, stays: bool = False) -> in
 
     A terminal that goes away ends nothing. Raises WorkspaceLocked or OutputError.
     """
-    with counted_signals() as interrupts, _hang_up_ignored():
+    with counted_signals() as interrupts, hang_up_ignored():
         runner.take_workspace()
         saved = 0
         try:
@@ -85,7 +94,7 @@ def _save_all(runner: Runner) -> None:
 
 
 @contextmanager
-def _hang_up_ignored() -> Iterator[None]:
+def hang_up_ignored() -> Iterator[None]:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         yield
@@ -105,8 +114,8 @@ class WorkLines:
         for text in self._lines(event, item):
             print_wrapped(self.console, self._count() + text, style=STYLES.get(str(event.get("outcome"))))
 
-    def show(self, runner: Runner) -> None:
-        self.work = runner.work
+    def show(self, worker: Worker) -> None:
+        self.work = worker.work
 
     def note(self, text: str) -> None:
         print_wrapped(self.console, text, style="yellow")
@@ -129,8 +138,12 @@ class WorkLines:
 
     def _lines(self, event: Event, item: Item) -> Iterator[str]:
         match event["event"]:
-            case "started":
+            case "submitted":
+                yield f"{item.label}: job {item.job}"
+            case "started" | "located":
                 yield f"{item.label}: run {item.run}"
+            case "interrupted" | "released" if item.log is not None:
+                yield f"{item.label}: its job was cancelled or killed"
             case "interrupted":
                 yield f"{item.label}: its engine died; it is resumed"
             case "ended" if item.detail == "done before":
@@ -166,11 +179,11 @@ class WorkBars(WorkLines):
         self._all: TaskID | None = None
         self._tasks: dict[str, TaskID] = {}
 
-    def show(self, runner: Runner) -> None:
+    def show(self, worker: Worker) -> None:
         if self.work is None:
             self._bars.start()
-        super().show(runner)
-        living = {item.id: (one, item) for one, item in runner.views()}
+        super().show(worker)
+        living = {item.id: (one, item) for one, item in worker.views()}
         for id_ in [id_ for id_ in self._tasks if id_ not in living]:
             self._bars.remove_task(self._tasks.pop(id_))
         for id_, (one, item) in living.items():
@@ -178,7 +191,7 @@ class WorkBars(WorkLines):
                 label = shortened(item.label, 34)
                 self._tasks[id_] = self._bars.add_task(label, total=1, count="", note="")
             self._bars.update(self._tasks[id_], **_progress(one))  # type: ignore[arg-type]
-        self._show_all(runner.work)
+        self._show_all(worker.work)
 
     def _show_all(self, work: Work) -> None:
         if self._all is None:
@@ -197,7 +210,7 @@ class WorkJson:
         values = {**event, "label": item.label, "state": item.state, "run": item.run, "detail": item.detail}
         print_json_line(json_line(values), never_fails=True)
 
-    def show(self, runner: Runner) -> None:
+    def show(self, worker: Worker) -> None:
         pass
 
     def note(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""`medtui suite job`: one run of a suite, on the node that the scheduler gave it."""
+"""`medtui suite job`: one run of a suite or search, on the node that the scheduler gave it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ def do_item(store: Store, id_: str, log: str | None, display: Display, command_l
     work = store.make_for_jobs().work
     item = work.items.get(id_)
     if item is None:
-        raise UsageError(Cluster.NO_SUCH_ITEM, owner=store.owner, found=id_)
+        raise UsageError(Cluster.NO_SUCH_ITEM, owner=store.owner, kind=store.kind, found=id_)
+    if item.pruned is not None:  # while its job waited, maybe again
+        display.note(f"{item.label}: pruned, so it is not trained any further.")
+        return COMPLETED
     run = runs_of(store).get(id_)
     if run is not None and is_run(run.root):
         if read_run(run).outcome == "completed":
@@ -39,7 +42,7 @@ def do_item(store: Store, id_: str, log: str | None, display: Display, command_l
     else:
         recipe = _recipe(item, template_of(work.template).cpus)
         start = Train(id=secrets.token_hex(4), by=BY, recipe=recipe, data=list(item.data), command_line=command_line)
-    given = SuiteItem(suite=store.name, item=id_, log=log)
+    given = SuiteItem(suite=store.name, item=id_, search=store.is_search, log=log)
     start = start.model_copy(update={"suite_item": given, "offline": item.offline, "folder": item.folder})
     return run_headless(start, store.workspace, display)
 

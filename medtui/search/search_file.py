@@ -15,10 +15,13 @@ from engine.contract.wire.monitor import Monitor
 from engine.contract.wire.text import shortened
 from medtui.search.space import Choice, Parameter, Range, kind_of_numbers, why_not_searched
 from medtui.sentences import SearchFields, SuiteFields
+from medtui.suites.job_template import SECTION, JobTemplate, template_from
 from medtui.suites.suite_file import RECIPE, Axes, AxesReader, distinct, field_path
 
 SEED = "training.seed"
-KEYS = ("name", "space", "objective", "epoch", "budget", "pruning", "sampler", "random_seed")
+KEYS = ("name", "space", "objective", "epoch", "budget", "pruning", "sampler", "random_seed", SECTION)
+# Trials that know of few others are worth more than many at once
+TEMPLATE = JobTemplate(at_once=4)
 Epoch = Literal["best", "last"]
 Pruning = Literal["median", "none"]
 Sampler = Literal["tpe", "random"]
@@ -41,6 +44,7 @@ class SearchFile:
     pruning: Pruning
     sampler: Sampler
     random_seed: int
+    template: JobTemplate = TEMPLATE  # of its jobs, where they are a scheduler's
 
 
 def read_search(path: Path) -> SearchFile:
@@ -75,6 +79,7 @@ def search_from(text: YamlText, name: str, folder: Path) -> SearchFile:
         pruning=reader.one_of("pruning", own.get("pruning", "median"), get_args(Pruning)),
         sampler=reader.one_of("sampler", own.get("sampler", "tpe"), get_args(Sampler)),
         random_seed=reader.integer("random_seed", own.get("random_seed", 0)),
+        template=template_from(own[SECTION], (SECTION,), reader.add, TEMPLATE) if SECTION in own else TEMPLATE,
     )
     if reader.problems:
         raise recipe_error(text.source, reader.problems, "search")

@@ -1,4 +1,4 @@
-"""What the jobs of a suite ask a scheduler for: the `slurm:` section of a suite's file, and `--slurm FIELD=VALUE`."""
+"""What jobs ask a scheduler for: the `slurm:` section of the file of a suite or search, and `--slurm FIELD=VALUE`."""
 
 from __future__ import annotations
 
@@ -41,6 +41,12 @@ class JobTemplate:
         """What differs from the defaults, as JSON."""
         defaults = asdict(JobTemplate())
         return {name: value for name, value in asdict(self).items() if value != defaults[name]}
+
+    def __str__(self) -> str:
+        """As `--slurm` has it, with the defaults that matter most."""
+        always = {"minutes": self.minutes, "warning": self.warning}
+        given = {name: value for name, value in self.values().items() if name not in ("at_once", *always)}
+        return ", ".join(f"{name}={_plain(value)}" for name, value in {**given, **always}.items())
 
     @property
     def setup_lines(self) -> list[str]:
@@ -91,6 +97,10 @@ def with_assignments(template: JobTemplate, assignments: Sequence[str]) -> JobTe
     if problems:
         raise recipe_error("--slurm", problems)
     return template
+
+
+def _plain(value: Any) -> str:
+    return "; ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _count(least: int, most: int) -> Callable[[Any], int | None]:

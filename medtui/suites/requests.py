@@ -35,8 +35,11 @@ def refuse_second_runner(store: Store) -> None:
 
 
 def ask_runner(store: Store, what: Request, by: str) -> Holder:
-    """Ask the runner through the journal, which it reads all the time. Raises UsageError where there is none."""
-    holder = store.runner()
+    """Ask the runner, or a search's coordinator, through the journal, which it reads all the time.
+
+    Raises UsageError where there is none.
+    """
+    holder = store.worker()
     if holder is None:
         raise UsageError(Suites.NOT_RUNNING, owner=store.owner, command=store.start_command)
     store.journal().write({"event": "asked", "runner": holder.engine, "what": what, "by": by})

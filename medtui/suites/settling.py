@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from engine.contract.machine.process_identity import this_process
 from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.run_record import read_run
 from engine.contract.wire.errors import ABORTED, COMPLETED
@@ -27,6 +28,18 @@ class Queue:
 
     states: Mapping[str, str]  # by job, in the scheduler's words: PENDING, RUNNING
     arrays: Mapping[str, str]  # by name of a submission: the id of its array, or of its only job
+    # Of a scheduler without arrays: by name of a submission, its jobs by their number in it
+    jobs: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+
+    def has(self, name: str) -> bool:
+        """Any job of this submission?"""
+        return name in self.arrays or name in self.jobs
+
+    def of(self, name: str, count: int) -> list[str | None]:
+        """The jobs of a submission of so many, in their order; None for one that is not there."""
+        if (array := self.arrays.get(name)) is None:
+            return [self.jobs.get(name, {}).get(number) for number in range(count)]
+        return [array] if count == 1 else [f"{array}_{number}" for number in range(count)]
 
 
 def work_of(store: Store) -> Work:
@@ -41,12 +54,16 @@ def settled_work(store: Store, work: Work, queue: Queue | None) -> Work:
     return work
 
 
-def settled(store: Store, work: Work, queue: Queue | None) -> list[Event]:
-    """The events that say what became of the submitted runs. Without a queue, as far as files say it."""
+def settled(store: Store, work: Work, queue: Queue | None, *, submits: bool = False) -> list[Event]:
+    """The events that say what became of the submitted runs. Without a queue, as far as files say it.
+
+    `submits`: this process is the one that submits, and does not do so now. A claim of its own is then one whose
+    submission failed.
+    """
     submitted = work.of("submitted")
     if not submitted:
         return []
-    unnamed = list(_found_jobs(work, submitted, queue))
+    unnamed = list(_found_jobs(work, submitted, queue, submits=submits))
     known = Work(dict(work.items))
     for event in unnamed:
         known.apply(event)
@@ -55,22 +72,22 @@ def settled(store: Store, work: Work, queue: Queue | None) -> list[Event]:
     return unnamed + found
 
 
-def _found_jobs(work: Work, submitted: list[Item], queue: Queue | None) -> Iterator[Event]:
+def _found_jobs(work: Work, submitted: list[Item], queue: Queue | None, *, submits: bool) -> Iterator[Event]:
     """Of submissions that ended before the scheduler's answer was recorded."""
     nameless = {item.submission: None for item in submitted if item.job is None and item.submission is not None}
     for submission in nameless:
-        if queue is None or _is_submitting(submission):
+        if queue is None or _is_submitting(submission, submits=submits):
             continue
         ids = [item.id for item in work.items.values() if item.submission == submission]
-        array = queue.arrays.get(submission.name)
-        if array is None:
-            yield from ({"event": "released", "id": id_} for id_ in ids)
-        else:
-            jobs = [array] if len(ids) == 1 else [f"{array}_{number}" for number in range(len(ids))]
-            yield {"event": "submitted", "jobs": {id_: (job, "") for id_, job in zip(ids, jobs, strict=True)}}
+        jobs = dict(zip(ids, queue.of(submission.name, len(ids)), strict=True))
+        yield from ({"event": "released", "id": id_} for id_, job in jobs.items() if job is None)
+        if found := {id_: (job, "") for id_, job in jobs.items() if job is not None}:
+            yield {"event": "submitted", "jobs": found}
 
 
-def _is_submitting(submission: Submission) -> bool:
+def _is_submitting(submission: Submission, *, submits: bool) -> bool:
+    if submits and submission.submitter is not None and submission.submitter.is_same(this_process()):
+        return False
     alive = submission.submitter.is_alive() if submission.submitter is not None else False
     return alive if alive is not None else time.time() - submission.at < SUBMITTING
 

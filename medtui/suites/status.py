@@ -97,7 +97,7 @@ def statuses_of(items: Iterable[Item], workspace: Workspace) -> list[ItemStatus]
 
 def status_values(store: Store, work: Work) -> dict[str, Any]:
     """As `--json` prints it."""
-    holder = store.runner()
+    holder = store.worker()
     runner = {"pid": holder.pid, "host": holder.host, "id": holder.engine} if holder is not None else None
     runs = [one.values() for one in statuses_of(work.items.values(), store.workspace)]
     return {"name": store.name, "runner": runner, "scheduler": work.scheduler, "counts": work.counts(), "runs": runs}
@@ -115,11 +115,10 @@ def describe_counts(work: Work) -> str:
 
 def exit_code_of(work: Work) -> int:
     """As of one run: the worst of what its runs came to. Of a search a trial may fail, and runs are pruned."""
-    counts = work.counts()
+    states = {item.state for item in work.items.values() if item.pruned is None or not item.over}
     is_search = bool(work.definition)
-    if counts.get("failed") and not (is_search and counts.get("completed")):
+    if "failed" in states and not (is_search and work.of("completed")):
         return RunFailed.exit_code
-    if counts.get("aborted") or counts.get("killed"):
+    if states & {"aborted", "killed"}:
         return ABORTED
-    done = [item.state in ("completed", "failed") or item.pruned is not None for item in work.items.values()]
-    return COMPLETED if all(done) else STOPPED
+    return COMPLETED if states <= {"completed", "failed"} else STOPPED

@@ -11,6 +11,7 @@ from engine.contract.sentences import RunsFolder
 from engine.contract.store.lock import Holder, LockState
 from engine.contract.store.run_directory import (
     ARCHIVE,
+    SEARCHES,
     SUITES,
     RunDirectory,
     list_runs_and_manifests,
@@ -27,7 +28,6 @@ from medtui.suites.journal import WorkJournal
 from medtui.suites.work import Work
 
 QUEUE = ".queue"  # no suite's name begins with a dot
-SEARCHES = ".searches"  # folder of the searches
 QUEUE_OWNER = "the queue"
 
 
@@ -56,6 +56,11 @@ class Store:
     @property
     def journal_file(self) -> File:
         return self.folder / "journal.jsonl"
+
+    @property
+    def search_lock_file(self) -> File:
+        """Held by what works on a search (`search_lock.py`)."""
+        return self.folder / "search.lock"
 
     @property
     def start_command(self) -> str:
@@ -105,6 +110,16 @@ class Store:
         """The runner that works on it now."""
         return self.runner_in(LockState.read(self.workspace.lock_file))
 
+    def coordinator(self) -> Holder | None:
+        """What submits its jobs now; None of a suite, and of a search that a runner of this machine works on."""
+        if not self.is_search or self.runner() is not None:
+            return None
+        return LockState.read(self.search_lock_file).holder
+
+    def worker(self) -> Holder | None:
+        """The runner, or the coordinator, that works on it now."""
+        return self.runner() or self.coordinator()
+
     def runner_in(self, state: LockState) -> Holder | None:
         """Its runner, where that holds the workspace."""
         holder = state.holder
@@ -139,7 +154,10 @@ def suites_of(workspace: Workspace, *, searches: bool = False) -> list[Store]:
 
 
 def find_suite(workspace: Workspace, name: str | None, *, search: bool = False) -> Store:
-    """The suite, or search, that is named; without a name the one that runs, or the only one. Raises UsageError."""
+    """The suite, or search, that is named; without a name the one that is worked on, or the only one.
+
+    Raises UsageError.
+    """
     stores = suites_of(workspace, searches=search)
     if not stores:
         raise UsageError(Searches.NO_SEARCHES if search else Suites.NO_SUITES, folder=workspace.outputs)
@@ -150,7 +168,7 @@ def find_suite(workspace: Workspace, name: str | None, *, search: bool = False) 
         instead = alternatives(kind, name, [store.name for store in stores])
         given = {"kind": kind, "found": shortened(name), "folder": workspace.outputs, "alternatives": instead}
         raise UsageError(Suites.UNKNOWN, **given)
-    running = [store for store in stores if store.runner() is not None]
+    running = [store for store in stores if store.worker() is not None]
     if len(found_ones := running or stores) == 1:
         return found_ones[0]
     names = ", ".join(store.name for store in stores[:10])

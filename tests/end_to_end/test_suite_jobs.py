@@ -21,6 +21,7 @@ from engine.contract.store.run_directory import list_runs
 from engine.contract.store.slots import ItemLock
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import WorkspaceLocked
+from engine.contract.wire.jobs import SuiteItem
 from medtui.client.runs import summary
 from medtui.cluster.job import MOST_IDLE, SuiteJob
 from medtui.cluster.schedulers import Local
@@ -63,7 +64,7 @@ def test_an_engine_of_a_job_owns_its_run_and_leaves_the_workspace_to_others(
     item, workspace = only(store), store.workspace
     other = WorkspaceLock(workspace.lock_file, "another")
     other.acquire()  # as of a run on another node
-    lock = ItemLock(workspace.folder, store.name, item)
+    lock = ItemLock(workspace.folder, SuiteItem(suite=store.name, item=item))
     lock.acquire()
     assert do_item(store, item, None, JsonLines(), []) == WorkspaceLocked.exit_code
     assert "This run of suite study is already being trained by engine" in capsys.readouterr().out
@@ -162,11 +163,14 @@ def test_a_run_that_saves_nothing_before_its_time_limit_is_not_requeued_forever(
 
 def test_two_engines_of_a_suite_lock_two_runs_and_never_one(store: Store) -> None:
     folder = Folder(store.workspace.outputs)
-    lock = ItemLock(folder, store.name, "a1")
+    first, second = (SuiteItem(suite=store.name, item=item) for item in ("a1", "b2"))
+    lock = ItemLock(folder, first)
     lock.acquire()
     with pytest.raises(WorkspaceLocked, match="trained already by engine"):
-        ItemLock(folder, store.name, "a1").acquire(patience=0)
-    ItemLock(folder, store.name, "b2").acquire(patience=0)
+        ItemLock(folder, first).acquire(patience=0)
+    ItemLock(folder, second).acquire(patience=0)
+    Store(store.workspace, store.name, is_search=True).make_for_jobs()
+    ItemLock(folder, SuiteItem(suite=store.name, item="a1", search=True)).acquire(patience=0)  # a search of that name
     lock.release()
 
 

@@ -1,10 +1,11 @@
-"""A suite as jobs: of submitit's local executor, and of a real Slurm on 127.0.0.1."""
+"""A suite, or a search, as jobs: of submitit's local executor, and of a real Slurm on 127.0.0.1."""
 
 from __future__ import annotations
 
 import json
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from hashlib import sha256
@@ -196,3 +197,54 @@ def test_a_job_that_is_cancelled_saves_a_checkpoint_and_may_be_submitted_again(s
     assert again.returncode == 0 and "Submitted to slurm: job " in again.stdout
     wait_until(lambda: states(store) == ["completed"], why)
     assert attempts(run) == 2 and len(results(place)) == 1
+
+
+# As `medtui`, but that it asks squeue each second
+COORDINATOR = "from medtui.cluster.schedulers import Slurm; Slurm.poll = 1.0; from medtui.cli import main; main()"
+
+
+def test_a_search_whose_coordinator_is_killed_submits_nothing_twice_and_is_stopped_and_done(
+    slurm: Slurm, tmp_path: Path
+) -> None:
+    pytest.importorskip("optuna")
+    place = make(tmp_path / "jobs", "", epochs=3)
+    search = "recipe: short.yaml\nspace: {training.lr: {from: 0.0001, to: 0.1, log: true}}\nbudget: {runs: 3}\n"
+    (place / "lr.yaml").write_text(f"{search}slurm: {{partition: low, minutes: 30, cpus: 1, at_once: 2}}\n")
+    store = Store(Workspace(place), "lr", is_search=True)
+
+    def start(*arguments: str) -> subprocess.Popen[bytes]:
+        with (place / "log.txt").open("ab") as log:
+            command = [sys.executable, "-P", "-c", COORDINATOR, "search", *arguments, "--on", "slurm"]
+            return subprocess.Popen(command, cwd=place, stdout=log, stderr=log)
+
+    def why() -> str:
+        return f"{(place / 'log.txt').read_text()}\n{job_logs(store)}\n{slurm.jobs()}\n{slurm.logs()}"
+
+    def submitted() -> list[str]:
+        items = store.journal().work.items.values() if store.journal_file.is_regular else ()
+        return [item.job for item in items if item.job is not None]
+
+    slurm.run("scontrol", "update", "PartitionName=low", "State=DOWN")  # jobs wait
+    try:
+        first = start("lr.yaml")
+        jobs = wait_until(lambda: found if len(found := submitted()) == 2 else None, why)
+        first.kill()
+        first.wait()
+        second = start("resume")
+        wait_until(store.coordinator, why)
+        stopped = medtui("search", "stop", cwd=place)
+        assert stopped.returncode == 0 and f"runner {second.pid} on" in stopped.stdout, stopped.stderr
+        assert second.wait(PATIENCE) == 6, why()
+        assert slurm.jobs() == {} and len(jobs) == 2 and states(store) == ["pending"] * 2, why()
+        assert [event for event in events_of(store) if event == "submitting"] == ["submitting"], why()
+    finally:
+        slurm.run("scontrol", "update", "PartitionName=low", "State=UP")
+    third = start("resume")
+    assert third.wait(PATIENCE) == 0, why()
+    assert states(store) == ["completed"] * 3 and len(list_runs(place / "outputs")) == 3, why()
+    table = json.loads(medtui("search", "table", "--json", cwd=place).stdout)
+    assert [row["state"] for row in table] == ["completed"] * 3 and table[0]["mean"] >= table[2]["mean"]
+
+
+def events_of(store: Store) -> list[str]:
+    return [json.loads(line)["event"] for line in store.journal_file.content().splitlines()]

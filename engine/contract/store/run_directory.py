@@ -21,6 +21,7 @@ from engine.contract.wire.errors import OutputError, UsageError
 
 ARCHIVE = "archive"  # folder in outputs/; what lies in it is not listed
 SUITES = "suites"  # folder in outputs/, with what is known of each suite, and of the queue
+SEARCHES = ".searches"  # folder in it, with what is known of each search; no suite's name begins with a dot
 MLFLOW = "mlruns"  # folders in outputs/ with the files of trackers
 WANDB = "wandb"
 

@@ -4,7 +4,8 @@ An engine locks its slot, then looks at the workspace's lock: its runner must ho
 workspace locks it, then looks at the slots. So whichever comes second sees the other, and an engine of a runner that
 was killed keeps the workspace closed until it ends, or until a new runner of the same suite adopts it.
 
-A scheduler's jobs have no runner, and may be on several hosts: an engine of theirs locks its run of the suite alone.
+A scheduler's jobs have no runner, and may be on several hosts: an engine of theirs locks its run of the suite, or of
+the search, alone.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pydantic import ValidationError
 from engine.contract.files.folders import Folder
 from engine.contract.sentences import Lock
 from engine.contract.store.lock import LOCK_FILE, RETRY, LockState, WorkspaceLock
-from engine.contract.store.run_directory import SUITES
+from engine.contract.store.run_directory import SEARCHES, SUITES
 from engine.contract.wire.errors import WorkspaceLocked
 from engine.contract.wire.jobs import SuiteItem
 
@@ -45,20 +46,21 @@ class SlotLock(WorkspaceLock):
             raise WorkspaceLocked(Lock.RUNNER_GONE, owner=self._owner, holder=state)
 
 
-LOCKS = "locks"  # folder of a suite, with a lock for each of its runs that was a scheduler's job
+LOCKS = "locks"  # folder of a suite or search, with a lock for each of its runs that was a scheduler's job
 
 
 class ItemLock(WorkspaceLock):
-    """The lock of an engine that does one run of a suite in a scheduler's job.
+    """The lock of an engine that does one run of a suite or search in a scheduler's job.
 
     The scheduler runs a job once, and a run is submitted once; this is a second line of defence, and not the first one,
     as file systems of clusters are not all able to lock for several hosts.
     """
 
-    def __init__(self, outputs: Folder, suite: str, item: str, engine: str | None = None) -> None:
-        file = outputs.file(f"{SUITES}/{suite}/{LOCKS}/{item}.lock")
-        super().__init__(file, engine, f"suite {suite}", slot=0)
-        self._item = item
+    def __init__(self, outputs: Folder, given: SuiteItem, engine: str | None = None) -> None:
+        above = f"{SUITES}/{SEARCHES}" if given.search else SUITES
+        file = outputs.file(f"{above}/{given.suite}/{LOCKS}/{given.item}.lock")
+        super().__init__(file, engine, given.owner, slot=0)
+        self._item = given.item
 
     @property
     def control_name(self) -> str:
@@ -84,9 +86,12 @@ def lock_of_job(outputs: Folder, manifest: Mapping[str, Any]) -> ItemLock | None
     owner, item = (mark.get("owner"), mark.get("item")) if isinstance(mark, dict) else (None, None)
     if not isinstance(owner, str) or not isinstance(item, str):
         return None
-    try:
-        given = SuiteItem(suite=owner.removeprefix("suite "), item=item)
-    except ValidationError:  # of the queue, or no item
+    kind, _, name = owner.partition(" ")
+    if kind not in ("suite", "search"):  # the queue
         return None
-    lock = ItemLock(outputs, given.suite, given.item)
+    try:
+        given = SuiteItem(suite=name, item=item, search=kind == "search")
+    except ValidationError:  # no item
+        return None
+    lock = ItemLock(outputs, given)
     return lock if lock.file.is_regular else None

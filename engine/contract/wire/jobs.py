@@ -27,15 +27,16 @@ class Slot(Message):
 
 
 class SuiteItem(Message):
-    """Which run of a suite a scheduler's job does. Its engine locks that run alone: others train in the workspace."""
+    """Which run of a suite or search a scheduler's job does. Its engine locks that run alone: others train too."""
 
-    suite: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,59}$")]
-    item: Annotated[str, Field(pattern=r"^[A-Za-z0-9]{1,64}$")]
+    suite: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,59}$")]  # its name, or that of the search
+    item: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,63}$")]
+    search: bool = False  # is it a run of a search?
     log: PathText | None = None  # the file with the output of the job, for the manifest
 
     @property
     def owner(self) -> str:
-        return f"suite {self.suite}"
+        return f"search {self.suite}" if self.search else f"suite {self.suite}"
 
 
 class Start(Command):
