@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from engine.contract.machine.process_identity import ProcessIdentity
 from engine.contract.store.run_directory import RunDirectory
@@ -146,7 +146,7 @@ class RunFiles:
             points = tuple((step, loss) for step, loss in self.status.curve if step > done)
         reported = self._phase_or_outcome() if catching_up or view.phase == "idle" else None
         lost = not catching_up and view.state.started is None and self.liveness == "alive" and reported in WORKING
-        found = {
+        found: dict[str, Any] = {
             "unseen": unseen,
             "points": points,
             "catching_up": catching_up,
