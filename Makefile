@@ -32,9 +32,10 @@ types: .venv/installed
 imports: .venv/installed
 	$(BIN)/lint-imports
 
-# In a fresh clone each of the processes of pytest would compile all tests, at the same time
+# In a fresh clone each of the processes of pytest would compile all tests, at the same time. What cannot be collected
+# is told by the tests themselves.
 compiled: .venv/installed
-	$(BIN)/pytest -n0 --collect-only -qq > /dev/null
+	-$(BIN)/pytest -n0 --collect-only -qq > /dev/null
 
 tests: .venv/installed
 	$(BIN)/pytest
