@@ -4,16 +4,23 @@ BIN := .venv/bin
 # The tests start hundreds of processes: compiled once, not in each
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-all lint types imports tests tests-all guards faults models bench pictures clean
+.PHONY: demo test test-all checks checks-all lint types imports compiled tests tests-all guards faults models gpu bench pictures clean
 
 demo: .venv/installed
 	$(BIN)/medtui run quickstart
 
 # What every change should pass: a few minutes. Its last line counts what is left out.
-test: lint types imports tests
+test: checks tests
 
 # Also the slow tests and the speed guards: what continuous integration runs.
-test-all: lint types imports tests-all guards
+test-all: checks-all tests-all guards
+
+# At the same time: mypy, which takes longest, is one process.
+checks: .venv/installed
+	$(MAKE) --no-print-directory --jobs=3 lint types imports
+
+checks-all: .venv/installed
+	$(MAKE) --no-print-directory --jobs=4 lint types imports compiled
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -24,6 +31,10 @@ types: .venv/installed
 
 imports: .venv/installed
 	$(BIN)/lint-imports
+
+# In a fresh clone each of the processes of pytest would compile all tests, at the same time
+compiled: .venv/installed
+	$(BIN)/pytest -n0 --collect-only -qq > /dev/null
 
 tests: .venv/installed
 	$(BIN)/pytest
@@ -36,15 +47,25 @@ guards: .venv/installed
 	$(BIN)/pytest -n0 benchmarks/test_speed.py
 
 # Faults in full: every write, fsync and rename fails once, fifty kills at random moments, every kind of shared
-# workspace; about half an hour.
+# workspace, fifty starts at once, the rarer environments and commands; about 40 minutes.
+FAULTS := suites two_users requirements several_processes suites_on_cluster many_starts kernels callers_environment \
+    limits_of_a_job pause frozen_disk
 faults: .venv/installed
-	$(BIN)/pytest --exhaustive --timeout=7200 tests/faults tests/end_to_end/test_suites.py \
-	    tests/end_to_end/test_two_users.py tests/end_to_end/test_requirements.py tests/end_to_end/test_several_processes.py
+	$(BIN)/pytest --exhaustive --timeout=7200 tests/faults tests/medtui/test_trackers.py \
+	    $(FAULTS:%=tests/end_to_end/test_%.py)
 
-# Every model of the catalogue at every size: trained a step, resumed bit for bit, evaluated, exported; and how well the
-# generated cells are learned; about half an hour.
+# Every model of the catalogue at every size: trained a step, resumed bit for bit, evaluated, exported; the quickstart and
+# BreastMNIST in full, and how well the generated cells are learned; about 40 minutes.
+MODELS := every_model cells memory_estimate main_job predict
 models: .venv/installed
-	$(BIN)/pytest --exhaustive --timeout=7200 tests/end_to_end/test_every_model.py tests/engine/test_adaptation.py tests/end_to_end/test_cells.py tests/end_to_end/test_memory_estimate.py
+	$(BIN)/pytest --exhaustive --timeout=7200 $(MODELS:%=tests/end_to_end/test_%.py) \
+	    $(patsubst %,tests/engine/test_%.py,adaptation features model)
+
+# On a CUDA device: the tests that need one, then the rows of the benchmarks. Without one it says so, and fails.
+gpu: .venv/installed
+	$(BIN)/python -m benchmarks.gpu
+	$(BIN)/pytest -n0 --all -m gpu tests
+	$(BIN)/python -m benchmarks --only gpu
 
 # Ratios measured in alternating pairs; needs a quiet machine.
 bench: .venv/installed

@@ -18,6 +18,7 @@ MEASUREMENTS = (
     "help",
     "augmentation",
     "epochs",
+    "families",
     "second_start",
     "first_batch",
     "memory",
@@ -27,7 +28,7 @@ MEASUREMENTS = (
     "reaction",
     "live",
 )
-ON_REQUEST = ("waiting", "peer", "long_run", "processes")  # by --only
+ON_REQUEST = ("waiting", "peer", "long_run", "processes", "gpu")  # by --only
 PAIRS = 9
 QUICK_PAIRS = 3
 

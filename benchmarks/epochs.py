@@ -6,7 +6,7 @@ import copy
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,14 +15,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from benchmarks.rows import Effort, Row, alternating, at_least, seconds
-from benchmarks.stand_in import job_for, tiny_recipe
+from benchmarks.stand_in import Recipe, job_for, tiny_recipe
 from engine.contract.recipe.reader import build_recipe
 from engine.contract.wire.protocol import Metrics
 from engine.data.batches import in_order
 from engine.run.callbacks import TrainingCallbacks
 from engine.run.prepare import Prepared, prepare
 from engine.run.train_job import open_run
-from engine.run.training import loop_plan, new_state, training_batches
+from engine.run.training import TrainingBatches, loop_plan, new_state, training_step
 from engine.train.loop import FinishedEpoch, Loop, TakeStep, Validation
 from engine.train.loss import Criterion
 from engine.train.optimizer import OptimizerPlan, build_optimizer
@@ -44,47 +44,58 @@ CASES = (Case("resnet18_adapted", 2, 0.97), Case("mini_cnn", 20, 0.90))
 
 
 def measure(effort: Effort) -> list[Row]:
-    return [_row(case, effort) for case in CASES]
+    return [row_of("epochs", case, effort) for case in CASES]
 
 
-def _row(case: Case, effort: Effort) -> Row:
+def row_of(measurement: str, case: Case, effort: Effort) -> Row:
     ours, other = epoch_times(case, effort.pairs)
     what = f"epoch of {case.model}, {case.steps} x {case.batch}"
-    return at_least(Row("epochs", what, "s", ours, "bare loop, no augmentation", other, faster=True), case.goal)
+    return at_least(Row(measurement, what, "s", ours, "bare loop, no augmentation", other, faster=True), case.goal)
 
 
 def epoch_times(case: Case, pairs: int) -> tuple[list[float], list[float]]:
     """Seconds of the training half of an epoch, ours and the bare loop's."""
-    with alternatives(case) as (ours, bare):
+    with alternatives(recipe_of(case)) as (ours, bare):
         ours(), bare()
         return alternating(pairs, ours, bare)
 
 
-@contextmanager
-def alternatives(case: Case) -> Iterator[tuple[Callable[[], float], Callable[[], float]]]:
-    """An epoch of ours and one of the bare loop, as functions that return their seconds."""
-    recipe = tiny_recipe(
+def recipe_of(case: Case) -> Recipe:
+    return tiny_recipe(
         dataset={"limit": case.steps * case.batch},
         model={"name": case.model, "pretrained": False},
-        training={"batch_size": case.batch, "epochs": MANY_EPOCHS, "amp": False},  # the bare loop has full precision
+        training={
+            "batch_size": case.batch,
+            "epochs": MANY_EPOCHS,
+            "amp": False,  # few CPUs gain by it
+            "lr": 0.001,  # so that no family diverges
+        },
     )
+
+
+@contextmanager
+def alternatives(recipe: Recipe) -> Iterator[tuple[Callable[[], float], Callable[[], float]]]:
+    """An epoch of ours and one of the bare loop, as functions that return their seconds."""
     with tempfile.TemporaryDirectory() as folder, job_for(recipe, Path(folder)) as job:
         prepared = prepare(job, build_recipe(recipe))
         bare = BareLoop(prepared)
         run, _ = open_run(job, prepared)
         state = new_state(prepared)
         callbacks = QuietCallbacks(job, run, MANY_EPOCHS)
+        step = training_step(prepared, prepared.training.images_per_batch)
         job.enter("training")
-        yield lambda: one_epoch(prepared, state, callbacks), lambda: seconds(bare)
+        yield lambda: one_epoch(prepared, state, callbacks, step=step), lambda: seconds(bare)
 
 
 class BareLoop:
     """What a script of ten lines does: forward, backward, step; nothing is read, drawn, recorded or told."""
 
     def __init__(self, prepared: Prepared) -> None:
-        """Its batches and its copy of the model have the memory layout that ours have."""
-        training = prepared.recipe.training
+        """Memory layout, precision and compilation are those that ours have."""
+        training = prepared.training
         self.model = copy.deepcopy(prepared.model).train()
+        self.forward = torch.compile(self.model) if training.compile else self.model
+        self.context, self.device = prepared.precision.context, prepared.device
         plan = OptimizerPlan(training.optimizer, training.momentum, training.nesterov, training.weight_decay)
         self.optimizer = build_optimizer(self.model, plan)
         for group in self.optimizer.param_groups:
@@ -97,8 +108,12 @@ class BareLoop:
     def __call__(self) -> None:
         for images, labels in self.batches:
             self.optimizer.zero_grad(set_to_none=True)
-            F.cross_entropy(self.model(images), labels).backward()
+            with self.context():
+                logits = self.forward(images)
+            F.cross_entropy(logits.float(), labels).backward()
             self.optimizer.step()
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
 
 class QuietCallbacks(TrainingCallbacks):
@@ -109,9 +124,13 @@ class QuietCallbacks(TrainingCallbacks):
 
 
 def one_epoch(
-    prepared: Prepared, state: TrainingState, callbacks: TrainingCallbacks, take_step: TakeStep | None = None
+    prepared: Prepared,
+    state: TrainingState,
+    callbacks: TrainingCallbacks,
+    take_step: TakeStep | None = None,
+    step: TrainingStep | None = None,
 ) -> float:
-    """One more epoch of a run's own loop, up to its validation."""
+    """One more epoch of a run's own loop, up to its validation: seconds until the device has done it."""
     ended = 0.0
 
     def validate(_model: nn.Module) -> Validation:
@@ -120,8 +139,8 @@ def one_epoch(
         return Validation(Metrics(auc=0.5, acc=0.5, f1=0.5), [])
 
     plan = replace(loop_plan(prepared, len(state.losses)), epochs=state.epoch + 1, patience=None)
-    step = TrainingStep(Criterion(prepared.facts.task), prepared.precision, None, state.model)
-    loop = Loop(plan, state, step, training_batches(prepared), validate, callbacks, take_step)
+    step = step or TrainingStep(Criterion(prepared.facts.task), prepared.precision, None, state.model)
     began = time.perf_counter()
-    loop.run()
+    with closing(TrainingBatches(prepared)) as batches:
+        Loop(plan, state, step, batches, validate, callbacks, take_step).run()
     return ended - began

@@ -94,13 +94,13 @@ def _cost_of_holding(storage: str, archive: Path, md5: str, workspace: Path) -> 
     from engine.contract.recipe.reader import build_recipe
     from engine.data.batches import steps_per_epoch
     from engine.run.prepare import prepare
-    from engine.run.training import training_batches
+    from engine.run.training import TrainingBatches
 
     recipe = many_recipe(archive, md5, cache=storage)
     with job_for(recipe, workspace) as job:
         before = rollup()
         prepared = prepare(job, build_recipe(recipe))
-        fetch = training_batches(prepared)
+        fetch = TrainingBatches(prepared)
         split, batch = prepared.splits["train"], prepared.training.images_per_batch
         if split.storage != storage:
             raise RuntimeError(f"expected the images {storage}, found them {split.storage}")

@@ -55,6 +55,11 @@ def at_least(row: Row, ratio: float) -> Row:
     return replace(row, goal=f"≥ {ratio:g} x", met=row.ratio is not None and row.ratio >= ratio)
 
 
+def at_least_value(row: Row, value: float) -> Row:
+    """The goal: no less than this, in the row's unit."""
+    return replace(row, goal=f"≥ {value:g} {row.unit}", met=row.median >= value)
+
+
 def at_most(row: Row, value: float) -> Row:
     """The goal: no more than this, in the row's unit."""
     return replace(row, goal=f"≤ {value:g} {row.unit}", met=row.median <= value)

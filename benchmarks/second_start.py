@@ -52,14 +52,14 @@ def decode_all(archive: Path) -> list[np.ndarray]:
 def _first_batch(archive: Path, md5: str, workspace: Path) -> float:
     from engine.contract.recipe.reader import build_recipe
     from engine.run.prepare import prepare
-    from engine.run.training import new_state, training_batches
+    from engine.run.training import TrainingBatches, new_state
 
     began = time.perf_counter()
     recipe = many_recipe(archive, md5)
     with job_for(recipe, workspace) as job:
         prepared = prepare(job, build_recipe(recipe))
         new_state(prepared)
-        training_batches(prepared)(0, 0)
+        TrainingBatches(prepared)(0, 0)
         return time.perf_counter() - began
 
 

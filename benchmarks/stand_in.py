@@ -50,17 +50,20 @@ def many_recipe(archive: Path, md5: str, cache: str = "auto") -> Recipe:
     return tiny_recipe(dataset=dataset, training={"batch_size": 128})
 
 
-def write_many(folder: Path, compression: int = zipfile.ZIP_DEFLATED) -> tuple[Path, str]:
-    """An archive of MANY generated RGB images, compressed as PathMNIST's is; its path and MD5.
+def write_many(
+    folder: Path, compression: int = zipfile.ZIP_DEFLATED, side: int = 28, splits: dict[str, int] = SPLITS
+) -> tuple[Path, str]:
+    """An archive of generated RGB images, MANY of 28 px, compressed as PathMNIST's is; its path and MD5.
 
     Smooth fields under little noise: they compress to about half, as pictures of tissue do.
     """
     random = np.random.default_rng(7)
     path = folder / ARCHIVE
     with zipfile.ZipFile(path, "w", compression, compresslevel=1) as archive:
-        for split, images in SPLITS.items():
+        for split, images in splits.items():
             labels = (np.arange(images, dtype=np.uint8) % 9)[:, None]
-            fields = random.integers(40, 200, (images, 4, 4, 3), dtype=np.uint8).repeat(7, axis=1).repeat(7, axis=2)
+            fields = random.integers(40, 200, (images, 4, 4, 3), dtype=np.uint8)
+            fields = fields.repeat(side // 4, axis=1).repeat(side // 4, axis=2)
             fields += random.integers(0, 16, fields.shape, dtype=np.uint8)
             for part, array in (("images", fields), ("labels", labels)):
                 content = io.BytesIO()

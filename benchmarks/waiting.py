@@ -35,9 +35,9 @@ def _epoch(model: str, settings: dict[str, str]) -> float:
 
 
 def _median_epoch(model: str) -> float:
-    from benchmarks.epochs import CASES, alternatives
+    from benchmarks.epochs import CASES, alternatives, recipe_of
 
-    with alternatives(next(case for case in CASES if case.model == model)) as (ours, _):
+    with alternatives(recipe_of(next(case for case in CASES if case.model == model))) as (ours, _):
         ours()
         return statistics.median(ours() for _ in range(EPOCHS))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 
+import numpy as np
 import torch
 
 from engine.contract.machine.hardware import cpu_has_bfloat16
@@ -38,6 +39,19 @@ def _chosen(requested: str) -> torch.device:
             raise DeviceError(Devices.NOT_FOUND, expected=requested, found=found)
         return torch.device("cuda", number)
     return torch.device(requested)
+
+
+def to_device(values: np.ndarray | torch.Tensor, device: torch.device) -> torch.Tensor:
+    """The values there; as given if they are. The only way from the machine's memory to a device while it computes.
+
+    A plain copy would wait until the device has done all that it was given. Pinned memory is kept until it is copied.
+    """
+    values = torch.from_numpy(values) if isinstance(values, np.ndarray) else values
+    if values.device.type != "cpu" or device.type in ("cpu", "mps"):
+        return values.to(device)
+    if device.type == "cuda":
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)
 
 
 def device_name(device: torch.device) -> str:

@@ -10,6 +10,7 @@ import random
 from hashlib import blake2b
 
 import numpy as np
+import numpy.random  # numpy imports it at its first use, which would be within a run's start
 import torch
 
 

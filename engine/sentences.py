@@ -34,10 +34,10 @@ class Archive:
     """The file of a data set."""
 
     CHANGED = Sentence("{path} changed while it was read.", "Try again when nothing is writing to it.")
-    DAMAGED = Sentence("{path} is damaged: {reason}.", "Fetch it again; one of your own, write again.")
+    DAMAGED = Sentence("{path} is damaged: {reason}.", "Fetch it again; if it is your own, write it again.")
     MISSING = Sentence("Expected the archive at {path}, found no file{why}.", "Correct dataset.archive.")
     NOT_AN_ARCHIVE = Sentence(
-        "{path} is damaged or not an .npz archive: {reason}.", "Fetch it again; one of your own, write again."
+        "{path} is damaged or not an .npz archive: {reason}.", "Fetch it again; if it is your own, write it again."
     )
     NOT_FETCHED = Sentence(
         "{file} could not be fetched from {source}: {reason}.",
@@ -49,7 +49,7 @@ class Archive:
     )
     NOT_FOUND_OFFLINE = Sentence(
         "{dataset} at {size} px needs {file}; looked in {searched}.",
-        "Nothing is fetched offline: `medtui data fetch {command}` without --offline and MEDTUI_OFFLINE does. "
+        "Offline, nothing is fetched; `medtui data fetch {command}` without --offline and MEDTUI_OFFLINE fetches it. "
         + _BY_HAND,
     )
     NOT_OFFICIAL = Sentence(
@@ -163,13 +163,11 @@ class Decisions:
 
     AVERAGED_WEIGHTS = Sentence(
         "From epoch {epoch} on, validation, best and test use the mean of the weights since then (training.swa_start), "
-        "with batch statistics computed anew; before it the weights as trained."
+        "with batch statistics recomputed; before that, the weights as trained."
     )
     BATCH_SIZE = Sentence("training.batch_size: auto is {size}: training takes about {needed}, with {free} free.")
-    EARLY_STOP = Sentence(
-        "Stopped early after epoch {epoch}: {patience} epochs without {better}; the best is epoch {best}."
-    )
-    EVALUATED_WEIGHTS = Sentence("Tested and exported are the weights {weights}.")
+    EARLY_STOP = Sentence("Stopped early after epoch {epoch}: {waited} without {better}; the best is epoch {best}.")
+    EVALUATED_WEIGHTS = Sentence("The weights tested and exported are those {weights}.")
     FROM_FILE = Sentence("Training starts from the {weights}.")
     FROM_SCRATCH = Sentence("Training starts {weights}.")
     LIMITED_FILE_SYSTEM = Sentence("The file system of {folder} is limited: {reason}.")
@@ -244,9 +242,15 @@ class Evaluation:
     )
     NOT_CREATED = Sentence("Cannot create {folder}: {reason}.", "Make the run directory writable.")
     NOT_FINITE = Sentence(
-        "The features of {run} on its {split} split are not finite.", "Its weights diverged: train with a lower rate."
+        "The features of {run} on its {split} split are not finite.",
+        "Its weights diverged: train with a lower learning rate.",
     )
     NO_WEIGHTS = Sentence("{run} has no best weights at {path}.", "A run has them after its first validation.")
+    OTHER_WEIGHTS = Sentence(
+        "{path} does not hold the weights that {run} recorded as its best: expected the digest {expected}, found "
+        "{found}.",
+        "Put the run's own file back.",
+    )
 
 
 class Exploring:
@@ -269,7 +273,7 @@ class Exports:
         "Report it with the versions that `medtui doctor` shows; --format leaves a format out.",
     )
     EXISTS = Sentence("{folder} already exists.", "Choose another --output, or pass --force to replace its files.")
-    NOT_AN_EXPORT = Sentence("{folder} is no exported model, so it is not replaced.", "Choose another --output.")
+    NOT_AN_EXPORT = Sentence("{folder} is not an exported model, so it is not replaced.", "Choose another --output.")
     NO_ONNX = Sentence(
         "An ONNX file needs the extra medtui[export]: {packages} cannot be found.",
         "`pip install 'medtui[export]'`, or pass --format torch.",
@@ -363,8 +367,8 @@ class Libraries:
     NOT_LOADED = Sentence(
         "A part of the installation cannot be loaded: {reason}.", "Reinstall its package and {again}."
     )
-    NO_PANDAS = Sentence("A frame needs the extra medtui[pandas].", "`pip install 'medtui[pandas]'`.")
-    NO_TIMM = Sentence("A model of timm needs the extra medtui[timm].", "`pip install 'medtui[timm]'`.")
+    NO_PANDAS = Sentence("A data frame needs the extra medtui[pandas].", "`pip install 'medtui[pandas]'`.")
+    NO_TIMM = Sentence("A timm model needs the extra medtui[timm].", "`pip install 'medtui[timm]'`.")
     REPORT = Sentence(
         "A run needs {package} for its evaluation and report, but it cannot be imported: {reason}.",
         "Reinstall it: `{python} -m pip install --force-reinstall {package}`.",
@@ -375,7 +379,7 @@ class Models:
     """A trained model in a program."""
 
     NO_RUN = Sentence(
-        "{folder} is a model without its run, so it has no metrics and no history.", "Load the run that it is from."
+        "{folder} is a model without its run, so it has no metrics and no history.", "Load the run that it comes from."
     )
 
 
@@ -405,7 +409,7 @@ class ModelWeights:
     )
     NONE_PUBLISHED = Sentence("There are no ImageNet weights for {model}.", "Write `model.pretrained=false`.")
     NOTHING_FITS = Sentence(
-        "Nothing of {path} fits this model: expected weights such as {expected}, found {found}.",
+        "Nothing in {path} fits this model: expected weights such as {expected}, found {found}.",
         "Choose the model that they belong to.",
     )
     NOT_FETCHED = Sentence(
@@ -416,7 +420,7 @@ class ModelWeights:
     NO_FILE = Sentence("model.weights: expected a file at {path}, found none{why}.", "Correct the path.")
     OTHER_FAMILY = Sentence("{path} is not a {family}: {stem} does not fit.", "Remove it, so that it is fetched again.")
     TIMM = Sentence(
-        "The weights of {model} cannot be had from timm: {reason}.",
+        "timm did not provide the weights of {model}: {reason}.",
         "Try again, or start from scratch with `model.pretrained=false`.",
     )
     TORCH_TOO_OLD = Sentence(
@@ -441,9 +445,11 @@ class OwnArrays:
     )
     NO_LABELS = Sentence("{path}: expected {labels} next to {images}, found none.", "Add the labels.")
     OBJECTS = Sentence(
-        "{path}: {name} holds Python objects, which are not read: they can run programs.", "Save plain numbers or text."
+        "{path}: {name} holds Python objects, which are not read: they can execute code.", "Save plain numbers or text."
     )
-    UNEVEN_LABELS = Sentence("{path}: expected as many labels per image in each split.", "Correct the labels.")
+    UNEVEN_LABELS = Sentence(
+        "{path}: expected the same number of labels per image in each split.", "Correct the labels."
+    )
     WRONG_LABELS = Sentence(
         "{path}: expected {name} with a label for each of {images} images, found {found}.", "Correct the labels."
     )
@@ -462,10 +468,10 @@ class OwnImages:
     )
     EMPTY_SPLIT = Sentence(
         "{path}: expected two images or more for each split, found {counts}.",
-        "Add images, change the fractions, or let the splits be made: a group is never divided.",
+        "Add images, change the fractions, or leave the splits to medtui; a group is never divided.",
     )
     FOLDS_OF_GIVEN_SPLITS = Sentence(
-        "{path}: expected images without a given validation or test split for dataset.folds, found both given.",
+        "{path}: expected at most one of the validation and test splits given with dataset.folds, found both.",
         "Remove `folds`, or leave the validation split to it.",
     )
     MISSING = Sentence("Expected a {what} at {path}, found none{why}.", "Correct dataset.{key}.")
@@ -488,7 +494,7 @@ class OwnImages:
         "Free some space, or set MEDTUI_CACHE to another disk.",
     )
     NO_WORKER = Sentence(
-        "A process that reads images ended before it began (exit code {code}).",
+        "A process that reads images ended as it started (exit code {code}).",
         "Check that Pillow and numpy can be imported: `python -m engine.data.own.worker`.",
     )
     ONE_CLASS = Sentence("{path}: expected two classes or more, found only {name}.", "Add images of another class.")
@@ -504,11 +510,11 @@ class OwnImages:
         "Name one of them as dataset.label_columns, or write `task: multi_label`.",
     )
     TOO_MANY_UNUSABLE = Sentence(
-        "{path}: {unusable} of {files} files cannot be used, {percent} % of at most {most} %: {examples}.",
+        "{path}: {unusable} of {files} files cannot be used ({percent} %, at most {most} % allowed): {examples}.",
         "Correct or remove them, or raise dataset.max_unreadable.",
     )
     UNKNOWN_LABELS = Sentence(
-        "{path}: expected the labels {given} (dataset.class_names), or numbers from 0; found also {found}.",
+        "{path}: expected the labels {given} (dataset.class_names), or numbers from 0; also found {found}.",
         "Correct the names or the labels.",
     )
     UNLISTED = Sentence("{path} cannot be read: {reason}.", "Check its permissions.")
@@ -527,7 +533,7 @@ class Packing:
 
     EXISTS = Sentence("{path} already exists.", "Choose another file, or pass --force to replace it.")
     NOT_OFFICIAL = Sentence(
-        "{path} is no official file: its MD5 is {found}, expected {expected}.",
+        "{path} is not an official file: its MD5 is {found}, expected {expected}.",
         "Fetch it again; `medtui data export` packs images of your own.",
     )
     NO_SPACE = Sentence(
@@ -551,13 +557,15 @@ class Reports:
 class ScoreFile:
     """A result file of the official evaluator."""
 
-    CLASSES = Sentence("{path}: expected {expected} scores per line, found {found}.", "Is it from this data set?")
+    CLASSES = Sentence(
+        "{path}: expected {expected} scores per line, found {found}.", "Check that it is from this data set."
+    )
     INDEX_TWICE = Sentence(
         "{path}, line {number}: expected {expected} scores and each index once, found index {index} twice.",
         "Correct it.",
     )
     INDICES = Sentence(
-        "{path}: expected the indices 0 to {last}, found {found} different ones.", "Is it from this split?"
+        "{path}: expected the indices 0 to {last}, found {found} different ones.", "Check that it is from this split."
     )
     LIMITED = Sentence(
         "{name!r} holds only part of the split (dataset.limit), so it cannot be scored officially.",

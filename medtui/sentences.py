@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.contract.sentence import Sentence
 
+_START_AGAIN = "Start it again as it was: `medtui suite run FILE`, or `medtui run RECIPE` with --seeds or --on."
 _LOWER_MEMORY = "Lower training.batch_size, set dataset.cache: mapped, or request more memory."
 
 
@@ -24,25 +25,25 @@ class Cluster:
         "`medtui search status {name}` shows it, `medtui search stop {name}` ends its runs.",
     )
     DROPPED = Sentence(
-        "{count} of the runs that {owner} has on {scheduler} are no longer in its plan, such as {label}.",
+        "{owner} has {count} run{plural} on {scheduler} that its plan no longer has, such as {label}.",
         "Wait for them, or `medtui suite stop {name}`.",
     )
-    NOT_CANCELLED = Sentence("The scheduler did not cancel the jobs: {reason}.", "Cancel them by its own command.")
-    NOT_SUBMITTED = Sentence("The scheduler did not take the jobs: {reason}.", "Correct what the jobs ask for.")
+    NOT_CANCELLED = Sentence("The scheduler did not cancel the jobs: {reason}.", "Cancel them with its own command.")
+    NOT_SUBMITTED = Sentence("The scheduler did not accept the jobs: {reason}.", "Correct what the jobs request.")
     NO_SLURM = Sentence("There is no Slurm here: sbatch and srun cannot be found.", "Submit from a login node.")
-    NO_SUBMITIT = Sentence("Jobs of a cluster need the extra medtui[slurm].", "`pip install 'medtui[slurm]'`.")
+    NO_SUBMITIT = Sentence("Cluster jobs need the extra medtui[slurm].", "`pip install 'medtui[slurm]'`.")
     NO_SUCH_ITEM = Sentence("{owner} has no run {found!r}.", "Submit it again: `medtui {kind} run FILE --on slurm`.")
     ON_CLUSTER = Sentence(
         "{owner} has {count} run{plural} on {scheduler}: {jobs}.",
         "`medtui {kind} status {name}` shows them, `medtui {kind} stop {name}` ends them.",
     )
     ONLY_ON_CLUSTER = Sentence("{option} is for jobs of a scheduler.", "Add --on slurm.")
-    RUN_ALIVE = Sentence("Run {run} is trained already, on {host}.", "Wait until that has ended.")
-    SLOTS = Sentence("--slots is for runs of this machine.", "Use --slurm at_once=N with --on.")
+    RUN_ALIVE = Sentence("Run {run} is already being trained, on {host}.", "Wait until that has ended.")
+    SLOTS = Sentence("--slots is for runs on this machine.", "Use --slurm at_once=N with --on.")
     UNKNOWN = Sentence("There is no scheduler {found!r}; {alternatives}.", "Write --on slurm.")
     UNKNOWN_STATE = Sentence(
         "Whether {count} job{plural} of {owner} reached the scheduler is not known: it does not answer, or another "
-        "command submits just now.",
+        "command is submitting right now.",
         "Try again, where `squeue` works.",
     )
 
@@ -54,7 +55,7 @@ class CommandLine:
         "--detach conflicts with runtime.on_disconnect: stop.", "Set it to `auto` or `continue`, or drop --detach."
     )
     EVALUATION_CONFLICT = Sentence(
-        "{one} conflicts with {other}: each is an evaluation of its own.", "Run them one after the other."
+        "{one} conflicts with {other}: each is a separate evaluation.", "Run them one after the other."
     )
     INTERNAL = Sentence("Internal error: {kind}: {reason}.")
     JSON_WITHOUT_COMMAND = Sentence(
@@ -66,7 +67,7 @@ class CommandLine:
     NO_SUCH_OPTION = Sentence("`{command}` has no option --{option}.", "Remove it; see {command} --help.")
     NO_TERMINAL = Sentence("The console needs a terminal.", "`medtui run RECIPE` trains without one.")
     OUTPUT_FAILED = Sentence("The output cannot be written: {reason}.", "Free some space, or write elsewhere.")
-    ONE_WORKSPACE = Sentence("`{command}` takes one --workspace, found {number}.", "Name the one that is meant.")
+    ONE_WORKSPACE = Sentence("`{command}` takes one --workspace, found {number}.", "Name the one you mean.")
     RECIPE_EMPTY = Sentence("Expected a recipe, found an empty name.", "Check that the shell variable is set.")
     SEVERAL_RECIPES = Sentence("Expected one recipe, found {number}: {recipes}.", "Name one of them.")
     SEVERAL_SOURCES = Sentence("Expected one source of images, found {number}: {sources}.", "Name one of them.")
@@ -88,7 +89,7 @@ class CommandLine:
 class Comparison:
     """A comparison of runs that is exported."""
 
-    TOO_MANY = Sentence("{path} already holds {limit} comparisons of today.", "Move some of them away.")
+    TOO_MANY = Sentence("{path} already holds {limit} comparisons from today.", "Move some of them away.")
     UNWRITABLE = Sentence("Cannot write {path}: {reason}.", "Make the folder writable, or free some space.")
 
 
@@ -98,6 +99,10 @@ class Console:
     HELD_BY_ANOTHER = Sentence("The workspace is held by {holder}.", "{key} attaches to its run.")
     READ_ONLY = Sentence("This console is read-only.")
     TRAINING = Sentence("This console is already training; stop that run first.")
+    WORKSPACE_GONE = Sentence(
+        "The workspace {path} was moved or removed while this console is open, so nothing is started in it.",
+        "Move it back, or leave and open the console in the folder where it is now.",
+    )
 
 
 class Control:
@@ -118,7 +123,7 @@ class Control:
         "Process {pid}, named in the run's status.json, is not an engine of this workspace: not signalled.",
         "That file names the wrong process.",
     )
-    NOT_LISTENING = Sentence("The engine no longer listens.")
+    NOT_LISTENING = Sentence("The engine no longer accepts commands.")
     OTHER_MACHINE = Sentence("Signals cannot reach an engine on another machine.", "Abort it instead.")
     RUN_OVER = Sentence("Run {run} is over: {outcome}.", "See `medtui show {run}`.")
     RUN_OVER_RESUMABLE = Sentence("Run {run} is over: {outcome}.", "`medtui run --resume {run}` continues it.")
@@ -193,10 +198,10 @@ class Filter:
     """A filter over runs that cannot be understood."""
 
     DATE = Sentence("Expected a date after {term}, found {found!r}.", "Write one such as 2026-11-20 or 2026-11.")
-    NO_ORDER = Sentence("{name} cannot be compared with {sign}.", "{name}: finds a part of it, {name}= all of it.")
-    NO_VALUE = Sentence("Expected a value after {term}, found none.", "Write it without a space between.")
+    NO_ORDER = Sentence("{name} cannot be compared with {sign}.", "{name}: matches a part of it, {name}= all of it.")
+    NO_VALUE = Sentence("Expected a value after {term}, found none.", "Write it without a space in between.")
     NUMBER = Sentence("Expected a number after {term}, found {found!r}.", "Write one such as 0.9 or 1e-3.")
-    SEVERAL = Sentence("Expected one value after {term}, found {found!r}.", "Alternatives go with : or = only.")
+    SEVERAL = Sentence("Expected one value after {term}, found {found!r}.", "Only : and = take alternatives.")
     UNKNOWN_NAME = Sentence(
         "There is no field named {found!r}; {alternatives}.", "Double quotes make the term a text to search for."
     )
@@ -206,12 +211,19 @@ class Filter:
 class Following:
     """A run that is watched through its files."""
 
+    EVENTS_LOST = Sentence(
+        "The journal of this run is damaged: what its engine reported until now is not in it.",
+        "Training goes on; numbers and curves begin with the next epoch.",
+    )
     STATUS_UNREADABLE = Sentence(
         "Expected the status of run {run} in {path}, found nothing readable; a live engine replaces it every second, "
         "so none seems to be running.",
         "`medtui run --resume {run}` resumes the run.",
     )
-    UNSEEN = Sentence("The engine of run {run}: {seen}.", "Check on its host.")  # `not seen since …`
+    SUSPENDED = Sentence(
+        "The engine was suspended by a signal ({process}), so nothing is trained.", "The signal SIGCONT continues it."
+    )
+    UNSEEN = Sentence("The engine of run {run}: {seen}.", "Check it on its host.")  # `not seen since …`
 
 
 class Job:
@@ -248,6 +260,13 @@ class Management:
     TARGET_EXISTS = Sentence("{path} already exists.", "Rename one of the two.")
 
 
+class SettingsFile:
+    """The file of the settings, where it is not one; the defaults apply."""
+
+    FOLDER = Sentence("Expected a file with settings at {path}, found a folder.", "Move it away.")
+    NO_NAMES = Sentence("{path}: expected settings such as `theme: dark`, found {found}.", "Correct the file.")
+
+
 class Notify:
     """The settings of `notify`, and a notification that did not arrive. No sentence quotes an address or a command's
     arguments: they may hold a secret."""
@@ -258,7 +277,7 @@ class Notify:
     COMMAND_FAILED = Sentence("The notify command {program} {reason}.", "Check notify.command in {settings}.")
     DESKTOP = Sentence("{source}: expected notify.desktop to be true or false, found {found}.")
     ON = Sentence("{source}: expected notify.on to be a list of {known}, found {found}.")
-    POST_FAILED = Sentence("{host} did not take the notification: {reason}.", "Check notify.url in {settings}.")
+    POST_FAILED = Sentence("{host} did not accept the notification: {reason}.", "Check notify.url in {settings}.")
     SHAPE = Sentence("{source}: expected notify to be true, false, or the fields {known}, found {found}.")
     UNKNOWN = Sentence("{source}: notify.{name} is unknown; known are {known}.")
     URL = Sentence("{source}: expected notify.url to be an http or https address, found {found}.")
@@ -269,8 +288,8 @@ class OutputFile:
 
     EXISTS = Sentence("{path} already exists.", "Choose another file, or pass --force to replace it.")
     INPUT = Sentence("{path} is read by this command, so it is not replaced.", "Choose another file.")
-    IS_NO_FOLDER = Sentence("{path} is no folder, so it is not replaced.", "Choose another --output.")
-    NO_FILE = Sentence("{path} is no regular file, so it is not replaced.", "Choose another file.")
+    IS_NO_FOLDER = Sentence("{path} is not a folder, so it is not replaced.", "Choose another --output.")
+    NO_FILE = Sentence("{path} is not a regular file, so it is not replaced.", "Choose another file.")
     NOT_NEW = Sentence("{path} already exists.", "Choose another name: the console replaces no file.")
     NO_FOLDER = Sentence("Cannot write {path}: there is no such folder{why}.", "Choose another file.")
 
@@ -301,6 +320,9 @@ class Pruning:
 class RecipeActions:
     """Why the console does not save, rename or delete a recipe."""
 
+    CANNOT = Sentence(
+        "{path}: {reason}; nothing was changed.", "Choose another name or folder, or make that folder writable."
+    )
     CHANGED = Sentence(
         "{name} has changed on disk in the meantime, so it was left alone.", "Look at it, then try again."
     )
@@ -309,7 +331,7 @@ class RecipeActions:
     READ_ONLY = Sentence(
         "Shipped recipes and those of runs are read-only: {name} stays as it is.", "{key} saves a copy."
     )
-    READ_ONLY_PLACE = Sentence("{path} is a place of shipped recipes or of runs.", "Choose another one.")
+    READ_ONLY_PLACE = Sentence("{path} is in a folder of shipped recipes or of runs.", "Choose another folder.")
     UNSAVED = Sentence("{name} has unsaved edits.", "Save or revert them first.")
     UNWRITABLE = Sentence(
         "Cannot save {path}: {reason}.", "The edits stay here; save them again once that is solved, or as another file."
@@ -350,7 +372,7 @@ class SearchFields:
     CHOICE = Sentence("must be {expected}, found {found}{alternatives}")
     EMPTY = Sentence("must be a range from a smaller to a larger number, found {low} to {high}")
     LOG = Sentence(
-        "must begin above 0 to be searched by its logarithm, found {low}: write `log: false` or another `from`"
+        "must begin above 0 to be searched on a log scale, found {low}: write `log: false` or another `from`"
     )
     NO_SPACE = Sentence(
         "must name at least one field, as `space: {{training.lr: {{from: 0.001, to: 0.1, log: true}}}}`"
@@ -361,7 +383,7 @@ class SearchFields:
     )
     NOT_SEARCHED = Sentence("is not searched: {why}")
     ONE_VALUE = Sentence("must have one value in a search; values to choose among belong below `space`")
-    ONLY_VALUES = Sentence("is no field with numbers in between: write its values as a list")
+    ONLY_VALUES = Sentence("takes no range, as its values are not numbers: write them as a list")
     TOO_FEW = Sentence("must have at least two different values")
     TRIAL = Sentence("must be enough for a trial of {seeds} seeds, found {found} runs")
 
@@ -370,15 +392,15 @@ class Searches:
     """A search."""
 
     NOT_BEGUN = Sentence(
-        "Search {name} has no trial that is complete.", "`medtui search status {name}` shows how far it is."
+        "Search {name} has no completed trial yet.", "`medtui search status {name}` shows its progress."
     )
     NO_DEFINITION = Sentence(
-        "Expected what search {name} is for, found nothing in {path}.", "Start it: `medtui search FILE`."
+        "Expected the definition of search {name}, found none in {path}.", "Start it: `medtui search FILE`."
     )
     NO_OPTUNA = Sentence("A search needs the extra medtui[search].", "`pip install 'medtui[search]'`.")
     NO_SEARCHES = Sentence("There are no searches in {folder}.", "`medtui search FILE` starts one.")
     OTHER = Sentence(
-        "Search {name} was begun with another {what}, and its trials do not compare.",
+        "Search {name} was begun with another {what}, and its trials would not be comparable.",
         "Give the file another `name:`, or undo the change.",
     )
 
@@ -394,7 +416,7 @@ class SlurmFields:
     SECONDS = Sentence("must be a whole number of seconds from 1 to 65535, found {found}")
     TEXT = Sentence("must be a line of text, found {found}")
     TEXTS = Sentence("must be a line of text or a list of lines, found {found}")
-    UNKNOWN = Sentence("is nothing that a job can ask for; {alternatives}")
+    UNKNOWN = Sentence("is not a field of `slurm`; {alternatives}")
     WARNING = Sentence("must leave time: {warning} s of warning do not fit into a limit of {minutes} min")
 
 
@@ -412,7 +434,7 @@ class SuiteFields:
     """What is wrong with a suite's file. They follow the name of the field."""
 
     A_SEARCH = Sentence("makes this the file of a search: start it with `medtui search FILE`")
-    EXCLUDES_ALL = Sentence("leaves no run: remove what excludes everything")
+    EXCLUDES_ALL = Sentence("leaves no run: remove the entry that excludes everything")
     EXCLUDES_NOTHING = Sentence("has an entry that no run matches: correct its values, or remove it")
     NAME = Sentence("must be up to 60 letters, digits, _, . or -, found {found}: write `name: my-suite`")
     NOT_A_LIST = Sentence("must be a list of entries that begin with `-`, found {found}")
@@ -421,8 +443,8 @@ class SuiteFields:
     NO_VALUES = Sentence("must be a value or a list of values, found {found}")
     SEEDS = Sentence("must be whole numbers or ranges, as `1-5` or `1-3, 7`, found {found}")
     TOO_MANY = Sentence("must have at most {limit:,} runs, found {found:,}: split it")
-    TWICE = Sentence("is {field}, which `{other}` gives already: remove one of the two")
-    UNKNOWN = Sentence("is no field of a {what} or a recipe; {alternatives}")
+    TWICE = Sentence("is {field}, which `{other}` already gives: remove one of the two")
+    UNKNOWN = Sentence("is not a field of a {what} or a recipe; {alternatives}")
 
 
 class Suites:
@@ -433,17 +455,19 @@ class Suites:
     ITEM_RUNNING = Sentence("{item} of the queue is {state} and cannot be {action}.", "{remedy}")
     MEASURE = Sentence("There is no measure {found!r}; {alternatives}.", "See `medtui suite curves --help`.")
     NOT_BEGUN = Sentence("The runner of {owner} ended at once: {reason}.", "Its log is {path}.")
-    NOT_RUNNING = Sentence("No runner works on {owner}.", "`{command}` starts it.")
-    NOTHING_LEFT = Sentence("Nothing is left to do of {owner}: {counts}.", "Retry a run, or add one.")
+    NOT_RUNNING = Sentence("No runner is working on {owner}.", "`{command}` starts it.")
+    NOTHING_LEFT = Sentence("Nothing is left to do for {owner}: {counts}.", "Retry a run, or add one.")
     NO_CURVES = Sentence("Suite {name} has no completed run yet.", "See `medtui suite status {name}`.")
     NO_FILES = Sentence(
         "Expected a suite's file in {folder} or its recipes/, found none.",
         "Write a .yaml file with `recipes: [quickstart]`.",
     )
-    NO_OUTPUT = Sentence("A workbook needs a file.", "Pass --output FILE.xlsx.")
-    NO_PLAN = Sentence("Expected the plan of suite {name}, found none in {path}.", "Start it: `medtui suite run FILE`.")
+    NO_OUTPUT = Sentence("A workbook needs an output file.", "Pass --output FILE.xlsx.")
+    NO_PLAN = Sentence("Expected the plan of suite {name}, found none in {path}.", _START_AGAIN)
     NO_SUCH_ITEM = Sentence("The queue has no entry {found!r}; it has {known}.", "See `medtui queue list`.")
-    NO_SUITES = Sentence("There are no suites in {folder}.", "`medtui suite run FILE` starts one.")
+    NO_SUITES = Sentence(
+        "There are no suites in {folder}.", "`medtui suite run FILE` or `medtui run RECIPE --seeds 1-3` starts one."
+    )
     RUNNER_HOLDS = Sentence("{owner} has a runner already: {holder}.", "`{command}` shows it.")
     SEEDS_CONFLICT = Sentence("{first} cannot be combined with {option}.", "Remove one of the two.")
     SEEDS_INVALID = Sentence("Expected seeds as 1-5 or 1-3,7 for --seeds, found {found!r}.", "Correct it.")
@@ -476,7 +500,7 @@ class Tracking:
         "`medtui track {run} --to {tracker}` adds what is missing.",
     )
     FAILED = Sentence(
-        "{tracker} did not take run {run}: {reason}.", "`medtui track {run} --to {tracker}` adds what is missing."
+        "{tracker} did not accept run {run}: {reason}.", "`medtui track {run} --to {tracker}` adds what is missing."
     )
     NOT_BEGUN = Sentence("Run {run} has not begun to train: there is nothing to track.", "--follow waits for it.")
     NO_PACKAGE = Sentence(
@@ -484,7 +508,7 @@ class Tracking:
     )
     STILL_RUNNING = Sentence(
         "This run is still being written to {tracker}.",
-        "If that is ended, `medtui track {run} --to {tracker}` adds the rest.",
+        "If that is interrupted, `medtui track {run} --to {tracker}` adds the rest.",
     )
     UNKNOWN = Sentence("There is no tracker named {found!r}; {alternatives}.", "See `medtui track --help`.")
     UNWRITABLE = Sentence("Cannot write to the directory of run {run}: {reason}.", "Only its owner can track it.")

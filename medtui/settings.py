@@ -22,9 +22,10 @@ from typing import Any, Literal, get_args
 
 from engine.contract.files.paths import expanded, is_there
 from engine.contract.sentence import Sentence
+from engine.contract.sentences import Yaml
 from engine.contract.wire.errors import MedtuiError
 from medtui.actions import remapped
-from medtui.sentences import Notify
+from medtui.sentences import Notify, SettingsFile
 from medtui.text import clean
 
 THEMES = ("dark", "light")
@@ -78,13 +79,13 @@ def describe_settings(settings: Settings) -> list[Described]:
     return [
         Described("theme", settings.theme, "Colours of the console: dark or light.", "theme"),
         Described("pictures", settings.pictures, f"How pictures are shown: {', '.join(PICTURES)}."),
-        Described("bell", _yes(settings.bell), "Ring when a run ends, an alarm is raised, an engine dies.", "bell"),
+        Described("bell", _yes(settings.bell), "Ring when a run ends, an alarm is raised or an engine dies.", "bell"),
         Described("notify.desktop", _yes(settings.notify), "Desktop notification for the same.", "notify"),
         Described(
-            "notify.command", "set" if away.command else "not set", "A program that tells you when you are away."
+            "notify.command", "set" if away.command else "not set", "A program that notifies you while you are away."
         ),
-        Described("notify.url", "set" if away.url else "not set", "An address that tells you when you are away."),
-        Described("notify.on", ", ".join(away.on) or "nothing", "What you are told of when you are away."),
+        Described("notify.url", "set" if away.url else "not set", "An address that is notified while you are away."),
+        Described("notify.on", ", ".join(away.on) or "nothing", "What you are notified of while you are away."),
         Described("keys", f"{len(settings.keys)} changed", "Keys by the action's id; the help lists the ids."),
     ]
 
@@ -111,8 +112,19 @@ def read_settings(path: Path | None = None) -> Settings:
     try:
         values = read_yaml_file(path).values
     except MedtuiError as error:
-        return Settings(warnings=(str(error),))
+        return Settings(warnings=_warnings_of(error, path))
     return settings_of(values, path.name)
+
+
+def _warnings_of(error: MedtuiError, path: Path) -> tuple[str, ...]:
+    """In words about settings: the reader's are about recipes. An empty file sets nothing, which is no fault."""
+    if error.code == Yaml.EMPTY.code:
+        return ()
+    if error.code == Yaml.FOLDER.code:
+        return (" ".join(SettingsFile.FOLDER.text(path=path)),)
+    if error.code == Yaml.NOT_SECTIONS.code:
+        return (" ".join(SettingsFile.NO_NAMES.text(path=path, found=error.fields["found"])),)
+    return (str(error),)
 
 
 def settings_of(values: dict[str, Any], source: str = "settings") -> Settings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -110,37 +111,81 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--exhaustive", action="store_true", help="only the tests marked so: make faults, make models")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Millions of objects, of torch and of the tests, stay until the end: no garbage is looked for among them."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector) -> Iterator[None]:
+    """A parameter set that is named and does not exist would leave all others out."""
+    made = yield
+    for name in ("everyday", "usual") if isinstance(made, list) and made else ():
+        named = made[0].get_closest_marker(name)
+        if named is not None and (unknown := set(named.args) - {item.callspec.id for item in made}):
+            raise collector.CollectError(
+                f"{made[0].name}: `{name}` names what is none of its parameter sets: {unknown}"
+            )
+    return made
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """`everyday`: the parameter sets that it does not name are slow."""
-    everyday = item.get_closest_marker("everyday")
-    if everyday is not None and item.callspec.id not in everyday.args:  # type: ignore[attr-defined]
-        item.add_marker(pytest.mark.slow)
+    """`everyday`: the parameter sets that it does not name are slow. `usual`: those are exhaustive."""
+    for name, others in (("everyday", pytest.mark.slow), ("usual", pytest.mark.exhaustive)):
+        named = item.get_closest_marker(name)
+        if named is not None and item.callspec.id not in named.args:  # type: ignore[attr-defined]
+            item.add_marker(others)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """`exhaustive`: for `make faults` and `make models`; `slow`: for `make test-all`; `gpu`: needs a GPU."""
     exhaustive = config.getoption("--exhaustive")
-    chosen = [item for item in items if bool(item.get_closest_marker("exhaustive")) == exhaustive]
+    chosen, left_out = divided(items, lambda item: bool(item.get_closest_marker("exhaustive")) == exhaustive)
     if not (exhaustive or config.getoption("--all")):
-        slow = [item for item in chosen if item.get_closest_marker("slow")]
-        chosen = [item for item in chosen if item not in set(slow)]
+        chosen, slow = divided(chosen, lambda item: item.get_closest_marker("slow") is None)
         config.stash[LEFT_OUT] = len(slow)
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
+        left_out += slow
+    config.hook.pytest_deselected(items=left_out)
     items[:] = waiting_beside_working(chosen)
     _skip_without_gpu([item for item in items if item.get_closest_marker("gpu")])
 
 
-def waiting_beside_working(items: list[pytest.Item]) -> list[pytest.Item]:
-    """In the order in which worker processes take files: one of the console's, which wait more than they compute, and
-    one of those that start engines, in turns; then all others, which are short."""
-    folders: dict[str, dict[Path, list[pytest.Item]]] = {}
+# A minute or more each with `--all`, in this order: where one of them began last, all but its process would wait for it
+LONGEST = ("test_suites_on_cluster.py", "test_main_job.py", "test_two_users.py", "test_wheel.py")
+
+
+def divided(
+    items: list[pytest.Item], belongs: Callable[[pytest.Item], bool]
+) -> tuple[list[pytest.Item], list[pytest.Item]]:
+    """Those that belong, and the others."""
+    chosen: list[pytest.Item] = []
+    others: list[pytest.Item] = []
     for item in items:
-        folders.setdefault(item.path.parent.name, {}).setdefault(item.path, []).append(item)
+        (chosen if belongs(item) else others).append(item)
+    return chosen, others
+
+
+def waiting_beside_working(items: list[pytest.Item]) -> list[pytest.Item]:
+    """In the order in which worker processes take files: the longest; then one of the console's, which wait more than
+    they compute, and one of those that start engines, in turns; then all others, which are short."""
+    folders: dict[str, dict[Path, list[pytest.Item]]] = {}
+    longest: dict[str, list[pytest.Item]] = {name: [] for name in LONGEST}
+    for item in items:
+        if item.path.name in longest:
+            longest[item.path.name].append(item)
+        else:
+            folders.setdefault(item.path.parent.name, {}).setdefault(item.path, []).append(item)
     working = [*folders.pop("end_to_end", {}).values(), *folders.pop("faults", {}).values()]
     waiting = list(folders.pop("console", {}).values())
     others = [tests for files in folders.values() for tests in files.values()]
     turns = [tests for turn in zip_longest(waiting, working, fillvalue=[]) for tests in turn]
-    return [item for tests in (*turns, *others) for item in tests]
+    return [item for tests in (*longest.values(), *turns, *others) for item in tests]
 
 
 def _skip_without_gpu(marked: list[pytest.Item]) -> None:

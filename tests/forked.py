@@ -178,7 +178,9 @@ def _command_line() -> Any:
 
     from medtui.cli.app import app
 
-    return get_command(app)
+    command: Any = get_command(app)
+    list(command.commands.values())
+    return command
 
 
 def _become(request: dict[str, Any], out: int, err: int) -> None:

@@ -96,7 +96,7 @@ def build_what_is_built_once() -> None:
     with contextlib.suppress(ValueError):
         Status.model_validate_json("{}")
     typer.main.get_command = cache(typer.main.get_command)  # what parses a command line
-    typer.main.get_command(app)
+    list(typer.main.get_command(app).commands.values())  # type: ignore[attr-defined]
 
 
 def serve(channel: socket.socket) -> dict[str, Any] | None:

@@ -118,7 +118,7 @@ class Findings:
 
     AT_CHANCE = Sentence(
         "At chance level: the validation AUC is {auc:.3f} over the last {epochs} epochs while the training loss falls "
-        "({first:.3g} to {last:.3g}), so nothing that is learned holds for other images.",
+        "({first:.3g} to {last:.3g}), so what is learned does not generalise.",
         "Check that the labels belong to the images, and that both splits are of the same kind.",
     )
     LOSS_SPIKE = Sentence(
@@ -139,13 +139,13 @@ class Findings:
         "Change training.lr by a factor of ten, in most cases downwards.",
     )
     OVERFITTING = Sentence(
-        "Overfitting: the validation loss rises since epoch {epoch} ({before:.3g} to {now:.3g}) while the training "
-        "loss falls ({train_before:.3g} to {train_now:.3g}).",
+        "Overfitting: since epoch {epoch} the validation loss has risen ({before:.3g} to {now:.3g}) while the training "
+        "loss has fallen ({train_before:.3g} to {train_now:.3g}).",
         "Train for fewer epochs, or raise training.weight_decay or the augmentation; the best epoch is kept.",
     )
     SLOWED = Sentence(
-        "Slow epochs: {first} to {last} ran at {pace:,.0f} images/s, {usual:,.0f} are usual in this run; input is "
-        "waited for, or the machine is busy.",
+        "Slow epochs: {first} to {last} ran at {pace:,.0f} images/s, against the usual {usual:,.0f} of this run; "
+        "training waits for input, or the machine is busy.",
         "Check where the data set's cache lies, dataset.cache, and what else runs there.",
     )
     STILL_RISING = Sentence(
@@ -154,7 +154,7 @@ class Findings:
     )
     STOPPED_BEFORE_ANNEALING = Sentence(
         "Stopped before annealing: early stopping ended the run at epoch {epoch} of {planned}, with the learning rate "
-        "still at {fraction:.0%} of its peak; the gain of its decrease was missed.",
+        "still at {fraction:.0%} of its peak; the gain from annealing was missed.",
         "Raise training.patience, or lower training.epochs.",
     )
     UNDEFINED_AUC = Sentence(
@@ -195,7 +195,7 @@ class Lock:
         "The workspace {workspace} is held by engine {pid}, whose lock file was removed.",
         "Wait for it, stop it, or use another --workspace.",
     )
-    ITEM_HELD = Sentence("This run of {owner} is trained already by {holder}.", "Wait for it, or stop it.")
+    ITEM_HELD = Sentence("This run of {owner} is already being trained by {holder}.", "Wait for it, or stop it.")
     NOT_A_FILE = Sentence(
         "Cannot open the workspace lock {path}: {reason}.", "Remove what is there, or choose another --workspace."
     )
@@ -250,7 +250,7 @@ class OwnData:
         "and `val_fraction` must leave images for training, found {total} together: make both smaller"
     )
     PATTERN_WITHOUT_GROUP = Sentence(
-        "must have parentheses for what is the same in files of one group, found {pattern!r}: "
+        "must have parentheses around what files of one group have in common, found {pattern!r}: "
         "write for example `patient(\\d+)`"
     )
 
@@ -279,6 +279,10 @@ class Recipes:
         "{source}: {found}.",
         "Correct them and try again; `medtui recipe schema` lists the allowed values of every field.",
     )
+    OF_MANY = Sentence(
+        "{source}: {found}.",
+        "Correct {them} and try again; `medtui {kind} run --help` says what the file of a {kind} may have.",
+    )
     SET = Sentence("Expected section.field=value, found {found!r}.", "For example training.lr=0.01.")
     SET_WITHOUT_SECTION = Sentence("Expected section.field=value, found {found!r}.", "Write {instead}.")
     UNREADABLE = Sentence("The recipe {name} cannot be read{why}.", "Choose another.")
@@ -290,7 +294,7 @@ class Runs:
         "`medtui runs --archived` lists them, `medtui runs unarchive RUN` restores one.",
     )
     AMBIGUOUS_HASH = Sentence(
-        "{count} runs have {word!r} as the beginning of their hash: {names}.", "Type more of the name."
+        "{count} runs have {word!r} as the beginning of their hash: {names}.", "Type more of the hash."
     )
     AMBIGUOUS_NAME = Sentence("{count} runs have {word!r} in their names: {names}.", "Type more of the name.")
     ARCHIVED = Sentence("{run} is archived.", "`medtui runs unarchive {run}` restores it.")
@@ -359,7 +363,7 @@ class Yaml:
     NOT_YAML = Sentence("{where}: not YAML: {reason}.", "Correct the line.")
     SECOND_DOCUMENT = Sentence("{where}: expected one document, found a second.", "Remove the `---`.")
     TAG = Sentence("{where}: tags are not supported, found {found}.", "Write the plain value.")
-    TEXT_TOO_LARGE = Sentence("{where}: expected at most 256 KiB of text.", "Is it a recipe?")
+    TEXT_TOO_LARGE = Sentence("{where}: expected at most 256 KiB of text.", "Check that it is a recipe.")
     TOO_DEEP = Sentence("{where}: nested deeper than {limit} levels.", "A recipe has sections and fields only.")
-    TOO_LARGE = Sentence("{where}: expected at most 256 KiB, found {size:,} bytes.", "Is it a recipe?")
+    TOO_LARGE = Sentence("{where}: expected at most 256 KiB, found {size:,} bytes.", "Check that it is a recipe.")
     UNREADABLE = Sentence("{where}: cannot be read: {reason}.", "Check its name and permissions.")

@@ -16,10 +16,12 @@ import torch.nn.functional as F
 
 from engine.data.colour import adjusted_brightness, adjusted_contrast, adjusted_saturation
 from engine.data.trivial_augment import DRAWS, SampledOperations, apply_operations, matrices, sample_operations
+from engine.device import to_device
 
 CROP_ASPECT = (3 / 4, 4 / 3)
 ERASED_AREA, ERASED_ASPECT = (0.02, 0.33), (0.3, 3.3)  # fraction of the image; height to width
-MORE_DRAWS = 4 + DRAWS + 5  # per image: crop, TrivialAugment, erasing
+DRAWN = 9  # numbers per image: flips, rotation, scale, shift, colours
+MORE_DRAWS = 4 + DRAWS + 5  # and: crop, TrivialAugment, erasing
 
 
 @dataclass(frozen=True)
@@ -48,18 +50,21 @@ class Augmentation:
         return bool(self.crop_area < 1 or self.trivial_augment or self.erasing)
 
 
+Values = np.ndarray | torch.Tensor
+
+
 @dataclass(frozen=True)
 class SampledAugmentation:
-    """One batch's parameters, one row per image."""
+    """The parameters of some images, one row per image: of a batch, or of many."""
 
-    flips: np.ndarray  # bool [B, 2]: left-right, up-down
-    affine: np.ndarray  # float32 [B, 2, 3]: from output to input positions, both from -1 to 1
-    colour: np.ndarray  # float32 [B, 3]: factors of brightness, contrast, saturation
+    flips: Values  # bool [B, 2]: left-right, up-down
+    affine: Values  # float32 [B, 2, 3]: from output to input positions, both from -1 to 1
+    colour: Values  # float32 [B, 3]: factors of brightness, contrast, saturation
     operations: SampledOperations | None = None  # of TrivialAugment
     erased: np.ndarray | None = None  # float64 [B, 4]: height, width (0 is nothing), and where it begins, in 0 … 1
 
-    def chosen(self, rows: np.ndarray) -> SampledAugmentation:
-        """Those of some of the images."""
+    def chosen(self, rows: np.ndarray | slice) -> SampledAugmentation:
+        """Those of some of the images; a slice where they are on a device."""
         return SampledAugmentation(
             self.flips[rows],
             self.affine[rows],
@@ -68,16 +73,36 @@ class SampledAugmentation:
             self.erased[rows] if self.erased is not None else None,
         )
 
+    def on(self, device: torch.device) -> SampledAugmentation:
+        """On the device, but for operations and erased: which of them an image has decides what is computed."""
+        moved = [to_device(values, device) for values in (self.flips, self.affine, self.colour)]
+        return replace(self, flips=moved[0], affine=moved[1], colour=moved[2])
+
 
 def sample(augmentation: Augmentation, batch: int, generator: np.random.Generator) -> SampledAugmentation:
-    """Sample the parameters of a batch; always the same number of values, so that no setting shifts another's."""
-    uniform = generator.random((batch, 9), dtype=np.float64)
+    """Sample the parameters of a batch."""
+    return parameters_of(augmentation, draw(augmentation, batch, generator))
+
+
+def draw(augmentation: Augmentation, batch: int, generator: np.random.Generator) -> np.ndarray:
+    """The random numbers of a batch, float64 [B, DRAWN or more] in 0 … 1.
+
+    Always as many of one kind, so that no setting shifts another's; those of crop, operation and erasing come last.
+    """
+    uniform = generator.random((batch, DRAWN), dtype=np.float64)
+    if not augmentation.draws_more:
+        return uniform
+    return np.hstack([uniform, generator.random((batch, MORE_DRAWS), dtype=np.float64)])
+
+
+def parameters_of(augmentation: Augmentation, uniform: np.ndarray) -> SampledAugmentation:
+    """What the numbers of each image, as `draw` returns them, make of it; each image's by themselves."""
     signed = 2 * uniform - 1
     flips = uniform[:, :2] < (augmentation.hflip, augmentation.vflip)
     angle = np.radians(signed[:, 2] * augmentation.rotation)
     zoom = 1 / (1 + signed[:, 3] * augmentation.scale)
     mirror = 1 - 2 * flips.astype(np.float64)
-    affine = np.empty((batch, 2, 3), dtype=np.float32)
+    affine = np.empty((len(uniform), 2, 3), dtype=np.float32)
     affine[:, 0, 0] = np.cos(angle) * zoom * mirror[:, 0]
     affine[:, 0, 1] = -np.sin(angle) * zoom * mirror[:, 1]
     affine[:, 1, 0] = np.sin(angle) * zoom * mirror[:, 0]
@@ -86,16 +111,17 @@ def sample(augmentation: Augmentation, batch: int, generator: np.random.Generato
     strengths = (augmentation.brightness, augmentation.contrast, augmentation.saturation)
     colour = 1 + signed[:, 6:9] * strengths
     sampled = SampledAugmentation(flips, affine, colour.astype(np.float32))
-    return _with_more(sampled, augmentation, generator) if augmentation.draws_more else sampled
+    if not augmentation.draws_more:
+        return sampled
+    return _with_more(sampled, affine.astype(np.float64), augmentation, uniform[:, DRAWN:])
 
 
 def _with_more(
-    sampled: SampledAugmentation, augmentation: Augmentation, generator: np.random.Generator
+    sampled: SampledAugmentation, affine: np.ndarray, augmentation: Augmentation, uniform: np.ndarray
 ) -> SampledAugmentation:
-    """With crop, operation and rectangle; their numbers are drawn after those above, which stay what they are."""
-    uniform = generator.random((len(sampled.flips), MORE_DRAWS), dtype=np.float64)
+    """With crop, operation and rectangle. affine: float64 [B, 2, 3], of the rest; uniform: [B, MORE_DRAWS]."""
     crop, operation, erasing = np.split(uniform, [4, 4 + DRAWS], axis=1)
-    affine, operations, erased = sampled.affine.astype(np.float64), None, None
+    operations, erased = None, None
     if augmentation.crop_area < 1:
         affine = _composed(_crops(augmentation.crop_area, crop), affine)
     if augmentation.trivial_augment:
@@ -146,13 +172,13 @@ def augment(images: torch.Tensor, augmentation: Augmentation, sampled: SampledAu
     """Images float [B, C, H, W] in 0 … 1, changed as `sampled`; the same shape, type and range."""
     given = images
     if augmentation.resamples:
-        grid = _grid(torch.from_numpy(sampled.affine).to(images.device), images.shape[-2], images.shape[-1])
+        grid = _grid(to_device(sampled.affine, images.device), images.shape[-2], images.shape[-1])
         images = F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
     else:
-        images = _flip(images, sampled.flips)
+        images = _flip(images, augmentation, to_device(sampled.flips, images.device))
     if augmentation.brightness or augmentation.contrast or augmentation.saturation:
         own = images if images is not given else images.clone()
-        images = _colour(own, augmentation, torch.from_numpy(sampled.colour).to(images.device))
+        images = _colour(own, augmentation, to_device(sampled.colour, images.device))
     if sampled.operations is not None:
         images = apply_operations(images, sampled.operations)
     if sampled.erased is not None:
@@ -170,12 +196,11 @@ def _grid(affine: torch.Tensor, height: int, width: int) -> torch.Tensor:
     return (by_column + by_row[..., None]).permute(0, 2, 3, 1)
 
 
-def _flip(images: torch.Tensor, flips: np.ndarray) -> torch.Tensor:
+def _flip(images: torch.Tensor, augmentation: Augmentation, flips: torch.Tensor) -> torch.Tensor:
     """Exact flips, without resampling."""
-    for column, dimension in ((0, -1), (1, -2)):
-        if flips[:, column].any():
-            chosen = torch.from_numpy(flips[:, column]).to(images.device)
-            images = torch.where(chosen[:, None, None, None], images.flip(dimension), images)
+    for column, dimension, probability in ((0, -1, augmentation.hflip), (1, -2, augmentation.vflip)):
+        if probability:
+            images = torch.where(flips[:, column, None, None, None], images.flip(dimension), images)
     return images
 
 
@@ -212,7 +237,7 @@ def _within(length: np.ndarray, start: np.ndarray, side: int, device: torch.devi
     pixels = np.rint(length * side)[:, None]
     first = np.floor(start[:, None] * (side - pixels + 1))
     found = (np.arange(side) >= first) & (np.arange(side) < first + pixels)
-    return torch.from_numpy(found).to(device)
+    return to_device(found, device)
 
 
 def unit_range(images: torch.Tensor) -> torch.Tensor:

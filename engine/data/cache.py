@@ -239,14 +239,20 @@ def unpack(archive: ArchiveFile, spec: ArchiveSpec, folder: File, on_read: OnRea
 class CacheEntry:
     """The cache's folder of one key: complete, and bound to the archive with this MD5, or not there.
 
-    `names`: of its arrays. Of a user's own images the fingerprint takes the place of the MD5.
+    `names`: of its arrays. Of a user's own images the fingerprint takes the place of the MD5. `check`: of what else is
+    in the folder; raises Damaged.
     """
 
     def __init__(
-        self, key: str, md5: str | None, on_read: OnRead = no_progress, names: Sequence[str] = MEMBERS
+        self,
+        key: str,
+        md5: str | None,
+        on_read: OnRead = no_progress,
+        names: Sequence[str] = MEMBERS,
+        check: Callable[[File], None] = lambda folder: None,
     ) -> None:
         self.folder, self._md5, self._on_read = Folder(cache_folder()).file(f"arrays/{key}"), md5, on_read
-        self._names = names
+        self._names, self._check = names, check
 
     def ensure(self, fill: Fill, log: Log, warn: Log, doing: str) -> dict[str, str]:
         """The digests of its arrays, which are decoded where there are none, or damaged ones. Raises DataError."""
@@ -269,6 +275,7 @@ class CacheEntry:
     def digests(self, *, reread: bool = False) -> dict[str, str]:
         """Of its arrays as they are. Raises Unrecorded where it is missing or of an older medtui, and Damaged."""
         entry = check_entry(self.folder, self._md5, self._names, self._on_read, reread=reread)
+        self._check(self.folder)
         return {name: array.digest for name, array in entry.arrays.items()}
 
     def is_complete(self) -> bool:

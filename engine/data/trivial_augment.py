@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from engine.data.colour import adjusted_brightness, adjusted_contrast, adjusted_saturation
+from engine.device import to_device
 
 SHEAR, SHIFT, ROTATION, COLOUR, BITS = 0.99, 0.45, 135.0, 0.99, 6  # the widest; shift as a fraction of the side
 MOVING = ("shear_x", "shear_y", "shift_x", "shift_y", "rotate")
@@ -32,7 +33,7 @@ class SampledOperations:
     operation: np.ndarray  # int64 [B], of OPERATIONS
     strength: np.ndarray  # float64 [B], from -1 to 1, of the operation's range; those without a direction use its size
 
-    def chosen(self, rows: np.ndarray) -> SampledOperations:
+    def chosen(self, rows: np.ndarray | slice) -> SampledOperations:
         return SampledOperations(self.operation[rows], self.strength[rows])
 
 
@@ -65,13 +66,14 @@ def matrices(sampled: SampledOperations) -> np.ndarray:
 
 def apply_operations(images: torch.Tensor, sampled: SampledOperations) -> torch.Tensor:
     """Those that change colours, in place; images float [B, C, H, W] in 0 … 1."""
+    sorted_ = np.argsort(sampled.operation, kind="stable")  # one copy to the device, of which each has a part
+    rows = to_device(sorted_, images.device)
+    strength = to_device(sampled.strength[sorted_].astype(np.float32), images.device)
     for name, function in FUNCTIONS.items():
-        rows = np.flatnonzero(sampled.operation == NUMBER[name])
-        if len(rows) == 0:
-            continue
-        strength = torch.from_numpy(sampled.strength[rows].astype(np.float32)).to(images.device)
-        index = torch.from_numpy(rows).to(images.device)
-        images[index] = function(images[index], strength[:, None, None, None])
+        start, end = np.searchsorted(sampled.operation[sorted_], [NUMBER[name], NUMBER[name] + 1])
+        if start < end:
+            own = rows[start:end]
+            images[own] = function(images[own], strength[start:end, None, None, None])
     return images
 
 

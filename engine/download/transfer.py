@@ -71,7 +71,7 @@ def _complete(part: Part, on_progress: OnProgress, log: Log) -> None:
         log(f"Continuing after {format_bytes(part.done)} that were fetched before.")
     _fill(part, on_progress, log)
     if part.resumed and not part.is_right:
-        log("What was fetched before is of another file; fetching all of it.")
+        log("What was fetched before belongs to another file; fetching all of it.")
         part.start_over()
         _fill(part, on_progress, log)
     part.verify()

@@ -90,12 +90,22 @@ def class_aucs(truth: np.ndarray, scores: np.ndarray, task: TaskKind) -> list[fl
 
 
 def area_under_curve(truth: np.ndarray, scores: np.ndarray) -> float:
-    """Area under the ROC curve of one class; NaN where only one kind is present or a score is not finite."""
+    """Area under the ROC curve of one class; NaN where only one kind is present or a score is not finite.
+
+    By the trapezoidal rule over the corners of the curve: to the last bit scikit-learn's `roc_auc_score`, which takes
+    milliseconds per class of every epoch to check its arguments.
+    """
     if truth.all() or not truth.any() or not np.isfinite(scores).all():
         return math.nan
-    from sklearn.metrics import roc_auc_score  # a slow import, wanted only here
-
-    return float(roc_auc_score(truth, scores))
+    order = np.argsort(scores)[::-1]
+    ordered = scores[order]
+    ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(ordered) - 1)  # of equal scores
+    hits = np.cumsum(truth[order])[ends]
+    curve = np.stack([1 + ends - hits, hits])  # false and true positives from each threshold up
+    corners = np.ones(curve.shape[1], dtype=bool)
+    corners[1:-1] = np.diff(curve, 2).any(axis=0)
+    false, true = np.pad(curve[:, corners], ((0, 0), (1, 0))) / curve[:, -1:]
+    return float(np.trapezoid(true, false))
 
 
 def _overall_auc(

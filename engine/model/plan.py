@@ -16,4 +16,4 @@ class ModelPlan:
     dropout: float  # fraction of the features dropped before the classifier
     enlarged_to: int | None = None  # the same, where the data set's images are smaller
     model: str = ""  # its name in recipes
-    stochastic_depth: float | None = None  # chance to skip the last residual branch; None is the model's own
+    stochastic_depth: float | None = None  # probability of skipping the last residual branch; None is the model's own

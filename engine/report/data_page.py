@@ -12,7 +12,7 @@ from html import escape
 
 from engine.contract.data.datasets import SPLITS
 from engine.contract.data.exploration import DuplicateSet, Exploration, ImageId
-from engine.contract.wire.text import clean
+from engine.contract.wire.text import clean, counted
 
 Place = tuple[str, int]  # a split, and the number of an image in it
 Pictures = Mapping[Place, bytes]  # PNG files
@@ -139,7 +139,7 @@ def numbers(values: Sequence[float] | None) -> str:
 
 
 def _sizes(found: Exploration) -> list[str]:
-    notes = "".join(f"<li>{n:,} images: {_text(note)}</li>" for note, n in found.notes.items())
+    notes = "".join(f"<li>{counted(n, 'image')}: {_text(note)}</li>" for note, n in found.notes.items())
     rows = [
         [one.name, *map(str, one.widths or ("–",) * 3), *map(str, one.heights or ("–",) * 3)] for one in found.classes
     ]
@@ -162,8 +162,8 @@ def _duplicates(found: Exploration, pictures: Pictures) -> list[str]:
     of = found.duplicates
     parts = [
         "<h2>Duplicates</h2>",
-        f"<p>{of.exact:,} exact and {of.near:,} near ones in {of.sets:,} sets; {of.across_splits:,} sets with images "
-        f"in more than one split, {of.other_label:,} with different labels.</p>",
+        f"<p>{of.exact:,} exact and {of.near:,} near ones in {counted(of.sets, 'set')}; {of.across_splits:,} with "
+        f"images in more than one split, {of.other_label:,} with different labels.</p>",
     ]
     for one in of.listed[:SETS]:
         figures = "".join(
@@ -184,7 +184,7 @@ def describe_set(one: DuplicateSet) -> str:
 
 def _damaged(found: Exploration) -> list[str]:
     of = found.damaged
-    left = "".join(f"<li>{n:,} {_text(what)} are left out</li>" for what, n in of.left_out.items())
+    left = "".join(f"<li>left out: {_text(what)} ({n:,})</li>" for what, n in of.left_out.items())
     rows = [[one.file, one.reason] for one in of.listed[:FILES]]
     table = [_table(["file", "why"], rows)] if rows else ["<p>None.</p>"]
     return ["<h2>Files that cannot be used</h2>", *table, f"<ul>{left}</ul>", *_more(len(rows), of.count)]
@@ -199,10 +199,10 @@ def _constant(found: Exploration, pictures: Pictures) -> list[str]:
 def _groups(found: Exploration) -> list[str]:
     of = found.groups
     if of is None:
-        return ["<h2>Groups</h2>", "<p>No groups are known (dataset.group says them).</p>"]
+        return ["<h2>Groups</h2>", "<p>No groups are known (dataset.group defines them).</p>"]
     rows = [[one.group, *(f"{one.images.get(split, 0):,}" for split in SPLITS)] for one in of.listed[:FILES]]
     table = [_table(["group", *SPLITS], rows)] if rows else []
-    said = f"<p>{of.count:,} groups; {of.across_splits:,} with images in more than one split.</p>"
+    said = f"<p>{counted(of.count, 'group')}; {of.across_splits:,} with images in more than one split.</p>"
     return ["<h2>Groups</h2>", said, *table, *_more(len(rows), of.across_splits)]
 
 
@@ -228,7 +228,7 @@ def _doubtful(found: Exploration, pictures: Pictures) -> list[str]:
         "right.</p>"
     )
     for name, n in of.never_predicted.items():
-        said += f"<p>Not judged: {n:,} images of {_text(name)}, which the model predicts for none.</p>"
+        said += f"<p>Not judged: {n:,} images of {_text(name)}, a class that the model never predicts.</p>"
     if of.at_chance and of.auc is not None:
         said += (
             f"<p><strong>The model predicts no better than chance</strong> (AUC {of.auc:.2f} on the validation "

@@ -19,6 +19,7 @@ from engine.evaluate.frozen_features import TEMPERATURE, classifier_inputs, fit_
 from engine.evaluate.metrics import Evaluated, evaluate_with_ci95
 from engine.evaluate.predict import IDENTITY
 from engine.events import now
+from engine.run.best_weights import load_best
 from engine.run.bundled_model import classifier_of
 from engine.run.disk import check_disk_space
 from engine.run.evaluate_job import (
@@ -35,7 +36,6 @@ from engine.run.job import Job, JobResult
 from engine.run.prepare import WithModel
 from engine.run.scores import split_scores
 from engine.sentences import Evaluation
-from engine.train.checkpoint import load_weights
 
 Features = dict[str, np.ndarray]  # float32 [N, D], by split
 EVALUATED = ("val", "test")
@@ -53,7 +53,7 @@ def evaluate_features(job: Job, command: EvaluateFeatures) -> JobResult:
         if command.method == "knn" and command.neighbours > images:
             raise UsageError(Evaluation.NEIGHBOURS, found=command.neighbours, images=images)
         check_disk_space(run.root, bytes_for(prepared), "An evaluation")
-        prepared.model.load_state_dict(load_weights(run.best))
+        prepared.model.load_state_dict(load_best(run))
     job.enter("evaluating")
     features = {split: _features(job, run, prepared, split) for split in SPLITS}
     with job.control.interruptible():

@@ -28,13 +28,13 @@ from engine.evaluate.predict import views_for
 from engine.evaluate.score_file import ScoreFileName, write_scores
 from engine.events import now
 from engine.model.build import Statistics
+from engine.run.best_weights import load_best
 from engine.run.disk import check_disk_space
 from engine.run.job import Job, JobResult
 from engine.run.own_data import refuse_other_data
-from engine.run.prepare import LoadedData, WithModel, load_data, model_for, set_up, untrained_model
+from engine.run.prepare import LoadedData, WithModel, load_data, model_for, open_data, set_up, untrained_model
 from engine.run.train_job import split_results
 from engine.sentences import Evaluation
-from engine.train.checkpoint import load_weights
 
 
 def evaluate_again(job: Job, command: Evaluate) -> JobResult:
@@ -45,7 +45,7 @@ def evaluate_again(job: Job, command: Evaluate) -> JobResult:
         recipe = read_recipe(run.recipe)
         prepared = prepared_test(job, run, recipe)
         check_disk_space(run.root, bytes_for(prepared), "An evaluation")
-        prepared.model.load_state_dict(load_weights(run.best))
+        prepared.model.load_state_dict(load_best(run))
     job.enter("evaluating")
     tta = recipe.evaluation.tta if command.tta is None else command.tta
     views = views_for(prepared.facts.symmetry, tta)
@@ -80,7 +80,7 @@ def prepared_splits(job: Job, run: RunDirectory, recipe: Recipe, splits: Sequenc
     """Splits of a run, and its model without weights: those it started from may not be there any more."""
     job = replace(job, last_folders=data_folders_of(read_object(run.manifest) or {}))
     setup = set_up(job, recipe)
-    loaded = load_data(job, setup, splits, _recorded_statistics(run, setup.facts))
+    loaded = load_data(job, open_data(job, setup), splits, _recorded_statistics(run, setup.facts))
     refuse_other_data(run, recipe, loaded.data)
     return model_for(loaded, untrained_model(loaded))
 

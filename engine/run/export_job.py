@@ -31,7 +31,7 @@ from engine.run.evaluate_job import require_weights, run_of
 from engine.run.job import Job, JobResult
 from engine.run.model_card import CardContent, model_card
 from engine.run.onnx_file import Session, onnx_bytes, quantised, require_packages
-from engine.run.prepare import LoadedData, load_data, set_up
+from engine.run.prepare import LoadedData, load_data, open_data, set_up
 from engine.sentences import Exports
 
 ONNX, INT8, TORCH, CARD, CHECK = "model.onnx", "model.int8.onnx", "model.pt2", "README.md", "check.json"
@@ -92,7 +92,7 @@ def _refuse_existing(target: File, replace: bool) -> None:
 
 def _loaded(job: Job, run: RunDirectory, int8: bool) -> LoadedData:
     recipe = read_recipe(run.recipe)
-    return load_data(job, set_up(job, recipe), ("train", "test") if int8 else ("test",))
+    return load_data(job, open_data(job, set_up(job, recipe)), ("train", "test") if int8 else ("test",))
 
 
 # ---- what is made ----------------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ def first_batch(loaded: LoadedData, batch_size: int | None = None) -> FirstBatch
     sampled = sample(augmentation, size, generator(training.seed, "augment", 0, 0))
     mix = mix_for(mixing_of(training), training.seed, 0, 0, size, (recipe.input_size, recipe.input_size))
     shown = np.arange(min(SHOWN, size))
-    partners = mix.partners[shown] if mix is not None else shown
+    partners = np.asarray(mix.partners)[shown] if mix is not None else shown
     seen = [_changed(images[rows[chosen]], augmentation, sampled, chosen) for chosen in (shown, partners)]
     names = loaded.facts.class_names
     return FirstBatch(

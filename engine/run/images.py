@@ -18,6 +18,7 @@ from engine.contract.files.folders import named_by_user
 from engine.contract.files.paths import expanded, path_status
 from engine.contract.store.model_bundle import ModelBundle
 from engine.contract.wire.errors import DataError
+from engine.contract.wire.text import counted
 from engine.data.own.arrays import class_names_of
 from engine.data.own.pictures import MOST_BYTES, Picture, Unreadable, decode, picture_of_array
 from engine.data.own.table import (
@@ -80,7 +81,7 @@ def list_images(words: Sequence[str], here: Path, bundle: ModelBundle, root: Pat
     parts = [_named(word, here, bundle, root) for word in words]
     listed = _together(parts)
     if not listed.entries:
-        others = f" ({listed.ignored} files in folders do not have the name of an image)" if listed.ignored else ""
+        others = f" ({counted(listed.ignored, 'other file')} in folders)" if listed.ignored else ""
         raise DataError(Images.NONE, ignored=others)
     return listed
 

@@ -108,7 +108,7 @@ def _cells(metrics: Metrics) -> str:
 
 def _certainty(content: CardContent) -> list[str]:
     calibration, features = content.bundle.calibration, content.bundle.features
-    lines = ["## Certainty", ""]
+    lines = ["## Calibration", ""]
     if calibration is None:
         lines.append("Uncalibrated: no temperature was fitted, so the probabilities are the scores.")
     else:
@@ -136,8 +136,8 @@ def _use(content: CardContent) -> list[str]:
         "## Intended use",
         "",
         "Research on image classification: comparing methods, and trying the model on images made in the same way as "
-        "its training images. **It is no medical device.** It was not validated for diagnosis, triage or any decision "
-        "about a patient.",
+        "its training images. **It is not a medical device.** It was not validated for diagnosis, triage or any "
+        "decision about a patient.",
     ]
 
 

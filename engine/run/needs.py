@@ -1,6 +1,6 @@
 """What a run will need besides its data, tried while it is prepared: what is first touched at the end fails at the end.
 
-The imports of evaluation and report take as long as all else that comes before the first batch. They are done in a
+The imports of the report take as long as all else that comes before the first batch. They are done in a
 thread while the data are read, and once for an installation: the cache folder remembers which packages worked.
 """
 
@@ -28,12 +28,8 @@ from engine.contract.wire.errors import DeviceError, InstallationError
 from engine.failure import text_of
 from engine.sentences import Compiler, Libraries
 
-PACKAGES = ("sklearn", "scipy", "matplotlib", "PIL", "openpyxl")
-IMPORTS = {
-    "sklearn.metrics": "scikit-learn",
-    "engine.report.figures": "matplotlib",
-    "engine.report.workbook": "openpyxl",
-}
+PACKAGES = ("matplotlib", "PIL", "openpyxl")
+IMPORTS = {"engine.report.figures": "matplotlib", "engine.report.workbook": "openpyxl"}
 
 
 class Needs:

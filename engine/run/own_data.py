@@ -47,7 +47,7 @@ def changed_files(run: RunDirectory, data: Decoded) -> str:
     ]
     found += [f"{name} is new" for name in after if name not in before]
     if not found:
-        return "files that are no images, or the table"
+        return "files that are not images, or the table"
     return found[0] + (f", and {len(found) - 1:,} more files" if len(found) > 1 else "")
 
 

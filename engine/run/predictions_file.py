@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,8 +62,12 @@ def _names(found: np.ndarray, classes: tuple[str, ...]) -> list[str]:
 
 
 def readable(name: str) -> str:
-    """A file's name as text, with what is no text escaped."""
-    return name.encode(errors="backslashreplace").decode()
+    """A file's name as text; bytes of it that are no UTF-8 as a shell shows them: `caf\\xe9.png`."""
+    try:
+        content = os.fsencode(name)
+    except UnicodeEncodeError:  # half a pair of UTF-16, which no file's name has
+        content = name.encode(errors="backslashreplace")
+    return content.decode(errors="backslashreplace")
 
 
 @contextmanager

@@ -1,10 +1,11 @@
 """Everything that can refuse a job, in memory, before anything is written, in stages: a job runs those that it needs.
 
-`set_up` → `load_data` → a model → `plan_training`; each returns what the one before did, and more.
+`set_up` → `open_data` → `load_data` → a model → `plan_training`; each returns what the one before did, and more.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,14 +22,16 @@ from engine.contract.machine.limits import gigabytes, memory
 from engine.contract.models.catalogue import spec_of
 from engine.contract.recipe.conflicts import facts_conflicts
 from engine.contract.recipe.data_source import located
-from engine.contract.recipe.memory_estimate import largest_batch, run_memory, with_batch_size
+from engine.contract.recipe.memory_estimate import RunMemory, largest_batch, run_memory, with_batch_size
 from engine.contract.recipe.reader import recipe_error
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.sections import TrainingSection
 from engine.contract.recipe.sources import data_source, facts_of
 from engine.contract.recipe.steps import SMALLEST_BATCH
+from engine.contract.store.status import RunSummary
 from engine.contract.wire.errors import WeightsError
 from engine.contract.wire.monitor import BEST_BY
+from engine.contract.wire.protocol import Progress
 from engine.contract.wire.resolved import Resolved, StartingWeights, describe_decisions
 from engine.data.augment import Augmentation
 from engine.data.batches import Split, load_splits
@@ -60,6 +63,8 @@ from engine.train.loss import balanced_class_weights
 from engine.train.mixup import MixUp
 from engine.train.step import Precision
 
+for model in (RunSummary, Progress, StartingWeights, Resolved):
+    model.model_rebuild()  # with the imports, which an engine may do before it is asked; else within the start of a run
 WITHOUT_TEST = tuple(split for split in SPLITS if split != "test")
 
 
@@ -75,10 +80,20 @@ class Setup:
 
 
 @dataclass(frozen=True)
-class LoadedData(Setup):
-    """The splits that a job needs, where they stay while it works."""
+class OpenedData(Setup):
+    """The decoded files, of which nothing is in the memory yet."""
 
     data: Decoded
+
+    def images(self, split: str) -> int:
+        """Of a split, as many as are used."""
+        return min(self.data.length(split), self.recipe.dataset.limit or sys.maxsize)
+
+
+@dataclass(frozen=True)
+class LoadedData(OpenedData):
+    """The splits that a job needs, where they stay while it works."""
+
     splits: dict[str, Split]
     labels: dict[str, np.ndarray]  # int64 [N] or [N, K], on the CPU
     statistics: Statistics  # of the training images
@@ -142,10 +157,11 @@ def prepare(job: Job, recipe: Recipe, resumed: ResumedRun | None = None) -> Prep
     if resumed:
         job = replace(job, last_folders=resumed.data_folders)
     processes = recipe.runtime.processes if address_elsewhere() is None else 1  # on this machine
-    setup = set_up(job, recipe, resumed.threads if resumed else None, processes)
-    loaded = load_data(job, setup, SPLITS if recipe.evaluation.test else WITHOUT_TEST)
+    opened = open_data(job, set_up(job, recipe, resumed.threads if resumed else None, processes))
+    batch_size = decided_batch(job, opened, resumed) if recipe.training.batch_size == "auto" else None
+    loaded = load_data(job, opened, SPLITS if recipe.evaluation.test else WITHOUT_TEST, batch_size=batch_size)
     start = starting_model(job, loaded, resumed)
-    return plan_training(job, loaded, start, resumed)
+    return plan_training(job, loaded, start, resumed, batch_size)
 
 
 def set_up(job: Job, recipe: Recipe, threads: int | None = None, processes: int = 1) -> Setup:
@@ -162,22 +178,43 @@ def set_up(job: Job, recipe: Recipe, threads: int | None = None, processes: int 
     return Setup(recipe, facts_of(recipe.dataset), device, precision, threads)
 
 
-def load_data(job: Job, setup: Setup, splits: Sequence[str], statistics: Statistics | None = None) -> LoadedData:
-    """Fetched and decoded where they are missing. `statistics`: of the training images, where they are known.
-
-    Raises DataError, or RecipeError for too large a batch.
-    """
-    recipe, device = setup.recipe, setup.device
-    data = decoded_data(job, data_source(recipe.dataset))
-    setup = replace(setup, facts=data.facts)  # of a user's own images they are known now
+def open_data(job: Job, setup: Setup) -> OpenedData:
+    """Fetched and decoded where they are missing. Raises DataError."""
+    data = decoded_data(job, data_source(setup.recipe.dataset))
     job.control.raise_if_aborted()
+    setup = replace(setup, facts=data.facts)  # of a user's own images they are known now
+    return OpenedData(**vars(setup), data=data)
+
+
+def load_data(
+    job: Job,
+    opened: OpenedData,
+    splits: Sequence[str],
+    statistics: Statistics | None = None,
+    batch_size: int | None = None,
+) -> LoadedData:
+    """The splits, where there is room beside the model. `statistics`: of the training images, where they are known.
+
+    `batch_size`: what `auto` is, in a job that trains. Raises DataError, or RecipeError for too large a batch.
+    """
+    recipe, device, data = opened.recipe, opened.device, opened.data
     lengths = {split: data.length(split) for split in splits}
     statistics = statistics or data.statistics()
-    loaded, labels = load_splits(data, splits, recipe.dataset, device, lambda: (free_memory(), free_on_device(device)))
-    if "train" in splits and (found := facts_conflicts(recipe, replace(setup.facts, splits=lengths))):
+    model = int(memory_of(opened, batch_size or SMALLEST_BATCH).training)
+    loaded, labels = load_splits(
+        data, splits, recipe.dataset, device, lambda: (free_memory(), free_on_device(device)), model
+    )
+    if "train" in splits and (found := facts_conflicts(recipe, replace(opened.facts, splits=lengths))):
         raise recipe_error("recipe", found)
     job.control.raise_if_aborted()
-    return LoadedData(**vars(setup), data=data, splits=loaded, labels=labels, statistics=statistics)
+    return LoadedData(**vars(opened), splits=loaded, labels=labels, statistics=statistics)
+
+
+def memory_of(opened: OpenedData, batch_size: int) -> RunMemory:
+    """What a run is going to take; `batch_size`: what `auto` is."""
+    recipe, mixed = opened.recipe, opened.precision.dtype is not None
+    training = with_batch_size(recipe.training, batch_size)
+    return run_memory(recipe, training, opened.images("train"), opened.facts, mixed=mixed)
 
 
 def model_for(loaded: LoadedData, built: Built) -> WithModel:
@@ -187,13 +224,17 @@ def model_for(loaded: LoadedData, built: Built) -> WithModel:
     return WithModel(**vars(loaded), built=built)
 
 
-def plan_training(job: Job, loaded: LoadedData, start: Start, resumed: ResumedRun | None) -> Prepared:
-    """What only training needs, and whether there is space for what it writes. Raises OutputError."""
+def plan_training(
+    job: Job, loaded: LoadedData, start: Start, resumed: ResumedRun | None, batch_size: int | None
+) -> Prepared:
+    """What only training needs, and whether there is space for what it writes. `batch_size`: what `auto` is.
+
+    Raises OutputError.
+    """
     recipe, facts = loaded.recipe, loaded.facts
     weights = class_weights_of(loaded)
     job.control.raise_if_aborted()
     check_disk(job, recipe, start.built.module, resumed)
-    batch_size = decided_batch(job, loaded, resumed) if recipe.training.batch_size == "auto" else None
     augmentation = augmentation_of(recipe, facts, loaded.statistics)
     return Prepared(
         **vars(model_for(loaded, start.built)),
@@ -213,17 +254,19 @@ def class_weights_of(loaded: LoadedData) -> torch.Tensor | None:
     return torch.from_numpy(weights).to(loaded.device)
 
 
-def decided_batch(job: Job, loaded: LoadedData, resumed: ResumedRun | None) -> int:
-    """What `batch_size: auto` is. A resumed run goes on with what it began with, whatever is free now."""
-    recipe, images = loaded.recipe, len(loaded.splits["train"])
+def decided_batch(job: Job, opened: OpenedData, resumed: ResumedRun | None) -> int:
+    """What `batch_size: auto` is. A resumed run goes on with what it began with, whatever is free now.
+
+    It is decided before the images are loaded, as it changes results, and where they are does not.
+    """
+    recipe, images = opened.recipe, opened.images("train")
     began = resumed.resolved.batch_size if resumed else None
     if began is not None and began * recipe.training.accumulate <= images:
         return began
-    on_device = free_on_device(loaded.device)
+    on_device = free_on_device(opened.device)
     free = memory().available if on_device is None else on_device
-    mixed = loaded.precision.dtype is not None
-    size = largest_batch(recipe, images, loaded.facts, free, mixed=mixed)
-    needed = run_memory(recipe, with_batch_size(recipe.training, size), images, loaded.facts, mixed=mixed).training
+    size = largest_batch(recipe, images, opened.facts, free, mixed=opened.precision.dtype is not None)
+    needed = memory_of(opened, size).training
     shown = "an unknown amount" if free is None else gigabytes(free)
     job.stream.note(Decisions.BATCH_SIZE, size=size, needed=gigabytes(int(needed)), free=shown)
     return size

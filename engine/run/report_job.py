@@ -13,6 +13,7 @@ from engine.contract.wire.jobs import Report
 from engine.evaluate.metrics import Evaluated, evaluate_with_ci95
 from engine.evaluate.predict import views_for
 from engine.evaluate.score_file import read_scores
+from engine.run.best_weights import load_best
 from engine.run.disk import REPORT_BYTES, check_disk_space
 from engine.run.evaluate_job import bytes_for, prepared_test, require_weights, run_of
 from engine.run.history import history_of
@@ -22,7 +23,6 @@ from engine.run.prepare import WithModel
 from engine.run.reporting import artifacts_of, report_of, score_file_path, write_each
 from engine.run.train_job import split_results
 from engine.sentences import Decisions, Reports
-from engine.train.checkpoint import load_weights
 
 FINISHED = ("completed", "stopped")
 
@@ -71,7 +71,7 @@ def _results(job: Job, run: RunDirectory, prepared: WithModel) -> tuple[Evaluate
             continue
         return evaluate_with_ci95(labels, scores, facts.task, facts.class_names), scores, file
     require_weights(run)
-    prepared.model.load_state_dict(load_weights(run.best))
+    prepared.model.load_state_dict(load_best(run))
     views = views_for(facts.symmetry, prepared.recipe.evaluation.tta)
     result, scores = split_results(job, prepared, prepared.model, "test", views)
     return result, scores, score_file_path(run, prepared, result.metrics)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 
 import numpy as np
 from torch import nn
@@ -26,12 +27,13 @@ def split_scores(
 ) -> np.ndarray:
     """float32 [N, K]. `part`: which images; None is all."""
     size = evaluation_batch(prepared.recipe.input_size)
-    return predict_scores(
-        model,
-        (images for images, _ in in_order(prepared.splits[split], size, part)),
-        lambda images: prepared.normalise(unit_range(images)),
-        prepared.facts.task,
-        views,
-        prepared.precision.context,
-        on_progress,
-    )
+    with closing(in_order(prepared.splits[split], size, part)) as batches:
+        return predict_scores(
+            model,
+            (images for images, _ in batches),
+            lambda images: prepared.normalise(unit_range(images)),
+            prepared.facts.task,
+            views,
+            prepared.precision.context,
+            on_progress,
+        )

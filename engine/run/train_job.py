@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -20,6 +20,7 @@ from engine.contract.wire.errors import COMPLETED, STOPPED
 from engine.contract.wire.jobs import Train
 from engine.contract.wire.monitor import describe_better
 from engine.contract.wire.protocol import EvaluationFinished, Metrics, Progress, RunStarted
+from engine.contract.wire.text import counted
 from engine.evaluate.metrics import Evaluated, evaluate, evaluate_with_ci95
 from engine.evaluate.predict import IDENTITY, View, views_for
 from engine.events import now
@@ -43,7 +44,7 @@ from engine.run.resume import recover_best, reopen_run
 from engine.run.resumed import recipe_of, resumed_run
 from engine.run.retention import drop_previous_checkpoints
 from engine.run.scores import ScoresOf, split_scores
-from engine.run.training import loop_plan, new_state, training_batches, training_step
+from engine.run.training import TrainingBatches, loop_plan, new_state, training_step
 from engine.sentences import Decisions
 from engine.train.checkpoint import load_weights
 from engine.train.loop import Loop, TakeStep, Validation
@@ -189,17 +190,17 @@ def fit(
         shown = result.confusion.ndim == 2 and len(result.confusion) <= CONFUSION_CLASSES
         return Validation(result.metrics, result.per_class, result.confusion.tolist() if shown else None)
 
-    loop = Loop(plan, state, step, training_batches(prepared), validate, callbacks, processes.take_step)
-    if training.swa_start:
-        job.stream.note(Decisions.AVERAGED_WEIGHTS, epoch=training.swa_start)
-    if not loop.over:  # a run that was interrupted after training
-        store_first_batch(job, run, prepared)  # before the phase in which a stop finds a step to finish
-        job.enter("training")
-    finished = loop.run()
+    with closing(TrainingBatches(prepared)) as batches:
+        loop = Loop(plan, state, step, batches, validate, callbacks, processes.take_step)
+        if training.swa_start:
+            job.stream.note(Decisions.AVERAGED_WEIGHTS, epoch=training.swa_start)
+        if not loop.over:  # a run that was interrupted after training
+            store_first_batch(job, run, prepared)  # before the phase in which a stop finds a step to finish
+            job.enter("training")
+        finished = loop.run()
     if finished and state.epoch < training.epochs:
-        better = describe_better(training.monitor)
-        waited, best = training.patience, state.best_epoch
-        job.stream.note(Decisions.EARLY_STOP, epoch=state.epoch, patience=waited, better=better, best=best)
+        better, waited = describe_better(training.monitor), counted(training.patience or 0, "epoch")
+        job.stream.note(Decisions.EARLY_STOP, epoch=state.epoch, waited=waited, better=better, best=state.best_epoch)
     callbacks.training_over(state)
     if state.best_epoch is None:  # what is tested can then be used and exported too
         where = {"epoch": state.epoch + (state.step > 0), "step": state.step or len(state.losses)}

@@ -72,7 +72,7 @@ class Callbacks(Protocol):
         """Called before every step. False ends training; it may hold, and it may raise to abort."""
 
     def on_averaging_batch(self, state: TrainingState, done: int, total: int) -> None:
-        """Called before every batch of which batch statistics are computed anew; it may hold or raise as `boundary`."""
+        """Called before every batch of which batch statistics are recomputed; it may hold or raise as `boundary`."""
 
     def snapshot(self, state: TrainingState, loss: float, lr: float, images_per_second: float) -> None: ...
 
@@ -151,7 +151,7 @@ class Loop:
         shape = images.shape[-2], images.shape[-1]
         mix = mix_for(plan.mixup, plan.seed, state.epoch, state.step, len(images), shape)
         seed_step(plan.seed, state.epoch, state.step)
-        return self.step(state, images, labels, lr, mix)
+        return self.step(state, images, labels, lr, mix.on(images.device) if mix is not None else None)
 
     def _lr(self, step: int) -> float:
         """The rate of step `step` of the run, from 0."""

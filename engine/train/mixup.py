@@ -1,18 +1,19 @@
 """MixUp (Zhang et al. 2018) and CutMix (Yun et al. 2019): a batch mixed with a permutation of itself.
 
 One λ ~ Beta(α, α) per batch. MixUp adds the images, CutMix puts a rectangle of the partner's into each. A batch has one
-of the two; where both are on, it is chosen with equal chance.
+of the two; where both are on, it is chosen with equal probability.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
+from engine.device import to_device
 from engine.randomness import generator
 
 
@@ -51,8 +52,12 @@ class Mix:
     """One batch's mixture: `weight` of each image, and 1 − weight of its partner."""
 
     weight: float  # λ; of CutMix what is left of the image's area
-    partners: np.ndarray  # int64 [B], a permutation
+    partners: np.ndarray | torch.Tensor  # int64 [B], a permutation
     box: Box | None = None  # of CutMix: what is the partner's; None is MixUp
+
+    def on(self, device: torch.device) -> Mix:
+        """With the partners there, where they are used for images and for labels."""
+        return replace(self, partners=to_device(self.partners, device))
 
 
 def sample_mix(alpha: float, batch: int, rng: np.random.Generator) -> Mix:
@@ -89,7 +94,7 @@ def mix_for(mixup: MixUp, seed: int, epoch: int, step: int, batch: int, shape: t
 
 def mix_images(images: torch.Tensor, mix: Mix) -> torch.Tensor:
     """λ·x + (1 − λ)·x[partners], or x with the box of x[partners], for float images [B, C, H, W]."""
-    partners = torch.from_numpy(mix.partners).to(images.device)
+    partners = to_device(mix.partners, images.device)
     if mix.box is None:
         return _blended(images, images[partners], mix.weight)
     return _pasted(images, images[mix.box.pixels][partners], mix.box)

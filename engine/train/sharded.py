@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from engine.contract.recipe.steps import SMALLEST_BATCH
+from engine.device import to_device
 from engine.randomness import seed_step
 from engine.train.mixup import Mix, mix_with
 from engine.train.state import TrainingState
@@ -60,7 +61,7 @@ class Batch:
             return self.images_at(own)
         needed, places = np.unique(np.concatenate([own, self.mix.partners[own]]), return_inverse=True)
         made, at = self.images_at(needed), torch.from_numpy(places)
-        first, second = at[: len(own)].to(made.device), at[len(own) :].to(made.device)
+        first, second = to_device(at, made.device).split(len(own))
         return mix_with(made[first], made[second], self.mix)
 
 

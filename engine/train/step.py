@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from engine.device import to_device
 from engine.train.loss import Criterion
 from engine.train.mixup import Mix, mix_images
 from engine.train.optimizer import set_rate
@@ -114,7 +115,7 @@ def truths_of(labels: torch.Tensor, mix: Mix | None) -> Truths:
     """The labels are weighed by λ, never chosen by position."""
     if mix is None:
         return [(None, labels)]
-    partners = labels[torch.from_numpy(mix.partners).to(labels.device)]
+    partners = labels[to_device(mix.partners, labels.device)]
     return [(mix.weight, labels), (1 - mix.weight, partners)]
 
 

@@ -35,6 +35,7 @@ def submit_plan(
     from medtui.rich_output import print_wrapped, stdout_console
     from medtui.suites.estimate import describe_plan
     from medtui.suites.job_template import with_assignments
+    from medtui.suites.requests import others_of
     from medtui.suites.slots import Slots
     from medtui.suites.store import Store
 
@@ -42,7 +43,7 @@ def submit_plan(
     template = with_assignments(template, assignments)
     store = Store(ws, plan.name)
     if not as_json:
-        for sentence in describe_plan(plan, store, Slots(template.at_once)):
+        for sentence in describe_plan(plan, store, Slots(template.at_once), joins=joins):
             print_wrapped(stdout_console(), sentence)
     if dry_run:
         return 0
@@ -50,8 +51,7 @@ def submit_plan(
     journal = store.make_for_jobs()
     items: list[Item] = list(plan.items)
     if joins:
-        kept = {item.id for item in items}
-        items = [*(item for item in journal.work.items.values() if item.id not in kept), *items]
+        items = [*others_of(plan, journal.work), *items]
     return _submit(store, journal, scheduler, template, items, retry=retry, as_json=as_json)
 
 
@@ -125,6 +125,7 @@ def _submit(
 
 
 def _print_outcome(store: Store, work: Work, scheduler: Scheduler, outcome: Outcome) -> None:
+    from engine.contract.wire.text import counted
     from medtui.output import print_line
     from medtui.suites.status import describe_counts
 
@@ -137,7 +138,7 @@ def _print_outcome(store: Store, work: Work, scheduler: Scheduler, outcome: Outc
     several = f"jobs {jobs[0]} to {jobs[-1]}" if len(jobs) > 1 else f"job {jobs[0]}"
     print_line(f"Submitted to {scheduler.name}: {several}.")
     if outcome.left:
-        print_line(f"{outcome.left} more do not fit into one array: the same command submits them later.")
+        print_line(f"The array is full: the same command submits {counted(outcome.left, 'more run')} later.")
     print_line(f"`medtui suite status {store.name}` shows them, `medtui suite stop {store.name}` ends them.")
     print_line(f"Their output is in {store.jobs_folder}.")
 

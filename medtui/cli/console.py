@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,6 @@ def open_console(
     workspace: Path | None, data: Path | None, *, readonly: bool, attach: RunDirectory | None = None
 ) -> int:
     """Open it and stay until the user leaves; `attach` names a run to watch. Raises UsageError without a terminal."""
-    from engine.contract.data.archives import given_folder
     from engine.contract.store.workspace import find_workspace
     from engine.contract.wire.errors import UsageError
     from medtui import terminal
@@ -30,10 +28,15 @@ def open_console(
         found = terminal.describe_terminal()
         raise UsageError(CommandLine.UNSUITABLE_TERMINAL, terminal=found, remedy=remedy)
     ws = find_workspace(workspace)
-    data = given_folder(data) if data is not None else None
+    if data is not None:
+        from engine.contract.data.archives import given_folder  # most give none, and it takes its time to import
+
+        data = given_folder(data)
     remember_workspace(ws.root)
     _drop_invalid_colour_system()
-    gc.disable()  # until the first picture: nothing that an import makes is garbage
+    from medtui.console.shell.garbage import pause_search
+
+    pause_search()
     from medtui.console.app import app_for
     from medtui.console.terminal_restore import run_and_restore
 

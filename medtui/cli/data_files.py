@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 OWN = ("folder", "csv", "npz")  # keys of sources that hold a user's own images
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", readable=False, help="The .npz file to write.")]
-ForceOption = Annotated[bool, typer.Option("--force", help="Replace a file that exists.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace the output file if it exists.")]
 
 
 def info(
@@ -29,7 +29,7 @@ def info(
     data: DataOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show what is known of a data set without reading it."""
+    """Show what is known about a data set without reading it."""
     from engine.contract.recipe.sources import DatasetSection, data_source
     from engine.contract.store.workspace import find_workspace
     from engine.contract.wire.errors import DataError, UsageError
@@ -88,9 +88,12 @@ class _Cards:
 
     @property
     def lines(self) -> Iterator[str]:
+        from engine.contract.wire.text import counted
+
         if (card := self._card) is not None:
             found = card.duplicates
-            yield f"{card.how_split}; {card.unusable:,} unusable files, {found.exact + found.near:,} duplicates"
+            unusable, alike = counted(card.unusable, "unusable file"), counted(found.exact + found.near, "duplicate")
+            yield f"{card.how_split}; {unusable}, {alike}"
         if (made := self._archive) is not None:
             synthetic = "Synthetic. " if made.synthetic else ""
             yield f"{synthetic}Made from {made.made_from}, {made.size} px, licence {made.licence}, MD5 {made.md5}"
@@ -150,9 +153,10 @@ def _print_lines(lines: list[str]) -> None:
 
 
 def import_(
-    path: Annotated[str, typer.Argument(help="An official .npz file, or a folder, table or .npz of your own.")],
+    path: Annotated[str, typer.Argument(help="An official .npz file, or a folder, table or .npz of your own images.")],
     fields: Annotated[
-        list[str] | None, typer.Argument(metavar="FIELD=VALUE", help="Fields of the dataset section, for your own.")
+        list[str] | None,
+        typer.Argument(metavar="FIELD=VALUE", help="Fields of the dataset section, for your own images."),
     ] = None,
     size: KeptSizeOption = None,
     force: ForceOption = False,
@@ -162,7 +166,7 @@ def import_(
 ) -> None:
     """Put a file or your own images where medtui looks for data.
 
-    An official file is recognised by its MD5 and checked; your own images become one .npz with its card. It goes to
+    An official file is recognised by its MD5 and checked; your own images become one .npz with a data card. It goes to
     --data, else $MEDTUI_DATA, else ~/.medmnist.
     """
     from engine.contract.data.archives import fetch_folder
@@ -205,7 +209,7 @@ def export(
 ) -> None:
     """Write any source of images as one portable .npz.
 
-    It is in MedMNIST's layout, and its card stands next to it.
+    It has MedMNIST's layout; its data card is written next to it.
     """
     from engine.contract.files.paths import expanded
     from engine.contract.recipe.sources import DatasetSection, facts_of
@@ -243,7 +247,8 @@ def synth(
     output: OutputOption = None,
     size: Annotated[int, typer.Option("--size", help="Image size in pixels: 28, 64, 128 or 224.")] = 28,
     limit: Annotated[
-        int | None, typer.Option("--limit", min=2, help="Images per split at most. [default: as many as the set has]")
+        int | None,
+        typer.Option("--limit", min=2, help="At most this many images per split. [default: as many as the set has]"),
     ] = None,
     force: ForceOption = False,
     workspace: WorkspaceOption = None,

@@ -10,14 +10,9 @@ import typer
 from medtui.cli.options import DataOption, JsonOption, WorkspaceOption
 
 if TYPE_CHECKING:
-    from engine.contract.store.workspace import Workspace
-    from engine.contract.wire.errors import MedtuiError
-    from medtui.machine.cache_removal import Unfinished
-    from medtui.machine.caches import DecodedCopy
+    from medtui.machine.cache_removal import Stored
 
-    Stored = DecodedCopy | Unfinished
-
-ELSEWHERE = "Runs of other workspaces are not known here; they decode again what they miss."
+ELSEWHERE = "Runs of other workspaces are not known here; they decode what is missing again."
 
 
 def prune(
@@ -25,7 +20,8 @@ def prune(
         bool, typer.Option("--dry-run", help="Show what would be removed, with sizes; remove nothing.")
     ] = False,
     completed: Annotated[
-        bool, typer.Option("--completed", help="Also what only completed runs use: evaluating one decodes it again.")
+        bool,
+        typer.Option("--completed", help="Also remove what only completed runs use; evaluating one decodes it again."),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     workspace: WorkspaceOption = None,
@@ -34,14 +30,15 @@ def prune(
 ) -> None:
     """Remove decoded data that nothing uses; asks first.
 
-    That is what no run of this workspace was trained on, and unfinished downloads. All of it can be made again. Runs of
-    other workspaces are not known. Archives and your own images are never removed, nor what an engine uses.
+    That is decoded data that no run of this workspace was trained on, and unfinished downloads. All of it can be
+    recreated. Runs of other workspaces are not known. Archives and your own images are never removed, nor what an
+    engine is using.
     """
     from engine.contract.store.workspace import find_workspace
     from medtui.cli.run import data_folders
-    from medtui.machine.cache_removal import unfinished_data
+    from medtui.machine.cache_removal import remove_each, unfinished_data
     from medtui.machine.needs import copies_and_needs
-    from medtui.output import print_json, print_line
+    from medtui.output import print_error, print_json, print_line
 
     ws = find_workspace(workspace)
     found: list[Stored] = [*copies_and_needs(ws), *unfinished_data(ws, data_folders(data))]
@@ -59,30 +56,13 @@ def prune(
             return
         if not yes:
             _ask(going)
-    removed, troubles = _removed(going, ws)
+    removed, troubles = remove_each(going, ws)
+    for error in troubles:
+        print_error(f"medtui: {error}")
     if not json:
         print_line(f"Freed {_megabytes(removed)}.")
     if troubles:
         raise typer.Exit(troubles[0].exit_code)
-
-
-def _removed(going: Sequence[Stored], workspace: Workspace) -> tuple[list[Stored], list[MedtuiError]]:
-    from engine.contract.wire.errors import MedtuiError
-    from medtui.machine.cache_removal import remove_copy, remove_unfinished
-    from medtui.machine.caches import DecodedCopy
-    from medtui.output import print_error
-
-    removed: list[Stored] = []
-    troubles: list[MedtuiError] = []
-    for one in going:
-        try:
-            remove_copy(one, workspace) if isinstance(one, DecodedCopy) else remove_unfinished(one)
-        except MedtuiError as error:
-            troubles.append(error)
-            print_error(f"medtui: {error}")
-        else:
-            removed.append(one)
-    return removed, troubles
 
 
 def _values(one: Stored) -> dict[str, Any]:
@@ -115,6 +95,6 @@ def _ask(going: Sequence[Stored]) -> None:
 
     if not can_ask():
         raise UsageError(Pruning.UNCONFIRMED)
-    question = f"{_megabytes(going)} that can be made again will be deleted. {ELSEWHERE} Type yes to confirm"
+    question = f"{_megabytes(going)} that can be recreated will be deleted. {ELSEWHERE} Type yes to confirm"
     if ask_user(question) != "yes":
         raise UsageError(Pruning.DECLINED)

@@ -44,10 +44,10 @@ def explore(
     offline: OfflineOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Show what is in a source of images, and what is wrong.
+    """Show what is in a data set or your images, and what is wrong.
 
-    Classes, sizes, duplicates, damaged files, groups across splits; nothing of it is changed.
-    The page of --html has pictures of each class and finding, and needs no network.
+    Classes, sizes, duplicates, damaged files, groups across splits; nothing is changed.
+    The page of --html shows images of each class and finding, and needs no network.
     """
     from engine.contract.files.paths import absolute, expanded
     from engine.contract.store.workspace import find_workspace

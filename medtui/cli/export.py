@@ -25,7 +25,7 @@ FormatOption = Annotated[
     typer.Option("--format", help="Make only this format, and the bundle; may be repeated. [default: onnx, torch]"),
 ]
 OutputOption = Annotated[
-    Path | None, typer.Option("--output", "-o", readable=False, help="Folder to make. [default: model/ in the run]")
+    Path | None, typer.Option("--output", "-o", readable=False, help="Folder to create. [default: model/ in the run]")
 ]
 
 
@@ -33,7 +33,7 @@ def export(
     run: RunArgument = "last",
     output: OutputOption = None,
     format: FormatOption = None,
-    int8: Annotated[bool, typer.Option("--int8", help="Make a quantised ONNX file too.")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="Also make a quantised ONNX file.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the files of an earlier export.")] = False,
     workspace: WorkspaceOption = None,
     data: DataOption = None,
@@ -76,7 +76,7 @@ def export(
         return
     for line in _described(checks):
         print_line(line)
-    print_line("Metrics without test-time augmentation, in float32: `medtui evaluate` may have others.")
+    print_line("Metrics without test-time augmentation, in float32: `medtui evaluate` may report others.")
     print_line(f"Written to {target}.")
 
 

@@ -27,14 +27,15 @@ WorkspacesOption = Annotated[
         "README.md]",
     ),
 ]
-AllOption = Annotated[bool, typer.Option("--all", help="Look into every workspace that you have used.")]
+AllOption = Annotated[bool, typer.Option("--all", help="Include every workspace that you have used.")]
 DataOption = Annotated[
     Path | None, typer.Option("--data", readable=False, help="Folder to search first for data set files.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 OfflineOption = Annotated[bool, typer.Option("--offline", help="Download nothing, as with MEDTUI_OFFLINE=1.")]
 SlotsOption = Annotated[
-    int | None, typer.Option("--slots", help="Runs at once. [default: one per GPU; one on a CPU]", show_default=False)
+    int | None,
+    typer.Option("--slots", help="How many runs at once. [default: one per GPU; one on a CPU]", show_default=False),
 ]
 OnOption = Annotated[
     str | None,
@@ -42,7 +43,7 @@ OnOption = Annotated[
 ]
 SlurmOption = Annotated[
     list[str] | None,
-    typer.Option("--slurm", metavar="FIELD=VALUE", help="What each job asks for, with --on: partition=gpu, gpus=1 …"),
+    typer.Option("--slurm", metavar="FIELD=VALUE", help="What each job requests, with --on: partition=gpu, gpus=1 …"),
 ]
 RunArgument = Annotated[
     str,

@@ -11,7 +11,7 @@ from medtui.cli.options import DataOption, JsonOption, OfflineOption, SlotsOptio
 from medtui.cli.suite import DetachOption, RetryOption
 from medtui.cli.unknown import Commands
 
-HELP = "The queue: runs that wait for their turn; add some at any time."
+HELP = "The queue: runs that wait for their turn; add more at any time."
 app = typer.Typer(help=HELP, cls=Commands, rich_markup_mode=None, no_args_is_help=True)
 EntryArgument = Annotated[str, typer.Argument(metavar="ENTRY", help="Its number in `medtui queue list`.")]
 EMPTY = "The queue is empty; `medtui queue add RECIPE` adds a run."
@@ -23,7 +23,7 @@ def add(
         list[str],
         typer.Argument(
             metavar="RECIPE SECTION.FIELD=VALUE",
-            help="As of `medtui run`: a recipe, then fields to set.",
+            help="As for `medtui run`: a recipe, then fields to set.",
             show_default=False,
             autocompletion=recipes,
         ),
@@ -57,16 +57,16 @@ def add(
         return
     print_line(describe_added(item, ahead))
     if queue_of(ws).runner() is None:
-        print_line("`medtui queue start` works on the queue.")
+        print_line("`medtui queue start` runs the queue.")
 
 
 @app.command("list")
 def list_(
-    all_: Annotated[bool, typer.Option("--all", help="Also those that ended long ago.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Show all ended runs, not only the latest.")] = False,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List what runs, what waits, in its order, and what ended."""
+    """List what trains, what waits, in order, and what has ended."""
     from engine.contract.store.workspace import find_workspace
     from medtui.output import print_json, print_line
     from medtui.plain.suite_status import print_items
@@ -96,10 +96,12 @@ def list_(
 @app.command("move")
 def move(
     entry: EntryArgument,
-    to: Annotated[int, typer.Argument(metavar="PLACE", min=1, help="Its new place among those that wait, from 1.")],
+    to: Annotated[
+        int, typer.Argument(metavar="POSITION", min=1, help="Its new position among the waiting runs, from 1.")
+    ],
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Move a waiting run to another place."""
+    """Move a waiting run to another position."""
     from engine.contract.store.workspace import find_workspace
     from medtui.output import print_line
     from medtui.suites.requests import move_in_queue
@@ -120,16 +122,16 @@ def remove(entry: EntryArgument, workspace: WorkspaceOption = None) -> None:
     print_line(f"Removed entry {item.id}: {item.label}.{kept}")
 
 
-@app.command("start", short_help="Work on the queue; resume what was interrupted.")
+@app.command("start", short_help="Run the queue; interrupted runs are resumed.")
 def start(
     slots: SlotsOption = None,
-    stay: Annotated[bool, typer.Option("--stay", help="When nothing is left, wait for more.")] = False,
+    stay: Annotated[bool, typer.Option("--stay", help="Wait for more runs when the queue is empty.")] = False,
     retry: RetryOption = False,
     detach: DetachOption = False,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Work on the queue; what was interrupted or stopped is resumed first."""
+    """Run the queue; interrupted and stopped runs are resumed first."""
     from engine.contract.store.workspace import find_workspace
     from medtui.cli.work import work_detached, work_on
     from medtui.output import print_line
@@ -149,13 +151,13 @@ def start(
     return work_on(store, chosen, as_json=json, stays=stay)
 
 
-@app.command("stop", short_help="Stop the living runs of the queue.")
+@app.command("stop", short_help="Stop the live runs of the queue.")
 def stop(
     abort: Annotated[bool, typer.Option("--abort", help="Save only checkpoints; evaluate nothing.")] = False,
-    finish: Annotated[bool, typer.Option("--finish", help="Let the living runs end by themselves.")] = False,
+    finish: Annotated[bool, typer.Option("--finish", help="Let the live runs finish; start no more.")] = False,
     workspace: WorkspaceOption = None,
 ) -> int:
-    """Stop the living runs of the queue after their batch, and start no more."""
+    """Stop the live runs of the queue after the current batch, and start no more."""
     from engine.contract.store.workspace import find_workspace
     from medtui.cli.suite import stop_runner
     from medtui.suites.store import queue_of

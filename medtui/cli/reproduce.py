@@ -34,7 +34,7 @@ def reproduce(
 ) -> int:
     """Reproduce published values: train what is missing, compare the means.
 
-    Runs that are there already are used. Exit code 1 when a value lies outside its tolerance.
+    Existing runs are used. Exit code 1 when a value lies outside its tolerance.
     """
     from engine.contract.recipe.reproduction import SEEDS
     from engine.contract.store.workspace import find_workspace
@@ -88,6 +88,7 @@ def _train(one: Planned, ws: Workspace, data: Path | None, *, offline: bool) -> 
 
 def _print_plan(plan: Sequence[Planned]) -> None:
     from engine.contract.data.published import remarks
+    from engine.contract.wire.text import counted
     from medtui.output import print_line
     from medtui.text import clean, number
 
@@ -103,7 +104,7 @@ def _print_plan(plan: Sequence[Planned]) -> None:
     sources = dict.fromkeys(f"{one.target.published.source.citation}" for one in plan)
     print_line(f"Published in {'; '.join(sources)}.")
     missing = sum(one.found is None for one in plan)
-    print_line(f"{len(plan)} runs, {len(plan) - missing} of them here, {missing} to be trained.")
+    print_line(f"{counted(len(plan), 'run')}: {len(plan) - missing} found here, {missing} to be trained.")
 
 
 def _print_verdicts(found: Sequence[Verdict]) -> None:

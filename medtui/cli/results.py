@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medtui.cli.global_options import pass_to_subcommand
+from medtui.cli.manage import archive, delete, note, prune, tag, unarchive
 from medtui.cli.options import AllOption, JsonOption, WorkspacesOption
-from medtui.cli.unknown import RunCommands
+from medtui.cli.unknown import FilteredCommand, RunCommands
 
 if TYPE_CHECKING:
     from medtui.client.run_fields import RunField
@@ -29,7 +30,7 @@ ColumnsOption = Annotated[
     typer.Option(
         "--columns",
         metavar="A,B,C",
-        help="Show these columns: any name of a filter, or a recipe field such as training.lr.",
+        help="Show these columns: any name that a filter takes, or a recipe field such as training.lr.",
     ),
 ]
 FilterArgument = Annotated[
@@ -62,6 +63,7 @@ def runs(
     list_(None, workspace, everywhere, archived, json, csv, wide, columns)
 
 
+@app.command("list", cls=FilteredCommand)
 def list_(
     terms: FilterArgument = None,
     workspace: WorkspacesOption = None,
@@ -100,6 +102,10 @@ def list_(
         print_line(_describe_none(archived=archived, in_archive=found.n_archived))
     if found.troubles:
         raise typer.Exit(found.troubles[0].exit_code)
+
+
+for command in (tag, note, archive, unarchive, delete, prune):
+    app.command()(command)
 
 
 def _with_settings(run_rows: list[RunRow], fields: list[RunField]) -> list[RunRow]:

@@ -101,7 +101,7 @@ def run(
         ),
     ] = None,
     seeds: Annotated[
-        str | None, typer.Option(metavar="1-5", help="A run for each of these seeds, as a suite; see `medtui suite`.")
+        str | None, typer.Option(metavar="1-5", help="Train one run per seed, as a suite; see `medtui suite`.")
     ] = None,
     slots: SlotsOption = None,
     on: OnOption = None,
@@ -189,7 +189,7 @@ def _run_suite(
     ws, as_json = find_workspace(run_options.workspace), run_options.as_json
     if on is not None:
         return submit_plan(plan, JobTemplate(), ws, on, slurm, as_json=as_json, joins=True)
-    return start_plan(plan, ws, slots=slots, as_json=as_json)
+    return start_plan(plan, ws, slots=slots, as_json=as_json, joins=True)
 
 
 def split_arguments(arguments: list[str], config: str | None) -> tuple[str | None, list[str]]:
@@ -228,10 +228,10 @@ def _number(text: str | None) -> Any:
 
 
 def _run(run_options: RunOptions) -> int:
+    recipe = _composed(run_options.recipe, run_options)
     from engine.contract.store.workspace import find_workspace
     from engine.contract.wire.jobs import Train
 
-    recipe = _composed(run_options.recipe, run_options)
     ws = find_workspace(run_options.workspace)
     start = Train(
         id="start",
@@ -274,12 +274,14 @@ def _resume(run_options: RunOptions, word: str, *, allow_drift: bool) -> int:
 
 def _composed(name: str | None, run_options: RunOptions, *, here: bool = True) -> Recipe:
     """The recipe of `compose`; warnings are printed. `here`: it is checked against this machine, which will run it."""
-    from engine.contract.machine.hardware import refuse_impossible
     from medtui.cli.compose import compose
+
+    recipe, warnings = compose(name, run_options.flags, run_options.assignments, file_wins=run_options.file_wins)
+    # a recipe that is refused waits for no import of what only a run needs
+    from engine.contract.machine.hardware import refuse_impossible
     from medtui.client.trackers import missing_trackers
     from medtui.output import print_error
 
-    recipe, warnings = compose(name, run_options.flags, run_options.assignments, file_wins=run_options.file_wins)
     if here:
         refuse_impossible(recipe)
     for warning in [*warnings, *missing_trackers(recipe.model_dump())]:

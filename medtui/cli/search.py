@@ -25,17 +25,20 @@ if TYPE_CHECKING:
     from medtui.suites.store import Store
     from medtui.suites.work import Work
 
-HELP = "Search for the best values of fields: `medtui search FILE`."
+HELP = "Search for the best hyperparameters: `medtui search FILE`."
 app = typer.Typer(help=HELP, cls=FileCommands, rich_markup_mode=None, no_args_is_help=True)
 NameArgument = Annotated[
     str | None,
-    typer.Argument(metavar="NAME", help="A search; not needed where there is one, or one runs.", show_default=False),
+    typer.Argument(metavar="NAME", help="A search. [default: the only one, or the one that runs]", show_default=False),
 ]
-ForceOption = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
-OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="Write it to this file.", readable=False)]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace the output file if it exists.")]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="Write to this file instead of the terminal.", readable=False),
+]
 
 
-@app.command("run", short_help="Do a search, or continue it; `search FILE` is the same.")
+@app.command("run", short_help="Run a search, or continue it; `search FILE` is the same.")
 def run(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The search's file.", readable=False)],
     slots: SlotsOption = None,
@@ -48,9 +51,11 @@ def run(
     offline: OfflineOption = False,
     json: JsonOption = False,
 ) -> int:
-    """Do a search, trial after trial, until its budget is used; an interrupted one continues.
+    """Run a search, trial after trial, until its budget is used up; an interrupted one continues.
 
-    It needs the extra medtui[search]. With --on slurm it submits the runs and waits for them, in tmux say.
+    FILE is YAML: recipe; space, recipe fields with a range or a list of values; budget, {runs: N} or {hours: N};
+    objective, epoch, pruning, sampler, random_seed, name; seeds, and recipe fields with one value. It needs the extra
+    medtui[search]. With --on slurm it submits the runs and waits for them, in tmux say.
     """
     from engine.contract.files.paths import expanded
     from engine.contract.store.workspace import find_workspace
@@ -68,7 +73,7 @@ def run(
     return begin(search, ws, slots=slots, retry=retry, dry_run=dry_run, as_json=json)
 
 
-@app.command("resume", short_help="Continue a search where it was.")
+@app.command("resume", short_help="Continue a search where it stopped.")
 def resume(
     name: NameArgument = None,
     slots: SlotsOption = None,
@@ -78,7 +83,7 @@ def resume(
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Continue a search: what was interrupted or stopped is resumed, then more trials follow."""
+    """Continue a search: interrupted and stopped runs are resumed, then more trials follow."""
     from medtui.cli.cluster import refuse_only_on_cluster
     from medtui.cli.search_work import begin, begin_on_cluster
 
@@ -90,9 +95,9 @@ def resume(
     return begin(found.search, found.store.workspace, slots=slots, retry=retry, dry_run=False, as_json=json)
 
 
-@app.command("status", short_help="Show how far a search is.")
+@app.command("status", short_help="Show the progress of a search, and its best trial.")
 def status(name: NameArgument = None, workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
-    """Show how far a search is, run by run, and its best trial."""
+    """Show the progress of a search, run by run, and its best trial."""
     from medtui.output import print_json
     from medtui.plain.search import print_status, search_values
     from medtui.search.planner import SearchPlanner
@@ -106,14 +111,14 @@ def status(name: NameArgument = None, workspace: WorkspaceOption = None, json: J
     print_status(store, work, search, trials, over=work.next is None and planner.is_over(work))
 
 
-@app.command("stop", short_help="Stop all living runs of a search.")
+@app.command("stop", short_help="Stop all live runs of a search.")
 def stop(
     name: NameArgument = None,
     abort: Annotated[bool, typer.Option("--abort", help="Save only checkpoints.")] = False,
-    finish: Annotated[bool, typer.Option("--finish", help="Let the living runs end by themselves.")] = False,
+    finish: Annotated[bool, typer.Option("--finish", help="Let the live runs finish; start no more.")] = False,
     workspace: WorkspaceOption = None,
 ) -> int:
-    """Stop all living runs of a search after their batch, and start no more."""
+    """Stop all live runs of a search after the current batch, and start no more."""
     from engine.contract.store.workspace import find_workspace
     from medtui.cli.suite import stop_runner
     from medtui.suites.store import find_suite
@@ -168,7 +173,7 @@ def best(
         _write(output, text, force=force)
 
 
-@app.command("figure", short_help="Draw its history and which fields matter.")
+@app.command("figure", short_help="Plot the trials and the importance of each field.")
 def figure(
     name: NameArgument = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The PNG file to write.", readable=False)] = Path(
@@ -177,7 +182,7 @@ def figure(
     force: ForceOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Draw what each trial came to, the best so far, and how much each field matters."""
+    """Plot the result of each trial, the best so far, and the importance of each field."""
     from engine.contract.files.paths import absolute, expanded
     from engine.contract.wire.jobs import Importance, SearchFigure, TrialValue
     from medtui.cli.who import current_user

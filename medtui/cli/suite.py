@@ -26,16 +26,16 @@ HELP = "Suites: many runs from one file, and their table."
 app = typer.Typer(help=HELP, cls=Commands, rich_markup_mode=None, no_args_is_help=True)
 NameArgument = Annotated[
     str | None,
-    typer.Argument(metavar="NAME", help="A suite; not needed where there is one, or one runs.", show_default=False),
+    typer.Argument(metavar="NAME", help="A suite. [default: the only one, or the one that runs]", show_default=False),
 ]
-RetryOption = Annotated[bool, typer.Option("--retry", help="Also try runs again that failed.")]
+RetryOption = Annotated[bool, typer.Option("--retry", help="Also retry failed runs.")]
 DetachOption = Annotated[
-    bool, typer.Option("--detach", help="Return once it works; it goes on in the background, and writes a log.")
+    bool, typer.Option("--detach", help="Return once it has begun; it continues in the background and writes a log.")
 ]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be run, and start nothing.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would run; start nothing.")]
 
 
-@app.command("run", short_help="Do the runs of a suite; resume interrupted ones.")
+@app.command("run", short_help="Run a suite; interrupted runs are resumed.")
 def run(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The suite's file.", readable=False)],
     slots: SlotsOption = None,
@@ -49,7 +49,12 @@ def run(
     offline: OfflineOption = False,
     json: JsonOption = False,
 ) -> int:
-    """Do the runs of a suite that are not done yet; interrupted ones are resumed."""
+    """Run a suite: the runs that are not done yet; interrupted ones are resumed.
+
+    FILE is YAML: recipes, seeds and any recipe field (training.lr) with a value or a list of values, of which every
+    combination is a run; exclude and include, lists of such fields, to leave some out and add others; name; and slurm,
+    what jobs request.
+    """
     from engine.contract.files.paths import expanded
     from engine.contract.store.workspace import find_workspace
     from medtui.cli.cluster import refuse_only_on_cluster, submit_plan
@@ -68,7 +73,7 @@ def run(
     return start_plan(plan, ws, slots=slots, retry=retry, dry_run=dry_run, detach=detach, as_json=json)
 
 
-@app.command("resume", short_help="Continue a suite where it was.")
+@app.command("resume", short_help="Continue a suite where it stopped.")
 def resume(
     name: NameArgument = None,
     slots: SlotsOption = None,
@@ -79,7 +84,7 @@ def resume(
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Continue a suite: what was interrupted or stopped is resumed, the rest follows."""
+    """Continue a suite: interrupted and stopped runs are resumed, the rest follows."""
     from engine.contract.store.workspace import find_workspace
     from engine.contract.wire.errors import UsageError
     from medtui.cli.cluster import refuse_only_on_cluster, resume_on_cluster
@@ -100,16 +105,16 @@ def resume(
     refuse_on_cluster(store)
     again = retry_ended(store, journal, failed=retry)
     if again and (holder := store.runner()) is not None:
-        print_line(f"{again} run{'s' * (again != 1)} to be done again: {holder} continues with them.")
+        print_line(f"{again} run{'s' * (again != 1)} to be retried: {holder} continues with them.")
         return 0
     refuse_second_runner(store)
     chosen = slots_of_items(journal.work.items.values(), slots)
     return work_detached(store, slots, as_json=json) if detach else work_on(store, chosen, as_json=json)
 
 
-@app.command("status", short_help="Show how far each run of a suite is.")
+@app.command("status", short_help="Show the progress of each run of a suite.")
 def status(name: NameArgument = None, workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
-    """Show how far a suite is, run by run; without NAME all suites where there are several."""
+    """Show the progress of a suite, run by run; without NAME, all suites if there are several."""
     from engine.contract.store.workspace import find_workspace
     from medtui.cluster.submit import work_on_cluster
     from medtui.output import print_json
@@ -128,14 +133,14 @@ def status(name: NameArgument = None, workspace: WorkspaceOption = None, json: J
     print_json(status_values(store, work)) if json else print_status(store, work)
 
 
-@app.command("stop", short_help="Stop all living runs of a suite.")
+@app.command("stop", short_help="Stop all live runs of a suite.")
 def stop(
     name: NameArgument = None,
     abort: Annotated[bool, typer.Option("--abort", help="Save only checkpoints; evaluate nothing.")] = False,
-    finish: Annotated[bool, typer.Option("--finish", help="Let the living runs end by themselves.")] = False,
+    finish: Annotated[bool, typer.Option("--finish", help="Let the live runs finish; start no more.")] = False,
     workspace: WorkspaceOption = None,
 ) -> int:
-    """Stop all living runs of a suite after their batch, and start no more."""
+    """Stop all live runs of a suite after the current batch, and start no more."""
     from engine.contract.store.workspace import find_workspace
     from medtui.suites.store import find_suite
 
@@ -176,7 +181,7 @@ def job(
     ] = None,
     search: Annotated[bool, typer.Option("--search", help="It is a run of the search of this name.")] = False,
 ) -> int:
-    """Do one run of a suite or search, in a job of a scheduler."""
+    """Train one run of a suite or search, in a job of a scheduler."""
     import sys
 
     from engine.contract.store.workspace import find_workspace
@@ -192,12 +197,17 @@ def job(
 def table(
     name: NameArgument = None,
     format_: Annotated[
-        str, typer.Option("--format", help="text, csv, markdown, latex or xlsx.", show_default=False)
+        str,
+        typer.Option(
+            "--format",
+            help="text, csv, markdown, latex or xlsx. [default: by the name of --output, else text]",
+            show_default=False,
+        ),
     ] = "",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write it to this file.", readable=False)
+        Path | None, typer.Option("--output", "-o", help="Write to this file instead of the terminal.", readable=False)
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the output file if it exists.")] = False,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> int:
@@ -207,19 +217,19 @@ def table(
     return print_or_write(name, format_, output, force=force, workspace=workspace, as_json=json)
 
 
-@app.command("curves", short_help="Draw mean curves with a band, as a figure.")
+@app.command("curves", short_help="Plot mean curves over seeds, with a band.")
 def curves(
     name: NameArgument = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The PNG file to write.", readable=False)] = Path(
         "curves.png"
     ),
     measure: Annotated[
-        str, typer.Option("--measure", help="val_auc, val_acc, val_f1, val_loss or train_loss.")
+        str, typer.Option("--measure", help="What to plot: val_auc, val_acc, val_f1, val_loss or train_loss.")
     ] = "val_auc",
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the output file if it exists.")] = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Draw the mean over seeds by epoch, with a band, one panel per data set."""
+    """Plot the mean over seeds by epoch, with a band, one panel per data set."""
     from medtui.cli.suite_table import write_curves
 
     write_curves(name, output, measure, force=force, workspace=workspace)

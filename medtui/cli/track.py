@@ -11,18 +11,21 @@ from medtui.cli.options import JsonOption, RunArgument, WorkspaceOption
 
 
 def track(
-    to: Annotated[str, typer.Option("--to", metavar="TRACKER", help="tensorboard, mlflow, wandb or trackio.")],
+    to: Annotated[
+        str, typer.Option("--to", metavar="TRACKER", help="Where to write it: tensorboard, mlflow, wandb or trackio.")
+    ],
     run: RunArgument = "last",
-    follow: Annotated[bool, typer.Option("--follow", help="Also write what comes, until the run is over.")] = False,
-    weights: Annotated[bool, typer.Option("--weights", help="Also send the weights of the best epoch.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Keep writing new values until the run is over.")] = False,
+    weights: Annotated[bool, typer.Option("--weights", help="Also write the weights of the best epoch.")] = False,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> None:
     """Write a run to TensorBoard, MLflow, W&B or Trackio.
 
-    What is there already is not added again. Each tracker is an extra, such as medtui[tensorboard].
+    Values that are already there are not added again. Each tracker is an extra, such as medtui[tensorboard].
     """
     from engine.contract.store.workspace import find_workspace
+    from engine.contract.wire.text import counted
     from medtui.client.control import resolve_run
     from medtui.client.resume import workspace_of
     from medtui.output import print_json, print_line
@@ -43,4 +46,5 @@ def track(
             {"run": found.name, "tracker": to, "epochs": follower.epochs, "outcome": outcome, "where": tracker.where}
         )
         return
-    print_line(f"{found.name}: {follower.epochs} epochs, {outcome or 'not over yet'}, written to {tracker.where}")
+    epochs = counted(follower.epochs, "epoch")
+    print_line(f"{found.name}: {epochs}, {outcome or 'not over yet'}, written to {tracker.where}")

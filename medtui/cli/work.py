@@ -21,12 +21,16 @@ def start_plan(
     dry_run: bool = False,
     detach: bool = False,
     as_json: bool = False,
+    joins: bool = False,
 ) -> int:
-    """Say what the plan's runs will take, then do them. Its exit code."""
+    """Say what the plan's runs will take, then do them. Its exit code.
+
+    `joins`: other runs that the suite has stay in it.
+    """
     from medtui.cluster.submit import refuse_on_cluster
     from medtui.rich_output import print_wrapped, stdout_console
     from medtui.suites.estimate import describe_plan
-    from medtui.suites.requests import begin_plan, refuse_impossible_runs, refuse_second_runner, slots_of_plan
+    from medtui.suites.requests import begin_plan, refuse_impossible_runs, slots_of_plan
     from medtui.suites.store import Store
 
     refuse_impossible_runs(plan)
@@ -34,13 +38,12 @@ def start_plan(
     store = Store(ws, plan.name)
     chosen = slots_of_plan(plan, slots)
     if not as_json:
-        for sentence in describe_plan(plan, store, chosen):
+        for sentence in describe_plan(plan, store, chosen, joins=joins):
             print_wrapped(stdout_console(), sentence)
     if dry_run:
         return 0
-    refuse_second_runner(store)
     refuse_on_cluster(store)
-    begin_plan(plan, store, retry=retry)
+    begin_plan(plan, store, retry=retry, joins=joins)
     if detach:
         return work_detached(store, slots, as_json=as_json)
     return work_on(store, chosen, as_json=as_json)

@@ -27,7 +27,7 @@ Verdict = Literal["more than noise", "may be noise", "unknown", "other data"]
 RULE = (
     "A difference is more than noise where its 95 % interval excludes 0. The interval is made of the intervals of both "
     "runs (Newcombe 1998, method 10), as for independent test images. On the same images the true one is usually "
-    "narrower: rather too few differences are marked than too many."
+    "narrower, so too few differences are marked rather than too many."
 )
 METRICS = (("test", "AUC"), ("test", "ACC"), ("test", "F1"), ("validation", "AUC"))
 MOST_FILES = 1000  # comparisons of one day

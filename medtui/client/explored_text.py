@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.contract.data.exploration import DoubtfulLabels, Exploration, ImageId
+from engine.contract.wire.text import counted
 from medtui.text import clean
 
 SHOWN = 5  # findings of a kind
@@ -18,7 +19,7 @@ def heading(found: Exploration) -> Iterator[str]:
     sides = f"{_range(found.widths)} × {_range(found.heights)} px"
     yield f"{clean(found.source, 400)}; {sides}, used at {found.size} px; splits {found.how_split}"
     for note, n in found.notes.items():
-        yield f"{n:,} images: {clean(note, 80)}"
+        yield f"{counted(n, 'image')}: {clean(note, 80)}"
 
 
 def _range(sides: tuple[int, int, int]) -> str:
@@ -36,7 +37,7 @@ def findings(found: Exploration, rest: str) -> Iterator[str]:
     yield from found.remarks
     of = found.duplicates
     if of.sets:
-        yield f"Duplicates: {of.exact:,} exact, {of.near:,} near, in {of.sets:,} sets"
+        yield f"Duplicates: {of.exact:,} exact, {of.near:,} near, in {counted(of.sets, 'set')}"
     for one in of.listed[:SHOWN]:
         marks = ", ".join(filter(None, ("across splits" * one.across_splits, "different labels" * one.other_label)))
         more = f" and {one.count - 3} more" if one.count > 3 else ""
@@ -51,7 +52,7 @@ def findings(found: Exploration, rest: str) -> Iterator[str]:
     if found.groups is None:
         yield "Groups: none known (dataset.group=COLUMN or PATTERN says which images belong to one patient)"
     else:
-        yield f"Groups: {found.groups.count:,}, of which {found.groups.across_splits:,} have images in several splits"
+        yield f"Groups: {found.groups.count:,}, {found.groups.across_splits:,} of them with images in several splits"
     if (doubt := found.doubtful_labels) is not None:
         yield (
             f"Labels that the model doubts ({_threshold(found)}): {doubt.doubted:,} of {doubt.scored:,}{_skill(doubt)}"

@@ -180,7 +180,7 @@ def _counted(summary: dict[str, Any]) -> str:
     if summary["unreadable"]:
         parts.append(f"{len(summary['unreadable']):,} could not be read")
     if summary["ignored"]:
-        parts.append(f"{counted(summary['ignored'], 'other file')} in folders passed over")
+        parts.append(f"{counted(summary['ignored'], 'file')} without an image extension skipped")
     if summary["unlike"]:
         parts.append(f"{summary['unlike']:,} unlike the training images")
     return ", ".join(parts) + "."

@@ -9,14 +9,12 @@ from dataclasses import dataclass
 
 from engine.contract.files.folders import File
 from engine.contract.files.inspection import describe_owner
+from engine.contract.store.best_weights import digest_of_bundle, saved_best
 from engine.contract.store.checkpoint_file import DIGEST, Header, opened_checkpoint, read_header
-from engine.contract.store.journal import read_journal
-from engine.contract.store.model_bundle import read_bundle
 from engine.contract.store.run_directory import RunDirectory, list_runs, refuse_unlisted, refuse_untrusted_entries
 from engine.contract.store.run_record import RunRecord, read_run
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import CheckpointError, MedtuiError, OutputError, UsageError
-from engine.contract.wire.protocol import CheckpointSaved
 from medtui.client.run_management import refuse_foreign, refuse_living
 from medtui.sentences import Pruning
 
@@ -128,22 +126,12 @@ def _not_its_best(header: Header, run: RunDirectory) -> str | None:
 
 def _records_of_best(run: RunDirectory) -> Iterator[tuple[str, str]]:
     """What names the best weights, and how: by their digest, or by their epoch."""
-    with contextlib.suppress(MedtuiError):
-        yield "model.json", read_bundle(run.model_bundle).weights.digest
-    if (digest := _digest_in_journal(run)) is not None:
-        yield "the journal", digest
+    if (digest := digest_of_bundle(run)) is not None:
+        yield "model.json", digest
+    if digests := saved_best(run).digests:
+        yield "the journal", digests[-1]
     epoch = read_run(run).summary.best_epoch
     if epoch is not None:
         yield "its status", str(epoch)
     with contextlib.suppress(MedtuiError, KeyError, ValueError, TypeError):
         yield "last.safetensors", str(json.loads(read_header(run.last).metadata["state"])["best_epoch"])
-
-
-def _digest_in_journal(run: RunDirectory) -> str | None:
-    """Of the newest best weights that it tells of."""
-    digest = None
-    with contextlib.suppress(OSError):
-        for event in read_journal(run.journal):
-            if isinstance(event, CheckpointSaved) and event.kind == "best":
-                digest = event.digest
-    return digest

@@ -3,7 +3,7 @@
 The index is a file of lines in the cache folder, one for each workspace and user. It may be deleted or damaged at any
 time: its first line says which code wrote it and has the digest of the rest, and what does not fit is made again. A row
 is taken from it only while the stamp of everything that it was made of (`engine.contract.files.stamps`) is the same.
-Rows that depend on more than files, as those of living runs do, are read each time, and so are those that tell of
+Rows that depend on more than files, as those of live runs do, are read each time, and so are those that tell of
 damage.
 """
 

@@ -9,12 +9,12 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from engine.contract.machine.process_identity import ProcessIdentity
 from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.run_record import RunRecord, format_last_seen, read_run
-from engine.contract.store.status import Status, read_status
+from engine.contract.store.status import WORKING, Status, read_status
 from engine.contract.wire.errors import ABORTED, COMPLETED, STOPPED, RunFailed
 from engine.contract.wire.protocol import Outcome, Progress, Resources, RunFinished, parse_event
 from medtui.client.engine_death import Death
@@ -58,6 +58,9 @@ class Source(Protocol):
 class OwnProcess(Protocol):
     """What is asked of `EngineProcess`."""
 
+    @property
+    def identity(self) -> ProcessIdentity: ...
+
     def receive(self, timeout: float) -> Line | None: ...
 
     def death(self, run: RunDirectory | None, patience: float) -> Death: ...
@@ -71,19 +74,22 @@ class EnginePipe:
     def __init__(self, engine: OwnProcess) -> None:
         self._engine = engine
         self._over = False
+        self._suspended = False  # asked only where it is silent
 
     def lines(self, timeout: float) -> Iterator[Line | None]:
         try:
             line = self._engine.receive(timeout)
         except queue.Empty:
+            self._suspended = self._engine.identity.is_suspended()
             return
+        self._suspended = False
         if line is None:
             self._over = True
         else:
             yield line
 
     def seen(self, view: RunView) -> RunView:
-        return view
+        return view if view.suspended == self._suspended else replace(view, suspended=self._suspended)
 
     def is_over(self, state: RunState) -> bool:
         return self._over
@@ -109,6 +115,7 @@ class RunFiles:
         self._reported: set[float] = set()  # times of the snapshots that were told last
         self.status: Status | None = None  # the newest
         self.liveness: Liveness = "checking"
+        self._suspended = False
         self.unreadable = False  # the status is there, and for longer than an engine needs to replace it
 
     def lines(self, timeout: float) -> Iterator[Line | None]:
@@ -137,11 +144,17 @@ class RunFiles:
             epochs = view.state.epochs  # the journal is read after the status, and may know the epoch's end
             done = epochs[-1].step if epochs else 0
             points = tuple((step, loss) for step, loss in self.status.curve if step > done)
-        reported = self._phase_or_outcome() if catching_up else None
-        found = (unseen, points, catching_up, reported)
-        if found == (view.unseen, view.points, view.catching_up, view.reported):
-            return view
-        return replace(view, unseen=unseen, points=points, catching_up=catching_up, reported=reported)
+        reported = self._phase_or_outcome() if catching_up or view.phase == "idle" else None
+        lost = not catching_up and view.state.started is None and self.liveness == "alive" and reported in WORKING
+        found: dict[str, Any] = {
+            "unseen": unseen,
+            "points": points,
+            "catching_up": catching_up,
+            "reported": reported,
+            "suspended": self._suspended,
+            "events_lost": lost,
+        }
+        return view if all(getattr(view, name) == value for name, value in found.items()) else replace(view, **found)
 
     def _phase_or_outcome(self) -> str | None:
         """As the status has it; the phase of an engine that is gone says nothing."""
@@ -183,6 +196,7 @@ class RunFiles:
         self.liveness = self._heartbeat.update(status)
         if status is None and self._engine is not None and self._engine.is_alive() is False:
             self.liveness = "gone"
+        self._suspended = self.liveness == "alive" and status is not None and identity_of(status).is_suspended()
         now = time.monotonic()
         if status is not None or not there:
             self._readable_at = now

@@ -36,7 +36,9 @@ class RunView:
     """Everything at one moment. A new value replaces the old one; nothing in it changes."""
 
     catching_up: bool = False  # what it tells of was before we came, and more of it is being read
-    reported: str | None = None  # meanwhile: the phase or the outcome that its status names
+    reported: str | None = None  # as long as the events name no phase: the phase or the outcome that its status names
+    suspended: bool = False  # its process is stopped by a signal (SIGSTOP), and does nothing
+    events_lost: bool = False  # its journal does not say how it began, although it trains
     own: bool = True  # started from here, and commanded through its standard input
     run: str | None = None
     state: RunState = field(default_factory=RunState)
@@ -88,8 +90,10 @@ class RunView:
             return self.unseen
         if self.catching_up:  # what was read so far may be of long ago
             return self.reported or "connecting"
+        if self.suspended:
+            return "suspended"
         if self.asked_to_start and self.phase == "idle":
-            return "starting"
+            return self.reported or "starting"
         return self.phase
 
     def answer(self, request: Request) -> CommandAccepted | CommandRejected | None:

@@ -57,12 +57,12 @@ def describe(found: Stopping, *, abort: bool) -> list[str]:
     action = "abort" if abort else "stop"
     sentences = [
         f"{counted(found.commanded, 'run')} asked to {action} after the batch.",
-        f"{counted(found.cancelled, 'run')} cancelled whose job waited or prepared.",
+        f"{counted(found.cancelled, 'run')} cancelled before training.",
         f"{counted(found.unreachable, 'run')} left alone: the scheduler does not answer, and no engine can be asked.",
     ]
     counts = (found.commanded, found.cancelled, found.unreachable)
     nonzero = [sentence for count, sentence in zip(counts, sentences, strict=True) if count]
-    return nonzero or ["Nothing waits or has to be asked."]
+    return nonzero or ["No run is waiting or training."]
 
 
 def command_run(store: Store, item: Item, name: str, by: str, unless: str | None = None) -> str | None:

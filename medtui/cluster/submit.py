@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from engine.contract.machine.process_identity import this_process
-from engine.contract.recipe.reader import recipe_from_values
 from engine.contract.wire.errors import MedtuiError, OutputError, UsageError, WorkspaceLocked
 from medtui.cluster.job import SuiteJob
 from medtui.cluster.schedulers import SCHEDULERS, Scheduler, Submitted
@@ -15,9 +14,9 @@ from medtui.sentences import Cluster, Suites
 from medtui.suites.job_template import JobTemplate
 from medtui.suites.journal import WorkJournal
 from medtui.suites.known_runs import KnownRuns
-from medtui.suites.settling import Queue, settled, work_of
+from medtui.suites.settling import Queue, settled, settled_work
 from medtui.suites.store import Store
-from medtui.suites.work import Event, Item, Work
+from medtui.suites.work import Item, Work
 
 MOST_JOBS = 1000  # of an array, by Slurm's own default; the next command submits the rest
 
@@ -46,7 +45,8 @@ def queue_of(work: Work) -> Queue | None:
 
 def work_on_cluster(store: Store) -> Work:
     """The runs of a suite as they are now, by their files and by the scheduler. Writes nothing. Raises OutputError."""
-    return work_of(store, queue_of(store.journal().work))
+    work = store.journal().work
+    return settled_work(store, work, queue_of(work))
 
 
 def settle(store: Store, journal: WorkJournal) -> Queue | None:
@@ -98,7 +98,8 @@ def begin(store: Store, plan: Iterable[Item] | None, journal: WorkJournal) -> No
     items = list(plan)
     kept = {item.id for item in items}
     if dropped := [item for item in journal.work.of("submitted") if item.id not in kept]:
-        found = {"count": len(dropped), "label": dropped[0].label, "scheduler": journal.work.scheduler}
+        count, plural = len(dropped), "s" * (len(dropped) != 1)
+        found = {"count": count, "plural": plural, "label": dropped[0].label, "scheduler": journal.work.scheduler}
         raise UsageError(Cluster.DROPPED, owner=store.owner, name=store.name, **found)
     journal.write({"event": "planned", "items": [item.values() for item in items]})
 
@@ -127,7 +128,7 @@ def submit(
     known = KnownRuns(store.workspace.outputs, has_gpu=template.gpus > 0)
     name = f"{store.name}-{secrets.token_hex(4)}"
     with journal.writing() as writer:
-        ended = [event for item in writer.work.of("pending") if (event := _needs_no_job(item, known)) is not None]
+        ended = [event for item in writer.work.of("pending") if (event := known.ended(item)) is not None]
         if ended:
             writer.add(*ended)
         done = tuple(writer.work.items[event["id"]] for event in ended)
@@ -145,18 +146,6 @@ def _first(pending: Sequence[Item], most: int) -> list[Item]:
     """So many, those that were interrupted before the others, in the journal's order, as the numbers of jobs are."""
     chosen = {item.id for item in sorted(pending, key=lambda item: item.run is None)[:most]}
     return [item for item in pending if item.id in chosen]
-
-
-def _needs_no_job(item: Item, known: KnownRuns) -> Event | None:
-    """It was done before, or its recipe was valid for an older medtui only."""
-    if item.run is not None:
-        return None
-    ended: Event = {"event": "ended", "id": item.id}
-    try:
-        found = known.done(recipe_from_values(item.recipe))
-    except MedtuiError as error:
-        return {**ended, "outcome": "failed", "run": None, "detail": error.message}
-    return None if found is None else {**ended, "outcome": "completed", "run": found.name, "detail": "done before"}
 
 
 def _submitted(

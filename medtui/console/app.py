@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -13,10 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from rich.text import Text
 from textual import work
+from textual.app import App
 from textual.binding import BindingType
 from textual.command import CommandPalette
 from textual.filter import LineFilter
 from textual.screen import Screen
+from textual.theme import Theme
 
 from engine.contract.files.paths import absolute
 from engine.contract.store.workspace import Workspace
@@ -27,6 +28,7 @@ from medtui.console.screens import SCREENS
 from medtui.console.shell import keymap
 from medtui.console.shell.base import BaseScreen
 from medtui.console.shell.dialogs import Dialog, Help
+from medtui.console.shell.garbage import begin_search
 from medtui.console.shell.keyboard import Keyboard
 from medtui.console.shell.load_history import LoadHistory
 from medtui.console.shell.marked_runs import MarkedRuns
@@ -37,6 +39,7 @@ from medtui.console.shell.plain import VisibleText
 from medtui.console.shell.readings import Readings
 from medtui.console.shell.run_control import RunControl
 from medtui.console.shell.status_text import AppStatus, elapsed_of, known
+from medtui.console.shell.stylesheet import ParsedOnce
 from medtui.console.shell.theme import THEMES
 from medtui.preferences import Preferences, keep_setting, with_chosen
 from medtui.rich_output import stderr_console
@@ -91,6 +94,7 @@ class ConsoleApp(PaintedPictures, RunControl, inherit_bindings=False):
         self.preferences = Preferences()
         self._given_settings = settings or Settings()  # of the file
         self.settings = with_chosen(self._given_settings, self.preferences)
+        self._begin_with_theme(THEMES[self.settings.theme])
         self.decide_graphics(self.settings.pictures)
         self.marked_runs = MarkedRuns()
         self._model = model
@@ -112,10 +116,14 @@ class ConsoleApp(PaintedPictures, RunControl, inherit_bindings=False):
 
     # ---- start and end ---------------------------------------------------------------------------------------------
 
+    def _begin_with_theme(self, theme: Theme) -> None:
+        """Before any style is parsed: a theme that comes later has all of them parsed again."""
+        for one in THEMES.values():
+            self.register_theme(one)
+        self.set_reactive(App.theme, theme.name)
+        self.stylesheet = ParsedOnce(self.get_css_variables())
+
     def on_mount(self) -> None:
-        for theme in THEMES.values():
-            self.register_theme(theme)
-        self.theme = THEMES[self.settings.theme].name
         if self.settings.keys:
             self.set_keymap(self.settings.keys)
         self.push_screen(Opening())  # imports nothing slow
@@ -133,8 +141,7 @@ class ConsoleApp(PaintedPictures, RunControl, inherit_bindings=False):
                 cast("Results", self.get_screen("results")).choose(first.run)
         if isinstance(self.screen, Opening):
             await self.switch_screen(screen)
-        gc.freeze()  # these objects stay
-        gc.enable()
+        begin_search()
         self.set_interval(TICK, self._tick)
         self._poll_status()
         self.set_interval(POLL_STATUS_EVERY, self._poll_status)
@@ -271,6 +278,8 @@ class ConsoleApp(PaintedPictures, RunControl, inherit_bindings=False):
             self.attach_to(self.view.run)
         elif self.holder_run is not None and self.handle is None:
             self.attach_to(self.holder_run)
+        elif (following := self._next_of_work(message.worked)) is not None:
+            self.attach_to(following)
 
     # ---- screens and keys ------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,12 +20,14 @@ from engine.contract.data.sums import cache_folder
 from engine.contract.files.file_system import try_lock
 from engine.contract.files.folders import File, Folder
 from engine.contract.files.inspection import describe_owner
+from engine.contract.models.catalogue import MODELS
 from engine.contract.store.workspace import Workspace
-from engine.contract.wire.errors import OutputError, UsageError
+from engine.contract.wire.errors import MedtuiError, OutputError, UsageError
 from medtui.machine.caches import DecodedCopy, bytes_of
 from medtui.machine.needs import needed_by_engines
 from medtui.sentences import Caches
 
+_PART = re.compile(rf"\.(.+)\.[0-9a-f]{{8}}{re.escape(PART_SUFFIX)}")  # other programs keep files in these folders too
 JUST_MADE = 60.0  # seconds in which a folder that an engine made may not be locked by it yet
 
 
@@ -60,13 +63,35 @@ class Unfinished:
     needed_by: tuple[str, ...]
 
     @property
+    def title(self) -> str:
+        return self.what
+
+    @property
     def used_by(self) -> tuple[str, ...]:
         return self.needed_by
 
 
+Stored = DecodedCopy | Unfinished
+
+
+def remove_each(going: Sequence[Stored], workspace: Workspace) -> tuple[list[Stored], list[MedtuiError]]:
+    """What was removed, and what went wrong with the others."""
+    removed: list[Stored] = []
+    troubles: list[MedtuiError] = []
+    for one in going:
+        try:
+            remove_copy(one, workspace) if isinstance(one, DecodedCopy) else remove_unfinished(one)
+        except MedtuiError as error:
+            troubles.append(error)
+        else:
+            removed.append(one)
+    return removed, troubles
+
+
 def unfinished_data(workspace: Workspace, data: Sequence[str]) -> list[Unfinished]:
     """What of it is here; of what cannot be listed, nothing. `data`: folders that were named."""
-    found = [*_unfinished_copies(), *_unfinished_downloads(data_folders(data, workspace.root))]
+    downloads = _unfinished_downloads([*data_folders(data, workspace.root), *_weights_folders()])
+    found = [*_unfinished_copies(), *downloads]
     return [Unfinished(file, lock, what, _size(file), _holder(file, lock)) for file, lock, what in found]
 
 
@@ -101,9 +126,13 @@ def _unfinished_downloads(folders: Sequence[Path]) -> Iterator[tuple[File, File,
     for folder in dict.fromkeys(folders):
         place = Folder(folder).itself
         for name in _names(place):
-            if name.startswith(".") and name.endswith(PART_SUFFIX) and (place / name).is_regular:
-                of = name.removeprefix(".").removesuffix(PART_SUFFIX).rpartition(".")[0]
-                yield place / name, place / name, f"an unfinished download of {of}, which the next fetch continues"
+            if (of := _PART.fullmatch(name)) is not None and (place / name).is_regular:
+                yield place / name, place / name, f"an unfinished download of {of[1]}, which the next fetch continues"
+
+
+def _weights_folders() -> list[Path]:
+    """Where published weights are fetched to."""
+    return [model.weights.path.parent for model in MODELS if model.weights is not None]
 
 
 def _names(folder: File) -> list[str]:

@@ -26,6 +26,7 @@ from engine.contract.wire.errors import MedtuiError
 from medtui.client.data_sets import DataFile, each_file
 from medtui.client.pruning import prunable
 from medtui.client.run_management import archive_of
+from medtui.machine.cache_removal import Stored, Unfinished, unfinished_data
 from medtui.machine.caches import (
     DecodedCopy,
     bytes_of,
@@ -77,6 +78,7 @@ class Storage:
     weights: tuple[ModelWeights, ...] | None = None
     copies: tuple[DecodedCopy, ...] | None = None
     parts: int = 0  # bytes of conversions of own images that were ended, and go on there
+    unfinished: tuple[Unfinished, ...] = ()  # those, and downloads and decodings that were ended
     cards: tuple[DataCard, ...] = ()
     runs: tuple[RunSize, ...] | None = None
     archived: tuple[RunSize, ...] | None = None
@@ -88,8 +90,10 @@ class Storage:
         return [run for run in self.runs or () if run.prunable]
 
     @property
-    def unneeded(self) -> list[DecodedCopy]:
-        return [copy for copy in self.copies or () if not copy.used_by]
+    def unneeded(self) -> list[Stored]:
+        """What `data prune` would remove without arguments."""
+        every: list[Stored] = [*(self.copies or ()), *self.unfinished]
+        return [one for one in every if not one.used_by]
 
     @property
     def for_completed(self) -> list[DecodedCopy]:
@@ -121,7 +125,8 @@ def scan_storage(workspace: Workspace, data: Sequence[str], cancelled: Cancelled
         yield storage
     if cancelled():
         return
-    yield replace(storage, copies=tuple(with_needs(copies, needs, workspace)), done=True)
+    unfinished = tuple(unfinished_data(workspace, data))
+    yield replace(storage, copies=tuple(with_needs(copies, needs, workspace)), unfinished=unfinished, done=True)
 
 
 def _with_runs(storage: Storage, workspace: Workspace, cancelled: Cancelled) -> Iterator[tuple[Storage, Needs]]:

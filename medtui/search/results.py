@@ -103,7 +103,7 @@ def best_text(search: Search, trials: Sequence[Trial], best: Trial) -> str:
     lines.append("What was searched:")
     lines += [f"  {one.path}: {written(best.values[one.path])} (searched: {one})" for one in search.file.space]
     lines += [
-        "The best of several values is better than the recipe is. What that is worth shows on the test split, which no",
-        "trial has evaluated, with seeds that the search did not have.",
+        "The best of several values is an optimistic estimate. What the recipe is worth shows on the test split, which",
+        "no trial has evaluated, with seeds that the search did not use.",
     ]
     return recipe_yaml(best_recipe(search, best), "\n".join(lines))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from engine.contract.recipe.names import alternatives
+from engine.contract.recipe.names import suggestions
 from engine.contract.recipe.reader import recipe_error
 from engine.contract.recipe.schema import fields
 from engine.contract.recipe.yaml_reader import YamlText, read_yaml_file
@@ -82,14 +82,17 @@ def search_from(text: YamlText, name: str, folder: Path) -> SearchFile:
         template=template_from(own[SECTION], (SECTION,), reader.add, TEMPLATE) if SECTION in own else TEMPLATE,
     )
     if reader.problems:
-        raise recipe_error(text.source, reader.problems)
+        raise recipe_error(text.source, reader.problems, "search")
     return found
 
 
 class _Reader(AxesReader):
     def one_of(self, key: str, value: Any, known: tuple[str, ...]) -> Any:
         if value not in known or not isinstance(value, str):
-            instead = f"; {alternatives(key, value, known)}" if isinstance(value, str) else ""
+            meant = suggestions(key, value, known) if isinstance(value, str) else []
+            instead = (
+                f"; did you mean {' or '.join(meant)}?" if meant else ""
+            )  # what else there is stands in `expected`
             found = shortened(repr(value))
             self.add((key,), SearchFields.CHOICE, expected=" or ".join(known), found=found, alternatives=instead)
         return value

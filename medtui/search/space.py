@@ -50,7 +50,7 @@ class Range:
         return min(max(float(f"{value:.{DIGITS}g}"), float(self.low)), float(self.high))
 
     def __str__(self) -> str:
-        return f"{written(self.low)} to {written(self.high)}{', by its logarithm' if self.log else ''}"
+        return f"{written(self.low)} to {written(self.high)}{', log scale' if self.log else ''}"
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def why_not_searched(path: str) -> str:
     if path in NEVER:
         return NEVER[path]
     if path.startswith("dataset.") and path != "dataset.size":
-        return "trials on other data do not compare"
+        return "trials on other data are not comparable"
     return "" if fields()[path].identity else NO_RESULT
 
 

@@ -47,7 +47,8 @@ class Started:
     def __str__(self) -> str:
         if self.over:
             return f"{capitalised(self.owner)}: nothing was left to do. Its log is {self.log}."
-        return f"Runner {self.pid} works on {self.owner}, also without this terminal. Its log is {self.log}."
+        works = f"Runner {self.pid} is working on {self.owner}, and continues without this terminal."
+        return f"{works} Its log is {self.log}."
 
 
 def start_runner(store: Store, slots: int | None = None, *, stays: bool = False) -> Started:
@@ -111,4 +112,4 @@ def _said(log: File, began: int) -> str:
     except OSError:
         return "its log cannot be read"
     lines = [line.strip().removeprefix("medtui: ") for line in text.splitlines() if line.strip()]
-    return shortened(" ".join(lines).rstrip("."), 400) or "it said nothing"
+    return shortened(" ".join(lines).rstrip("."), 400) or "it printed nothing"

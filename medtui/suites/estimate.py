@@ -15,6 +15,7 @@ from engine.contract.recipe.sources import data_source
 from engine.contract.store.workspace import Workspace
 from medtui.client.preflight import Paces, data_state
 from medtui.suites.plan import Plan
+from medtui.suites.requests import others_of
 from medtui.suites.slots import Slots
 from medtui.suites.store import Store
 from medtui.suites.work import Item
@@ -55,15 +56,17 @@ class Estimate:
         return f"about {format_bytes(self.bytes)} of {free}{short}"
 
 
-def describe_plan(plan: Plan, store: Store, slots: Slots) -> list[str]:
+def describe_plan(plan: Plan, store: Store, slots: Slots, *, joins: bool = False) -> list[str]:
     """How many runs, hours and bytes it takes that are not done yet, before anything starts: a sentence each.
 
-    Reads the newest runs of the workspace.
+    `joins`: the suite keeps the other runs that it has. Reads the newest runs of the workspace.
     """
     work, n = store.journal().work, len(plan.items)
     done = {item.id for item in work.of("completed")} & {item.id for item in plan.items}
     notes = [f"{plan.excluded} excluded"] * bool(plan.excluded) + [f"{plan.merged} alike"] * bool(plan.merged)
     notes += [f"{len(done)} done"] * bool(done)
+    others = len(others_of(plan, work)) if joins else 0
+    notes += [f"besides {others} that it has already"] * bool(others)
     left = f" ({', '.join(notes)})" if notes else ""
     open_ = [recipe for item, recipe in zip(plan.items, plan.recipes, strict=True) if item.id not in done]
     data = plan.items[0].data if plan.items else ()

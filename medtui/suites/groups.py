@@ -20,8 +20,9 @@ from medtui.text import data_marks
 
 METRICS = ("auc", "acc")  # of the test split
 RULE = (
-    "± is the standard deviation over seeds (n - 1), 95 % the t-interval of the mean. * is the highest mean of the "
-    "block where a two-sided paired t-test over at least 3 common seeds says so against each of the others (p < 0.05)."
+    "± is the standard deviation over seeds (n - 1), 95 % the t-interval of the mean, cut at 0 and 1. * marks the "
+    "highest mean of a block if a two-sided paired t-test over at least 3 common seeds tells it from each of the "
+    "others (p < 0.05)."
 )
 
 
@@ -53,7 +54,7 @@ class Group:
         return {seed: value for seed, value in found.items() if value is not None and value == value}
 
     def summary(self, metric: str) -> Summary:
-        return summarise(list(self.values(metric).values()))
+        return summarise(list(self.values(metric).values()), (0.0, 1.0))
 
     def count(self, state: str) -> int:
         return sum(run.state == state for run in self.runs)
@@ -67,11 +68,11 @@ class Group:
         done = [run for run in self.runs if run.state == "completed"]
         fallen, scratch = [run for run in done if run.fell_back], [run for run in done if run.from_scratch]
         if fallen and len(fallen) < len(done):
-            found.append(f"{len(fallen)} from scratch and {len(done) - len(fallen)} not: no one experiment")
+            found.append(f"{len(fallen)} from scratch and {len(done) - len(fallen)} not: not one experiment")
         elif scratch:
             found.append("from scratch")
         if len({run.data for run in done if run.data is not None}) > 1:
-            found.append("of different data files: no one experiment")
+            found.append("of different data files: not one experiment")
         if not self.recipe.evaluation.test:
             return [*found, "test split not evaluated"]
         undefined = [name.upper() for name in METRICS if len(self.values(name)) < len(done)]

@@ -6,6 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from engine.contract.recipe.identity import recipe_hash, resolved_hash
+from engine.contract.recipe.reader import recipe_from_values
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.sources import facts_of
 from engine.contract.store.run_directory import RunDirectory, list_runs_and_manifests
@@ -14,6 +15,7 @@ from engine.contract.wire.errors import MedtuiError
 from engine.contract.wire.resolved import Resolved
 from medtui.client.preflight import weights_state
 from medtui.suites.store import mark_of
+from medtui.suites.work import Event, Item
 
 
 class KnownRuns:
@@ -44,6 +46,22 @@ class KnownRuns:
         """The newest run that was started for this item."""
         found = self._marked.get((owner, item))
         return found[-1] if found else None
+
+    def ended(self, item: Item, *, again: bool = False) -> Event | None:
+        """The event that a pending item ends with which is not to be run; None for one that is.
+
+        Its recipe was valid for an older medtui only, or it was done before. `again`: it is run also where it was, as
+        an entry of the queue is, and `medtui run` does.
+        """
+        if item.run is not None:  # that is resumed
+            return None
+        ended: Event = {"event": "ended", "id": item.id}
+        try:
+            recipe = recipe_from_values(item.recipe)
+            found = None if again else self.done(recipe)
+        except MedtuiError as error:
+            return {**ended, "outcome": "failed", "run": None, "detail": error.message}
+        return None if found is None else {**ended, "outcome": "completed", "run": found.name, "detail": "done before"}
 
     def done(self, recipe: Recipe) -> RunDirectory | None:
         """The newest completed run of the same experiment: what it resolved to is what the recipe would become here."""

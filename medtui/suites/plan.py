@@ -73,19 +73,19 @@ def _choices(suite: SuiteFile) -> tuple[list[tuple[Choice, Axes]], int]:
     count = _size(suite.axes) + sum(_size({**suite.axes, **one.axes}) for one in suite.include)
     if count > MOST_RUNS:
         problem = Problem.of((), SuiteFields.TOO_MANY, limit=MOST_RUNS, found=count)
-        raise recipe_error(suite.source, [problem])
+        raise recipe_error(suite.source, [problem], "suite")
     grid = list(_grid(suite.axes))
     unused = [entry for entry in suite.exclude if not any(_matches(entry, choice) for choice in grid)]
     if unused:
         problems = [Problem.of(("exclude",), SuiteFields.EXCLUDES_NOTHING, entry.line) for entry in unused]
-        raise recipe_error(suite.source, problems)
+        raise recipe_error(suite.source, problems, "suite")
     kept = [choice for choice in grid if not any(_matches(entry, choice) for entry in suite.exclude)]
     found = [(choice, suite.axes) for choice in kept]
     for entry in suite.include:
         axes = {**suite.axes, **entry.axes}
         found += [(choice, axes) for choice in _grid(axes)]
     if not found:
-        raise recipe_error(suite.source, [Problem.of(("exclude",), SuiteFields.EXCLUDES_ALL)])
+        raise recipe_error(suite.source, [Problem.of(("exclude",), SuiteFields.EXCLUDES_ALL)], "suite")
     return found, len(grid) - len(kept)
 
 

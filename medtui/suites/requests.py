@@ -49,13 +49,23 @@ def ask_runner(store: Store, what: Request, by: str) -> Holder:
 # ---- a suite --------------------------------------------------------------------------------------------------------
 
 
-def begin_plan(plan: Plan, store: Store, *, retry: bool = False) -> WorkJournal:
-    """Write down the runs that a runner is to do. Raises WorkspaceLocked or OutputError."""
+def begin_plan(plan: Plan, store: Store, *, retry: bool = False, joins: bool = False) -> WorkJournal:
+    """Write down the runs that a runner is to do. Raises WorkspaceLocked or OutputError.
+
+    `joins`: other runs that the suite has stay in it.
+    """
     refuse_second_runner(store)
     journal = store.make()
-    journal.write({"event": "planned", "items": [item.values() for item in plan.items]})
+    items = [*others_of(plan, journal.work), *plan.items] if joins else plan.items
+    journal.write({"event": "planned", "items": [item.values() for item in items]})
     retry_ended(store, journal, failed=retry)
     return journal
+
+
+def others_of(plan: Plan, work: Work) -> list[Item]:
+    """The runs that a suite has and this plan of it has not, such as those of other seeds."""
+    planned = {item.id for item in plan.items}
+    return [item for item in work.items.values() if item.id not in planned]
 
 
 def refuse_impossible_runs(plan: Plan) -> None:

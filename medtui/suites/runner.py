@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from engine.contract.recipe.reader import recipe_from_values
 from engine.contract.store.lock import LockState, WorkspaceLock
 from engine.contract.store.run_directory import RunDirectory, is_run
 from engine.contract.store.run_record import read_run
@@ -265,28 +264,15 @@ class Runner:
                 if item is None:
                     return False
                 run = self._run_of(item)
-                try:
-                    done = self._done_before(item) if run is None else None
-                except MedtuiError as error:  # of a recipe that was valid for an older medtui
-                    ended = {"event": "ended", "id": item.id, "outcome": "failed", "detail": error.message}
-                    writer.add({**ended, "run": None})
-                    continue
-                if done is None:
+                ended = self._known.ended(item, again=self.store.kind == "queue") if run is None else None
+                if ended is None:
                     after = read_run(run).engine_id if run is not None else None
                     given = {"slot": slot, "runner": self.id, "after": after}
                     writer.add({"event": "claimed", "id": item.id, **given})
-            if done is not None:
-                self._record_end(item, "completed", done.name, "done before")
+            if ended is not None:
+                self._record_end(item, ended["outcome"], ended["run"], ended["detail"])
                 continue
             return self._start(self.work.items[item.id], run, slot)
-
-    def _done_before(self, item: Item) -> RunDirectory | None:
-        """An entry of the queue is run also where its recipe was run before, as `medtui run` would.
-
-        Raises RecipeError.
-        """
-        recipe = recipe_from_values(item.recipe)
-        return None if self.store.kind == "queue" else self._known.done(recipe)
 
     def _run_of(self, item: Item) -> RunDirectory | None:
         """What there is of it to be resumed."""

@@ -42,9 +42,13 @@ class Queue:
         return [array] if count == 1 else [f"{array}_{number}" for number in range(count)]
 
 
-def work_of(store: Store, queue: Queue | None = None) -> Work:
-    """The runs of a suite as they are now. Writes nothing. Raises OutputError."""
-    work = store.journal().work
+def work_of(store: Store) -> Work:
+    """The runs of a suite as they are now, as far as files say it. Writes nothing. Raises OutputError."""
+    return settled_work(store, store.journal().work, None)
+
+
+def settled_work(store: Store, work: Work, queue: Queue | None) -> Work:
+    """The same of a journal's runs, with what the scheduler has of them."""
     for event in settled(store, work, queue):
         work.apply(event)
     return work

@@ -25,8 +25,8 @@ class Summary:
     ci95: tuple[float, float] | None  # of the mean
 
 
-def summarise(values: Sequence[float]) -> Summary:
-    """One value has a mean, and neither deviation nor interval."""
+def summarise(values: Sequence[float], bounds: tuple[float, float] = (-math.inf, math.inf)) -> Summary:
+    """One value has a mean, and neither deviation nor interval. `bounds`: of what is measured, where intervals end."""
     n = len(values)
     if n == 0:
         return Summary(0, None, None, None)
@@ -35,7 +35,7 @@ def summarise(values: Sequence[float]) -> Summary:
         return Summary(1, mean, None, None)
     sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
     half = t_quantile((1 + CONFIDENCE) / 2, n - 1) * sd / math.sqrt(n)
-    return Summary(n, mean, sd, (mean - half, mean + half))
+    return Summary(n, mean, sd, (max(bounds[0], mean - half), min(bounds[1], mean + half)))
 
 
 def paired_p(one: Mapping[int, float], other: Mapping[int, float]) -> float | None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.contract.files.folders import file_at
+from engine.contract.files.folders import File, file_at
 from engine.contract.recipe.names import alternatives
-from engine.contract.recipe.reader import recipe_error
+from engine.contract.recipe.reader import names_recipes, recipe_error
 from engine.contract.recipe.schema import fields, section_titles
 from engine.contract.recipe.yaml_reader import SIZE_LIMIT, KeyPath, YamlText, read_yaml_file
 from engine.contract.store.workspace import Workspace
@@ -24,7 +24,6 @@ FIELD_OF = {"recipe": RECIPE, "dataset": "dataset.name", "size": "dataset.size",
 FIELD_OF |= {"seed": "training.seed"}
 FIELD_OF |= {f"{name}s": path for name, path in FIELD_OF.items()}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
-_NAMES_RECIPES = re.compile(rb"^recipes?\s*:", re.MULTILINE)
 _HAS_SPACE = re.compile(rb"^space\s*:", re.MULTILINE)  # only a search has one
 _SEEDS = re.compile(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?")
 MOST_SEEDS = 10_000
@@ -81,20 +80,14 @@ def suite_files(workspace: Workspace) -> list[Path]:
             paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".yaml", ".yml"))
         except OSError:
             continue
-        found += [
-            path for path in paths if path.name[0] != "." and _is(path, _NAMES_RECIPES) and not _is(path, _HAS_SPACE)
-        ]
+        visible = [path for path in paths if path.name[0] != "."]
+        found += [path for path in visible if names_recipes(file_at(path)) and not _has_space(file_at(path))]
     return found
 
 
-def names_recipes(path: Path) -> bool:
-    """Whether the file is one of a suite or a search, and so no recipe. Never raises."""
-    return _is(path, _NAMES_RECIPES)
-
-
-def _is(path: Path, pattern: re.Pattern[bytes]) -> bool:
+def _has_space(file: File) -> bool:
     try:
-        return pattern.search(file_at(path).content(SIZE_LIMIT)) is not None
+        return _HAS_SPACE.search(file.content(SIZE_LIMIT)) is not None
     except OSError:
         return False
 
@@ -105,7 +98,7 @@ def suite_from(text: YamlText, name: str, folder: Path) -> SuiteFile:
     values = dict(text.values)
     if "space" in values:  # what else it has would be reported field by field
         reader.add(("space",), SuiteFields.A_SEARCH)
-        raise recipe_error(text.source, reader.problems)
+        raise recipe_error(text.source, reader.problems, "suite")
     name = reader.name(values.pop("name", name))
     include = reader.entries("include", values.pop("include", None))
     exclude = reader.entries("exclude", values.pop("exclude", None))
@@ -115,7 +108,7 @@ def suite_from(text: YamlText, name: str, folder: Path) -> SuiteFile:
     if RECIPE not in axes and not reader.problems:
         reader.add(("recipes",), SuiteFields.NO_RECIPE)
     if reader.problems:
-        raise recipe_error(text.source, reader.problems)
+        raise recipe_error(text.source, reader.problems, "suite")
     return SuiteFile(name, text.source, folder, axes, include, exclude, template)
 
 

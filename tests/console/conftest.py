@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -37,6 +38,7 @@ def isolated_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     time.tzset()
     marks.cache_clear()
     yield path
+    gc.unfreeze()  # a console keeps its objects for as long as its process lives
     monkeypatch.undo()
     time.tzset()
     marks.cache_clear()

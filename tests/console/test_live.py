@@ -164,7 +164,7 @@ async def test_garbage_half_lines_and_floods_do_no_harm(console, scripts) -> Non
         for number in range(10_000):
             script.emit(story.log(f"line {number}"))
         script.emit(story.epoch(4))
-        await shows(pilot, "4 engine lines were not events", "epoch 4: best AUC")
+        await shows(pilot, "not events: 4 lines of the engine's output", "epoch 4: best AUC")
         await pilot.press("4", "3")
         await shows(pilot, "● training")
 

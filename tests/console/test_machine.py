@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -521,6 +522,28 @@ async def test_clearing_the_cache_shows_what_goes_and_asks_first(console, worksp
         if answer == "yes":
             await shows(pilot, "Freed 2.0 MB.")
         assert [path.name for path in (cache / "arrays").iterdir()] == ([] if answer == "yes" else ["cells-v1"])
+
+
+@pytest.mark.asyncio
+async def test_clearing_the_cache_removes_downloads_whose_fetcher_is_gone_too(
+    console, workspace, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    data = tmp_path / "home" / ".medmnist"
+    data.mkdir(parents=True)
+    left, held = data / ".pathmnist.npz.0123abcd.part", data / ".octmnist.npz.0123abcd.part"
+    for file in (left, held):
+        file.write_bytes(bytes(3_000_000))
+    app = console()
+    with held.open("rb") as fetcher:
+        fcntl.flock(fetcher, fcntl.LOCK_EX)
+        async with app.run_test(size=(120, 40), notifications=True) as pilot:
+            await machine_of(pilot, app)
+            await pilot.press("D")
+            await shows(pilot, "Delete 1 decoded copy and 1 unfinished file, 5.0 MB?")
+            await pilot.press("right", "enter")
+            await shows(pilot, "Freed 5.0 MB.")
+    assert not left.exists() and held.exists()
 
 
 @pytest.mark.asyncio

@@ -77,7 +77,7 @@ async def test_a_notification_that_was_not_taken_is_one_toast(console, scripts) 
             await wait_for(pilot, lambda: server.events == ["alarm"] * 2)
             await wait_for(pilot, lambda: any("it answered 500" in note.message for note in app._notifications))
             await pilot.pause(0.3)
-            said = [note.message for note in app._notifications if "did not take" in note.message]
+            said = [note.message for note in app._notifications if "did not accept" in note.message]
             assert len(said) == 1 and "s3cret" not in said[0]
 
 

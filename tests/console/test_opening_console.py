@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gc
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from driving import Engine, tiny
 from rich.console import RenderableType
 from screen_helpers import shows, wait_for
 from stand_ins import make_run
+from textual.color import Color
+from textual.css import stylesheet
+from textual.css.model import RuleSet
+from textual.css.parse import parse
 from textual.screen import Screen
 
 from engine.contract.store.lock import WorkspaceLock
 from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.workspace import Workspace
 from medtui.console.app import ConsoleApp
+from medtui.console.shell.opening import Opening
+from medtui.console.shell.theme import DARK, LIGHT
+from medtui.settings import Settings
 
 NAME = "20261121_breastmnist_resnet18-adapted_1a2b3c"
 LONG = tiny(training={"epochs": 2000, "batch_size": 8, "patience": None})
@@ -112,3 +121,41 @@ async def test_an_engine_that_prepares_is_no_idle_workspace(console, workspace: 
             assert app.screen_name == "recipes"
     finally:
         lock.release()
+
+
+async def test_no_style_is_parsed_twice_before_the_theme_changes(console, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All screens are visited; parsing them again would be most of what the first frame takes."""
+    parsed: list[tuple[object, object]] = []
+
+    def counted(scope: str, css: str, read_from: Any, *, tie_breaker: int, **options: Any) -> Iterable[RuleSet]:
+        parsed.append((read_from, tie_breaker))  # a kind of widget that others are derived from gets another rank
+        return parse(scope, css, read_from, tie_breaker=tie_breaker, **options)
+
+    monkeypatch.setattr(stylesheet, "parse", counted)
+    app = console()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await wait_for(pilot, lambda: app.base_screen is not None and app.base_screen.ready)
+        for key, name in zip("23451", ("machine", "live", "results", "suites", "recipes"), strict=True):
+            await pilot.press(key)
+            await wait_for(pilot, lambda name=name: app.screen_name == name and app.base_screen.ready)
+        assert len(parsed) > 20
+        assert len(parsed) == len(set(parsed))
+        assert app.base_screen.styles.background == Color.parse(DARK.background or "")
+        app.action_theme()
+        await wait_for(pilot, lambda: app.base_screen.styles.background == Color.parse(LIGHT.background or ""))
+
+
+async def test_the_first_style_that_is_parsed_is_of_the_chosen_theme(console) -> None:
+    app = console(settings=Settings(theme="light"))
+    async with app.run_test(size=(120, 40)):
+        assert isinstance(app.screen, Opening)
+        assert app.screen.styles.background == Color.parse(LIGHT.background or "")
+
+
+async def test_what_a_screen_is_made_of_is_no_longer_searched_for_garbage(console) -> None:
+    """A complete search holds up every key; what it looks at is what came after the screens."""
+    app = console()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await wait_for(pilot, lambda: app.base_screen is not None and app.base_screen.ready)
+        await wait_for(pilot, lambda: all(node is not app.base_screen for node in gc.get_objects()))
+        assert gc.isenabled()

@@ -30,6 +30,10 @@ def drafts() -> list[str]:
     return sorted(path.read_text() for path in folder.glob("*.json")) if folder.exists() else []
 
 
+def toasts(app) -> list[str]:
+    return [one.message for one in app._notifications]
+
+
 def cursor(screen) -> str:
     option = screen.query_one("#recipe-list", OptionList).highlighted_option
     return Path(option.id).name if option is not None else ""
@@ -273,3 +277,55 @@ async def test_the_cursor_of_the_list_follows_a_recipe_that_results_opens(consol
         option = screen.query_one("#recipe-list", OptionList).highlighted_option
         assert option is not None and option.id == str(run.recipe.path)
         await shows(pilot, f"recipe of {run.name}")  # in full, which the list has no room for
+
+
+# ---- where it is, and what next --------------------------------------------------------------------------------------
+
+
+async def test_a_recipe_that_is_saved_outside_the_workspace_is_named_with_its_folder(
+    console, workspace, tmp_path: Path
+) -> None:
+    (workspace.root / "mine.yaml").write_text(MINE)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await opened(pilot, app, "mine.yaml")
+        await pilot.press("s")
+        await shows(pilot, "mine_2.yaml")
+        await pilot.press(*"../x", "enter")
+        await wait_for(pilot, lambda: (workspace.root.parent / "x.yaml").exists())
+        await wait_for(pilot, lambda: toasts(app) == [f"Saved {workspace.root.parent / 'x.yaml'}."])
+
+
+async def test_a_file_that_cannot_be_renamed_says_what_to_do_next(console, workspace) -> None:
+    (workspace.root / "mine.yaml").write_text(MINE)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await opened(pilot, app, "mine.yaml")
+        await pilot.press("R")
+        await shows(pilot, "Rename mine.yaml to:")
+        await pilot.press(*"no/such", "enter")
+        await wait_for(pilot, lambda: any("Choose another name or folder" in words for words in toasts(app)))
+        assert (workspace.root / "mine.yaml").read_text() == MINE
+
+
+async def test_edits_of_a_file_that_changed_on_disk_are_kept_when_the_file_is_loaded(console, workspace) -> None:
+    """Twice: the second edits do not replace the first."""
+    path = workspace.root / "mine.yaml"
+    path.write_text(MINE)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        screen = await opened(pilot, app, "mine.yaml")
+        for number, lr in enumerate(("0.5", "0.25")):
+            theirs = MINE + "# theirs\n" * (number + 1)
+            await edit(pilot, screen, "training.lr", [*lr, "enter"])
+            await wait_for(pilot, lambda: screen.current.dirty)
+            path.write_text(theirs)
+            await pilot.press("ctrl+s")
+            await shows(pilot, "mine.yaml has changed on disk.")
+            await pilot.press("y")
+            await wait_for(pilot, lambda theirs=theirs: screen.current.text == theirs == path.read_text())
+        await shows(pilot, "mine_edits.ya", "mine_edits_2.")  # in the list
+        assert sorted(screen.open_recipes.unsaved) == ["mine_edits.yaml", "mine_edits_2.yaml"]
+        kept = [screen.open_recipes.documents[str(workspace.root / f"mine_edits{end}.yaml")] for end in ("", "_2")]
+        assert "lr: 0.5" in kept[0].text and "lr: 0.25" in kept[1].text
+    assert len(drafts()) == 2

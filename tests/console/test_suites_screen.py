@@ -87,7 +87,7 @@ async def test_every_state_has_a_glyph_of_its_own_also_without_colours(
         async with app.run_test(size=SIZE) as pilot:
             await opened(pilot, app)
             await shows(pilot, "✓ 0.9000", "● 8/10", "✗ failed", "■ 0.9400", "‖ 8/10", "↻ 8/10", "· waiting")
-            await shows(pilot, "0.905 ± 0.007 (2)", "8 runs: ", "2 completed", "breastmnist", "its runner works")
+            await shows(pilot, "0.905 ± 0.007 (2)", "8 runs: ", "2 completed", "breastmnist", "its runner is working")
 
 
 @pytest.mark.slow
@@ -96,7 +96,7 @@ async def test_an_empty_workspace_says_what_a_suite_is_and_which_key_begins(cons
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot, app)
         await shows(
-            pilot, "No suites in this workspace yet", "n chooses its file", "The queue is empty", "w there adds one"
+            pilot, "No suites in this workspace yet", "n chooses a suite file", "The queue is empty", "w there adds one"
         )
         await pilot.press("r", "t", "X", "D", "u", "enter")
         await pilot.pause(0.2)
@@ -141,7 +141,7 @@ async def test_what_changes_is_shown_and_the_cursor_stays_on_its_run(console, wo
         ended = {"event": "ended", "id": items[7].id, "outcome": "failed", "run": None, "detail": "No space left."}
         Store(workspace, "study").journal().write(ended)
         await pilot.press("f5")
-        await shows(pilot, "seed 4  ✗ failed", "No space left.", "t tries it again")
+        await shows(pilot, "seed 4  ✗ failed", "No space left.", "t retries it")
         assert app.base_screen.selected.item.id == items[7].id
 
 
@@ -209,7 +209,7 @@ async def test_a_run_that_failed_is_retried_and_one_that_is_done_is_not(console,
         await pilot.press("t")
         await shows(pilot, "Only a run that failed")
         await pilot.press("l", "l", "l", "t")
-        await shows(pilot, "To be done again", "r starts it")
+        await shows(pilot, "To be retried", "r starts it")
     assert Store(workspace, "study").journal().work.items[items[3].id].state == "pending"
 
 
@@ -243,7 +243,7 @@ async def test_a_suite_is_started_from_its_file_after_its_runs_are_told(
         await shows(pilot, "Suite b: 2 runs", "Start it?", "time  unknown", "disk  ")
         assert started == []
         await pilot.press("y")
-        await shows(pilot, "Runner 4711 works on suite b", "runner.log")
+        await shows(pilot, "Runner 4711 is working on suite b", "runner.log")
         await shows(pilot, "b · 2 runs: 2 waiting")
     assert started == ["b"] and len(Store(workspace, "b").journal().work.items) == 2
 
@@ -276,7 +276,7 @@ async def test_a_suite_is_continued_and_one_that_works_is_stopped(
         await wait_for(pilot, lambda: started == ["study"])
         with held(workspace):
             await pilot.press("X")
-            await shows(pilot, "Stop suite study", "let the living runs end")
+            await shows(pilot, "Stop suite study", "let the live runs finish")
             await pilot.press("y")
             await shows(pilot, "suite study was asked to stop.")
     assert list(Store(workspace, "study").journal().work.asked.values()) == ["stop"]
@@ -297,7 +297,7 @@ async def test_jobs_of_a_cluster_are_told_apart_and_only_stopped(
         await pilot.press("X")
         await shows(pilot, "whose jobs slurm has?")
         await pilot.press("y")
-        await shows(pilot, "2 runs cancelled whose job waited")
+        await shows(pilot, "2 runs cancelled before training")
         assert scheduler.cancelled == ["17_0", "17_1"]
         await pilot.press("r")
         await shows(pilot, "Start suite study?")  # no job is left

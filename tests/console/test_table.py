@@ -55,3 +55,21 @@ async def test_the_cursor_stays_in_sight_when_cells_grow_and_when_the_table_shri
         assert table.scroll_x > 0
         await pilot.resize_terminal(30, 10)
         await wait_for(pilot, lambda: table.size.width <= 30 and in_sight())
+
+
+@pytest.mark.asyncio
+async def test_a_row_that_was_drawn_before_it_was_measured_keeps_its_label() -> None:
+    class OneTable(App[None]):
+        def compose(self) -> ComposeResult:
+            yield DataTable(show_row_labels=True)
+
+    app = OneTable()
+    async with app.run_test(size=(60, 10)) as pilot:
+        table = app.query_one(DataTable)
+        for _ in range(2):
+            table.clear(columns=True)
+            table.add_column("column")
+            table.add_row(Text("cell"), label=Text("mini_cnn"))
+            table.render_line(1)
+            await pilot.pause()
+        await wait_for(pilot, lambda: "mini_cnn" in table.render_line(1).text)

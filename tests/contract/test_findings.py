@@ -170,7 +170,7 @@ def test_the_evidence_of_overfitting_is_that_of_the_epochs() -> None:
     assert finding.evidence["before"] == pytest.approx(1.1)
     assert finding.evidence["now"] == pytest.approx(2.8)
     assert finding.evidence["train_now"] == pytest.approx((1 / 18 + 1 / 19 + 1 / 20) / 3)
-    assert "since epoch 2 (1.1 to 2.8) while the training loss falls (" in finding.message
+    assert "since epoch 2 the validation loss has risen (1.1 to 2.8)" in finding.message
 
 
 def test_a_loss_that_rises_with_the_auc_is_confidence_and_no_overfitting() -> None:

@@ -534,6 +534,16 @@ def test_an_unknown_recipe_lists_those_there_are_and_no_data_sets(
     assert "octmnist" not in error.value.message  # a data set that no recipe is shipped for
 
 
+def test_an_unknown_recipe_lists_no_suite_and_no_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "study.yaml").write_text("recipes: [quickstart]\nseeds: 1-3\n")
+    (tmp_path / "tuning.yaml").write_text("recipe: quickstart\nspace:\n  training.lr: [0.1, 0.2]\n")
+    (tmp_path / "own.yaml").write_text("model: {}\n")
+    with pytest.raises(RecipeError, match=r"known: .*own\.yaml") as error:
+        find_recipe("entirely_different")
+    assert "study" not in error.value.message and "tuning" not in error.value.message
+
+
 def test_a_file_in_this_folder_overrides_a_shipped_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "quickstart").write_text("model: {}\n")

@@ -71,10 +71,8 @@ def test_a_callers_file_in_pythonpath_replaces_none_of_our_modules(
         assert (done.returncode, done.stderr) == (0, ""), command
 
 
-OTHERS = (pytest.param(value, marks=pytest.mark.slow) for value in ("/nonexistent:", "::"))
-
-
-@pytest.mark.parametrize("value", [":/nonexistent", *OTHERS])
+@pytest.mark.parametrize("value", [":/nonexistent", "/nonexistent:", "::"])
+@pytest.mark.usual(":/nonexistent")
 def test_an_empty_part_of_pythonpath_does_not_add_the_current_folder(
     tmp_path: Path, script: Path, of_the_caller: Path, value: str
 ) -> None:
@@ -101,27 +99,21 @@ def test_what_is_installed_nowhere_else_still_comes_from_pythonpath(tmp_path: Pa
     assert done.stdout.split() == [str(tmp_path / "modules/of_a_cluster.py"), str(tmp_path / "modules")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "variables",
     [
-        pytest.param(
-            {
-                "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-                "MATPLOTLIBRC": "latin1rc",
-                "PYTHONSTARTUP": "/nonexistent",
-            },
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            {"PYTHONWARNINGS": "error", "PYTHONOPTIMIZE": "2", "PYTHONDEVMODE": "1", "MPLBACKEND": "nonsense"},
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            {"MATPLOTLIBRC": "latin1rc", "PYTHONSTARTUP": "/nonexistent", "MPLBACKEND": ""}, marks=pytest.mark.slow
-        ),
+        {
+            "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+            "MATPLOTLIBRC": "latin1rc",
+            "PYTHONSTARTUP": "/nonexistent",
+        },
+        {"PYTHONWARNINGS": "error", "PYTHONOPTIMIZE": "2", "PYTHONDEVMODE": "1", "MPLBACKEND": "nonsense"},
+        {"MATPLOTLIBRC": "latin1rc", "PYTHONSTARTUP": "/nonexistent", "MPLBACKEND": ""},
     ],
     ids=["notebook", "strict interpreter", "settings of matplotlib"],
 )
+@pytest.mark.usual("notebook", "strict interpreter")
 def test_a_run_is_complete_whatever_the_settings_of_python_and_matplotlib(
     tmp_path: Path, recipe: Path, variables: dict[str, str]
 ) -> None:

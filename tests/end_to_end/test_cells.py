@@ -53,11 +53,15 @@ evaluation: {tta: false}
     assert json_lines(done.stdout)[-1]["metrics"]["test"]["acc"] > 0.90
 
 
-@pytest.fixture(scope="module")
-def quickstart(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A workspace in which the shipped recipe, as it is, has been trained; and what the command printed."""
+AS_IT_IS = pytest.param([], id="as it is", marks=pytest.mark.exhaustive)  # as `make demo` trains it: minutes
+SMALL_NET = pytest.param(["model.name=mini_cnn"], id="the small net")  # seconds
+
+
+@pytest.fixture(scope="module", params=[SMALL_NET, AS_IT_IS])
+def quickstart(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A workspace in which the shipped recipe has been trained; and what the command printed."""
     workspace = tmp_path_factory.mktemp("quickstart")
-    done = medtui("run", "quickstart", cwd=workspace)
+    done = medtui("run", "quickstart", *request.param, cwd=workspace)
     assert done.returncode == 0, done.stderr
     return workspace, done.stdout
 
@@ -75,7 +79,7 @@ def test_the_quickstart_reaches_75_percent_and_calls_its_results_synthetic(quick
 
 @pytest.mark.slow
 def test_the_quantised_quickstart_keeps_its_auc(quickstart: tuple[Path, str]) -> None:
-    """ResNet-18 on the generated cells: PyTorch, ONNX and int8 on the test split."""
+    """On the generated cells: PyTorch, ONNX and int8 on the test split."""
     done = medtui("export", "last", "--int8", "--format", "onnx", "--json", cwd=quickstart[0])
     assert done.returncode == 0, done.stderr
     checks = json.loads(done.stdout)["checks"]

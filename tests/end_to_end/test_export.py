@@ -131,7 +131,7 @@ def test_the_card_says_what_is_known_and_what_is_not(exported: Path, run: Path, 
     assert [line for line in card.splitlines() if line.startswith("## ")] == [
         "## Data",
         "## Results on the test split",
-        "## Certainty",
+        "## Calibration",
         "## Agreement with PyTorch in float32",
         "## Intended use",
         "## Limits",
@@ -141,7 +141,7 @@ def test_the_card_says_what_is_known_and_what_is_not(exported: Path, run: Path, 
     test = json.loads(medtui("show", run.name, "--json", cwd=workspace).stdout)["test"]
     low, high = test["auc_ci95"]
     assert f"| {test['auc']:.4f} | {low:.3f}–{high:.3f} |" in card
-    assert "These weights: **not stated**" in card and "no medical device" in card
+    assert "These weights: **not stated**" in card and "not a medical device" in card
     assert all(f"`{path.name}`" in card for path in exported.iterdir() if path.name != "README.md")
 
 

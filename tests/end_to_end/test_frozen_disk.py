@@ -21,6 +21,7 @@ A_START = 10.0  # seconds that a loaded machine takes to start a command
     [("stop", "write"), ("pause", "write"), ("abort", "read")],
 )
 @pytest.mark.slow
+@pytest.mark.usual("stop-write", "abort-read")
 def test_a_command_to_a_run_on_a_frozen_disk_reports_it_and_ends(command: str, how: str, tmp_path: Path) -> None:
     engine = Engine(tmp_path)
     engine.train(tiny(training={"epochs": 1000, "patience": None}))
@@ -53,10 +54,9 @@ def test_kill_ends_an_engine_that_cannot_be_asked_because_the_disk_is_frozen(tmp
         engine.kill()
 
 
-@pytest.mark.parametrize(
-    "command", ["runs", *(pytest.param(command, marks=pytest.mark.slow) for command in ("show", "kill"))]
-)
 @pytest.mark.slow
+@pytest.mark.parametrize("command", ["runs", "show", "kill"])
+@pytest.mark.usual("runs", "kill")
 def test_runs_and_show_on_a_frozen_disk_report_it_and_end(command: str, tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "outputs" / "20261121_run")
     run.root.mkdir(parents=True)

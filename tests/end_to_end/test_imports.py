@@ -45,6 +45,38 @@ def test_medtui_run_imports_no_textual_and_nothing_heavy(tmp_path: Path) -> None
     assert not loaded & {*HEAVY, "textual"}
 
 
+def families(loaded: set[str]) -> set[str]:
+    """The modules of commands among these: what `medtui.cli` has, but for what reads the command line itself."""
+    own = {"app", "commands", "completion", "global_options", "options", "unknown"}
+    names = {name.removeprefix("medtui.cli.") for name in loaded if name.startswith("medtui.cli.")}
+    assert own <= names
+    return names - own
+
+
+def test_help_lists_every_command_and_imports_none(tmp_path: Path) -> None:
+    code = "import sys; sys.argv = ['medtui', '--help']\nfrom medtui.cli.app import app; app(standalone_mode=False)"
+    assert not families(modules_after(code, tmp_path))
+
+
+def test_a_command_imports_no_module_of_another(tmp_path: Path) -> None:
+    code = "import sys; sys.argv = ['medtui', 'score', '-h']\nfrom medtui.cli.app import app\n"
+    code += "app(standalone_mode=False)"
+    assert families(modules_after(code, tmp_path)) == {"score"}
+
+
+def test_a_refused_recipe_imports_neither_the_protocol_nor_psutil(tmp_path: Path) -> None:
+    """It is refused by its schema: what only a run needs would make the answer wait."""
+    (tmp_path / "recipe.yaml").write_text("{training: {epoch: 3}}")
+    code = (
+        "import sys; sys.argv = ['medtui', 'run', 'recipe.yaml']\nfrom medtui.cli.app import app\n"
+        "from engine.contract.wire.errors import RecipeError\n"
+        "try:\n    app(standalone_mode=False)\nexcept RecipeError:\n    pass\nelse:\n    assert False"
+    )
+    loaded = modules_after(code, tmp_path)
+    assert "engine.contract.recipe.reader" in loaded
+    assert not loaded & {"psutil", "engine.contract.wire.protocol", "engine.contract.wire.jobs", "medtui.client.state"}
+
+
 def test_help_imports_neither_pydantic_nor_rich_nor_textual(tmp_path: Path) -> None:
     code = "import sys; sys.argv = ['medtui', '--help']\nfrom medtui.cli.app import app; app(standalone_mode=False)"
     loaded = {module.split(".")[0] for module in modules_after(code, tmp_path)}

@@ -113,6 +113,7 @@ def test_an_engine_in_a_container_with_a_quota_of_one_core_has_one_thread(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", ["1", "3"])
+@pytest.mark.usual("3")
 def test_omp_num_threads_gives_an_engine_the_threads_that_torch_makes_of_it(number: str, tmp_path: Path) -> None:
     """No more than there are cores, where MKL sees to that."""
     command = [sys.executable, "-c", "import torch; print(torch.get_num_threads())"]

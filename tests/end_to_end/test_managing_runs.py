@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 from driving import medtui, tiny, yaml_of
+from safetensors.torch import load_file
+
+from engine.train.checkpoint import save_tensors
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +117,24 @@ def test_a_run_is_evaluated_again_with_the_data_it_was_trained_on_wherever_they_
     refused = medtui("evaluate", "last", "--workspace", place, cwd=tmp_path, environment=home)
     assert refused.returncode == 4
     assert "expected MD5 750601b1f35ba3300ea97c75c52ff8f6, found" in refused.stderr  # as medmnist publishes it
+
+
+def test_other_weights_than_the_run_recorded_are_not_evaluated(trained: Path) -> None:
+    """A good file, as of another run that was copied over it; with its own again all is as before."""
+    run = Path(asked(trained, "show", "last")["run_dir"])
+    best = run / "checkpoints" / "best.safetensors"
+    own = best.read_bytes()
+    weights = {name: tensor + 1 for name, tensor in load_file(best).items()}
+    found = save_tensors(best, weights, {"format": "pt", "epoch": "1"})
+    try:
+        recorded = json.loads((run / "checkpoints" / "model.json").read_text())["weights"]["digest"]
+        for words in (("evaluate", "last"), ("evaluate", "last", "--knn", "3"), ("evaluate", "last", "--probe")):
+            refused = medtui(*words, "--workspace", trained, cwd=trained)
+            assert refused.returncode == 5, refused.stderr
+            assert f"expected the digest {recorded}, found {found}" in " ".join(refused.stderr.split())
+    finally:
+        best.write_bytes(own)
+    asked(trained, "evaluate", "last")
 
 
 def test_a_run_without_weights_is_not_evaluated(trained: Path, tmp_path: Path) -> None:

@@ -41,7 +41,11 @@ def holder(workspace: Path) -> Iterator[Engine]:
 
 
 @pytest.mark.slow
-def test_of_50_starts_at_once_one_runs_and_49_are_refused_naming_it_and_leave_nothing(workspace: Path) -> None:
+@pytest.mark.parametrize("starts", [12, 50])
+@pytest.mark.usual("12")
+def test_of_many_starts_at_once_one_runs_and_the_others_are_refused_naming_it_and_leave_nothing(
+    workspace: Path, starts: int
+) -> None:
     start = json.dumps({"command": "start", "id": "s", "job": "train", "recipe": LONG}).encode() + b"\n"
     engines = [
         subprocess.Popen(
@@ -51,7 +55,7 @@ def test_of_50_starts_at_once_one_runs_and_49_are_refused_naming_it_and_leave_no
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
-        for _ in range(50)
+        for _ in range(starts)
     ]
     try:
         for engine in engines:  # each reads it when it is ready; stdin stays open
@@ -71,7 +75,7 @@ def test_of_50_starts_at_once_one_runs_and_49_are_refused_naming_it_and_leave_no
                     refused.append((engine, event))
                     break
         ((winner, started),) = running
-        assert len(refused) == 49
+        assert len(refused) == starts - 1
         for engine, event in refused:
             assert (event["exit_code"], event["error"]["kind"], event["run_dir"]) == (3, "locked", None)
             assert f"engine {winner.pid} " in event["error"]["message"]

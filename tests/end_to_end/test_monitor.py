@@ -111,7 +111,7 @@ def test_early_stopping_says_what_did_not_improve(tmp_path: Path) -> None:
     rows = history(run)
     assert len(rows) < 100
     assert float(rows[-1]["val_f1"]) <= max(float(row["val_f1"]) for row in rows[:-1])
-    assert f"Stopped early after epoch {len(rows)}: 1 epochs without a higher validation F1" in run.log.path.read_text()
+    assert f"Stopped early after epoch {len(rows)}: 1 epoch without a higher validation F1" in run.log.path.read_text()
 
 
 def test_another_monitor_is_another_experiment_and_the_usual_one_changes_no_hash(

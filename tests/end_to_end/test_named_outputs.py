@@ -32,7 +32,7 @@ def test_an_export_replaces_no_checkpoints_of_any_run(workspace: Path) -> None:
         checkpoints = run / "checkpoints"
         before = {path.name: sha256(path) for path in checkpoints.iterdir() if path.is_file()}
         done = medtui("export", "last", "--format", "bundle", "-o", checkpoints, "--force", cwd=workspace)
-        assert done.returncode != 0 and "is no exported model" in done.stderr, done.stderr
+        assert done.returncode != 0 and "is not an exported model" in done.stderr, done.stderr
         assert {path.name: sha256(path) for path in checkpoints.iterdir() if path.is_file()} == before
 
 
@@ -40,7 +40,7 @@ def test_an_export_follows_no_link(workspace: Path) -> None:
     (workspace / "link").symlink_to("nowhere")
     for more in ((), ("--force",)):
         done = medtui("export", "last", "--format", "bundle", "-o", "link", *more, cwd=workspace)
-        assert done.returncode != 0 and "link is no folder" in done.stderr, done.stderr
+        assert done.returncode != 0 and "link is not a folder" in done.stderr, done.stderr
     assert not (workspace / "nowhere").exists()
     assert (workspace / "link").readlink() == Path("nowhere")
 

@@ -88,7 +88,7 @@ def test_a_server_that_never_answers_delays_no_training_and_the_command_by_secon
         assert server.events == ["end"]
     assert done.returncode == 0, done.stdout + done.stderr
     said = done.stdout + done.stderr
-    assert said.count("127.0.0.1 did not take the notification: no answer within 10 s.") == 1
+    assert said.count("127.0.0.1 did not accept the notification: no answer within 10 s.") == 1
     assert SECRET not in said
     assert ended - journal_of(tmp_path)[-1]["time"] < 10 + 20, "the limit, and the end of a process on a busy machine"
 

@@ -70,6 +70,12 @@ def phase_settles(engine: Engine, run: RunDirectory, phase: str) -> None:
     ids=lambda value: "-".join(value) if isinstance(value, list) else "paused" if value else "training",
 )
 @pytest.mark.everyday("training-pause-resume-pause-stdin", "paused-resume-pause-control")
+@pytest.mark.usual(
+    "training-pause-resume-pause-stdin",
+    "paused-resume-pause-control",
+    "paused-resume-checkpoint-pause-stdin",
+    "training-pause-pause-control",
+)
 def test_a_pause_that_was_accepted_last_wins(paused: bool, commands: list[str], via: str, tmp_path: Path) -> None:
     engine, run = started(tmp_path, paused=paused)
     try:
@@ -174,6 +180,7 @@ def test_an_exception_in_the_heartbeat_ends_neither_status_nor_remote_control(tm
 @pytest.mark.parametrize(
     "junk", [b"junk\n", b"x", b'{"engine": "ENGINE", "command": "pause"\n'], ids=["lines", "one line", "near"]
 )
+@pytest.mark.usual("one line", "near")
 def test_sixty_megabytes_of_junk_stop_neither_training_nor_command_reading(junk: bytes, tmp_path: Path) -> None:
     engine, run = started(tmp_path, paused=False)
     try:

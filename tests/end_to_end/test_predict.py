@@ -233,10 +233,14 @@ def test_odd_names_are_predicted_and_no_pipe_is_waited_for(run: Path, workspace:
     os.mkfifo(tmp_path / "pipe.png")
     done = medtui("predict", run.name, tmp_path, "--json", cwd=workspace)
     *rows, last = json_lines(done.stdout)
-    assert {Path(row["path"]).name for row in rows} == {*names, "caf\\udce9.png"}
+    assert {Path(row["path"]).name for row in rows} == {*names, "caf\\xe9.png"}
     assert len({str(row["scores"]) for row in rows}) == 1
     assert done.returncode == 1 and list(last["summary"]["unreadable"]) == [str(tmp_path / "pipe.png")]
     table = medtui("predict", run.name, tmp_path, cwd=workspace)
+    assert "could not be read, 1 other file in folders" not in table.stderr
+    (tmp_path / "no_ending").write_bytes(picture)
+    counted = medtui("predict", run.name, tmp_path, cwd=workspace).stderr
+    assert "1 file without an image extension skipped" in counted
     assert "\x1b" not in table.stdout + table.stderr and len(rows_of(table.stdout)) == len(rows)
 
 
@@ -284,7 +288,7 @@ def test_a_damaged_archive_is_refused_in_one_sentence(run: Path, workspace: Path
 # ---- official data ---------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", params=["breastmnist", pytest.param("retinamnist", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["breastmnist", pytest.param("retinamnist", marks=pytest.mark.exhaustive)])
 def official(request: pytest.FixtureRequest, real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with a short run on an official set, which its name ends with."""
     folder: Path = tmp_path_factory.mktemp("official") / request.param

@@ -26,12 +26,10 @@ def refused(workspace: Path, recipe: dict[str, dict[str, object]], environment: 
     return dict(finished["error"])
 
 
-OTHERS = (pytest.param(package, marks=pytest.mark.slow) for package in ("matplotlib", "openpyxl"))
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("package", ["sklearn", *OTHERS])
-def test_a_broken_evaluation_or_report_package_refuses_the_run_before_it_begins(tmp_path: Path, package: str) -> None:
+@pytest.mark.parametrize("package", ["matplotlib", "openpyxl"])
+@pytest.mark.usual("openpyxl")
+def test_a_broken_package_of_the_report_refuses_the_run_before_it_begins(tmp_path: Path, package: str) -> None:
     (tmp_path / "lib" / package).mkdir(parents=True)
     (tmp_path / "lib" / package / "__init__.py").write_text("raise RuntimeError('damaged by hand')\n")
     error = refused(tmp_path, tiny(), {"PYTHONPATH": str(tmp_path / "lib")})
@@ -39,7 +37,7 @@ def test_a_broken_evaluation_or_report_package_refuses_the_run_before_it_begins(
     assert "Internal" not in error["message"] and "run.log" not in error["hint"]
 
 
-@pytest.mark.slow  # every day: the notebook of test_callers_environment.py
+@pytest.mark.exhaustive  # in `make test-all`: the notebook of test_callers_environment.py
 def test_a_notebooks_backend_does_not_keep_figures_from_being_drawn(tmp_path: Path) -> None:
     engine = Engine(tmp_path, environment={"MPLBACKEND": "module://matplotlib_inline.no_such_backend"})
     try:
@@ -61,11 +59,9 @@ def noexec(disk: Callable[[str], Path]) -> Path:
     return disk("noexec,size=600m")
 
 
-OTHER_COMPILERS = (pytest.param(how, marks=pytest.mark.slow) for how in ("CXX names none", "one that fails"))
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["none in PATH", *OTHER_COMPILERS])
+@pytest.mark.parametrize("how", ["none in PATH", "CXX names none", "one that fails"])
+@pytest.mark.usual("none in PATH")
 def test_compiling_without_a_compiler_is_refused_before_the_run_begins(tmp_path: Path, how: str) -> None:
     (tmp_path / "bin").mkdir()
     cache = {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}

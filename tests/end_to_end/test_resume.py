@@ -30,9 +30,9 @@ RECIPE = tiny(
 )
 
 
-def paused_within_an_epoch(workspace: Path) -> tuple[Engine, RunDirectory]:
+def paused_within_an_epoch(workspace: Path, storage: str = "auto") -> tuple[Engine, RunDirectory]:
     engine = Engine(workspace)
-    engine.train(RECIPE)
+    engine.train({**RECIPE, "dataset": {**RECIPE["dataset"], "cache": storage}})
     run = RunDirectory(Path(engine.wait_for_event("run.started")["run_dir"]))
     engine.wait_for(lambda e: e["event"] == "progress" and (e["step"] or 0) > 0)
     engine.send("pause", id="p")
@@ -116,6 +116,25 @@ def test_a_run_aborted_while_paused_resumes_to_the_same_weights(tmp_path: Path, 
     second.send("start", id="s", job="train", resume=str(run.root))
     assert second.wait_for_event("run.finished")["outcome"] == "completed"
     assert second.end() == 0
+    assert results(run) == results(undisturbed)
+
+
+@pytest.mark.everyday("killed")
+@pytest.mark.parametrize("how", ["killed", "aborted"])
+def test_a_run_on_mapped_images_interrupted_within_an_epoch_resumes_to_the_weights_of_one_in_ram(
+    how: str, tmp_path: Path, undisturbed: RunDirectory
+) -> None:
+    """Some batches are read ahead at that moment; the thread that reads them keeps no engine from its end."""
+    engine, run = paused_within_an_epoch(tmp_path, "mapped")
+    assert json.loads(run.manifest.path.read_text())["resolved"]["storage"] == "mapped"
+    if how == "aborted":
+        engine.send("abort", id="a")
+        assert engine.end() == 7
+    else:
+        engine.kill()
+    done = medtui("run", "--resume", str(run.root), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(undisturbed.manifest.path.read_text())["resolved"]["storage"] == "ram"
     assert results(run) == results(undisturbed)
 
 

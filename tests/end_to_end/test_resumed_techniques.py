@@ -33,7 +33,7 @@ def test_an_interrupted_run_with_every_technique_ends_as_one_that_was_not(tmp_pa
     log = (first.root / "run.log").read_text()
     assert "planned: 3 epochs of 4 steps of 3 batches of 8" in log
     assert "From epoch 2 on, validation, best and test use the mean of the weights" in log
-    (tested,) = [line for line in log.splitlines() if "Tested and exported are the weights of epoch" in line]
+    (tested,) = [line for line in log.splitlines() if "The weights tested and exported are those of epoch" in line]
     summary = openpyxl.load_workbook(first.root / "reports" / "report.xlsx")["Summary"]
     rows = {line[0].value: line[1].value for line in summary.iter_rows()}
     assert str(rows["Evaluated weights"]) in tested

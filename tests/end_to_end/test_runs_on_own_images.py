@@ -52,7 +52,7 @@ def test_a_folder_is_trained_on_without_a_recipe(completed: list[dict[str, Any]]
     assert (started["dataset"], started["task"], started["class_names"]) == ("blood-smears", "binary", ["a", "b"])
     assert started["images"] == {"train": 28, "val": 6, "test": 6} and not started["synthetic"]
     said = " ".join(event["message"] for event in completed if event["event"] == "log")
-    assert "1 files are not used: 1 × not an image in a known format (a/broken.png)" in said
+    assert "1 unusable file: 1 × not an image in a known format (a/broken.png)" in said
     assert completed[-1]["outcome"] == "completed"
 
 

@@ -97,7 +97,7 @@ def test_a_search_that_is_killed_at_any_moment_asks_prunes_and_ends_as_one_that_
     quiet = medtui("search", "lr.yaml", cwd=undisturbed)
     assert quiet.returncode == 0, quiet.stdout + quiet.stderr
     store = Store(Workspace(disturbed), "lr", is_search=True)
-    kills = disturb(("search", "lr.yaml"), store, 2, random.Random(5))
+    kills = disturb(("search", "lr.yaml"), store, 1, random.Random(5))
     assert min(kills.values()) >= 1, kills
     expected = results(undisturbed)
     states = [row["state"] for name, row in expected.items() if name.isdecimal()]

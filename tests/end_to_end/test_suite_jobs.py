@@ -67,7 +67,7 @@ def test_an_engine_of_a_job_owns_its_run_and_leaves_the_workspace_to_others(
     lock = ItemLock(workspace.folder, SuiteItem(suite=store.name, item=item))
     lock.acquire()
     assert do_item(store, item, None, JsonLines(), []) == WorkspaceLocked.exit_code
-    assert "This run of suite study is trained already by engine" in capsys.readouterr().out
+    assert "This run of suite study is already being trained by engine" in capsys.readouterr().out
     assert list_runs(workspace.outputs) == []
     lock.release()
 
@@ -100,7 +100,7 @@ def test_a_run_whose_engine_beats_on_a_lost_node_is_not_started_again(
 
     beat()
     monkeypatch.setattr("medtui.plain.suite_job.time.sleep", beat)
-    with pytest.raises(WorkspaceLocked, match="is trained already, on node7"):
+    with pytest.raises(WorkspaceLocked, match="is already being trained, on node7"):
         refuse_living(run)
 
 
@@ -178,14 +178,14 @@ def test_two_engines_of_a_suite_lock_two_runs_and_never_one(store: Store) -> Non
     ("arguments", "expected"),
     [
         ("suite run short.yaml --slurm gpus=1", "--slurm is for jobs of a scheduler."),
-        ("suite run short.yaml --on slurm --slots 2", "--slots is for runs of this machine."),
+        ("suite run short.yaml --on slurm --slots 2", "--slots is for runs on this machine."),
         ("search short.yaml --slurm gpus=1", "--slurm is for jobs of a scheduler."),
-        ("search resume --on slurm --slots 2", "--slots is for runs of this machine."),
+        ("search resume --on slurm --slots 2", "--slots is for runs on this machine."),
         ("suite run short.yaml --on slurn", "There is no scheduler 'slurn'; did you mean slurm?"),
         ("run quickstart --on slurm --resume last", "--on cannot be combined with --resume."),
         (
             "run quickstart --on slurm --slurm minute=3",
-            "--slurm: minute is nothing that a job can ask for",
+            "--slurm: minute is not a field of `slurm`",
         ),
         ("run quickstart --on slurm --seeds 1-3", "There is no Slurm here: sbatch and srun cannot be found."),
     ],

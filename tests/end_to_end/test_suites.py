@@ -162,17 +162,18 @@ def test_the_queue_survives_its_runner_and_does_every_run_once(place: Path, star
 # ---- kills at random moments ----------------------------------------------------------------------------------------
 
 
-def suite_of_twelve(place: Path) -> None:
+def grid(place: Path, seeds: str) -> None:
+    """Two data sets, twice as many with dropout, and each with these seeds."""
     import numpy as np
 
     np.savez(place / "graded.npz", **graded_arrays())
     digest = md5((place / "graded.npz").read_bytes(), usedforsecurity=False).hexdigest()
-    training = {"epochs": 25, "batch_size": 16, "patience": None}
+    training = {"epochs": 15, "batch_size": 16, "patience": None}
     (place / "cells.yaml").write_text(yaml_of(tiny(training=training)))
     graded = tiny(training=training)
     graded["dataset"] = {"name": "bloodmnist", "archive": str(place / "graded.npz"), "md5": digest}
     (place / "graded.yaml").write_text(yaml_of(graded))
-    (place / "grid.yaml").write_text("recipes: [cells.yaml, graded.yaml]\nmodel.dropout: [0, 0.2]\nseeds: 1-3\n")
+    (place / "grid.yaml").write_text(f"recipes: [cells.yaml, graded.yaml]\nmodel.dropout: [0, 0.2]\nseeds: {seeds}\n")
 
 
 def results(place: Path) -> dict[str, Any]:
@@ -189,16 +190,16 @@ def results(place: Path) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize(
-    "often", [pytest.param(2, marks=pytest.mark.slow), pytest.param(10, marks=pytest.mark.exhaustive)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("seeds", "runs", "often"), [("1", 4, 1), ("1-3", 12, 10)], ids=["once", "often"])
+@pytest.mark.usual("once")
 def test_a_suite_that_is_killed_at_any_moment_ends_as_one_that_is_not(
-    tmp_path_factory: pytest.TempPathFactory, often: int
+    tmp_path_factory: pytest.TempPathFactory, seeds: str, runs: int, often: int
 ) -> None:
     undisturbed, disturbed = (tmp_path_factory.mktemp(name) for name in ("undisturbed", "disturbed"))
     for place in (undisturbed, disturbed):
         (place / "README.md").touch()
-        suite_of_twelve(undisturbed)
+    grid(undisturbed, seeds)
     for name in ("grid.yaml", "cells.yaml", "graded.yaml"):
         (disturbed / name).write_text((undisturbed / name).read_text())
     quiet = medtui("suite", "run", "grid.yaml", cwd=undisturbed)
@@ -209,4 +210,4 @@ def test_a_suite_that_is_killed_at_any_moment_ends_as_one_that_is_not(
     assert results(disturbed) == results(undisturbed)
 
     marks = [mark_of(json.loads(run.manifest.content())) for run in trained(disturbed)]
-    assert len(marks) == len(set(marks)) == 12  # nothing was trained twice
+    assert len(marks) == len(set(marks)) == runs  # nothing was trained twice

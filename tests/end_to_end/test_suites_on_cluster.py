@@ -26,7 +26,7 @@ from medtui.suites.job_record import read_record
 from medtui.suites.store import Store, runs_of
 
 pytestmark = pytest.mark.slow
-EPOCHS = 60
+EPOCHS = 30  # of a tenth of a second: time enough to signal a job that has begun to train
 PATIENCE = 240.0  # seconds; each job starts from nothing
 
 
@@ -138,9 +138,11 @@ def test_jobs_of_slurm_that_are_warned_and_preempted_end_as_undisturbed_runs(slu
     def why() -> str:
         return f"{slurm.jobs()}\n{job_logs(store)}\n{slurm.logs()}"
 
-    first, second = (wait_until(lambda id_=item.id: training(store, id_), why) for item in items[:2])
-    assert list(slurm.jobs().values()).count("RUNNING") == 2  # the cap
-    slurm.run("scancel", "--signal=USR2", f"{array}_0")  # what Slurm sends before a time limit
+    begun = wait_until(lambda: [item for item in items[:2] if training(store, item.id)], why)[0]
+    wait_until(lambda: list(slurm.jobs().values()).count("RUNNING") == 2, why)  # the cap
+    slurm.run("scancel", "--signal=USR2", str(begun.job))  # what Slurm sends before a time limit
+    (other,) = (item for item in items[:2] if item is not begun)
+    wait_until(lambda: training(store, other.id), why)
     slurm.run("sbatch", "--partition=high", "--exclusive", "--output=/dev/null", "--wrap=sleep 1")  # takes the node
     start = time.monotonic()
     while states(store) != ["completed"] * 3:
@@ -148,7 +150,8 @@ def test_jobs_of_slurm_that_are_warned_and_preempted_end_as_undisturbed_runs(slu
         slurm.run("scontrol", "update", f"JobId={array}", "StartTime=now", check=False)  # else it waits two minutes
         time.sleep(0.5)
     assert {seed: found for seed, found in results(place).items() if seed in expected} == expected
-    assert attempts(first) >= 2 and attempts(second) >= 2
+    runs = runs_of(store)
+    assert attempts(runs[begun.id]) >= 2 and attempts(runs[other.id]) >= 2
     done = medtui("suite", "run", "study.yaml", "--on", "slurm", cwd=place)
     assert done.returncode == 0 and "Nothing to submit: 3 runs: 3 completed." in done.stdout
     table = medtui("suite", "table", cwd=place)
@@ -174,6 +177,7 @@ def test_stop_from_the_login_side_and_logs_that_are_found_from_the_run(slurm: Sl
     assert Path(log).parent == store.jobs_folder.path and "stopped" in Path(log).read_text()
 
 
+@pytest.mark.exhaustive  # in `make test-all`: one that is preempted, above, and is told so by the same signal
 def test_a_job_that_is_cancelled_saves_a_checkpoint_and_may_be_submitted_again(slurm: Slurm, tmp_path: Path) -> None:
     suite = "recipe: short.yaml\nseeds: 1\nslurm: {partition: low, minutes: 30, cpus: 1}\n"
     place = make(tmp_path / "jobs", suite)

@@ -13,7 +13,8 @@ from engine.contract.recipe.reader import build_recipe
 from engine.contract.recipe.sources import facts_of
 from engine.contract.wire.resolved import Resolved
 from engine.run import prepare
-from engine.run.prepare import decided_batch
+from engine.run.prepare import OpenedData, decided_batch
+from engine.train.step import Precision
 
 
 def decided(free: int, began: int | None = None, images: int = 1000) -> tuple[int, list[dict[str, Any]]]:
@@ -21,17 +22,18 @@ def decided(free: int, began: int | None = None, images: int = 1000) -> tuple[in
     recipe = build_recipe({"dataset": {"name": "pathmnist"}, "training": {"batch_size": "auto"}})
     notes: list[dict[str, Any]] = []
     job = SimpleNamespace(stream=SimpleNamespace(note=lambda sentence, **fields: notes.append(fields)))
-    loaded = SimpleNamespace(
+    opened = OpenedData(
         recipe=recipe,
         facts=facts_of(recipe.dataset),
-        splits={"train": range(images)},
         device=torch.device("cpu"),
-        precision=SimpleNamespace(dtype=None),
+        precision=Precision("cpu", None),
+        threads=1,
+        data=SimpleNamespace(length=lambda split: images),  # type: ignore[arg-type]
     )
     resumed = SimpleNamespace(resolved=Resolved(batch_size=began)) if began is not None else None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prepare, "memory", lambda: Memory(free, free))
-        return decided_batch(job, loaded, resumed), notes  # type: ignore[arg-type]
+        return decided_batch(job, opened, resumed), notes  # type: ignore[arg-type]
 
 
 def test_what_is_free_decides_and_is_said() -> None:

@@ -53,7 +53,7 @@ EVERY_DAY = ("resnet18_adapted", "resnet18", "mini_cnn", "mobilenet_v3_large", "
 
 @pytest.mark.parametrize(
     "spec",
-    [pytest.param(s, id=s.name, marks=[] if s.name in EVERY_DAY else [pytest.mark.slow]) for s in MODELS],
+    [pytest.param(s, id=s.name, marks=[] if s.name in EVERY_DAY else [pytest.mark.exhaustive]) for s in MODELS],
 )
 def test_every_model_has_features_of_its_last_maps(spec) -> None:  # type: ignore[no-untyped-def]
     """The deepest are what the classifier is given, where that is the mean of a map or lies behind further layers; what

@@ -16,7 +16,7 @@ from engine.model.normalisation import Normalisation
 from engine.report.samples import read_batch_json, write_batch_json
 from engine.run.first_batch import SHOWN, described, first_batch
 from engine.run.prepare import augmentation_of, mixing_of
-from engine.run.training import training_batches
+from engine.run.training import TrainingBatches
 from engine.train.mixup import Mix, mix_for, mix_images
 
 NAMES = ("a", "b", "c")
@@ -53,6 +53,7 @@ def prepared(
         data=Stored(images, labels),
         augmentation=augmentation_of(recipe, facts, statistics),  # type: ignore[arg-type]
         splits={"train": make_split(images, labels, "ram", torch.device("cpu"))},
+        labels={"train": labels},
         statistics=statistics,
         normalise=Normalisation(*statistics),
     )
@@ -61,7 +62,7 @@ def prepared(
 def first_step(given: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """The input of step 0 of epoch 0, with the normalisation undone: float [B, 3, H, W]; labels; those mixed in."""
     training = given.recipe.training
-    images, labels = training_batches(given)(0, 0)
+    images, labels = TrainingBatches(given)(0, 0)
     mix = mix_for(mixing_of(training), training.seed, 0, 0, len(images), (images.shape[-2], images.shape[-1]))
     mixed = images if mix is None else mix_images(images, mix)
     return (mixed * 0.2 + 0.4).numpy(), labels.numpy(), None if mix is None else labels.numpy()[mix.partners]

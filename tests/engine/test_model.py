@@ -390,7 +390,9 @@ def test_adapted_weights_load_strictly_into_a_plain_resnet18_with_the_same_logit
 RARELY = ("resnet34", "resnet50", "vgg16_bn", "efficientnet_v2_s", "vit_b_16")  # torchvision's own, or as another
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n in RARELY else []) for n in models()])
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.exhaustive] if n in RARELY else []) for n in models()]
+)
 def test_dropout_drops_while_training_and_not_in_evaluation(name: str) -> None:
     torch.manual_seed(0)
     model = build_model(name, 4, 0.5, pretrained=False).model.eval()

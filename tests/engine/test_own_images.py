@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from own_pictures import converted, own_images_folder, speckled, write_class_folders
 from PIL import Image, ImageEnhance
 
+from engine.contract.data.archive_card import ArchiveCard
 from engine.contract.data.card import DataCard, read_card
 from engine.contract.wire.errors import DataError, MedtuiError
 from engine.data.cache import Decoded
@@ -168,7 +170,7 @@ def test_given_splits_and_patients_of_a_table_are_kept_and_a_patient_in_two_is_r
     log: list[str] = []
     data = converted(log, csv=str(table(tmp_path / "t.csv", rows, ";")), root=str(pictures))
     assert Counter(row["split"] for row in rows_of(data)) == Counter(SPLITS[n % 3] for n in range(20))
-    assert card_of(data).groups_across_splits == 10 and any("10 groups have images in more than one" in x for x in log)
+    assert card_of(data).groups_across_splits == 10 and any("10 groups with images in more than one" in x for x in log)
     assert data.facts.class_names == ("0", "1")
 
 
@@ -184,7 +186,7 @@ def test_given_splits_and_patients_of_a_table_are_kept_and_a_patient_in_two_is_r
         (
             [{"file": "a/000.png", "label": "x"}, {"file": "b/000.png", "label": "y"}],
             {"class_names": "x, z"},
-            "found also y",
+            "also found y",
         ),
     ],
 )
@@ -332,6 +334,54 @@ def test_a_damaged_conversion_is_made_again(tmp_path: Path, monkeypatch: pytest.
     log: list[str] = []
     assert pixels_of(converted(log, folder=str(tmp_path / "pictures"))) == expected
     assert any("are damaged" in line for line in log)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("card.json", lambda content: content[: len(content) // 2]),
+        ("card.json", lambda content: content.replace(b'"train": ', b'"train": 1')),
+        ("images.csv", lambda content: None),
+    ],
+)
+def test_a_damaged_data_card_is_named_and_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, damage: Callable[[bytes], bytes | None]
+) -> None:
+    """Cut, with other numbers, or gone; what a run keeps of it is as before."""
+    monkeypatch.setenv("MEDTUI_CACHE", str(tmp_path / "cache"))
+    write_class_folders(tmp_path / "pictures")
+    converted(folder=str(tmp_path / "pictures"))
+    (file,) = (tmp_path / "cache" / "arrays").rglob(name)
+    before = file.read_bytes()
+    file.unlink() if (after := damage(before)) is None else file.write_bytes(after)
+    log: list[str] = []
+    data = converted(log, folder=str(tmp_path / "pictures"))
+    assert [line for line in log if name in line and "damaged" in line and "again" in line]
+    assert data.attachments[{"card.json": "data_card.json"}.get(name, name)].content() == before
+    log.clear()
+    converted(log, folder=str(tmp_path / "pictures"))
+    assert not [line for line in log if "damaged" in line]
+
+
+@pytest.mark.parametrize(("content", "why"), [(b"{", "cannot be read"), (None, "is of another archive")])
+def test_a_card_beside_an_archive_that_does_not_count_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, why: str
+) -> None:
+    monkeypatch.setenv("MEDTUI_CACHE", str(tmp_path / "cache"))
+    images = np.stack([speckled(seed) for seed in range(24)])
+    np.savez(tmp_path / "mine.npz", images=images, labels=np.arange(24) % 2)
+    log: list[str] = []
+    converted(log, npz=str(tmp_path / "mine.npz"))
+    assert not [line for line in log if "data card" in line]
+    card = ArchiveCard(
+        name="mine", title="Mine", made_from="pictures", task="binary", class_names=("no", "yes"), symmetry="mirror",
+        licence="CC0", synthetic=False, channels=3, size=28, images={}, per_class={}, how_split="as given",
+        md5="0" * 32,
+    )  # fmt: skip
+    (tmp_path / "mine.card.json").write_bytes(card.model_dump_json().encode() if content is None else content)
+    data = converted(log, npz=str(tmp_path / "mine.npz"))
+    assert [line for line in log if str(tmp_path / "mine.card.json") in line and why in line]
+    assert data.facts.class_names == ("0", "1")
 
 
 class Ended(Exception):

@@ -59,9 +59,9 @@ def test_what_is_special_about_a_picture_is_noted(odd: tuple[Path, DataCard, lis
     for note in {*FINE.values()} - {""}:
         assert card.notes[note] == [*FINE.values()].count(note), note
     assert (card.widths[0], card.widths[2], card.heights[0]) == (1, 30_000, 1)
-    assert any("oblong images are padded with black" in line for line in log)
-    (summary,) = [line for line in log if "files are not used" in line]
-    assert ("12 files are not used" in summary and "bomb.png" in summary) or "other reasons" in summary
+    assert any("oblong images padded with black" in line for line in log)
+    (summary,) = [line for line in log if "unusable files: " in line]
+    assert ("12 unusable files" in summary and "bomb.png" in summary) or "other reason" in summary
 
 
 def test_a_picture_with_sixteen_bits_keeps_its_order_of_brightness(tmp_path: Path) -> None:
@@ -213,10 +213,10 @@ def test_workers_that_cannot_start_are_one_error_and_no_endless_attempt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.data.own.workers.COMMAND", ("-c", "import no_such_module"))
-    with pytest.raises(InstallationError, match="ended before it began"):
+    with pytest.raises(InstallationError, match="ended as it started"):
         list(Workers([task(tmp_path, ["a.png"], tmp_path)], lambda size: None).results())
 
 
 def test_too_many_unusable_files_refuse_with_their_number_and_names(odd: tuple[Path, DataCard, list[str]]) -> None:
-    with pytest.raises(DataError, match=r"12 of 55 files cannot be used, 21.8 % of at most 5 %: .*png"):
+    with pytest.raises(DataError, match=r"12 of 55 files cannot be used \(21.8 %, at most 5 % allowed\): .*png"):
         converted(folder=str(odd[0]))

@@ -253,7 +253,7 @@ def test_a_server_that_fails_is_named_by_its_host_alone(answer: Callable[[Reques
         url = f"http://me:{SECRET}@{server.host}/{SECRET}?token={SECRET}#{SECRET}"
         (warning,) = deliver(Away(url=url), FACTS, 1.0 if "1 s" in expected else 30.0)
         assert time.monotonic() - began < 30.0
-    assert warning.startswith(f"127.0.0.1 did not take the notification: {expected}.")
+    assert warning.startswith(f"127.0.0.1 did not accept the notification: {expected}.")
     assert SECRET not in warning
     assert len(server.requests) == 1, "a redirect is not followed, nothing is sent twice"
 

@@ -17,12 +17,12 @@ from driving import Engine, tiny
 from engine.contract.data.card import own_folder
 from engine.contract.data.sums import cache_folder
 from engine.contract.files.folders import Folder
-from engine.contract.models.catalogue import models
+from engine.contract.models.catalogue import MODELS, models
 from engine.contract.store.lock import WorkspaceLock
 from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import OutputError, UsageError
-from medtui.machine.cache_removal import remove_copy, remove_unfinished, unfinished_data
+from medtui.machine.cache_removal import remove_copy, remove_each, remove_unfinished, unfinished_data
 from medtui.machine.caches import DecodedCopy, decoded_copies
 from medtui.machine.needs import Needs, copies_and_needs
 from medtui.machine.storage import RunSize, Storage, scan_storage
@@ -303,6 +303,28 @@ def test_an_unfinished_download_is_removed_unless_a_process_takes_it_up_meanwhil
             remove_unfinished(found[0])
     remove_unfinished(found[1])
     assert parts[0].exists() and not parts[1].exists()
+
+
+def test_unfinished_downloads_of_data_and_of_weights_may_go_and_files_of_other_programs_stay(
+    cache: Path, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the disk shows as unneeded is what is removed: not what a fetcher holds, nor what another program left."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    published = next(model.weights.path for model in MODELS if model.weights is not None)
+    data, weights = tmp_path / "home" / ".medmnist", published.parent
+    for folder in (data, weights):
+        folder.mkdir(parents=True)
+    left, held = data / ".pathmnist.npz.0123abcd.part", data / ".octmnist.npz.0123abcd.part"
+    of_weights, of_others = weights / f".{published.name}.89abcdef.part", weights / ".something.else.part"
+    for file in (left, held, of_weights, of_others):
+        file.write_bytes(bytes(1000))
+    with held.open("rb") as fetcher:
+        fcntl.flock(fetcher, fcntl.LOCK_EX)
+        storage = scanned(workspace)
+        assert {one.file.path for one in storage.unneeded} == {left, of_weights}
+        removed, troubles = remove_each(storage.unneeded, workspace)
+    assert not troubles and sum(one.bytes for one in removed) == 2000
+    assert [file.exists() for file in (left, held, of_weights, of_others)] == [False, True, False, True]
 
 
 def test_a_folder_that_an_engine_made_just_now_is_not_taken_for_an_abandoned_one(

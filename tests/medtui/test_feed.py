@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from test_state import RUN, folded
 
-from engine.contract.machine.process_identity import boot_id
+from engine.contract.machine.process_identity import ProcessIdentity, boot_id
 from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.status import Status
 from engine.contract.wire.protocol import (
@@ -33,6 +33,8 @@ ENDED = {"pid": 999_999_999, "started": 1.0, "host": socket.gethostname(), "boot
 
 class Pipe:
     """What an engine writes before it dies by signal 9."""
+
+    identity = ProcessIdentity(999_999_999, 1.0, socket.gethostname(), boot_id())
 
     def __init__(self, *lines: bytes) -> None:
         self._lines: Iterator[bytes] = iter(lines)

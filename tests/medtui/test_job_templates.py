@@ -72,7 +72,7 @@ def test_without_a_section_only_what_the_cluster_decides_is_left_out() -> None:
         ("slurm: gpu", "line 3: slurm must have fields, as `partition: gpu`, found 'gpu'"),
         (
             "slurm:\n  partitoin: gpu",
-            "line 4: slurm partitoin is nothing that a job can ask for; did you mean partition?",
+            "line 4: slurm partitoin is not a field of `slurm`; did you mean partition?",
         ),
         ("slurm:\n  gpus: -1", "line 4: slurm gpus must be a whole number of GPUs for each job, found -1"),
         ("slurm:\n  minutes: 0", "line 4: slurm minutes must be a whole number from 1, found 0"),

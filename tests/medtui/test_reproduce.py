@@ -144,7 +144,7 @@ def test_the_plan_says_what_is_here_and_what_is_missing(capfd: pytest.CaptureFix
         "  seed 1: breastmnist_1",
         "  seed 2: to be trained",
         "Published in Yang et al., MedMNIST v2, Scientific Data 10, 41 (2023), Table 3.",
-        "2 runs, 1 of them here, 1 to be trained.",
+        "2 runs: 1 found here, 1 to be trained.",
     ]
 
 

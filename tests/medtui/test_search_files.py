@@ -157,3 +157,20 @@ def test_a_journal_gives_the_search_back_and_another_search_of_its_name_is_refus
         with pytest.raises(UsageError) as caught:
             refuse_other(search_of(text.replace(*change), tmp_path), before)
         assert caught.value.code == "searches.other" and f"another {what}," in caught.value.message
+
+
+def test_an_unknown_word_is_answered_by_all_that_it_may_be_once(tmp_path: Path) -> None:
+    text = "recipe: quickstart\nspace:\n  training.lr: [0.1, 0.2]\nbudget: {runs: 5}\nsampler: "
+    with pytest.raises(RecipeError) as unknown:
+        search_of(f"{text}grid\n", tmp_path)
+    assert "sampler must be tpe or random, found 'grid'. " in str(unknown.value)
+    with pytest.raises(RecipeError) as slip:
+        search_of(f"{text}randon\n", tmp_path)
+    assert "found 'randon'; did you mean random?" in str(slip.value)
+
+
+def test_what_a_search_may_have_is_found_in_its_own_help(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError) as wrong:
+        search_of("recipe: quickstart\nbugdet: {runs: 5}\n", tmp_path)
+    assert wrong.value.hint.count("`medtui search run --help`") == 1
+    assert "recipe schema" not in str(wrong.value)

@@ -19,6 +19,14 @@ def test_mean_deviation_and_interval_of_three_values_by_hand() -> None:
     assert found.ci95 == pytest.approx((5 - half, 5 + half), rel=1e-12)
 
 
+def test_an_interval_of_a_fraction_does_not_leave_0_to_1() -> None:
+    """0.9 and 1.0: mean 0.95, sd √0.005, and t(0.975, 1) = tan(0.475 π) = 12.7: 0.95 ± 0.635 by the formula."""
+    half = math.tan(0.475 * math.pi) * math.sqrt(0.005) / math.sqrt(2)
+    assert summarise([0.9, 1.0]).ci95 == pytest.approx((0.95 - half, 0.95 + half))
+    assert summarise([0.9, 1.0], (0.0, 1.0)).ci95 == pytest.approx((0.95 - half, 1.0))
+    assert summarise([0.0, 0.1], (0.0, 1.0)).ci95 == pytest.approx((0.0, 0.05 + half))
+
+
 def test_one_value_claims_neither_deviation_nor_interval() -> None:
     found = summarise([0.9])
     assert (found.n, found.mean, found.sd, found.ci95) == (1, 0.9, None, None)

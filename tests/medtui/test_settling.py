@@ -243,7 +243,7 @@ def rewrite(store: Store, claim: dict[str, Any]) -> None:
 
 def test_what_the_scheduler_refuses_is_pending_again(store: Store, journal: WorkJournal, scheduler: Pretended) -> None:
     scheduler.refuses = True
-    with pytest.raises(OutputError, match="did not take the jobs: Invalid partition"):
+    with pytest.raises(OutputError, match="did not accept the jobs: Invalid partition"):
         submitted(store, journal, scheduler)
     assert states(store) == ["pending"] * 3
 
@@ -252,7 +252,7 @@ def test_a_plan_may_not_forget_jobs_and_a_runner_here_may_not_do_their_runs(
     store: Store, journal: WorkJournal, scheduler: Pretended
 ) -> None:
     submitted(store, journal, scheduler)
-    with pytest.raises(UsageError, match="2 of the runs that suite study has on slurm are no longer in its plan"):
+    with pytest.raises(UsageError, match="suite study has 2 runs on slurm that its plan no longer has"):
         begin(store, ITEMS[:1], journal)
     assert len(store.journal().work.items) == 3
     with pytest.raises(WorkspaceLocked) as refused:

@@ -76,16 +76,22 @@ def test_a_model_without_published_weights_overrides_a_recipe_that_asks_for_some
             "recipe: quickstart\nseeds: 3-1",
             "line 2: seeds must be whole numbers or ranges, as `1-5` or `1-3, 7`, found",
         ),
-        ("recipe: quickstart\ntraining.epoch: 3", "line 2: training.epoch is no field of a suite or a recipe; did you"),
-        ("recipe: quickstart\nlr: 0.1", "line 2: lr is no field of a suite or a recipe; did you mean training.lr?"),
-        ("recipe: quickstart\nmodel: a\nmodels: b", "line 3: models is model.name, which `model` gives already"),
+        (
+            "recipe: quickstart\ntraining.epoch: 3",
+            "line 2: training.epoch is not a field of a suite or a recipe; did you",
+        ),
+        ("recipe: quickstart\nlr: 0.1", "line 2: lr is not a field of a suite or a recipe; did you mean training.lr?"),
+        ("recipe: quickstart\nmodel: a\nmodels: b", "line 3: models is model.name, which `model` already gives"),
         ("recipe: quickstart\nseeds: []", "line 2: seeds must be a value or a list of values, found []"),
         ("recipe: quickstart\nexclude:\n  - 3", "line 3: exclude 1 must have fields, as `- model: mini_cnn`, found 3"),
         ("recipe: quickstart\nexclude:\n  - seed: 5", "line 3: exclude has an entry that no run matches"),
         ("recipe: quickstart\nseed: 1\nexclude:\n  - seed: 1", "exclude leaves no run"),
         ("recipe: quickstart\nseeds: 1-9999\ntraining.lr: [0.1, 0.2]", "must have at most 10,000 runs, found 19,998"),
         ("recipe: quickstart\nname:\n  x: 1", "line 2: name must be up to 60 letters"),
-        ("recipe: quickstart\ntrainin:\n  lr: 1", "line 2: trainin is no field of a suite or a recipe; known: recipes"),
+        (
+            "recipe: quickstart\ntrainin:\n  lr: 1",
+            "line 2: trainin is not a field of a suite or a recipe; known: recipes",
+        ),
         ("recipe: a\nbudget: {runs: 3}\nspace: {lr: [1, 2]}", "line 3: space makes this the file of a search: start"),
         ("recipe: quickstart\nname: a/b", "line 2: name must be up to 60 letters, digits, _, . or -, found 'a/b'"),
     ],
@@ -105,6 +111,15 @@ def test_a_conflict_of_a_recipe_with_what_a_suite_varies_is_blamed_on_the_suite(
     with pytest.raises(RecipeError) as refused:
         plan("recipe: own.yaml\ntraining.lr: [0.1, 0.005]\n", tmp_path)
     assert str(refused.value).startswith("suite.yaml: line 2: training.min_lr must be below lr (0.005), found 0.01")
+
+
+def test_what_a_suite_may_have_is_found_in_its_own_help_and_a_field_in_the_schema(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError) as wrong:
+        plan("recipe: quickstart\nexlcude: []\n", tmp_path)
+    assert "`medtui suite run --help`" in wrong.value.hint and "recipe schema" not in str(wrong.value)
+    with pytest.raises(RecipeError) as of_field:
+        plan("recipe: quickstart\ntraining.lr: [x]\n", tmp_path)
+    assert "`medtui recipe schema`" in of_field.value.hint
 
 
 def test_seeds_as_text() -> None:

@@ -20,6 +20,7 @@ from medtui.console.recipes.drafts import Drafts
 from medtui.console.recipes.store import entries
 from medtui.suites import detached
 from medtui.suites.detached import start_runner
+from medtui.suites.estimate import describe_plan
 from medtui.suites.facts import facts_of_end
 from medtui.suites.grid import grid_of, without_common
 from medtui.suites.plan import Plan, planned
@@ -32,6 +33,7 @@ from medtui.suites.requests import (
     retry,
     to_retry,
 )
+from medtui.suites.slots import Slots
 from medtui.suites.store import Store, queue_of
 from medtui.suites.suite_file import suite_files
 from medtui.suites.work import Item
@@ -50,6 +52,26 @@ def study(workspace: Workspace, n: int = 3) -> tuple[Plan, Store]:
     plan, store = planned("study", [recipe(seed) for seed in range(1, n + 1)]), Store(workspace, "study")
     begin_plan(plan, store)
     return plan, store
+
+
+def test_later_seeds_of_a_recipe_join_those_that_its_suite_has(workspace: Workspace) -> None:
+    """`medtui run X --seeds 1-3`, then `--seeds 3-5`: one suite of five, and what became of the first stays."""
+    _, store = study(workspace)
+    first = list(store.journal().work.items)
+    store.journal().write({"event": "ended", "id": first[0], "outcome": "failed", "run": None, "detail": ""})
+    later = planned("study", [recipe(seed) for seed in (3, 4, 5)])
+    begin_plan(later, store, joins=True)
+    work = store.journal().work
+    assert [item.recipe["training"]["seed"] for item in work.items.values()] == [1, 2, 3, 4, 5]
+    assert work.items[first[0]].state == "failed"
+    assert "besides 2 that it has already" in describe_plan(later, store, Slots(1), joins=True)[0]
+    assert "besides" not in describe_plan(later, store, Slots(1))[0]
+
+
+def test_a_plan_that_does_not_join_replaces_what_the_file_no_longer_has(workspace: Workspace) -> None:
+    _, store = study(workspace)
+    begin_plan(planned("study", [recipe(4)]), store)
+    assert [item.recipe["training"]["seed"] for item in store.journal().work.items.values()] == [4]
 
 
 # ---- the queue ------------------------------------------------------------------------------------------------------
@@ -92,7 +114,7 @@ def test_only_a_run_that_failed_or_was_ended_is_retried(workspace: Workspace) ->
 
 def test_a_runner_that_there_is_not_cannot_be_asked_and_one_that_works_is_the_only_one(workspace: Workspace) -> None:
     plan, store = study(workspace)
-    with pytest.raises(UsageError, match="No runner works on suite study"):
+    with pytest.raises(UsageError, match="No runner is working on suite study"):
         ask_runner(store, "stop", "me")
     lock = WorkspaceLock(workspace.lock_file, "r" * 16, store.owner)
     lock.acquire()

@@ -85,8 +85,8 @@ def test_notes_say_what_is_missing_failed_from_scratch_or_mixed() -> None:
         "2 of 6 missing",
         "1 failed",
         "1 stopped",
-        "1 from scratch and 1 not: no one experiment",
-        "of different data files: no one experiment",
+        "1 from scratch and 1 not: not one experiment",
+        "of different data files: not one experiment",
         "AUC undefined in some",
     ]
     assert (found.summary("auc").n, found.summary("acc").n) == (1, 2)

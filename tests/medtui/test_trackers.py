@@ -191,11 +191,13 @@ def kill_at_random_moments(run: RunDirectory, name: str, kills: int) -> None:
     assert_complete(run, name)
 
 
-@pytest.mark.slow
 @EVERY_TRACKER
-def test_every_tracker_after_sigkill_at_random_moments(run: RunDirectory, name: str) -> None:
+@pytest.mark.parametrize(
+    "kills", [pytest.param(3, marks=pytest.mark.slow), pytest.param(10, marks=pytest.mark.exhaustive)]
+)
+def test_every_tracker_after_sigkill_at_random_moments(run: RunDirectory, name: str, kills: int) -> None:
     installed(name)
-    kill_at_random_moments(run, name, 10 if name == "tensorboard" else 6)
+    kill_at_random_moments(run, name, kills)
 
 
 def test_two_followers_of_a_run_do_not_write_the_same(run: RunDirectory) -> None:
@@ -369,7 +371,7 @@ def test_a_tracker_that_fails_is_noted_with_the_command_that_repeats_it(
     (run.root / "tensorboard").write_text("in the way")
     _, (note,) = launched(run, monkeypatch, "tensorboard")
     assert f"medtui track {run.name} --to tensorboard" in note
-    assert "did not take run" in (run.root / ".tracking/tensorboard.log").read_text()
+    assert "did not accept run" in (run.root / ".tracking/tensorboard.log").read_text()
 
 
 def test_a_run_whose_directory_cannot_be_written_has_no_trackers(

@@ -63,6 +63,13 @@ PHRASES = {
     r"\b(one|a) row a class\b": "one row per class",
     r"\bimages a (training )?step\b": "images per training step",
     r"\bmade whole\b|\bwritten whole\b": "complete, atomic write",
+    r"\bliving runs?\b": "live run",
+    r"\bcomputed anew\b": "recomputed",
+    r"\bequal chance\b|\bchance to skip\b": "probability",
+    r"\bcannot be had\b": "is not available",
+    r"\} is no (?!longer\b)": "is not a",
+    r"\bis trained already(?=,| by)": "is already being trained",
+    r"\bdid not take (run|the)\b": "did not accept",
 }
 
 

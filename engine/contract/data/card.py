@@ -28,7 +28,7 @@ Count = Annotated[int, Ge(0), Le(2**53)]
 
 
 class Values(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class Unusable(Values):

@@ -75,6 +75,15 @@ def is_folder(path: str | os.PathLike[str]) -> bool:
     return path_status(path).is_folder
 
 
+def place_of(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """Which file or folder has this name now, links followed; moved, it is still that one. None: none can be seen."""
+    try:
+        found = os.stat(path)  # noqa: PTH116
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
+
+
 def is_there(path: str | os.PathLike[str]) -> bool:
     return path_status(path).is_there
 

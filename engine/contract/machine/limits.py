@@ -152,6 +152,10 @@ def _resource_limits(root: Path) -> Iterator[Limit]:
 
 def _cgroup_limits(root: Path) -> Iterator[Limit]:
     for folder in _folders(root, "memory"):
+        read = {name: _number(folder / name) for name in ("memory.max", "memory.high", "memory.limit_in_bytes")}
+        limits = {name: limit for name, limit in read.items() if limit is not None and limit < NO_LIMIT}
+        if not limits:  # as of most: the rest need not be read
+            continue
         usage = _number(folder / "memory.current")
         if usage is None:
             usage = _number(folder / "memory.usage_in_bytes")
@@ -160,11 +164,9 @@ def _cgroup_limits(root: Path) -> Iterator[Limit]:
         stat = _table(folder / "memory.stat")
         # what was read from files and not touched since is given back before anything is refused
         cached = stat.get("total_inactive_file", stat.get("inactive_file", 0))
-        for name in ("memory.max", "memory.high", "memory.limit_in_bytes"):
-            limit = _number(folder / name)
-            if limit is not None and limit < NO_LIMIT:
-                where = f"{name} of cgroup {_shown(folder, root)}"
-                yield Limit(where, limit, max(0, (usage or 0) - cached), folder, peak)
+        for name, limit in limits.items():
+            where = f"{name} of cgroup {_shown(folder, root)}"
+            yield Limit(where, limit, max(0, (usage or 0) - cached), folder, peak)
 
 
 def _shown(folder: Path, root: Path) -> str:

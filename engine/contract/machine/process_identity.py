@@ -46,6 +46,16 @@ class ProcessIdentity:
             return None
         return same_process(self.pid, self.started) is not None
 
+    def is_suspended(self) -> bool:
+        """Is it known to be stopped by a signal, until another continues it? Not of a process that cannot be seen."""
+        if not self.is_here or not _processes_can_be_seen():
+            return False
+        process = same_process(self.pid, self.started)
+        try:
+            return process is not None and process.status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+        except Exception:  # it has just ended, or an unexpected /proc, of which psutil lets anything through
+            return False
+
 
 def this_process() -> ProcessIdentity:
     return process_here(os.getpid())

@@ -7,19 +7,19 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from engine.contract.data.datasets import datasets
-from engine.contract.files.folders import File
+from engine.contract.files.folders import File, named_by_user
 from engine.contract.files.paths import expanded, is_folder, path_status
 from engine.contract.recipe.conflicts import external_conflicts, unknown_set
 from engine.contract.recipe.names import alternatives
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.schema import fields, section_titles
 from engine.contract.recipe.shipped import shipped_recipes
-from engine.contract.recipe.yaml_reader import KeyPath, read_yaml_file, scalar, written
+from engine.contract.recipe.yaml_reader import SIZE_LIMIT, KeyPath, read_yaml_file, scalar, written
 from engine.contract.sentences import Fields, Recipes
 from engine.contract.wire.errors import Problem, RecipeError
 from engine.contract.wire.text import shortened
@@ -76,11 +76,27 @@ def _at_line(problem: Problem, lines: Mapping[KeyPath, int]) -> Problem:
     return replace(problem, line=lines.get(problem.path))
 
 
+_NAMES_RECIPES = re.compile(rb"^recipes?\s*:", re.MULTILINE)
+
+
+def names_recipes(file: File) -> bool:
+    """Whether it is the file of a suite or a search, and so no recipe. Never raises."""
+    try:
+        return _NAMES_RECIPES.search(file.content(SIZE_LIMIT)) is not None
+    except OSError:
+        return False
+
+
 _OF_MANY_RUNS: tuple[KeyPath, ...] = (("recipe",), ("recipes",))
 
 
-def recipe_error(source: str, problems: list[Problem]) -> RecipeError:
-    """One error that names every problem, by line. `problems` stays on it, for a form to show next to its fields."""
+def recipe_error(
+    source: str, problems: list[Problem], kind: Literal["recipe", "suite", "search"] = "recipe"
+) -> RecipeError:
+    """One error that names every problem, by line. `problems` stays on it, for a form to show next to its fields.
+
+    `kind`: of the file, where that is wrong itself, and no recipe that it makes.
+    """
     problems = sorted(problems, key=lambda problem: problem.line or math.inf)
     sentences = []
     for problem in problems[:NAMED_PROBLEMS]:
@@ -89,6 +105,9 @@ def recipe_error(source: str, problems: list[Problem]) -> RecipeError:
     if len(problems) > NAMED_PROBLEMS:
         sentences.append(f"and {len(problems) - NAMED_PROBLEMS} more")
     found = "; ".join(sentences)
+    if kind != "recipe":
+        them = "it" if len(problems) == 1 else "them"
+        return RecipeError(Recipes.OF_MANY, source=source, found=found, them=them, kind=kind, problems=problems)
     if len(problems) == 1:
         return RecipeError(Recipes.PROBLEM, source=source, found=found, problems=problems)
     return RecipeError(Recipes.PROBLEMS, source=source, found=found, problems=problems)
@@ -175,7 +194,8 @@ def layered(*layers: Mapping[str, Any]) -> dict[str, Any]:
 
 def _recipes_in(folder: Path) -> list[str]:
     try:
-        return sorted(str(other) for other in folder.glob("*.y*ml")) if is_folder(folder) else []
+        files = sorted(folder.glob("*.y*ml")) if is_folder(folder) else []
+        return [str(other) for other in files if not names_recipes(named_by_user(other))]
     except OSError:  # a folder that may not be listed
         return []
 

@@ -28,7 +28,7 @@ class RuntimeSection(Section):
     threads: Annotated[int, Field(ge=1, le=1024)] | None = setting(
         None,
         title="Threads",
-        help="CPU threads for torch, in each process; null is one per core for all of them.",
+        help="CPU threads for torch, in each process; null divides one per core among the processes.",
         identity=False,
         advanced=True,
     )
@@ -36,8 +36,8 @@ class RuntimeSection(Section):
         1,
         title="Processes",
         help=(
-            "Processes that train the run together on one machine, each on its part of every batch, on CUDA each on a "
-            "GPU of its own; batch normalisation then sees the parts."
+            "Processes that train the run together on one machine, each on its part of every batch, and on CUDA each "
+            "on its own GPU; batch normalisation then sees only the parts."
         ),
         unit="processes",
         advanced=True,
@@ -74,7 +74,7 @@ class RuntimeSection(Section):
     track: Annotated[str, Field(pattern=f"^{_ONE}(, ?{_ONE})*$"), BeforeValidator(joined)] | None = setting(
         None,
         title="Trackers",
-        help="Experiment trackers that a process of its own writes this run to, such as [tensorboard]; null is none.",
+        help="Experiment trackers to write this run to, such as [tensorboard], each by its own process; null is none.",
         expected=f"a list of {', '.join(TRACKERS)}, or null",
         identity=False,
         advanced=True,

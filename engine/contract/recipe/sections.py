@@ -48,7 +48,8 @@ class ModelSection(Section):
     name: ModelName = setting(
         "resnet18_adapted",
         title="Model",
-        help=help_text() + " Above 64 px they are as published, up to it adapted. Any other of timm's: `timm/NAME`.",
+        help=help_text()
+        + " Up to 64 px they are adapted, above that as published. Any other model of timm: `timm/NAME`.",
         expected=", ".join(models()) + " or timm/NAME",
     )
     pretrained: AutoOrBool = setting(
@@ -60,8 +61,8 @@ class ModelSection(Section):
         None,
         title="Weights from file",
         help=(
-            "Start from what fits of a .safetensors or .pth file instead; beginnings of names such as `module.` and "
-            "`backbone.` are understood. null is off."
+            "Start from the weights of a .safetensors or .pth file that fit instead; name prefixes such as `module.` "
+            "and `backbone.` are removed. null is off."
         ),
         expected="the path of a file or null",
         path=True,
@@ -81,8 +82,9 @@ class ModelSection(Section):
         None,
         title="Stochastic depth",
         help=(
-            "Chance to skip the last residual branch for an image in training, rising from 0 at the first one (Huang "
-            "et al. 2016); null is the model's own: 0.1 for ConvNeXt, 0.2 for Swin and EfficientNetV2, else 0."
+            "Probability of skipping the last residual branch for an image in training, rising from 0 at the first "
+            "one (Huang et al. 2016); null is the model's own: 0.1 for ConvNeXt, 0.2 for Swin and EfficientNetV2, "
+            "else 0."
         ),
         advanced=True,
     )
@@ -188,7 +190,7 @@ class TrainingSection(Section):
         title="Focal gamma",
         help=(
             "Focal loss (Lin et al. 2017): the loss of a label with score p is multiplied by (1 - p) to this power; 0 "
-            "is off. Label smoothing and class weights make the loss that is multiplied, not p."
+            "is off. Label smoothing and class weights change the loss that is multiplied, not p."
         ),
         advanced=True,
     )
@@ -199,8 +201,8 @@ class TrainingSection(Section):
         "shuffled",
         title="Sampling",
         help=(
-            "Which training images an epoch has: `shuffled` each once, `weighted` as many drawn with replacement, "
-            "those of a class of n images by weight n^-`sampling_power`, `balanced` equally many of every class."
+            "Which training images an epoch uses: `shuffled`: each once; `weighted`: as many, drawn with replacement, "
+            "from a class of n images with weight n^-`sampling_power`; `balanced`: equally many of every class."
         ),
         advanced=True,
     )
@@ -208,8 +210,8 @@ class TrainingSection(Section):
         0.5,
         title="Sampling power",
         help=(
-            "For `sampling: weighted`: 0.5 is square-root sampling (Kang et al. 2020), 1 draws every class equally "
-            "often on average, 0 every image."
+            "For `sampling: weighted`: 0.5 is square-root sampling (Kang et al. 2020); 1 draws every class equally "
+            "often on average, 0 every image equally often."
         ),
         advanced=True,
     )
@@ -221,7 +223,7 @@ class TrainingSection(Section):
         title="CutMix alpha",
         help=(
             "CutMix (Yun et al. 2019): a rectangle of 1 - lambda of the area comes from another image, lambda from "
-            "Beta(alpha, alpha); 0 is off. With MixUp too, each batch gets one of the two with equal chance."
+            "Beta(alpha, alpha); 0 is off. With MixUp too, each batch gets one of the two with equal probability."
         ),
         advanced=True,
     )
@@ -236,7 +238,7 @@ class TrainingSection(Section):
         None,
         title="Freeze",
         help=(
-            "`head` trains the head alone, a number N freezes the first N stages, with their batch statistics and "
+            "`head` trains only the head; a number N freezes the first N stages, with their batch statistics and "
             "dropout; null trains everything."
         ),
         advanced=True,
@@ -244,16 +246,16 @@ class TrainingSection(Section):
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = setting(
         1.0,
         title="Layer decay",
-        help="Factor from the learning rate of each stage to that of the one before it; 1 is off.",
+        help="Factor by which the learning rate falls from each stage to the one before it; 1 is off.",
         advanced=True,
     )
     head_lr: Annotated[float, Field(gt=0.0, le=1000.0)] = setting(
-        1.0, title="Head rate", help="Multiplier of the head's learning rate.", advanced=True
+        1.0, title="Head LR factor", help="Factor that multiplies the head's learning rate.", advanced=True
     )
     decay_norms: bool | None = setting(
         None,
         title="Decay norms",
-        help="Weight decay for norms and biases too; null is the model's own: not for transformers and ConvNeXt.",
+        help="Weight decay for norms and biases too; null is the model's own: no for transformers and ConvNeXt.",
         advanced=True,
     )
     clip_norm: Annotated[float, Field(gt=0.0, le=1e6)] | None = setting(
@@ -273,7 +275,7 @@ class TrainingSection(Section):
         title="SWA from epoch",
         help=(
             "Stochastic weight averaging (Izmailov et al. 2018): from this epoch on, validation, best and test use "
-            "the mean of the weights at the ends of epochs, with batch statistics computed anew; null is off."
+            "the mean of the weights at the ends of epochs, with batch statistics recomputed; null is off."
         ),
         advanced=True,
     )
@@ -287,8 +289,8 @@ class TrainingSection(Section):
         "auc",
         title="Monitor",
         help=(
-            "Metric of the validation split that decides which epoch is the best, early stopping and plateau; among "
-            "equals the lower loss is the best."
+            "Validation metric that decides the best epoch, early stopping and plateau; ties are broken by the lower "
+            "loss."
         ),
     )
     amp: AutoOrBool = setting(

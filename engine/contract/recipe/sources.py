@@ -73,7 +73,7 @@ class DatasetSection(Section):
     cache: Literal["auto", "device", "ram", "mapped"] = setting(
         "auto",
         title="Cache",
-        help="Where the images are kept during training; `auto` decides by their size and the free memory.",
+        help="Where the images are kept during training; `auto` decides by the memory that the model leaves.",
         identity=False,
         advanced=True,
     )
@@ -90,7 +90,7 @@ class DatasetSection(Section):
         title="Table",
         help=(
             "Your own images as a table with one row per image: its file, its label (or several columns of 0 and 1), "
-            "perhaps its split and its group."
+            "optionally its split and its group."
         ),
         expected="the path of a table or null",
         path=True,
@@ -100,7 +100,7 @@ class DatasetSection(Section):
         None,
         title="Arrays",
         help=(
-            "Your own images as an .npz file of `train_images`, `train_labels` and so on, as MedMNIST has them but of "
+            "Your own images as an .npz file of `train_images`, `train_labels` and so on, as in MedMNIST but with "
             "any classes and sizes, or of `images` and `labels`."
         ),
         expected="the path of an .npz file or null",
@@ -109,7 +109,7 @@ class DatasetSection(Section):
     )
     root: Text | None = setting(
         None,
-        title="Folder of the table",
+        title="Root folder",
         help="The folder that the table's paths are relative to; null is the table's own.",
         expected="the path of a folder or null",
         identity=False,
@@ -117,26 +117,26 @@ class DatasetSection(Section):
     )
     path_column: Text | None = setting(
         None,
-        title="Column of files",
+        title="File column",
         help="Column of the table with the file of each image; null finds it by name.",
         advanced=True,
     )
     label_columns: Names | None = setting(
         None,
-        title="Columns of labels",
+        title="Label columns",
         help="Column of the table with the label, or several of 0 and 1 for multi-label; null finds it by name.",
         expected="the name of a column, a list of them, or null",
     )
     split_column: Text | None = setting(
         None,
-        title="Column of splits",
+        title="Split column",
         help="Column of the table that says train, val or test; null finds it by name, if there is one.",
         advanced=True,
     )
     delimiter: Text | None = setting(
         None,
         title="Delimiter",
-        help="What separates the table's columns; null finds it.",
+        help="What separates the table's columns; null detects it.",
         expected="one character or null",
         advanced=True,
     )
@@ -156,7 +156,7 @@ class DatasetSection(Section):
         title="Class names",
         help=(
             "The classes in their order, or names for the labels 0, 1, 2 …; null takes the names of folders or "
-            "labels, in the order of their letters and numbers."
+            "labels, sorted, with numbers by their value."
         ),
         expected="a list of names, or null",
     )
@@ -176,8 +176,8 @@ class DatasetSection(Section):
     )
     max_unreadable: Annotated[float, Field(ge=0.0, le=1.0)] = setting(
         0.05,
-        title="Unreadable at most",
-        help="Fraction of your own images that may be unusable (damaged, missing, without a label); more refuses.",
+        title="Maximum unreadable",
+        help="Fraction of your own images that may be unusable (damaged, missing, unlabelled); more refuses the run.",
         identity=False,
         advanced=True,
     )
@@ -198,7 +198,7 @@ class DatasetSection(Section):
     split_seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = setting(
         0,
         title="Split seed",
-        help="Decides which images are in which split, apart from the seed of training.",
+        help="Decides which images are in which split, independently of training.seed.",
         advanced=True,
     )
     folds: Annotated[int, Field(ge=2, le=1000)] | None = setting(

@@ -4,8 +4,8 @@ until one meets a DICOM file."""
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 from hashlib import blake2b
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -26,8 +26,7 @@ class Unreadable(Exception):
     """Not an image, or damaged; the text says what, for the summary."""
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(NamedTuple):  # which is made for each of a hundred thousand images
     """pixels: uint8 [S, S] or [S, S, 3], or uint16 [S, S] when it has more than 8 bits."""
 
     pixels: np.ndarray
@@ -98,20 +97,22 @@ def _plain(image: Image.Image, notes: list[str]) -> Image.Image:
     """Grey or RGB; what is transparent is black."""
     if image.mode == "F":
         raise Unreadable("has floating-point values: save it with 8 or 16 bits")
+    if image.mode in ("L", "RGB") and "transparency" not in image.info:  # most are
+        return image
     if image.has_transparency_data:
         image = image.convert("RGBA")
         if np.asarray(image)[..., 3].min() < 255:
             notes.append("transparent, on black")
             image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
         return image.convert("RGB")
-    if image.mode in ("L", "RGB"):
-        return image
     return image.convert("L" if image.mode == "1" else "RGB")
 
 
 def _picture(image: Image.Image, size: int, fit: str, notes: list[str]) -> Picture:
-    pixels = np.asarray(resized(image, size, fit))
-    return _complete(pixels, image.size, size, 8, notes)
+    """Of a grey or an RGB image."""
+    small = resized(image, size, fit)
+    shape = (small.height, small.width) if small.mode == "L" else (small.height, small.width, 3)
+    return _complete(np.frombuffer(small.tobytes(), np.uint8).reshape(shape), image.size, size, 8, notes)
 
 
 def _complete(pixels: np.ndarray, before: tuple[int, int], size: int, bits: int, notes: list[str]) -> Picture:

@@ -91,7 +91,7 @@ def pool_of(request: Request, tasks: Prepare, access: Access) -> Pool:
     """From the cache, or converted into it. Raises DataError, InstallationError, and what `access` raises."""
     index = own_folder() / f"{source_key(request.kind, request.path)}.json"
     known = _read(index)
-    if known.get("listing") == request.listing.digest():
+    if known.get("listing") == request.listing.digest:
         if (pool := _cached(request, str(known["fingerprint"]), access)) is not None:
             return pool
     elif known.get("files") == len(request.listing.stats) and known.get("bytes") == request.listing.bytes:
@@ -101,7 +101,7 @@ def pool_of(request: Request, tasks: Prepare, access: Access) -> Pool:
             return pool
     with _working_folder(request, access.on_read) as folder:
         known = _read(index)  # another engine may have been at it
-        same = known.get("listing") == request.listing.digest()
+        same = known.get("listing") == request.listing.digest
         if same and (pool := _cached(request, str(known["fingerprint"]), access)) is not None:
             return pool
         pool = _converted(request, folder, tasks(folder), access)
@@ -242,7 +242,7 @@ def _working_folder(request: Request, on_read: OnRead) -> Iterator[File]:
 
 def _remember(index: File, request: Request, fingerprint: str) -> None:
     listing = request.listing
-    values = {"listing": listing.digest(), "files": len(listing.stats), "bytes": listing.bytes}
+    values = {"listing": listing.digest, "files": len(listing.stats), "bytes": listing.bytes}
     with suppress(OSError):  # a read-only cache: digests are computed again next time
         index.write(json.dumps({**values, "fingerprint": fingerprint}), durable=False)
 

@@ -9,6 +9,7 @@ from typing import Any
 from engine.contract.data.card import DataCard, total
 from engine.contract.data.datasets import SPLITS
 from engine.contract.wire.errors import DataError
+from engine.contract.wire.text import counted
 from engine.sentences import OwnImages
 
 Log = Callable[[str], None]
@@ -44,16 +45,16 @@ def log_card(card: DataCard, log: Log, warn: Log) -> None:
     log(f"{what} ({counts}): {card.how_split}")
     if oblong := card.notes.get("oblong"):
         done = {"pad": "padded with black", "crop": "cropped to their centre", "stretch": "stretched"}[card.fit]
-        log(f"{oblong:,} oblong images are {done} (dataset.fit)")
+        log(f"{counted(oblong, 'oblong image')} {done} (dataset.fit)")
     for note, n in card.notes.items():
         if note != "oblong":
-            log(f"{n:,} images: {note}")
+            log(f"{counted(n, 'image')}: {note}")
     if card.bits > 8:
         log(f"images of up to {card.bits} bits are scaled to 8")
     if card.unusable:
-        warn(f"{card.unusable:,} files are not used: {_unusable(card)}")
+        warn(f"{counted(card.unusable, 'unusable file')}: {_unusable(card)}")
     for what, n in card.ignored.items():
-        log(f"{n:,} {what} are left out")
+        log(f"left out: {what} ({n:,})")
     _log_classes(card, warn)
     _log_leaks(card, log, warn)
 
@@ -68,9 +69,9 @@ def _log_classes(card: DataCard, warn: Log) -> None:
 def _log_leaks(card: DataCard, log: Log, warn: Log) -> None:
     found = card.duplicates
     if found.exact or found.near:
-        log(f"{found.exact:,} exact and {found.near:,} near duplicates, {found.across_splits:,} sets across splits")
+        log(f"{found.exact:,} exact and {found.near:,} near duplicates, {_sets(found.across_splits)} across splits")
     if found.dropped:
-        log(f"{found.dropped:,} duplicates of images in another split are dropped (dataset.duplicates)")
+        log(f"dropped: {counted(found.dropped, 'duplicate')} of images in another split (dataset.duplicates)")
     elif found.across_splits:
         warn(
             f"{_sets(found.across_splits)} of duplicates, exact or near, with images in more than one split, which "
@@ -80,11 +81,12 @@ def _log_leaks(card: DataCard, log: Log, warn: Log) -> None:
         sets = "set of duplicates has" if found.other_label == 1 else "sets of duplicates have"
         warn(f"{found.other_label:,} {sets} different labels; `medtui data explore` names them")
     if card.groups_across_splits:
-        warn(f"{card.groups_across_splits:,} groups have images in more than one of the splits that were given")
+        groups = counted(card.groups_across_splits, "group")
+        warn(f"{groups} with images in more than one of the given splits")
 
 
 def _sets(count: int) -> str:
-    return f"{count:,} set{'s' * (count != 1)}"
+    return counted(count, "set")
 
 
 def _unusable(card: DataCard) -> str:
@@ -97,7 +99,7 @@ def _unusable(card: DataCard) -> str:
     for reason, n in counts.most_common(SHOWN):
         names = [name if len(name) <= NAME_LIMIT else f"{name[:NAME_LIMIT]}…" for name in files[reason][:SHOWN]]
         parts.append(f"{n:,} × {reason} ({', '.join(names)}{', …' if n > len(names) else ''})")
-    return "; ".join(parts) + (f"; {len(counts) - SHOWN} other reasons" if len(counts) > SHOWN else "")
+    return "; ".join(parts) + (f"; {counted(len(counts) - SHOWN, 'other reason')}" if len(counts) > SHOWN else "")
 
 
 def _duplicate_examples(card: DataCard) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from engine.contract.data.card import DataCard, last_card_file, read_card
+from engine.contract.data.datasets import SPLITS
 from engine.contract.data.sums import checksum_file
 from engine.contract.files.folders import File
 from engine.contract.files.paths import absolute, path_status
@@ -21,6 +22,7 @@ from engine.contract.wire.errors import DataError
 from engine.data.access import Access
 from engine.data.archive_file import ArchiveFile
 from engine.data.cache import CacheEntry, Decoded, mapped_array
+from engine.data.cache_entry import Damaged
 from engine.data.own.arrays import class_names_of, extract, items_of, members_of
 from engine.data.own.contents import ARRAYS, Contents, collected, write_contents
 from engine.data.own.declared import Declared, declared_by
@@ -89,15 +91,15 @@ def decoded_own_images(source: OwnSource, access: Access) -> Decoded:
     pool = pool_of(request, tasks, access)
     data = blake2b(f"{pool.fingerprint}{listing.table}".encode(), digest_size=16).hexdigest()
     fingerprint = data if listing.table else pool.fingerprint
-    declared = declared_by(path, access.on_read) if source.kind == "npz" else Declared()
-    entry = CacheEntry(_key(source, pool, listing, declared), fingerprint, access.on_read, ARRAYS)
+    declared = declared_by(path, access) if source.kind == "npz" else Declared()
+    entry = CacheEntry(_key(source, pool, listing, declared), fingerprint, access.on_read, ARRAYS, _check_files)
 
     def fill(folder: File) -> dict[str, str]:
         contents = _contents(source, path, listing, pool, declared, access)
         return write_contents(contents, folder / CARD, folder / FILES, access.on_read)
 
     digests = entry.ensure(fill, access.log, access.warn, "splitting the images")
-    card = _card_of(entry.folder, path)
+    card = _card_of(entry.folder).model_copy(update={"path": str(absolute(path))})
     check_card(card, source.options)
     log_card(card, access.log, access.warn)
     with suppress(OSError):  # a read-only cache: the other side then knows less
@@ -210,8 +212,21 @@ def _are_named(names: tuple[str, ...], items: list[Item], label_names: tuple[str
     return bool(names) and all(one.labels[0].isdecimal() and int(one.labels[0]) < len(names) for one in items)
 
 
-def _card_of(folder: File, path: Path) -> DataCard:
+def _card_of(folder: File) -> DataCard:
+    """Raises DataError where it was damaged since it was checked."""
     card = read_card(folder / CARD)
     if card is None:
         raise DataError(OwnImages.CACHE_DAMAGED, folder=folder, reason=f"{CARD} cannot be read")
-    return card.model_copy(update={"path": str(absolute(path))})
+    return card
+
+
+def _check_files(folder: File) -> None:
+    """What no digest covers, and is made again with the arrays. Raises Damaged."""
+    card = read_card(folder / CARD)
+    if card is None:
+        raise Damaged(f"{CARD} cannot be read")
+    found = {split: len(mapped_array(folder / f"{split}_rows.npy")) for split in SPLITS}
+    if card.images != found:
+        raise Damaged(f"{CARD} has other numbers of images")
+    if not (folder / FILES).is_regular:
+        raise Damaged(f"{FILES} is not there")

@@ -16,8 +16,8 @@ import stat
 import sys
 import time
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NoReturn
@@ -160,22 +160,22 @@ class _Files:
     def opened(self, name: str) -> int:
         """A descriptor; no link is followed. Raises OSError."""
         above, _, last = name.rpartition("/")
+        if above and above == self._above and self._folder >= 0:
+            try:
+                return open_in(self._folder, last, os.O_RDONLY)
+            except OSError:
+                pass  # why, in words, with the complete path
         with self._root.opened() as root:
-            if not above:
-                return open_below(self._root.path, root, name, os.O_RDONLY)
-            if above != self._above or self._folder < 0:
+            if above and above != self._above:
                 self.close()
                 self._folder = open_below(self._root.path, root, above, O_PATH | os.O_DIRECTORY)
                 self._above = above
-            try:
-                return open_in(self._folder, last, os.O_RDONLY)
-            except OSError:  # why, in words, with the complete path
-                return open_below(self._root.path, root, name, os.O_RDONLY)
+            return open_below(self._root.path, root, name, os.O_RDONLY)
 
     def close(self) -> None:
         if self._folder >= 0:
             os.close(self._folder)
-            self._folder = -1
+            self._above, self._folder = "", -1
 
 
 def _content(files: _Files, name: str) -> tuple[bytes, os.stat_result]:
@@ -215,19 +215,15 @@ def _without_bars(picture: Picture) -> Picture:
     if picture.inner != picture.pixels.shape[:2]:
         return picture
     height, width = inner_of(picture.pixels[None])[0].tolist()
-    return replace(picture, inner=(height, width))
+    return picture._replace(inner=(height, width))
 
 
 def _write(task: Task, records: list[dict[str, Any]], pictures: list[Picture]) -> None:
     """pixels: uint8 [N, S, S], or [N, S, S, 3] where one is coloured; deep: uint16 [M, S, S], of `deep_rows`."""
     side = task.size
-    pixels = np.zeros((len(pictures), side, side, 3), np.uint8)
     deep = [(row, picture.pixels) for row, picture in enumerate(pictures) if picture.pixels.dtype == np.uint16]
-    for row, picture in enumerate(pictures):
-        if picture.pixels.dtype == np.uint8:
-            pixels[row] = picture.pixels if picture.pixels.ndim == 3 else picture.pixels[..., None]
-    red, green, blue = (pixels[..., channel].reshape(len(pixels), side * side) for channel in range(3))
-    grey = ((red == green) & (red == blue)).all(axis=1)
+    pixels = _coloured([picture.pixels for picture in pictures], side)
+    grey = _are_grey(pixels)
     for record in records:
         if "row" in record:
             record["grey"] = bool(grey[record["row"]])
@@ -243,6 +239,31 @@ def _write(task: Task, records: list[dict[str, Any]], pictures: list[Picture]) -
             deep=np.stack([values for _, values in deep]) if deep else np.zeros((0, side, side), np.uint16),
         )
     folder.file(f"{task.part}.json").write(json.dumps(records), durable=False)
+
+
+def _coloured(images: Sequence[np.ndarray], side: int) -> np.ndarray:
+    """uint8 [N, S, S, 3] of squares with one channel or three; black where one has more than 8 bits."""
+    if images and all(image.ndim == 3 for image in images):  # most are
+        return np.stack(images)
+    pixels = np.zeros((len(images), side, side, 3), np.uint8)
+    for row, image in enumerate(images):
+        if image.dtype == np.uint8:
+            pixels[row] = image if image.ndim == 3 else image[..., None]
+    return pixels
+
+
+def _are_grey(pixels: np.ndarray) -> np.ndarray:
+    """bool [N]: are the three channels of uint8 [N, S, S, 3] alike? Few images need a look at more than one row."""
+    middle = pixels[:, pixels.shape[1] // 2]
+    grey = _channels_alike(middle)
+    grey[grey] = _channels_alike(pixels[grey])
+    return grey
+
+
+def _channels_alike(pixels: np.ndarray) -> np.ndarray:
+    red, green, blue = (pixels[..., channel] for channel in range(3))
+    alike: np.ndarray = ((red == green) & (red == blue)).all(axis=tuple(range(1, red.ndim)))
+    return alike
 
 
 def _run() -> NoReturn:

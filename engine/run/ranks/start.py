@@ -21,6 +21,7 @@ from engine.run.prepare import (
     class_weights_of,
     load_data,
     model_for,
+    open_data,
     set_up,
     untrained_model,
 )
@@ -77,7 +78,7 @@ def prepared_as(job: Job, start: Start, gpu: int) -> Prepared:
     if setup.device.type == "cuda":
         setup = replace(setup, device=torch.device("cuda", gpu))
         torch.cuda.set_device(setup.device)
-    loaded = load_data(job, setup, SPLITS)
+    loaded = load_data(job, open_data(job, setup), SPLITS, batch_size=start.resolved.batch_size)
     return Prepared(
         **vars(model_for(loaded, untrained_model(loaded))),
         augmentation=augmentation_of(recipe, loaded.facts, loaded.statistics),

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from engine.device import to_device
 from engine.evaluate.predict import View, evaluation_batch
 from engine.run.prepare import Prepared, WithModel, mixing_of
 from engine.run.ranks.group import Group
 from engine.run.scores import split_scores
-from engine.run.training import augmented, epoch_orders, sampled_augmentation, training_step
+from engine.run.training import AugmentedEpochs, augmented, epoch_orders, training_step
 from engine.train.mixup import mix_for
 from engine.train.sharded import Batch, ShardedStep
 
@@ -29,17 +30,17 @@ def _batches(prepared: Prepared) -> Callable[[int, int], Batch]:
     training, split = prepared.training, prepared.splits["train"]
     size, seed, order_of = training.images_per_step, training.seed, epoch_orders(prepared)
     shape = prepared.recipe.input_size, prepared.recipe.input_size
-    mixup = mixing_of(training)
+    mixup, augmentations = mixing_of(training), AugmentedEpochs(prepared)
 
     def fetch(epoch: int, step: int) -> Batch:
         rows = order_of(epoch)[step * size : (step + 1) * size]
-        sampled = sampled_augmentation(prepared, len(rows), epoch, step)
+        sampled = augmentations.of(epoch, step)
 
         def images_at(places: np.ndarray) -> torch.Tensor:
             return augmented(prepared, split.to_device(split.gather(rows[places])), sampled.chosen(places))
 
         mix = mix_for(mixup, seed, epoch, step, len(rows), shape)
-        return Batch(split.labels[torch.from_numpy(rows).to(split.device)], mix, images_at)
+        return Batch(split.labels[to_device(rows, split.device)], mix, images_at)
 
     return fetch
 

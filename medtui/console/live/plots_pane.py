@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +16,7 @@ from textual.message import Message
 from medtui.client.view import RunView
 from medtui.console.live.plots import NAMES, ZOOM, Shown, plot_of, title_of
 from medtui.console.shell.app_context import context_of, key_of
-from medtui.console.shell.marked_runs import MarkedRuns
+from medtui.console.shell.marked_runs import MarkedRuns, RunMark
 from medtui.console.shell.plain import border_title
 from medtui.console.shell.readings import Readings
 from medtui.console.widgets.curves import Axis
@@ -40,6 +41,7 @@ class PlotsPane(Container):
         self.in_sight: tuple[str, ...] = ()
         self.drawn_at = 0.0
         self._drawn_key: Any = None
+        self._draws = False  # soon
         self._view: RunView | None = None
         self._others: dict[str, RunView] = {}  # runs that are marked in Results, drawn over this one
         self._others_of: Any = None  # what they were read for
@@ -103,15 +105,31 @@ class PlotsPane(Container):
         if key == self._drawn_key:
             return
         self._drawn_key, self.drawn_at = key, time.monotonic()
+        if not self._draws:
+            self._draws = True
+            self.call_later(self._draw_all)
+
+    async def _draw_all(self) -> None:
+        """One plot per turn of the event loop: all of a large terminal at once would keep a key waiting."""
+        self._draws = False  # what changes from here on is drawn by another
+        view, marked = self._view, context_of(self).marked_runs
+        if view is None:
+            return
         marks = [mark for mark in marked.marks if self.shown.overlay and mark.run in self._others]
         marks, left_out = comparable(view, marks, self._others)
         for name in self.in_sight:
-            title = title_of(name, view)
-            if left_out and name == self.in_sight[0]:
-                title += f" · not drawn: {left_out}"
-            border_title(self.query_one(f"#pane-{name}"), title)
-            others = [(mark, plot_of(name, self._others[mark.run], self.shown)) for mark in marks]
-            self.query_one(f"#{name}", Plot).show(overlaid(plot_of(name, view, self.shown), others))
+            self._draw_one(name, view, marks, left_out)
+            await asyncio.sleep(0)
+
+    def _draw_one(self, name: str, view: RunView, marks: list[RunMark], left_out: str) -> None:
+        title = title_of(name, view)
+        if left_out and name == self.in_sight[0]:
+            title += f" · not drawn: {left_out}"
+        border_title(self.query_one(f"#pane-{name}"), title)
+        others = [
+            (mark, plot_of(name, self._others[mark.run], self.shown)) for mark in marks if mark.run in self._others
+        ]
+        self.query_one(f"#{name}", Plot).show(overlaid(plot_of(name, view, self.shown), others))
 
     def _read_others(self, marked: MarkedRuns, shown: str | None) -> None:
         """In a thread, as their journals may be long."""

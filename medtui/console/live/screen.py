@@ -37,6 +37,7 @@ REST_OF_DETAIL = 84  # columns of the classes and the machine
 
 class Live(BaseScreen):
     SCREEN_NAME = "live"
+    CSS_PATH = "styles.tcss"
     PANES = (
         ("pane-plots", "plots"),
         ("pane-classes", "per class, worst recall first"),

@@ -12,10 +12,12 @@ from rich.text import Text
 
 from engine.contract.findings.rules import findings
 from engine.contract.wire.protocol import Alarm, CommandAccepted, RunStarted
+from engine.contract.wire.text import counted
 from medtui.actions import BY_ID, Action
 from medtui.client.view import RunView
 from medtui.console.shell.status_text import format_drift
 from medtui.console.widgets.bars import bar, bytes_bar
+from medtui.sentences import Following
 from medtui.text import clean, clock, monitored, number, shortened
 
 TWO_BARS_FROM = 90  # columns from which two bars stand side by side
@@ -36,6 +38,8 @@ def progress_text(
         _append_end(text, view, width, actions)
     elif view.phase == "paused" and not view.catching_up:
         text.append(f"paused; {actions['run.pause'].key} resumes\n", "bold yellow")
+    if view.active and (words := _standstill(view)):
+        text.append(_wrapped(words, width), "bold red")
     if started is not None:
         text.append_text(_bars(view, eta, width))
     elif view.active:
@@ -52,9 +56,18 @@ def progress_text(
     if facts := _facts(view, width, resources=resources):
         text.append(f"{facts}\n", "dim")
     if view.noise:
-        text.append(f"{view.noise:,} engine lines were not events\n", "yellow")
+        text.append(f"not events: {counted(view.noise, 'line')} of the engine's output\n", "yellow")
     text.rstrip()
     return text
+
+
+def _standstill(view: RunView) -> str:
+    """What keeps the run, or this screen, from going on."""
+    if view.suspended:
+        hello = view.state.hello
+        process = f"process {hello.pid}" if hello is not None else "its process"
+        return " ".join(Following.SUSPENDED.text(process=process))
+    return " ".join(Following.EVENTS_LOST.text()) if view.events_lost else ""
 
 
 def standing_out(view: RunView, width: int, rows: int = 2) -> list[str]:

@@ -10,7 +10,7 @@ from medtui.client.pruning import Prunable, prunable_runs, prune_all
 from medtui.console.machine.storage_text import format_size
 from medtui.console.shell.app_context import AppContext
 from medtui.console.shell.dialogs import Question
-from medtui.machine.cache_removal import remove_copy
+from medtui.machine.cache_removal import Stored, remove_each
 from medtui.machine.caches import DecodedCopy
 from medtui.machine.storage import Storage
 
@@ -36,31 +36,25 @@ async def prune(context: AppContext) -> str:
 
 async def clear_cache(context: AppContext, storage: Storage) -> str:
     """As `medtui data prune` does."""
-    copies, completed = storage.unneeded, storage.for_completed
+    going, completed = storage.unneeded, storage.for_completed
     left = f" {_count(len(completed), 'copy', 'copies')}, {format_size(sum(copy.bytes for copy in completed))}, "
     left += "only of completed runs: `medtui data prune --completed` deletes these too."
-    if not copies:
+    if not going:
         return f"The cache holds nothing that no run uses.{left if completed else ''}"
-    size = format_size(sum(copy.bytes for copy in copies))
-    words = f"Delete {_count(len(copies), 'decoded copy', 'decoded copies')}, {size}? A run decodes its data again when"
+    words = f"Delete {_what(going)}, {format_size(sum(one.bytes for one in going))}? A run decodes its data again when"
     words += " it finds none. Runs of other workspaces, and engines of other machines, are not seen from here."
-    lines = [f"{copy.title}  {format_size(copy.bytes)}" for copy in copies]
+    lines = [f"{one.title}  {format_size(one.bytes)}" for one in going]
     if await _asked(context, words, "delete them", lines) != "yes":
         return ""
-    freed, troubles = await asyncio.to_thread(_clear_all, copies, context)
-    return _report(f"Freed {format_size(freed)}.", troubles)
+    removed, troubles = await asyncio.to_thread(remove_each, going, context.workspace)
+    return _report(f"Freed {format_size(sum(one.bytes for one in removed))}.", troubles)
 
 
-def _clear_all(copies: Sequence[DecodedCopy], context: AppContext) -> tuple[int, list[MedtuiError]]:
-    freed, troubles = 0, []
-    for copy in copies:
-        try:
-            remove_copy(copy, context.workspace)
-        except MedtuiError as error:
-            troubles.append(error)
-        else:
-            freed += copy.bytes
-    return freed, troubles
+def _what(going: Sequence[Stored]) -> str:
+    """`2 decoded copies and 1 unfinished file`."""
+    copies = sum(isinstance(one, DecodedCopy) for one in going)
+    counts = [(copies, "decoded copy", "decoded copies"), (len(going) - copies, "unfinished file", "unfinished files")]
+    return " and ".join(_count(number, one, several) for number, one, several in counts if number)
 
 
 async def _asked(context: AppContext, words: str, answer: str, lines: list[str]) -> str | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+from pathlib import Path
 from typing import Any, ClassVar
 
 from rich.cells import cell_len
@@ -14,9 +14,7 @@ from textual.binding import BindingType
 from textual.containers import VerticalScroll
 
 from engine.contract.data.exploration import Exploration
-from engine.contract.files.paths import expanded
 from engine.contract.recipe.recipe import Recipe
-from engine.contract.wire.errors import MedtuiError
 from engine.contract.wire.protocol import Progress
 from medtui.client.explore import Explored, explored
 from medtui.client.explored_text import by_channel, findings, heading
@@ -99,27 +97,13 @@ class ExplorationScreen(EngineDialog[Explored]):
 
     @work(exclusive=True, group="save")
     async def action_save(self) -> None:
-        context, made = context_of(self), self.made
-        if context.readonly:
-            context.show_toast("This console is read-only.", severity="warning")
-        elif made is None:
-            context.show_toast("Nothing is found yet.", severity="warning")
-        elif name := await context.push_screen_wait(
-            AskText("Write the page with pictures to this new file:", f"{made.found.name}.html")
-        ):
-            try:
-                await asyncio.to_thread(save, made, name)
-            except MedtuiError as error:
-                context.show_toast(str(error), severity="error")
-            else:
-                context.show_toast(f"Written to {name}: a browser opens it, without a network.")
+        name = f"{self.made.found.name}.html" if self.made is not None else ""
+        if name := await self.save_result("Write the page with pictures to this new file:", name) or "":
+            context_of(self).show_toast(f"Written to {name}: a browser opens it, without a network.")
 
-
-def save(result: Explored, name: str) -> None:
-    """Raises OutputError for a file that is there, or cannot be written."""
-    path = expanded(name.strip())
-    check_new_output(path)
-    result.save_page(path)
+    def save_to(self, made: Explored, path: Path) -> None:
+        check_new_output(path)
+        made.save_page(path)
 
 
 # ---- as text: functions of values -----------------------------------------------------------------------------------

@@ -72,6 +72,7 @@ class SizedPane(VerticalScroll):
 
 class Machine(BaseScreen):
     SCREEN_NAME = "machine"
+    CSS_PATH = "styles.tcss"
     PANES = (
         ("pane-hardware", "hardware"),
         ("pane-lock", "workspace"),

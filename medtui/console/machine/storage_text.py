@@ -160,7 +160,7 @@ def _uses(storage: Storage, actions: Mapping[str, Action]) -> list[tuple[str, in
     published = {one.model.weights.file_name: one.bytes for one in storage.weights or () if one.model.weights}
     may_go = [
         (f"  {actions['machine.prune'].key} prunes", len(prunable), sum(run.prunable for run in prunable)),
-        (f"  {actions['machine.clear'].key} clears", len(unneeded), sum(copy.bytes for copy in unneeded)),
+        (f"  {actions['machine.clear'].key} clears", len(unneeded), sum(one.bytes for one in unneeded)),
     ]
     found: list[tuple[str, int | None, int]] = []
     if storage.runs is not None:

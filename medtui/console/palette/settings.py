@@ -30,4 +30,4 @@ class SettingEntries(EntryProvider):
         self.context.show_toast(f"{setting.name} is {shown} now, here and in the next console.")
 
     def _say_where(self, setting: Described) -> None:
-        self.context.show_toast(f"{setting.name} is set in {settings_file()}; it counts from the next start.")
+        self.context.show_toast(f"{setting.name} is set in {settings_file()}; it takes effect at the next start.")

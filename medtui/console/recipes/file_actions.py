@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from itertools import chain, count
 from pathlib import Path
 
@@ -24,15 +25,22 @@ async def save(context: AppContext, recipes: OpenRecipes, document: Document) ->
         return await _save_as(context, recipes, document, "Shipped recipes and those of runs are read-only. ")
     before = stamp_of(path)
     if (fresh := changed_on_disk(document)) is not None:
-        answers = [("stay", "keep editing"), ("theirs", "load the file"), ("mine", "overwrite the file")]
+        answers = [
+            ("stay", "keep editing"),
+            ("theirs", "load the file, keep mine apart"),
+            ("mine", "overwrite the file"),
+        ]
         answer = await context.push_screen_wait(Question(f"{path.name} has changed on disk.", answers))
         if answer in ("theirs", "mine") and stamp_of(path) != before:  # while the question was open
             raise UsageError(RecipeActions.CHANGED, name=path.name)
         if answer == "theirs":
+            copy = path.with_name(_free_name(path.parent, f"{path.stem}_edits", recipes.documents))
+            recipes.keep_copy(document, copy)
             recipes.take_from_disk(document, fresh)
+            return f"{path.name} was loaded. Your edits are in the unsaved recipe {copy.name}."
         if answer != "mine":
             return None
-    return _written(recipes, document, path)
+    return _written(context, recipes, document, path)
 
 
 async def save_as(context: AppContext, recipes: OpenRecipes, document: Document) -> str | None:
@@ -46,17 +54,22 @@ async def _save_as(context: AppContext, recipes: OpenRecipes, document: Document
     path = await _ask_name(context, f"{why}Save your edits as, in {folder}:", folder, _free_name(folder, stem))
     if path is None or not await _may_take(context, recipes, document, path):
         return None
-    return _written(recipes, document, path)
+    return _written(context, recipes, document, path)
 
 
-def _written(recipes: OpenRecipes, document: Document, path: Path) -> str:
+def _written(context: AppContext, recipes: OpenRecipes, document: Document, path: Path) -> str:
     try:
         recipes.save(document, path)
     except OSError as error:
         raise UsageError(
             RecipeActions.UNWRITABLE, path=clean(str(path), 200), reason=error.strerror or error
         ) from error
-    return f"Saved {path.name}."
+    return f"Saved {_named_in(context, path)}."
+
+
+def _named_in(context: AppContext, path: Path) -> str:
+    """A file by its name in the workspace, elsewhere by its whole path: the list does not show it."""
+    return path.name if path.parent in (context.workspace.root, context.workspace.root / "recipes") else str(path)
 
 
 async def revert(context: AppContext, recipes: OpenRecipes, document: Document) -> str | None:
@@ -80,7 +93,7 @@ async def rename(context: AppContext, recipes: OpenRecipes, document: Document) 
     if new is None or new == path or not await _may_take(context, recipes, document, new):
         return None
     recipes.rename_file(document, new)
-    return f"Renamed {path.name} to {new.name}."
+    return f"Renamed {path.name} to {_named_in(context, new)}."
 
 
 async def delete(context: AppContext, recipes: OpenRecipes, document: Document) -> str | None:
@@ -119,12 +132,16 @@ async def _ask_name(context: AppContext, words: str, folder: Path, name: str) ->
     if answer.rpartition("/")[2].strip(". ") == "" or answer.rpartition("/")[2].startswith("."):
         raise UsageError(RecipeActions.NO_NAME, found=answer)
     path = folder / expanded(answer)
+    if ".." in path.parts:
+        parent = path.parent.resolve()  # which folder `..` is, links may decide
+        path = (folder if parent == folder.resolve() else parent) / path.name
     return path if path.suffix.lower() in (".yaml", ".yml") else path.with_name(f"{path.name}.yaml")
 
 
-def _free_name(folder: Path, stem: str) -> str:
+def _free_name(folder: Path, stem: str, taken: Container[str] = ()) -> str:
+    """`taken`: paths that no file has yet, but an unsaved recipe."""
     names = (f"{stem}{number}.yaml" for number in chain([""], (f"_{number}" for number in count(2))))
-    return next(name for name in names if not is_there(folder / name))
+    return next(name for name in names if not is_there(folder / name) and str(folder / name) not in taken)
 
 
 async def _may_take(context: AppContext, recipes: OpenRecipes, document: Document, path: Path) -> bool:

@@ -45,6 +45,12 @@ class OpenRecipes:
         document.stamp, document.fresh_on_disk = stamp_of(document.entry.path), None
         self.drafts.keep(document)
 
+    def keep_copy(self, document: Document, path: Path) -> None:
+        """Keep its edits as an unsaved recipe of this name, which no file has. Raises OSError."""
+        copy = Document(Entry(path.name, path, "workspace"), document.text, "")
+        self.drafts.keep(copy)
+        self.documents[copy.entry.key] = copy
+
     def save(self, document: Document, path: Path) -> Document:
         """Write it, as itself or as another recipe of the workspace, which then is the current one. Raises OSError."""
         if path == document.entry.path:

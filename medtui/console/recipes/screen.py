@@ -35,6 +35,7 @@ from medtui.console.shell.keymap import bindings
 from medtui.console.shell.opening import PANES
 from medtui.console.shell.plain import OptionList, border_title
 from medtui.console.shell.text_file import TooLarge
+from medtui.sentences import RecipeActions
 from medtui.settings import settings_file
 from medtui.text import clean
 
@@ -54,6 +55,7 @@ class CheckedText(Message):
 
 class Recipes(BaseScreen):
     SCREEN_NAME = "recipes"
+    CSS_PATH = "styles.tcss"
     PANES = PANES
     BINDINGS: ClassVar[list[BindingType]] = bindings("recipes")
 
@@ -367,8 +369,9 @@ class Recipes(BaseScreen):
         try:
             done = await action(self._app, self.open_recipes, document)
         except OSError as error:
-            where = clean(str(error.filename or document.entry.path), 200)
-            self._app.show_toast(f"{where}: {error.strerror}", severity="error")
+            where = clean(str(error.filename2 or error.filename or document.entry.path), 200)
+            words = RecipeActions.CANNOT.text(path=where, reason=error.strerror or error)
+            self._app.show_toast(" ".join(words), severity="error")
             return
         except MedtuiError as error:
             failed = isinstance(error.__cause__, OSError)

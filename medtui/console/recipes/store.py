@@ -10,13 +10,13 @@ from pathlib import Path
 
 from engine.contract.files.folders import Folder, file_at
 from engine.contract.files.paths import absolute, is_file, is_folder, path_status
+from engine.contract.recipe.reader import names_recipes
 from engine.contract.recipe.shipped import shipped_recipes
 from engine.contract.store.run_directory import list_runs
 from engine.contract.store.workspace import Workspace
 from medtui.console.recipes.document import Document, Entry
 from medtui.console.recipes.drafts import Drafts
 from medtui.console.shell.text_file import TooLarge, read_text
-from medtui.suites.suite_file import names_recipes
 
 SHOWN_RUNS = 40
 
@@ -40,7 +40,7 @@ def entries(workspace: Workspace, drafts: Drafts) -> list[Entry]:
         found += [
             Entry(path.name, path, "workspace")
             for path in paths
-            if is_file(path) and (str(path) in edited or not names_recipes(path))
+            if is_file(path) and (str(path) in edited or not names_recipes(file_at(path)))
         ]
     found += [Entry(path.name, path, "workspace") for path in drafts.without_file(workspace.root)]
     runs = list_runs(workspace.outputs)[-SHOWN_RUNS:]

@@ -32,7 +32,7 @@ from medtui.client.comparison import (
 )
 from medtui.console.results.text import Detail, format_ci95, listed, title
 from medtui.console.shell.app_context import context_of
-from medtui.console.shell.dialogs import Dialog
+from medtui.console.shell.dialogs import STYLES, Dialog
 from medtui.console.shell.frame import DialogKeys
 from medtui.console.shell.keymap import bindings
 from medtui.console.shell.marked_runs import RunMark
@@ -48,6 +48,7 @@ LEGEND = "≠ more than noise   ≈ may be noise   ? no interval"
 
 
 class Compare(ModalScreen[None]):
+    CSS_PATH = STYLES
     BINDINGS: ClassVar[list[BindingType]] = bindings("compare")
 
     def __init__(self, marked: list[Marked]) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -14,16 +14,13 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
 
-from engine.contract.files.paths import expanded
 from engine.contract.store.find_model import find_model
 from engine.contract.store.run_directory import RunDirectory
-from engine.contract.wire.errors import MedtuiError
 from engine.contract.wire.protocol import Progress
 from medtui.client.output_file import check_new_output
 from medtui.client.predict import PredictedImage, Predictions, described, predicted
 from medtui.console.results.ask_images import AskImages, words_of
 from medtui.console.shell.app_context import AppContext, context_of
-from medtui.console.shell.dialogs import AskText
 from medtui.console.shell.engines import who
 from medtui.console.shell.frame import DialogKeys
 from medtui.console.shell.keymap import bindings
@@ -105,25 +102,12 @@ class PredictionsScreen(EngineDialog[Found]):
 
     @work(exclusive=True, group="save")
     async def action_save(self) -> None:
-        context, made = context_of(self), self.made
-        if context.readonly:
-            context.show_toast("This console is read-only.", severity="warning")
-        elif made is None:
-            context.show_toast("Nothing is predicted yet.", severity="warning")
-        elif name := await context.push_screen_wait(AskText("Save the predictions as CSV to this new file:", CSV)):
-            try:
-                await asyncio.to_thread(save, made.predictions, name)
-            except MedtuiError as error:
-                context.show_toast(str(error), severity="error")
-            else:
-                context.show_toast(f"Written to {name}.")
+        if name := await self.save_result("Save the predictions as CSV to this new file:", CSV):
+            context_of(self).show_toast(f"Written to {name}.")
 
-
-def save(predictions: Predictions, name: str) -> None:
-    """Raises OutputError for a file that is there, or cannot be written."""
-    path = expanded(name.strip())
-    check_new_output(path)
-    predictions.save(path, force=False)
+    def save_to(self, made: Found, path: Path) -> None:
+        check_new_output(path)
+        made.predictions.save(path, force=False)
 
 
 # ---- what is shown, as functions of values --------------------------------------------------------------------------

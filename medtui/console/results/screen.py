@@ -65,6 +65,7 @@ class Detailed(Message):
 
 class Results(BaseScreen):
     SCREEN_NAME = "results"
+    CSS_PATH = "styles.tcss"
     PANES = (("pane-runs", "runs"), ("pane-detail", "detail"))
     BINDINGS: ClassVar[list[BindingType]] = bindings("results")
 

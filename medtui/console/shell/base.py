@@ -14,6 +14,7 @@ from textual.worker import Worker, WorkerState
 from engine.contract.wire.errors import MedtuiError
 from medtui.console.shell.app_context import AppContext, context_of
 from medtui.console.shell.frame import KeyLine, PaneTabs, StatusLine, TooSmall
+from medtui.console.shell.garbage import SETTLED, keep_present_objects
 from medtui.console.shell.plain import border_title
 from medtui.console.shell.readings import Readings
 from medtui.console.shell.status_text import AppStatus
@@ -82,6 +83,7 @@ class BaseScreen(Screen[None]):
         self._mark_pane()
         self.ready = True
         self.set_up()
+        self.set_timer(SETTLED, keep_present_objects)
 
     async def complete(self) -> None:
         """Add the widgets that the first frame can do without."""

@@ -7,6 +7,7 @@ another. The focus is on what is most likely meant, unless that destroys somethi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from rich.text import Text
@@ -25,6 +26,7 @@ from medtui.text import clean
 
 Result = TypeVar("Result")
 Answer = tuple[str, str] | tuple[str, str, str]  # id, words, and the action whose key gives it
+STYLES = Path(__file__).with_name("dialogs.tcss")  # of everything that is modal
 NO, YES, OTHER = "dialog.no", "dialog.yes", "dialog.other"
 
 
@@ -33,6 +35,8 @@ class Dialog(ModalScreen[Result | None]):
 
     The console shows one that is asked by `push_screen_wait` when no other is open.
     """
+
+    CSS_PATH = STYLES
 
     def action_close(self) -> None:
         self.dismiss(None)

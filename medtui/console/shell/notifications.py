@@ -93,7 +93,7 @@ class Pace:
     def left(self, view: RunView) -> float | None:
         """Seconds left; None before there is a pace. A resumed run has a separate pace."""
         progress, started = view.progress, view.state.started
-        if progress is None or started is None or not view.active or view.phase != "training":
+        if progress is None or started is None or not view.active or view.phase != "training" or view.suspended:
             return None  # also of an engine that died while it trained
         if progress.step is None:  # validating: what was left when it began
             return self._left

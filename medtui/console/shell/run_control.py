@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual.driver import Driver
 
+from engine.contract.files.paths import place_of
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import MedtuiError, UsageError
 from medtui.actions import Action
@@ -41,7 +42,9 @@ class RunControl(OneQuestion):
         super().__init__(driver_class=driver_class)
         self.workspace, self.data, self.readonly = workspace, data, readonly
         self.living: tuple[str, ...] = ()  # names of the runs that train in the workspace now
+        self._shown_work: tuple[str, str] | None = None  # the suite, or the queue, that trained the run which is shown
         self._followed: str | None = None  # the engine that resumed elsewhere what is shown
+        self._place = place_of(workspace.root)  # a folder may be moved, and another one get its name
         self._make_engine, self._keep_warm = make_engine, warm and not readonly
 
     def _begin_run(self) -> None:
@@ -88,6 +91,8 @@ class RunControl(OneQuestion):
     def _start(self, ask: Callable[[], None]) -> None:
         if self.readonly:
             raise UsageError(Console.READ_ONLY)
+        if self._place is not None and place_of(self.workspace.root) != self._place:
+            raise UsageError(Console.WORKSPACE_GONE, path=self.workspace.root)
         if self.engines.trains_here:
             raise UsageError(Console.TRAINING)
         if (holder := self.engines.held_by_another()) is not None:  # what is shown stays shown
@@ -190,6 +195,18 @@ class RunControl(OneQuestion):
         if not quiet:
             self.show_toast(f"Attached to {name}.")
         return True
+
+    def _next_of_work(self, works: str | None) -> str | None:
+        """The run that a suite or the queue trains, once the one of it that is shown has ended; not below a dialog."""
+        view = self.view
+        if view is None or view.run is None or works is None:
+            self._shown_work = None
+            return None
+        if view.run in self.living:
+            self._shown_work = (works, view.run)
+        if self._shown_work != (works, view.run) or view.outcome is None or len(self.screen_stack) > 2:
+            return None
+        return self.next_living
 
     def _is_resumed_elsewhere(self, engine: str | None) -> bool:
         """Does this engine train again what is shown as ended? Once each, and not below a dialog about that end."""

@@ -25,6 +25,7 @@ GLYPHS = {
     "preparing": "◌",
     "training": "●",
     "paused": "‖",
+    "suspended": "‖",
     "evaluating": "◐",
     "reporting": "◑",
     "finished": "◉",
@@ -37,6 +38,7 @@ GLYPHS = {
 STYLES = {
     "training": "bold green",
     "paused": "bold yellow",
+    "suspended": "bold red",
     "completed": "bold green",
     "stopped": "bold yellow",
     "aborted": "bold yellow",

@@ -46,6 +46,7 @@ class CurvesRead(Message):
 
 class Suites(BaseScreen):
     SCREEN_NAME = "suites"
+    CSS_PATH = "styles.tcss"
     PANES = (("pane-grid", "suite"), ("pane-queue", "queue"), ("pane-suites", "suites"))
     BINDINGS: ClassVar[list[BindingType]] = bindings("suites")
 

@@ -62,7 +62,7 @@ async def resume(context: AppContext, store: Store) -> Started | None:
     requests.refuse_second_runner(store)
     await asyncio.to_thread(refuse_on_cluster, store)
     slots, words = await asyncio.to_thread(_left, store)
-    details = [*words, f"slots  {slots}", "It goes on when this console is left."]
+    details = [*words, f"slots  {slots}", "It continues when you quit this console."]
     question = Question(f"Start {store.owner}?", START, details, likely="yes")
     if await context.push_screen_wait(question) != "yes":
         return None
@@ -91,9 +91,9 @@ async def end(context: AppContext, store: Store) -> str | None:
     answers: list[Answer] = [
         ("no", "leave it"),
         ("stop", "stop its runs after their batch"),
-        ("finish", "let the living runs end, start no more"),
+        ("finish", "let the live runs finish, start no more"),
     ]
-    words = f"Stop {store.owner}, which runner {holder.pid} works on? It can be continued."
+    words = f"Stop {store.owner}, which runner {holder.pid} is working on? It can be continued."
     answer = await context.push_screen_wait(Question(words, answers))
     if answer not in ("stop", "finish"):
         return None
@@ -107,7 +107,7 @@ async def _end_jobs(context: AppContext, store: Store) -> str | None:
     answers: list[Answer] = [
         ("no", "leave it"),
         ("stop", "stop its runs after their batch, cancel what waits"),
-        ("finish", "let the living runs end, cancel what waits"),
+        ("finish", "let the live runs finish, cancel what waits"),
     ]
     journal = store.journal()
     words = f"Stop {store.owner}, whose jobs {journal.work.scheduler} has? It can be continued."
@@ -123,9 +123,9 @@ def retry(store: Store, status: ItemStatus, start_key: str) -> str:
     """Have a run done again; of a suite on a cluster once no job of it is left. Raises MedtuiError."""
     refuse_on_cluster(store)
     if not requests.retry(store, [status.item.id]):
-        return f"Only a run that failed, or was stopped, aborted or killed is tried again; this one is {status.shown}."
-    goes_on = "its runner does it" if store.runner() is not None else f"{start_key} starts it"
-    return f"To be done again: {status.item.label}; {goes_on}."
+        return f"Only a run that failed, or was stopped, aborted or killed, can be retried; this one is {status.shown}."
+    follows = "its runner starts it" if store.runner() is not None else f"{start_key} starts it"
+    return f"To be retried: {status.item.label}; {follows}."
 
 
 async def remove(context: AppContext, status: ItemStatus) -> str | None:

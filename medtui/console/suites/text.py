@@ -66,14 +66,14 @@ def title_of(shown: ShownSuite) -> str:
 def runner_text(shown: ShownSuite, actions: Mapping[str, Action]) -> str:
     """Who works on it; or the key that continues it."""
     if shown.runner is not None:
-        return f"its runner works; {actions['suites.end'].key} stops it"
+        return f"its runner is working; {actions['suites.end'].key} stops it"
     if shown.line.counts.get("submitted"):
         return f"on {shown.scheduler}; {actions['suites.end'].key} stops it"
     if not shown.line.n:
         return "its plan cannot be read"
     if shown.line.is_complete:
         return f"complete: `medtui suite table {shown.line.name}`"
-    return f"no runner; {actions['suites.run'].key} continues"
+    return f"no runner; {actions['suites.run'].key} continues it"
 
 
 def line_text(line: SuiteLine, width: int) -> Text:
@@ -115,7 +115,7 @@ def selected_text(status: ItemStatus | None, actions: Mapping[str, Action]) -> T
     if item.run is not None:
         keys.append(f"{actions['suites.open'].key} opens it")
     if item.state in ENDED and item.state != "completed":
-        keys.append(f"{actions['suites.retry'].key} tries it again")
+        keys.append(f"{actions['suites.retry'].key} retries it")
     return text.append("\n" + "; ".join(keys), "dim") if keys else text
 
 
@@ -130,7 +130,8 @@ def empty_text(state: SuitesState, actions: Mapping[str, Action]) -> str:
     if state.problem:
         return state.problem
     words = "No suites in this workspace yet: a suite is many runs from one file."
-    return f"{words}\n{actions['suites.new'].key} chooses its file and starts it; docs/suites.md says what it has."
+    key = actions["suites.new"].key
+    return f"{words}\n{key} chooses a suite file and starts it; docs/suites.md describes the file."
 
 
 def empty_queue_text(actions: Mapping[str, Action]) -> str:
@@ -140,4 +141,4 @@ def empty_queue_text(actions: Mapping[str, Action]) -> str:
 
 def queue_title(state: SuitesState) -> str:
     waiting = sum(one.item.state == "pending" for one in state.queue)
-    return f"queue · {waiting} waiting" + (" · its runner works" if state.queue_runner else "")
+    return f"queue · {waiting} waiting" + (" · its runner is working" if state.queue_runner else "")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
+from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from rich.text import Text
@@ -11,11 +13,14 @@ from textual import work
 from textual.message import Message
 from textual.screen import ModalScreen
 
-from engine.contract.wire.errors import MedtuiError
+from engine.contract.files.paths import expanded
+from engine.contract.wire.errors import MedtuiError, UsageError
 from engine.contract.wire.protocol import AnyEvent, Progress
 from medtui.console.shell.app_context import context_of, key_of
+from medtui.console.shell.dialogs import STYLES, AskText
 from medtui.console.shell.plain import Static
 from medtui.console.widgets.bars import bar
+from medtui.sentences import Console
 from medtui.text import clean
 
 BAR = 20  # cells
@@ -46,6 +51,7 @@ class Failed(Message):
 class EngineDialog(ModalScreen[str | None], Generic[Result]):
     """Its result is what was asked for, where others are to be asked for; None to go back."""
 
+    CSS_PATH = STYLES
     SCOPE: ClassVar[str]  # of its actions, and the id of its pane; its words are in `#SCOPE-words`
 
     def __init__(self, asked: str) -> None:
@@ -60,6 +66,10 @@ class EngineDialog(ModalScreen[str | None], Generic[Result]):
         raise NotImplementedError
 
     def show_result(self, made: Result) -> None:
+        raise NotImplementedError
+
+    def save_to(self, made: Result, path: Path) -> None:
+        """In a thread. Raises MedtuiError for a file that is there, or cannot be written."""
         raise NotImplementedError
 
     def amount(self, progress: Progress) -> str:
@@ -115,6 +125,22 @@ class EngineDialog(ModalScreen[str | None], Generic[Result]):
 
     def put_words(self, text: Text) -> None:
         self.query_one(f"#{self.SCOPE}-words", Static).update(text)
+
+    async def save_result(self, question: str, name: str) -> str | None:
+        """Ask for a new file and write what was made to it. Its name; None where nothing was written, which is said."""
+        context, made = context_of(self), self.made
+        if context.readonly:
+            context.show_toast(str(UsageError(Console.READ_ONLY)), severity="warning")
+        elif made is None:
+            context.show_toast("There is nothing to save yet.", severity="warning")
+        elif answer := await context.push_screen_wait(AskText(question, name)):
+            try:
+                await asyncio.to_thread(self.save_to, made, expanded(answer.strip()))
+            except MedtuiError as error:
+                context.show_toast(str(error), severity="error")
+            else:
+                return answer
+        return None
 
     def action_close(self) -> None:
         self._cancelled.set()

@@ -9,6 +9,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from engine.contract.store.run_directory import RunDirectory
+from engine.contract.wire.text import counted
 from medtui.client.view import RunView
 from medtui.text import clean, shortened
 
@@ -67,7 +68,7 @@ def confusion_text(found: Confusion | None, width: int, *, legend: bool = True) 
             text.append(" ")
         text.append("\n")
     if len(labels) > room:
-        text.append(f"{len(labels) - room} more columns do not fit\n", "dim")
+        text.append(f"not shown: {counted(len(labels) - room, 'more column')}\n", "dim")
     if legend:
         shades = "shade: fraction of the true class; the diagonal is correct"
         text.append("one row per label" if found.multi_label else shades, "dim")

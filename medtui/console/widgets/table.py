@@ -30,6 +30,8 @@ class DataTable(TextualDataTable[Text]):
         may have scrolled to where the cursor's cell was while columns had other widths.
         """
         unmeasured = self._unmeasured
+        if unmeasured:
+            self._clear_caches()  # a row that was drawn before it was measured is kept there without its label
         await super()._on_idle(event)
         if unmeasured:
             self._clear_caches()

@@ -13,12 +13,12 @@ LATE = 0.5  # seconds a batch
 fetch, fetched = Batches.fetch, 0
 
 
-def slow_fetch(batches: Batches, order: Any, step: int) -> Any:
+def slow_fetch(batches: Batches, epoch: int, step: int) -> Any:
     global fetched
     fetched += 1
     if fetched > FAST * batches.steps:
         time.sleep(LATE)
-    return fetch(batches, order, step)
+    return fetch(batches, epoch, step)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,72 @@
+"""The accuracies that are quoted are those of the files: every fresh seed is there, of the recipe that is shipped."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from engine.contract.recipe.identity import recipe_hash
+from engine.contract.recipe.reader import layered, recipe_from_values
+from engine.contract.recipe.shipped import shipped_recipes
+from engine.contract.recipe.yaml_reader import read_yaml_file
+
+ROOT = Path(__file__).resolve().parents[2]
+SCIENCE = ROOT / "benchmarks" / "science"
+PAGES = (ROOT / "README.md", SCIENCE / "README.md")
+
+
+def rows(name: str) -> list[dict[str, str]]:
+    with (SCIENCE / name).open(newline="", encoding="utf-8") as lines:
+        return list(csv.DictReader(lines))
+
+
+def of_recipes() -> dict[str, list[dict[str, str]]]:
+    found: dict[str, list[dict[str, str]]] = {}
+    for row in rows("seeds.csv"):
+        found.setdefault(row["recipe"], []).append(row)
+    assert found
+    return found
+
+
+def test_every_fresh_seed_is_reported_and_none_was_chosen_by() -> None:
+    chosen_by = {int(row["seed"]) for row in rows("choices.csv")}
+    assert chosen_by
+    for recipe, seeds in of_recipes().items():
+        assert [int(row["seed"]) for row in seeds] == list(range(101, 111)), recipe
+        assert chosen_by.isdisjoint(int(row["seed"]) for row in seeds)
+
+
+def test_the_fresh_seeds_are_of_the_shipped_recipe() -> None:
+    for name, seeds in of_recipes().items():
+        values = read_yaml_file(shipped_recipes()[name]).values
+        for row in seeds:
+            recipe = recipe_from_values(layered(values, {"training": {"seed": int(row["seed"])}}))
+            assert recipe_hash(recipe) == row["recipe_hash"], f"{name}, seed {row['seed']}: run it again"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=["README.md", "benchmarks/science/README.md"])
+def test_quoted_means_and_intervals_are_those_of_the_seeds(page: Path) -> None:
+    """The interval as scipy has it: Student's, of the mean."""
+    text = page.read_text(encoding="utf-8")
+    for name, seeds in of_recipes().items():
+        (row,) = re.findall(
+            rf"^\| [^|]*`medtui run {name}` \| (.+) ± (.+) \| (.+) ± (.+) \|.*\|.*\|$", text, re.MULTILINE
+        )
+        for metric, (mean, half) in {"auc": row[:2], "acc": row[2:]}.items():
+            values = np.array([float(seed[f"test_{metric}"]) for seed in seeds])
+            low, high = scipy.stats.t.interval(0.95, len(values) - 1, values.mean(), scipy.stats.sem(values))
+            assert float(mean) == pytest.approx(values.mean(), abs=0.0005001)
+            assert float(half) == pytest.approx((high - low) / 2, abs=0.0005001)
+
+
+def test_every_choice_was_judged_over_at_least_five_seeds() -> None:
+    seeds: dict[str, set[str]] = {}
+    for row in rows("choices.csv"):
+        seeds.setdefault(row["choice"], set()).add(row["seed"])
+    assert seeds
+    assert {name: len(found) for name, found in seeds.items() if len(found) < 5} == {}
