@@ -155,15 +155,18 @@ def stop_runner(store: Store, *, abort: bool, finish: bool) -> int:
     from medtui.output import print_line
     from medtui.sentences import CommandLine
     from medtui.suites.requests import ask_runner
+    from medtui.suites.search_lock import describe_coordinator
 
     if abort and finish:
         raise UsageError(CommandLine.SYNTAX, reason="--abort and --finish cannot be combined")
     if store.worker() is None and (journal := store.journal()).work.of("submitted"):
         return stop_on_cluster(store, journal, abort=abort, finish=finish)
     what: Request = "abort" if abort else "finish" if finish else "stop"
+    of_jobs = store.coordinator() is not None
     holder = ask_runner(store, what, current_user())
+    who = f"{store.owner} ({describe_coordinator(holder)})" if of_jobs else str(holder)
     words = {"finish": "no more runs are started", "stop": "its runs stop after their batch"}
-    print_line(f"{holder} was asked: {words.get(what, 'its runs abort after their batch')}.")
+    print_line(f"{who} was asked: {words.get(what, 'its runs abort after their batch')}.")
     print_line(f"`{store.continue_command(store.journal().work)}` continues.")
     return 0
 

@@ -13,6 +13,7 @@ from medtui.search.results import describe_objective, describe_trials, describe_
 from medtui.search.space import Range
 from medtui.search.trials import Trial, best_of
 from medtui.suites.formats import mean_and_sd
+from medtui.suites.search_lock import describe_coordinator
 from medtui.suites.status import status_values
 from medtui.suites.store import Store
 from medtui.suites.work import Work
@@ -52,7 +53,7 @@ def print_status(store: Store, work: Work, search: Search, trials: Sequence[Tria
 def _describe_idle(store: Store, work: Work, *, over: bool) -> str:
     """Of a search that no runner of this machine works on."""
     if (holder := store.coordinator()) is not None:
-        return f"on {work.scheduler}, coordinator {holder.pid} on {holder.host}, since {holder.since_text}"
+        return f"on {work.scheduler}, {describe_coordinator(holder)}"
     if over and not work.of("submitted"):
         return "complete"
     where = f"on {work.scheduler}, without a coordinator" if work.of("submitted") else "no runner"

@@ -5,7 +5,7 @@ A runner owns the workspace besides. A coordinator does not: whatever else its h
 
 from __future__ import annotations
 
-from engine.contract.store.lock import RETRY, LockState, WorkspaceLock
+from engine.contract.store.lock import RETRY, Holder, LockState, WorkspaceLock
 from engine.contract.wire.errors import WorkspaceLocked
 from medtui.sentences import Cluster
 from medtui.suites.store import Store
@@ -32,3 +32,7 @@ class SearchLock(WorkspaceLock):
 
     def refuse_others(self) -> None:
         """What else there is in the workspace does not matter."""
+
+
+def describe_coordinator(holder: Holder) -> str:
+    return f"coordinator {holder.pid} on {holder.host}, since {holder.since_text}"

@@ -113,5 +113,6 @@ def test_ctrl_c_leaves_the_jobs_and_stop_ends_them(tmp_path: Path) -> None:
     second = start(store, "resume", "--on", "local")
     wait_until(store.coordinator, lambda: said(store))
     stopped = medtui("search", "stop", cwd=store.workspace.root)
+    assert f"search lr (coordinator {second.pid} on " in stopped.stdout
     assert stopped.returncode == 0 and "its runs stop after their batch" in stopped.stdout, stopped.stderr
     assert second.wait(PATIENCE) == 6 and states(store) == ["stopped"] * 2, said(store)

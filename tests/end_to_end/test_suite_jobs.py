@@ -179,6 +179,8 @@ def test_two_engines_of_a_suite_lock_two_runs_and_never_one(store: Store) -> Non
     [
         ("suite run short.yaml --slurm gpus=1", "--slurm is for jobs of a scheduler."),
         ("suite run short.yaml --on slurm --slots 2", "--slots is for runs on this machine."),
+        ("search short.yaml --slurm gpus=1", "--slurm is for jobs of a scheduler."),
+        ("search resume --on slurm --slots 2", "--slots is for runs on this machine."),
         ("suite run short.yaml --on slurn", "There is no scheduler 'slurn'; did you mean slurm?"),
         ("run quickstart --on slurm --resume last", "--on cannot be combined with --resume."),
         (

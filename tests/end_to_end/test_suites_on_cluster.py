@@ -233,7 +233,7 @@ def test_a_search_whose_coordinator_is_killed_submits_nothing_twice_and_is_stopp
         second = start("resume")
         wait_until(store.coordinator, why)
         stopped = medtui("search", "stop", cwd=place)
-        assert stopped.returncode == 0 and f"runner {second.pid} on" in stopped.stdout, stopped.stderr
+        assert stopped.returncode == 0 and f"search lr (coordinator {second.pid} on " in stopped.stdout, stopped.stderr
         assert second.wait(PATIENCE) == 6, why()
         assert slurm.jobs() == {} and len(jobs) == 2 and states(store) == ["pending"] * 2, why()
         assert [event for event in events_of(store) if event == "submitting"] == ["submitting"], why()
