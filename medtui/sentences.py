@@ -21,7 +21,7 @@ class Cluster:
     """Suites and searches whose runs are jobs of a scheduler."""
 
     COORDINATED = Sentence(
-        "{owner} has a coordinator already: process {pid} on {host}, since {since}.",
+        "{owner} already has a coordinator: process {pid} on {host}, since {since}.",
         "`medtui search status {name}` shows it, `medtui search stop {name}` ends its runs.",
     )
     DROPPED = Sentence(

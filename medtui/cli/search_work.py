@@ -116,7 +116,7 @@ def _print_plan(search: Search, store: Store, slots: Slots, template: JobTemplat
     console, work = stdout_console(), store.journal().work
     print_search(console, search, str(slots))
     if template is not None:
-        print_wrapped(console, f"jobs  each asks for {template}")
+        print_wrapped(console, f"jobs  each requests {template}")
     if search.file.runs is not None:
         left = search.file.runs - sum(item.over for item in work.items.values())
         for sentence in estimate([search.base] * left, store.workspace, search.data).sentences(slots):

@@ -92,7 +92,9 @@ def test_a_search_on_jobs_whose_coordinator_is_killed_finds_what_one_of_this_mac
     second = start(store, "resume", "lr", "--on", "local")
     wait_until(lambda: store.coordinator() is not None or second.poll() is not None, lambda: said(store))
     refused = medtui("search", "lr.yaml", "--on", "local", cwd=store.workspace.root)
-    assert refused.returncode == 3 and f"coordinator already: process {second.pid} on" in refused.stderr, refused.stderr
+    assert refused.returncode == 3 and f"already has a coordinator: process {second.pid} on" in refused.stderr, (
+        refused.stderr
+    )
     assert second.wait(PATIENCE) == 0, said(store)
     assert results(store) == results(quiet) and states(store) == ["completed"] * 3
     assert all(item.job is None and item.log for item in store.journal().work.items.values())

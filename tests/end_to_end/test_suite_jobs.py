@@ -166,7 +166,7 @@ def test_two_engines_of_a_suite_lock_two_runs_and_never_one(store: Store) -> Non
     first, second = (SuiteItem(suite=store.name, item=item) for item in ("a1", "b2"))
     lock = ItemLock(folder, first)
     lock.acquire()
-    with pytest.raises(WorkspaceLocked, match="trained already by engine"):
+    with pytest.raises(WorkspaceLocked, match="already being trained by engine"):
         ItemLock(folder, first).acquire(patience=0)
     ItemLock(folder, second).acquire(patience=0)
     Store(store.workspace, store.name, is_search=True).make_for_jobs()

@@ -7,6 +7,7 @@ stands in for a scheduler and for training.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ from medtui.search.definition import Search, defined
 from medtui.search.planner import SearchPlanner
 from medtui.search.search_file import search_from
 from medtui.search.trials import Trials
+from medtui.sentences import Cluster, Suites
 from medtui.suites.job_template import JobTemplate
 from medtui.suites.journal import Writer
 from medtui.suites.requests import ask_runner, retry_ended
@@ -252,8 +254,9 @@ def test_without_a_coordinator_stop_ends_the_jobs_and_writes_nothing_that_prunes
     place.cluster.tick()
     assert [item.state for item in work_on_cluster(place.store).items.values()] == ["completed", "stopped"]
     assert place.store.journal_file.content(10**6) == before
-    with pytest.raises(UsageError, match="No runner works on search lr"):
+    with pytest.raises(UsageError) as nobody:
         ask_runner(place.store, "stop", "ada")
+    assert nobody.value.code == Suites.NOT_RUNNING.code
 
 
 def test_a_second_coordinator_and_a_runner_of_this_machine_are_refused_by_name(make: Callable[..., Place]) -> None:
@@ -264,8 +267,9 @@ def test_a_second_coordinator_and_a_runner_of_this_machine_are_refused_by_name(m
         for other in (place.work, lambda: local(place)):
             with pytest.raises(WorkspaceLocked) as refused:
                 other()
-            assert "search lr has a coordinator already: process " in str(refused.value)
-            assert "`medtui search stop lr` ends its runs" in str(refused.value)
+            error = refused.value
+            assert (error.code, error.fields["pid"]) == (Cluster.COORDINATED.code, os.getpid())
+            assert "`medtui search stop lr` ends its runs" in str(error)
     assert place.store.coordinator() is None
     place.work(until=lambda one: bool(place.cluster.jobs))
     with pytest.raises(WorkspaceLocked, match=r"search lr has 1 run on slurm: 101\. `medtui search status lr`"):
@@ -296,7 +300,7 @@ def test_a_scheduler_that_refuses_at_first_ends_it_and_one_that_does_later_is_as
 ) -> None:
     place = make(budget=3)
     place.cluster.refusals = 1
-    with pytest.raises(OutputError, match="did not take the jobs: Socket timed out"):
+    with pytest.raises(OutputError, match="Socket timed out"):
         place.work()
 
     def refuse_second(one: Coordinator) -> bool:
@@ -305,7 +309,8 @@ def test_a_scheduler_that_refuses_at_first_ends_it_and_one_that_does_later_is_as
         return False
 
     place.work(until=refuse_second)
-    assert place.notes == ["The scheduler did not take the jobs: Socket timed out. It is tried again."]
+    (note,) = place.notes
+    assert note.startswith(Cluster.NOT_SUBMITTED.text(reason="Socket timed out")[0]) and note.endswith("tried again.")
     assert place.cluster.accepted == ["1-42", "2-42", "3-42"]
 
 
@@ -333,8 +338,9 @@ def test_what_a_killed_runner_of_this_machine_had_begun_is_continued_by_jobs_onc
     engine = WorkspaceLock(place.store.workspace.folder.file(slot_lock_name(1)), "e1", place.store.owner, 1)
     engine.refuse_others = lambda: None  # type: ignore[method-assign]
     engine.acquire()
-    with pytest.raises(WorkspaceLocked, match="Start search lr when that has ended"):
+    with pytest.raises(WorkspaceLocked) as held:
         place.work()
+    assert held.value.code == Suites.HELD.code and "engine" in str(held.value.fields["holder"])
     engine.release()
     assert [item.state for item in place.work().work.items.values()][:2] == ["completed"] * 2
     assert place.cluster.accepted == ["1-42", "2-42", "3-42"]
@@ -370,7 +376,7 @@ def test_a_dry_run_says_what_each_job_asks_for_and_writes_nothing(
     code = begin_on_cluster(place.search, place.store.workspace, "slurm", ["minutes=90"], dry_run=True)
     shown = capsys.readouterr().out
     assert code == 0 and "at most 5 runs, 4 at once" in shown
-    assert "jobs  each asks for partition=gpu, gpus=1, setup=source a.sh; ulimit -c 0, minutes=90, warning=180" in shown
+    assert "jobs  each requests partition=gpu, gpus=1, setup=source a.sh; ulimit -c 0, minutes=90, warning=180" in shown
     assert not (place.store.workspace.root / "outputs").exists() and place.cluster.accepted == []
 
 
@@ -388,7 +394,7 @@ def test_a_search_by_the_command_line_tells_its_events_and_resumes_with_what_its
     work = place.store.journal().work
     assert work.template == {"partition": "low", "at_once": 1}
     code = begin_on_cluster(place.search, place.store.workspace, "slurm", [], resumes=True, dry_run=True)
-    assert code == 0 and "each asks for partition=low, minutes=240" in capsys.readouterr().out
+    assert code == 0 and "each requests partition=low, minutes=240" in capsys.readouterr().out
 
 
 def test_a_job_that_an_older_medtui_submitted_is_one_of_a_suite() -> None:
