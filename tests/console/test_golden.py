@@ -626,12 +626,21 @@ DIALOGS = {state.__name__: state for state in (
 )}  # fmt: skip
 
 
+async def settled(pilot: Pilot[int], app: ConsoleApp, workspace: Workspace) -> str:
+    """The frame that has stayed the same for a second, on a display that is not behind."""
+    text, since = "", time.monotonic()
+    while time.monotonic() - since < 1.0 or " behind, training unaffected" in text:
+        await pilot.pause(0.05)
+        if (now := steady(screen_text(app), workspace)) != text:
+            text, since = now, time.monotonic()
+    return text
+
+
 async def compare(pilot: Pilot[int], app: ConsoleApp, workspace: Workspace, name: str) -> None:
     """The screen becomes the golden frame, and is that still a moment later: a busy machine lays out late."""
     path = GOLDEN / f"{name}.txt"
     if os.environ.get("MEDTUI_UPDATE_GOLDEN"):
-        await pilot.pause(0.5)
-        path.write_text(steady(screen_text(app), workspace), encoding="utf-8")
+        path.write_text(await settled(pilot, app, workspace), encoding="utf-8")
     assert path.exists(), f"{path} is missing; see the top of this file"
     expected, deadline = path.read_text(encoding="utf-8"), time.monotonic() + PATIENCE
     await pilot.pause()
