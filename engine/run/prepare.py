@@ -22,7 +22,7 @@ from engine.contract.machine.limits import gigabytes, memory
 from engine.contract.models.catalogue import spec_of
 from engine.contract.recipe.conflicts import facts_conflicts
 from engine.contract.recipe.data_source import located
-from engine.contract.recipe.memory_estimate import RunMemory, largest_batch, run_memory, with_batch_size
+from engine.contract.recipe.memory_estimate import largest_batch, run_memory, with_batch_size
 from engine.contract.recipe.reader import recipe_error
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.sections import TrainingSection
@@ -200,7 +200,7 @@ def load_data(
     recipe, device, data = opened.recipe, opened.device, opened.data
     lengths = {split: data.length(split) for split in splits}
     statistics = statistics or data.statistics()
-    model = int(memory_of(opened, batch_size or SMALLEST_BATCH).training)
+    model = memory_beside_images(opened, batch_size or SMALLEST_BATCH)
     loaded, labels = load_splits(
         data, splits, recipe.dataset, device, lambda: (free_memory(), free_on_device(device)), model
     )
@@ -210,11 +210,14 @@ def load_data(
     return LoadedData(**vars(opened), splits=loaded, labels=labels, statistics=statistics)
 
 
-def memory_of(opened: OpenedData, batch_size: int) -> RunMemory:
-    """What a run is going to take; `batch_size`: what `auto` is."""
+def memory_beside_images(opened: OpenedData, batch_size: int) -> int:
+    """Bytes that training is going to take; `batch_size`: what `auto` is.
+
+    The images are not counted, so that no split is opened for it: evaluating a run must not need those it trained on.
+    """
     recipe, mixed = opened.recipe, opened.precision.dtype is not None
     training = with_batch_size(recipe.training, batch_size)
-    return run_memory(recipe, training, opened.images("train"), opened.facts, mixed=mixed)
+    return int(run_memory(recipe, training, 0, opened.facts, mixed=mixed).training)
 
 
 def model_for(loaded: LoadedData, built: Built) -> WithModel:
@@ -266,9 +269,9 @@ def decided_batch(job: Job, opened: OpenedData, resumed: ResumedRun | None) -> i
     on_device = free_on_device(opened.device)
     free = memory().available if on_device is None else on_device
     size = largest_batch(recipe, images, opened.facts, free, mixed=opened.precision.dtype is not None)
-    needed = memory_of(opened, size).training
+    needed = memory_beside_images(opened, size)
     shown = "an unknown amount" if free is None else gigabytes(free)
-    job.stream.note(Decisions.BATCH_SIZE, size=size, needed=gigabytes(int(needed)), free=shown)
+    job.stream.note(Decisions.BATCH_SIZE, size=size, needed=gigabytes(needed), free=shown)
     return size
 
 
