@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from stand_ins import START, Scripted, scripted_engine
 from engine.contract.store.workspace import Workspace
 from medtui.client import preflight
 from medtui.console.app import ConsoleApp
+from medtui.console.shell import garbage
 from medtui.console.shell.capability import marks
 from medtui.settings import Settings
 
@@ -35,10 +35,11 @@ def isolated_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setattr(
         preflight, "memory", lambda: SimpleNamespace(available=24_000_000_000, total=32_000_000_000, limit=None)
     )
+    # a console keeps its objects for as long as its process lives: here that is many consoles
+    monkeypatch.setattr(garbage.gc, "freeze", lambda: None)
     time.tzset()
     marks.cache_clear()
     yield path
-    gc.unfreeze()  # a console keeps its objects for as long as its process lives
     monkeypatch.undo()
     time.tzset()
     marks.cache_clear()

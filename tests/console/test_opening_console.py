@@ -26,6 +26,8 @@ from medtui.console.shell.opening import Opening
 from medtui.console.shell.theme import DARK, LIGHT
 from medtui.settings import Settings
 
+FREEZE = gc.freeze  # which the fixtures replace
+
 NAME = "20261121_breastmnist_resnet18-adapted_1a2b3c"
 LONG = tiny(training={"epochs": 2000, "batch_size": 8, "patience": None})
 
@@ -152,8 +154,11 @@ async def test_the_first_style_that_is_parsed_is_of_the_chosen_theme(console) ->
         assert app.screen.styles.background == Color.parse(LIGHT.background or "")
 
 
-async def test_what_a_screen_is_made_of_is_no_longer_searched_for_garbage(console) -> None:
+async def test_what_a_screen_is_made_of_is_no_longer_searched_for_garbage(
+    console, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A complete search holds up every key; what it looks at is what came after the screens."""
+    monkeypatch.setattr(gc, "freeze", FREEZE)
     app = console()
     async with app.run_test(size=(120, 40)) as pilot:
         await wait_for(pilot, lambda: app.base_screen is not None and app.base_screen.ready)

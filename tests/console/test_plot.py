@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import example, given, settings
@@ -117,17 +118,26 @@ def test_smoothing_starts_without_bias_and_skips_nan() -> None:
     assert math.isnan(found[1]) and found[2] == pytest.approx(4.0)
 
 
-def test_a_hundred_thousand_points_draw_in_under_50_ms_of_cpu() -> None:
+def test_a_hundred_thousand_points_are_drawn_sooner_than_half_a_million_are_put_into_a_dictionary() -> None:
+    """In about 50 of 95 ms of processor time; on a busy machine both take longer."""
     xs = tuple(float(x) for x in range(100_000))
     ys = tuple(math.sin(x / 500) + 2 for x in range(100_000))
     spec = PlotSpec((Series("one", xs, ys, 0),), (Point(5.0, 2.0, "★", "best"),))
-    plot_text(spec, 60, 15, dark=True)
-    spent = []
-    for _ in range(5):
-        before = time.thread_time()
+
+    def draw() -> None:
         plot_text(spec, 60, 15, dark=True)
-        spent.append(time.thread_time() - before)
-    assert min(spent) < 0.050, spent
+
+    drawing, filling = [], []
+    for _ in range(7):
+        drawing.append(_seconds(draw))
+        filling.append(_seconds(lambda: {x: float(x) for x in range(500_000)}))
+    assert min(drawing) < 0.75 * min(filling), (drawing, filling)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    before = time.thread_time()
+    work()
+    return time.thread_time() - before
 
 
 def test_an_epoch_axis_has_integer_labels_only() -> None:

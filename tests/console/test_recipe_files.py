@@ -129,7 +129,7 @@ async def test_a_run_keeps_its_own_recipe(console, workspace) -> None:
         await wait_for(pilot, lambda: len(app.screen.query(Input)) == 1)
         app.screen.query_one(Input).value = str(run.recipe.path)  # a hundred keys would take ten seconds
         await pilot.press("enter")
-        await shows(pilot, "Choose another one.")
+        await shows(pilot, "Choose another folder.")
         assert run.recipe.path.read_bytes() == before
         assert screen.current.entry.name == "mine.yaml"
 

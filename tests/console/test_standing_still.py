@@ -51,8 +51,7 @@ async def test_an_engine_that_a_signal_suspended_is_not_said_to_train(
     async with app.run_test(size=SIZE) as pilot:
         await shows(pilot, "‖ suspended", "The signal SIGCONT continues it.")
         os.kill(sleeper.pid, signal.SIGCONT)
-        await shows(pilot, "● training")
-        assert "SIGCONT" not in screen_text(app)
+        await wait_for(pilot, lambda: "● training" in screen_text(app) and "SIGCONT" not in screen_text(app))
         os.kill(sleeper.pid, signal.SIGSTOP)
         await shows(pilot, "‖ suspended")
 
