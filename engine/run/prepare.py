@@ -200,7 +200,7 @@ def load_data(
     recipe, device, data = opened.recipe, opened.device, opened.data
     lengths = {split: data.length(split) for split in splits}
     statistics = statistics or data.statistics()
-    model = memory_beside_images(opened, batch_size or SMALLEST_BATCH)
+    model = memory_without_images(opened, batch_size or SMALLEST_BATCH)
     loaded, labels = load_splits(
         data, splits, recipe.dataset, device, lambda: (free_memory(), free_on_device(device)), model
     )
@@ -210,7 +210,7 @@ def load_data(
     return LoadedData(**vars(opened), splits=loaded, labels=labels, statistics=statistics)
 
 
-def memory_beside_images(opened: OpenedData, batch_size: int) -> int:
+def memory_without_images(opened: OpenedData, batch_size: int) -> int:
     """Bytes that training is going to take; `batch_size`: what `auto` is.
 
     The images are not counted, so that no split is opened for it: evaluating a run must not need those it trained on.
@@ -269,7 +269,7 @@ def decided_batch(job: Job, opened: OpenedData, resumed: ResumedRun | None) -> i
     on_device = free_on_device(opened.device)
     free = memory().available if on_device is None else on_device
     size = largest_batch(recipe, images, opened.facts, free, mixed=opened.precision.dtype is not None)
-    needed = memory_beside_images(opened, size)
+    needed = memory_without_images(opened, size)
     shown = "an unknown amount" if free is None else gigabytes(free)
     job.stream.note(Decisions.BATCH_SIZE, size=size, needed=gigabytes(needed), free=shown)
     return size
