@@ -113,10 +113,10 @@ def test_clients_that_follow_the_same_run_notify_once_and_attach_watches_a_detac
             for follower in followers:
                 assert follower.stdout is not None and "hello" in follower.stdout.readline()
             engine.send("stop", id="s")
-            engine.wait_for_event("run.finished")
+            assert engine.wait_for_event("run.finished")["outcome"] == "stopped"
             for follower in followers:
-                follower.communicate(timeout=PATIENCE)
-                assert follower.returncode == 6
+                said = follower.communicate(timeout=PATIENCE)
+                assert follower.returncode == 6, said
         finally:
             for process in followers:
                 process.kill()
