@@ -113,12 +113,13 @@ def test_a_suggested_data_set_is_at_most_three_typos_away(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "meant"),
     [
-        ("pathmnist", "--dataset pathmnist"),  # a data set without a recipe
-        ("octmnst", "--dataset octmnist"),
-        ("organmnist_axial", "--dataset organamnist"),
+        ("cells", "--dataset cells"),  # a data set without a recipe
+        ("Cells", "--dataset cells"),
+        ("octmnst", "octmnist"),
+        ("organmnist_axial", "organamnist"),
         ("BreastMNIST", "breastmnist"),
         ("breastmnist_224", "breastmnist dataset.size=224"),
-        ("pathmnist_64", "--dataset pathmnist dataset.size=64"),
+        ("pathmnist_64", "pathmnist dataset.size=64"),
         ("Quick-Start", "quickstart"),
     ],
 )

@@ -514,14 +514,14 @@ def test_a_missing_file_suggests_the_nearest_file_in_its_folder(tmp_path: Path) 
 def test_a_path_suggests_a_data_set_only_where_there_are_no_recipes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`../pathmnist` may mean the data set, but not next to the user's own recipes: there it is a slip."""
+    """`../cells` may mean the data set, but not next to the user's own recipes: there it is a slip."""
     (tmp_path / "inside").mkdir()
     monkeypatch.chdir(tmp_path / "inside")
-    with pytest.raises(RecipeError, match=r"did you mean --dataset pathmnist\?"):
-        find_recipe("../pathmnist")
+    with pytest.raises(RecipeError, match=r"did you mean --dataset cells\?"):
+        find_recipe("../cells")
     file_of(tmp_path, "model: {}\n")
     with pytest.raises(RecipeError, match="There is no recipe") as error:
-        find_recipe("../pathmnist")
+        find_recipe("../cells")
     assert "--dataset" not in error.value.message
 
 
@@ -531,7 +531,7 @@ def test_an_unknown_recipe_lists_those_there_are_and_no_data_sets(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RecipeError, match=r"known: .*quickstart") as error:
         find_recipe("entirely_different")
-    assert "octmnist" not in error.value.message  # a data set that no recipe is shipped for
+    assert "cells" not in error.value.message  # a data set that no recipe is shipped for
 
 
 def test_an_unknown_recipe_lists_no_suite_and_no_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -438,7 +438,7 @@ def test_every_shipped_recipe_is_valid_and_every_data_set_has_one() -> None:
 
     of_sets = datasets().keys() - {"cells"}
     assert len(of_sets) == 12
-    assert set(shipped_recipes()) == of_sets | {"quickstart", "strict", "breastmnist_small"}
+    assert set(shipped_recipes()) == of_sets | {"quickstart", "strict", "breastmnist_small", "retinamnist_small"}
     for path in shipped_recipes().values():
         recipe = build_recipe(read_yaml_file(path).values, source=str(path))
         assert recipe.model.pretrained != "auto", "what it starts from is not left to the network"

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from benchmarks.science.tables import PUBLISHED
 from engine.contract.recipe.identity import recipe_hash
 from engine.contract.recipe.reader import layered, recipe_from_values
 from engine.contract.recipe.shipped import shipped_recipes
@@ -70,3 +71,13 @@ def test_every_choice_was_judged_over_at_least_five_seeds() -> None:
         seeds.setdefault(row["choice"], set()).add(row["seed"])
     assert seeds
     assert {name: len(found) for name, found in seeds.items() if len(found) < 5} == {}
+
+
+def test_the_best_published_values_are_the_highest_of_the_seven_methods() -> None:
+    published = ROOT / "engine" / "contract" / "data" / "published_medmnist_v2.csv"
+    lines = [line for line in published.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    table = {row["dataset"]: row for row in csv.DictReader(lines)}
+    assert set(PUBLISHED) <= table.keys()
+    for name, best in PUBLISHED.items():
+        of_metric = ([float(v) for key, v in table[name].items() if key.endswith(f"_{m}")] for m in ("auc", "acc"))
+        assert best == tuple(max(values) for values in of_metric)
