@@ -40,13 +40,13 @@ class Started:
     """A runner of its own."""
 
     owner: str
-    pid: int
+    pid: int | None  # None: none was needed
     log: File
     over: bool = False  # there was nothing to do
 
     def __str__(self) -> str:
         if self.over:
-            return f"{capitalised(self.owner)}: nothing was left to do. Its log is {self.log}."
+            return f"{capitalised(self.owner)}: nothing was left to do."
         works = f"Runner {self.pid} is working on {self.owner}, and continues without this terminal."
         return f"{works} Its log is {self.log}."
 
@@ -57,6 +57,8 @@ def start_runner(store: Store, slots: int | None = None, *, stays: bool = False)
     Raises MedtuiError with what that process said, where it ended at once.
     """
     log = store.make().file.with_name("runner.log")
+    if not stays and not store.journal().work.of("pending", "claimed", "running"):
+        return Started(store.owner, None, log, over=True)
     process, began = _started(store, log, _arguments(store, slots, stays=stays))
     threading.Thread(target=process.wait, name="runner", daemon=True).start()  # until it is over, it is our child
     deadline = time.monotonic() + PATIENCE

@@ -268,7 +268,7 @@ async def test_a_suite_is_continued_and_one_that_works_is_stopped(
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await opened(pilot, app)
         await pilot.press("r")
-        await shows(pilot, "Start suite study?", "runs  5", "when this console is left")
+        await shows(pilot, "Start suite study?", "runs  5", "when you quit this console")
         await pilot.press("n", "r")
         await shows(pilot, "Start suite study?")
         assert started == []

@@ -112,6 +112,7 @@ def test_clients_that_follow_the_same_run_notify_once_and_attach_watches_a_detac
             followers += [attached(tmp_path, run, environment) for _ in range(2)]
             for follower in followers:
                 assert follower.stdout is not None and "hello" in follower.stdout.readline()
+            engine.wait_for_event("epoch.finished")  # else there is nothing to evaluate, and the run is aborted
             engine.send("stop", id="s")
             assert engine.wait_for_event("run.finished")["outcome"] == "stopped"
             for follower in followers:

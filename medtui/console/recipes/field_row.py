@@ -49,6 +49,9 @@ class Line(Widget):
 class FieldRow(Line):
     """One field: title, value, unit or note, and below them what is wrong with it."""
 
+    class Resized(Message):
+        """It has another height, at the cursor."""
+
     class Nudged(Message):
         """The next larger or smaller value was clicked."""
 
@@ -107,6 +110,8 @@ class FieldRow(Line):
 
     def on_resize(self) -> None:
         self._resize()
+        if self.chosen:  # its problem, below it, may have come or grown
+            self.post_message(self.Resized())
 
     def _resize(self) -> None:
         """As many rows as the problem takes."""

@@ -183,6 +183,9 @@ class RecipeForm(VerticalScroll, can_focus=True):
         if self.line.chosen:
             self.call_after_refresh(self._scroll_to_cursor)
 
+    def on_field_row_resized(self) -> None:
+        self.call_after_refresh(self._scroll_to_cursor)
+
     def on_focus(self) -> None:
         self._move(self.line)
 
