@@ -10,11 +10,15 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from warm_starts import AT_LOADING, WarmStarts
 
 ROOT = Path(__file__).resolve().parents[1]
 IN_CI = os.environ.get("CI", "").lower() == "true"
+
+hypothesis.settings.register_profile("medtui", deadline=None)  # on a busy machine any example may take a second
+hypothesis.settings.load_profile("medtui")
 
 
 def real_data_folder() -> Path | None:

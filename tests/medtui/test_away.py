@@ -338,4 +338,4 @@ def test_settings_that_are_no_file_are_reported(tmp_path: Path) -> None:
     assert read_settings(tmp_path / "missing.yaml").warnings == ()
     (tmp_path / "settings.yaml").mkdir()
     (said,) = read_settings(tmp_path / "settings.yaml").warnings
-    assert "settings.yaml" in said and "found a directory" in said
+    assert "settings.yaml" in said and "found a folder" in said

@@ -73,7 +73,7 @@ def test_without_submitit_one_sentence_names_the_extra(monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(InstallationError) as refused:
         Slurm().check()
-    assert str(refused.value) == "Jobs of a cluster need the extra medtui[slurm]. `pip install 'medtui[slurm]'`."
+    assert str(refused.value) == "Cluster jobs need the extra medtui[slurm]. `pip install 'medtui[slurm]'`."
     assert refused.value.exit_code == 2
 
 

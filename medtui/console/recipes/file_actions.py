@@ -6,7 +6,7 @@ from collections.abc import Container
 from itertools import chain, count
 from pathlib import Path
 
-from engine.contract.files.paths import expanded, is_there
+from engine.contract.files.paths import absolute, expanded, is_there
 from engine.contract.recipe.shipped import shipped_recipes
 from engine.contract.wire.errors import UsageError
 from medtui.console.recipes.document import Document
@@ -133,8 +133,8 @@ async def _ask_name(context: AppContext, words: str, folder: Path, name: str) ->
         raise UsageError(RecipeActions.NO_NAME, found=answer)
     path = folder / expanded(answer)
     if ".." in path.parts:
-        parent = path.parent.resolve()  # which folder `..` is, links may decide
-        path = (folder if parent == folder.resolve() else parent) / path.name
+        parent = absolute(path.parent)  # which folder `..` is, links may decide
+        path = (folder if parent == absolute(folder) else parent) / path.name
     return path if path.suffix.lower() in (".yaml", ".yml") else path.with_name(f"{path.name}.yaml")
 
 
