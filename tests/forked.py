@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-PATIENCE = 30.0  # seconds; what takes longer counts as hanging
+PATIENCE = 60.0  # seconds; what takes longer counts as hanging
 
 
 @dataclass(frozen=True)
