@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import queue
 import threading
 import time
@@ -11,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Protocol
 
+from engine.contract.machine.collection import without_collection
 from engine.contract.machine.process_identity import ProcessIdentity
 from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.run_record import RunRecord, format_last_seen, read_run
@@ -123,7 +122,7 @@ class RunFiles:
             self._closed.wait(timeout)
             yield from self._new()
         else:
-            with _uncollected():
+            with without_collection():
                 yield from self._new()
             self._caught_up = True
 
@@ -223,16 +222,3 @@ def _unreported(record: RunRecord) -> Death:
     """By whom it was killed, if somebody did so on request."""
     by = record.killed_by
     return Death(EngineDeath.UNREPORTED) if by is None else Death(EngineDeath.KILLED_ON_REQUEST, by=clean(by, 80))
-
-
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without garbage collection: a long journal makes millions of small values and no cycles, and looking through them
-    again and again took more than half of the time."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
@@ -16,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engine.contract.data.card import readable
+from engine.contract.machine.collection import without_collection
 from engine.contract.wire.errors import DataError
 from engine.sentences import OwnImages
 
@@ -68,19 +66,7 @@ class Listing:
         return found.hexdigest()
 
 
-@contextmanager
-def _without_collection() -> Iterator[None]:
-    """Of cycles, among a hundred thousand tuples that are in none: it takes a quarter of the time of a listing."""
-    before = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if before:
-            gc.enable()
-
-
-@_without_collection()
+@without_collection()
 def list_folder(root: Path, group: str | None) -> Listing:
     """`train|val|test/<class>/…` where such folders are, else `<class>/…`. Raises DataError."""
     ignored: Counter[str] = Counter()
