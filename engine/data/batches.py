@@ -13,6 +13,7 @@ from functools import lru_cache, partial
 import numpy as np
 import torch
 
+from engine.contract.recipe.memory_estimate import USED
 from engine.contract.recipe.sources import DatasetSection
 from engine.contract.recipe.steps import steps_per_epoch
 from engine.contract.wire.resolved import Storage
@@ -21,8 +22,6 @@ from engine.data.prefetch import Prefetcher, batches_ahead
 from engine.data.transfer import Transfer, Transferred
 from engine.device import to_device
 from engine.randomness import generator
-
-USED_ON_DEVICE = 0.8  # of what is free there: the estimate is within 15 %, and libraries need some
 
 
 def storage_for(requested: str, images: int, model: int, free_memory: int, free_on_device: int | None) -> Storage:
@@ -37,7 +36,7 @@ def storage_for(requested: str, images: int, model: int, free_memory: int, free_
         return "mapped"
     if requested == "ram":
         return "ram"
-    if free_on_device is not None and (requested == "device" or images + model <= USED_ON_DEVICE * free_on_device):
+    if free_on_device is not None and (requested == "device" or images + model <= USED * free_on_device):
         return "device"
     rest = free_memory - (model if free_on_device is None else 0)
     return "ram" if requested == "device" or images <= rest // 2 else "mapped"

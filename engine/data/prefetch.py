@@ -7,8 +7,7 @@ import weakref
 from collections.abc import Callable, Collection, Hashable
 from concurrent.futures import Future
 from queue import SimpleQueue
-from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
 from engine.contract.wire.resolved import Storage
 
@@ -63,14 +62,6 @@ class Prefetcher(Generic[K, T]):
             self._ahead.popitem()[1].cancel()
         self._end()
         self._thread.join(CLOSING)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _request(self, key: K) -> Future[T]:
         future: Future[T] = Future()

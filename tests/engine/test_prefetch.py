@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def test_only_what_has_to_be_read_or_copied_is_made_ahead(storage: str, device: 
 @settings(deadline=None, max_examples=100)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3)), max_size=30))
 def test_whatever_is_asked_for_in_whatever_order_is_what_would_be_made_then(asked: list[tuple[int, int]]) -> None:
-    with Prefetcher(lambda key: key**2) as prefetcher:
+    with closing(Prefetcher(lambda key: key**2)) as prefetcher:
         for key, ahead in asked:
             assert prefetcher.get(key, range(key + 1, key + 1 + ahead)) == key**2
 
@@ -74,7 +74,7 @@ def test_what_follows_is_made_while_the_caller_is_busy_each_once_and_not_more() 
             third_made.set()
         return key
 
-    with Prefetcher(make) as prefetcher:
+    with closing(Prefetcher(make)) as prefetcher:
         assert prefetcher.get(0, [1, 2]) == 0
         assert third_made.wait(PATIENCE), "nobody has asked for it yet"
         assert made == [0, 1, 2]
@@ -91,7 +91,7 @@ def test_an_error_is_raised_where_the_batch_is_asked_for_and_not_before() -> Non
             raise error
         return key
 
-    with Prefetcher(make) as prefetcher:
+    with closing(Prefetcher(make)) as prefetcher:
         assert prefetcher.get(0, [1, 2]) == 0
         assert failed.wait(PATIENCE)
         assert prefetcher.get(1, [2]) == 1
@@ -107,7 +107,7 @@ def test_an_error_of_what_nobody_asks_for_is_never_raised() -> None:
             raise OSError(5, "Input/output error")
         return key
 
-    with Prefetcher(make) as prefetcher:
+    with closing(Prefetcher(make)) as prefetcher:
         assert prefetcher.get(0, [1]) == 0
         assert prefetcher.get(2) == 2
 
