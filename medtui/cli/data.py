@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from medtui.cli.commands import COMMANDS
 from medtui.cli.completion import official_data_sets
 from medtui.cli.data_files import export, import_, info, synth
 from medtui.cli.data_prune import prune
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from medtui.client.data_sets import DataFile
 
 app = typer.Typer(
-    help="Data sets and your own images: list, fetch, explore, export.",
+    help=COMMANDS["data"].summary,
     no_args_is_help=True,
     cls=Commands,
     rich_markup_mode=None,

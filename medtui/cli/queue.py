@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
+from medtui.cli.commands import COMMANDS
 from medtui.cli.completion import recipes
 from medtui.cli.options import DataOption, JsonOption, OfflineOption, SlotsOption, WorkspaceOption
 from medtui.cli.suite import DetachOption, RetryOption
 from medtui.cli.unknown import Commands
 
-HELP = "The queue: runs that wait for their turn; add more at any time."
-app = typer.Typer(help=HELP, cls=Commands, rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(help=COMMANDS["queue"].summary, cls=Commands, rich_markup_mode=None, no_args_is_help=True)
 EntryArgument = Annotated[str, typer.Argument(metavar="ENTRY", help="Its number in `medtui queue list`.")]
 EMPTY = "The queue is empty; `medtui queue add RECIPE` adds a run."
 

@@ -7,13 +7,12 @@ from typing import Annotated
 
 import typer
 
+from medtui.cli.commands import COMMANDS
 from medtui.cli.completion import recipes
 from medtui.cli.options import JsonOption
 from medtui.cli.unknown import Commands
 
-app = typer.Typer(
-    help="Recipes: write, validate, print the schema.", no_args_is_help=True, cls=Commands, rich_markup_mode=None
-)
+app = typer.Typer(help=COMMANDS["recipe"].summary, no_args_is_help=True, cls=Commands, rich_markup_mode=None)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from medtui.cli.commands import COMMANDS
 from medtui.cli.global_options import pass_to_subcommand
 from medtui.cli.manage import archive, delete, note, prune, tag, unarchive
 from medtui.cli.options import AllOption, JsonOption, WorkspacesOption
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from medtui.client.run_fields import RunField
     from medtui.client.runs import RunRow
 
-HELP = """Runs: list, tag, note, archive, unarchive, delete, prune.
+HELP = f"""{COMMANDS["runs"].summary}
 
 `medtui runs dataset:breast 'auc>0.9' -tag:bad` lists those that match a filter, and `medtui runs list WORD` those with
 a word; see `medtui runs list --help`."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from medtui.cli.commands import COMMANDS
 from medtui.cli.options import (
     DataOption,
     JsonOption,
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from medtui.suites.store import Store
     from medtui.suites.work import Work
 
-HELP = "Search for the best hyperparameters: `medtui search FILE`."
-app = typer.Typer(help=HELP, cls=FileCommands, rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(help=COMMANDS["search"].summary, cls=FileCommands, rich_markup_mode=None, no_args_is_help=True)
 NameArgument = Annotated[
     str | None,
     typer.Argument(metavar="NAME", help="A search. [default: the only one, or the one that runs]", show_default=False),

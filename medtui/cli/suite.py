@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from medtui.cli.commands import COMMANDS
 from medtui.cli.options import (
     DataOption,
     JsonOption,
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from medtui.suites.requests import Request
     from medtui.suites.store import Store
 
-HELP = "Suites: many runs from one file, and their table."
-app = typer.Typer(help=HELP, cls=Commands, rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(help=COMMANDS["suite"].summary, cls=Commands, rich_markup_mode=None, no_args_is_help=True)
 NameArgument = Annotated[
     str | None,
     typer.Argument(metavar="NAME", help="A suite. [default: the only one, or the one that runs]", show_default=False),
