@@ -19,7 +19,6 @@ from engine.contract.wire.protocol import Progress
 from medtui.client.explore import Explored, explored
 from medtui.client.explored_text import by_channel, findings, heading
 from medtui.client.named_source import section_named
-from medtui.client.output_file import check_new_output
 from medtui.console.shell.app_context import AppContext, context_of, key_of
 from medtui.console.shell.dialogs import AskText
 from medtui.console.shell.engines import who
@@ -97,12 +96,11 @@ class ExplorationScreen(EngineDialog[Explored]):
 
     @work(exclusive=True, group="save")
     async def action_save(self) -> None:
-        name = f"{self.made.found.name}.html" if self.made is not None else ""
-        if name := await self.save_result("Write the page with pictures to this new file:", name) or "":
+        proposed = f"{self.made.found.name}.html" if self.made is not None else ""
+        if name := await self.save_result("Write the page with pictures to this new file:", proposed):
             context_of(self).show_toast(f"Written to {name}: a browser opens it, without a network.")
 
     def save_to(self, made: Explored, path: Path) -> None:
-        check_new_output(path)
         made.save_page(path)
 
 

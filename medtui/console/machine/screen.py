@@ -313,9 +313,9 @@ class Machine(BaseScreen):
             self._read_disk()
 
     def action_smoke(self) -> None:
-        if self._app.readonly:
-            self._app.show_toast("This console is read-only.", severity="warning")
-        elif self._smoking:
+        if not self._app.may_change():
+            return
+        if self._smoking:
             self._app.show_toast("The smoke test is already running.")
         else:
             self._smoking = True
@@ -349,9 +349,9 @@ class Machine(BaseScreen):
     async def ask_fetch(self, name: str, size: int) -> None:
         """Ask which file to fetch, with this one filled in; the palette calls this."""
         panel = self.query_one(FetchPanel)
-        if self._app.readonly:
-            self._app.show_toast("This console is read-only.", severity="warning")
-        elif panel.fetching:
+        if not self._app.may_change():
+            return
+        if panel.fetching:
             self._app.show_toast(f"A file is already being fetched; {key_of(self, 'machine.cancel')} cancels it.")
         else:
             answer = await self.app.push_screen_wait(AskFetch(name, size))

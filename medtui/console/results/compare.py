@@ -100,8 +100,7 @@ class Compare(ModalScreen[None]):
     @work(exclusive=True, group="export")
     async def _export(self, suffix: str) -> None:
         context = context_of(self)
-        if context.readonly:
-            context.show_toast("This console is read-only.", severity="warning")
+        if not context.may_change():
             return
         text = comparison_csv(self._runs) if suffix == "csv" else comparison_markdown(self._runs)
         day = f"{context.today():%Y%m%d}"

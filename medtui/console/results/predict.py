@@ -17,7 +17,6 @@ from textual.containers import VerticalScroll
 from engine.contract.store.find_model import find_model
 from engine.contract.store.run_directory import RunDirectory
 from engine.contract.wire.protocol import Progress
-from medtui.client.output_file import check_new_output
 from medtui.client.predict import PredictedImage, Predictions, described, predicted
 from medtui.console.results.ask_images import AskImages, words_of
 from medtui.console.shell.app_context import AppContext, context_of
@@ -106,7 +105,6 @@ class PredictionsScreen(EngineDialog[Found]):
             context_of(self).show_toast(f"Written to {name}.")
 
     def save_to(self, made: Found, path: Path) -> None:
-        check_new_output(path)
         made.predictions.save(path, force=False)
 
 

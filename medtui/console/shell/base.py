@@ -96,8 +96,7 @@ class BaseScreen(Screen[None]):
 
         What it said, "" where that is nothing; None where this console may not, or it failed.
         """
-        if self._app.readonly:
-            self._app.show_toast("This console is read-only.", severity="warning")
+        if not self._app.may_change():
             return None
         try:
             words = await action()

@@ -101,14 +101,19 @@ class RunControl(OneQuestion):
         self._begin_run()
         self.go_to("live")
 
+    def may_change(self) -> bool:
+        """May this console change anything? Where it may not, it says so."""
+        if self.readonly:
+            self.show_toast(str(UsageError(Console.READ_ONLY)), severity="warning")
+        return not self.readonly
+
     def command(self, name: str) -> None:
         """Send a command to the engine; its answer is an event."""
-        if self.readonly:
-            self.show_toast("This console is read-only.", severity="warning")
-        elif self.handle is None or not self.busy:
-            self.show_toast("Nothing is training.", severity="warning")
-        else:
-            self._send(self.handle, name)
+        if self.may_change():
+            if self.handle is None or not self.busy:
+                self.show_toast("Nothing is training.", severity="warning")
+            else:
+                self._send(self.handle, name)
         self._show_changes()
 
     def _send(self, handle: RunHandle, name: str) -> None:
@@ -126,8 +131,7 @@ class RunControl(OneQuestion):
 
     def end_run(self) -> None:
         """Escalate; where no signal reaches the engine, ask it to abort and report who else can end it."""
-        if self.readonly:
-            self.show_toast("This console is read-only.", severity="warning")
+        if not self.may_change():
             return
         from medtui.client.attached import AttachedRun
         from medtui.client.control import NothingToCommand, describe_remote_engine

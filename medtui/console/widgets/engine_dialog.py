@@ -14,13 +14,13 @@ from textual.message import Message
 from textual.screen import ModalScreen
 
 from engine.contract.files.paths import expanded
-from engine.contract.wire.errors import MedtuiError, UsageError
+from engine.contract.wire.errors import MedtuiError
 from engine.contract.wire.protocol import AnyEvent, Progress
+from medtui.client.output_file import check_new_output
 from medtui.console.shell.app_context import context_of, key_of
 from medtui.console.shell.dialogs import STYLES, AskText
 from medtui.console.shell.plain import Static
 from medtui.console.widgets.bars import bar
-from medtui.sentences import Console
 from medtui.text import clean
 
 BAR = 20  # cells
@@ -69,7 +69,7 @@ class EngineDialog(ModalScreen[str | None], Generic[Result]):
         raise NotImplementedError
 
     def save_to(self, made: Result, path: Path) -> None:
-        """In a thread. Raises MedtuiError for a file that is there, or cannot be written."""
+        """In a thread, to a file that is not there. Raises MedtuiError where it cannot be written."""
         raise NotImplementedError
 
     def amount(self, progress: Progress) -> str:
@@ -129,18 +129,22 @@ class EngineDialog(ModalScreen[str | None], Generic[Result]):
     async def save_result(self, question: str, name: str) -> str | None:
         """Ask for a new file and write what was made to it. Its name; None where nothing was written, which is said."""
         context, made = context_of(self), self.made
-        if context.readonly:
-            context.show_toast(str(UsageError(Console.READ_ONLY)), severity="warning")
-        elif made is None:
+        if not context.may_change():
+            return None
+        if made is None:
             context.show_toast("There is nothing to save yet.", severity="warning")
         elif answer := await context.push_screen_wait(AskText(question, name)):
             try:
-                await asyncio.to_thread(self.save_to, made, expanded(answer.strip()))
+                await asyncio.to_thread(self._save_new, made, expanded(answer.strip()))
             except MedtuiError as error:
                 context.show_toast(str(error), severity="error")
             else:
                 return answer
         return None
+
+    def _save_new(self, made: Result, path: Path) -> None:
+        check_new_output(path)
+        self.save_to(made, path)
 
     def action_close(self) -> None:
         self._cancelled.set()
