@@ -69,6 +69,7 @@ def _timed_run(workspace: Path, recipe: str) -> dict[str, float]:
     from engine.contract.wire.jobs import Train
     from engine.contract.wire.protocol import PhaseChanged
     from engine.events import EventStream, Pipe
+    from engine.process import Arrivals
 
     watches = Watches()
     began_at = 0.0
@@ -85,8 +86,8 @@ def _timed_run(workspace: Path, recipe: str) -> dict[str, float]:
             watches.spent["pipe"] += time.thread_time()
 
     class TimedSession(session.Session):
-        def _heartbeat_loop(self) -> None:
-            super()._heartbeat_loop()
+        def _heartbeat_loop(self, arrivals: Arrivals) -> None:
+            super()._heartbeat_loop(arrivals)
             watches.spent["heartbeat"] += time.thread_time()
 
     commands_in, commands = os.pipe()

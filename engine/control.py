@@ -17,6 +17,13 @@ class Aborted(Exception):
 INTERRUPT = signal.SIGURG  # to the main thread, out of a call that blocks; without a handler it does nothing
 
 
+def run_handlers() -> None:
+    """Have the main thread run the handlers of signals, out of a call that blocks if need be."""
+    main = threading.main_thread().ident
+    if main is not None:
+        signal.pthread_kill(main, INTERRUPT)
+
+
 @dataclass(frozen=True)
 class Requested:
     """What was requested and accepted so far, whether the job has acted on it or not."""
@@ -108,9 +115,8 @@ class Control:
 
     def interrupt(self) -> None:
         """Have the main thread look at an abort now, by a signal that ends a call which blocks."""
-        main = threading.main_thread().ident
-        if self._aborted and self._interruptible and main is not None:
-            signal.pthread_kill(main, INTERRUPT)
+        if self._aborted and self._interruptible:
+            run_handlers()
 
     def interrupted(self) -> None:
         """For signal handlers, in the main thread. Raises Aborted, once, where it may."""

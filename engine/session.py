@@ -49,12 +49,12 @@ from engine.contract.wire.protocol import (
     RunFinished,
     parse_command,
 )
-from engine.control import Aborted, Control
+from engine.control import Aborted, Control, run_handlers
 from engine.control_file import ControlFile
 from engine.diagnosis import facts
 from engine.events import EventStream, Pipe, now
 from engine.failure import as_failure, as_import_failure
-from engine.process import may_be_interrupted, redirect_stderr, restore_default_sigterm, signals_handled
+from engine.process import Arrivals, may_be_interrupted, redirect_stderr, restore_default_sigterm, signals_handled
 from engine.run.job import Job, JobResult
 from engine.standard_input import StandardInput
 
@@ -133,8 +133,8 @@ class Session:
         find = partial(find_run, self.workspace.outputs, here=Path(start.folder or ""))
         job = Job(start, self.workspace, self.stream, self.control, lock, self._adopt, find)
         self.job = job
-        heartbeat = threading.Thread(target=self._heartbeat_loop, name="heartbeat", daemon=True)
-        with signals_handled(self._on_signal, self._on_interrupt):
+        with signals_handled(self._on_signal, self._on_interrupt) as arrivals:
+            heartbeat = threading.Thread(target=self._heartbeat_loop, args=(arrivals,), name="heartbeat", daemon=True)
             result = self._result(job, lock, heartbeat)
             self._report_signals()
             self._finish(job, result, heartbeat)
@@ -340,12 +340,14 @@ class Session:
 
     # ---- the heartbeat -------------------------------------------------------------------------------------------
 
-    def _heartbeat_loop(self) -> None:
+    def _heartbeat_loop(self, arrivals: Arrivals) -> None:
         """Until the job is over. Whatever one part of a beat raises, the others and the next beat continue."""
         resources = _Resources()
         last = 0.0
         while not self._over.wait(POLL):
             self._guarded("commands", self._poll_control_files)
+            if arrivals.unhandled():
+                run_handlers()
             self._guarded("signals", self._report_signals)
             self._guarded("signals", self._restore_default_sigterm)
             self.control.interrupt()  # the first time may have come where it could not be heeded

@@ -13,6 +13,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from medtui.suites.job_record import Phase, write_record
 from medtui.suites.store import Store, newest_checkpoint, runs_of
 
 PATIENCE = 20.0  # seconds for an answer of the scheduler
+POLL = 0.2  # seconds between looks at whether the run has ended
+_ENDED = os.WEXITED | os.WNOWAIT | os.WNOHANG
 MOST_IDLE = 3  # jobs in a row that saved no checkpoint, after which the next is not asked for
 GOES_ON = (ABORTED, -signal.SIGUSR2, -signal.SIGTERM)  # a signal may come before, or after, the run handles it
 Saved = tuple[int, int]  # epochs done, and when the newest checkpoint was written
@@ -101,10 +104,13 @@ class SuiteJob:
                 os.kill(self._child.pid, number)
 
     def _wait(self) -> int:
-        """Its exit code. Also called by a signal's handler while it waits already, so without the locks of Popen."""
+        """Its exit code. Also called by a signal's handler while it waits already, so without the locks of Popen.
+
+        It looks again and again: a signal that came just before a wait without end would be handled after it only.
+        """
         assert self._child is not None
-        if self._child.returncode is None:
-            os.waitid(os.P_PID, self._child.pid, os.WEXITED | os.WNOWAIT)
+        while self._child.returncode is None and not os.waitid(os.P_PID, self._child.pid, _ENDED):
+            time.sleep(POLL)
         return self._child.wait()
 
     def _end(self, code: int) -> None:

@@ -1,7 +1,8 @@
 /* Preloaded into a process: its reads, or its writes, of files whose path matches a pattern never return.
 
    As on a disk that is frozen or a server that is gone; signals still end them, as they end most such calls.
-   HANGING_READ and HANGING_WRITE hold the patterns. */
+   HANGING_READ and HANGING_WRITE hold the patterns. With HANGING_LATE the first signal does not end the call, as one
+   that came just before it. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 static int hangs(const char *variable, int descriptor) {
+    static int late;
     const char *pattern = getenv(variable);
     char link[64], path[PATH_MAX];
     if (!pattern) return 0;
@@ -20,6 +22,7 @@ static int hangs(const char *variable, int descriptor) {
     ssize_t length = readlink(link, path, sizeof path - 1);
     path[length < 0 ? 0 : length] = 0;
     if (fnmatch(pattern, path, 0)) return 0;
+    if (getenv("HANGING_LATE") && !late++) poll(NULL, 0, -1);
     poll(NULL, 0, -1); /* ends with EINTR, and not before */
     errno = EINTR;
     return 1;

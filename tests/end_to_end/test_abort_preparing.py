@@ -57,6 +57,22 @@ def test_a_read_that_never_returns_does_not_delay_an_abort(ending: str, tmp_path
     assert [entry.name for entry in (tmp_path / "outputs").iterdir() if entry.is_dir()] == []
 
 
+@pytest.mark.parametrize("ending", ["SIGTERM", "SIGINT"])
+@pytest.mark.everyday("SIGTERM")
+def test_a_signal_just_before_such_a_read_is_heeded_too(ending: str, tmp_path: Path) -> None:
+    archive = sparse(tmp_path / "mine.npz", 1)
+    engine = Engine(tmp_path, environment=hanging(read=str(archive)) | {"HANGING_LATE": "1"})
+    try:
+        engine.train(recipe_of(archive))
+        wait_until_it_reads(engine.process.pid, archive)
+        time.sleep(0.5)  # it has entered the call that does not end for the first signal
+        ENDINGS[ending](engine)
+        assert engine.wait_for_event("run.finished")["outcome"] == "aborted"
+        assert engine.end() == 7
+    finally:
+        engine.kill()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 @pytest.mark.everyday("SIGINT")
 def test_a_signal_to_the_command_ends_an_engine_blocked_in_a_read(number: signal.Signals, tmp_path: Path) -> None:
