@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The tests start hundreds of processes: compiled once, not in each
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-all checks checks-all lint types imports compiled tests tests-all guards faults models gpu bench pictures clean
+.PHONY: demo test test-all checks checks-all lint types imports compiled tests tests-all alone guards faults models gpu bench pictures clean
 
 demo: .venv/installed
 	$(BIN)/medtui run quickstart
@@ -41,7 +41,13 @@ tests: .venv/installed
 	$(BIN)/pytest
 
 tests-all: .venv/installed
-	$(BIN)/pytest --all --durations=25
+	$(BIN)/pytest --all --durations=25 || $(MAKE) --no-print-directory alone
+
+# What failed while three other tests ran is run once more alone: a machine too busy for a time limit is not a
+# fault of the product. Both outcomes stay in the output, and a test that needed this is to be repaired.
+alone: .venv/installed
+	@echo "Failed while other tests ran; now once more, alone:"
+	$(BIN)/pytest --all --numprocesses=0 --last-failed --last-failed-no-failures=none -v
 
 # Speed guards, lenient enough for a noisy machine; run alone, after everything else.
 guards: .venv/installed

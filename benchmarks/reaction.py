@@ -1,7 +1,7 @@
 """How soon the console shows what happens and answers a key while its engine trains, and how long its loop is held up.
 
-As a script (`python -m benchmarks.reaction FILE …`) it is a console that writes the CPU time of every callback of its
-event loop to a file when it ends.
+As a script (`python -m benchmarks.reaction FILE …`) it is a console that writes when each callback of its event loop
+ended, and its CPU time, to a file when it ends.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ KEY_GOAL = 250.0  # ms
 HANDLER_GOAL = 50.0  # ms of thread CPU, 99 of 100
 WORTH_COUNTING = 1e-3  # seconds: shorter callbacks would only thin the figure out
 ROUNDS = 40  # of pause and resume
+SETTLED = 2.0  # seconds after the last key until a screen is only watched
 
 
 def measure(effort: Effort) -> list[Row]:
@@ -30,14 +31,15 @@ def measure(effort: Effort) -> list[Row]:
         seconds = Path(folder) / "callbacks.json"
         program = [sys.executable, "-m", "benchmarks.reaction", str(seconds)]
         with training(Path(folder), program) as (terminal, workspace):
+            live = _watch_live(20.0 if effort.quick else 60.0)
             keys, pixels = _reactions(terminal, workspace, 10 if effort.quick else ROUNDS)
             _visit_screens(terminal)
             terminal.type("q")
             terminal.wait_for("leave it running", after=len(terminal.received) - 1)
             terminal.type("y")
             terminal.process.wait(PATIENCE)
-        callbacks = [1e3 * taken for taken in json.loads(seconds.read_text())]
-    return [*_rows(keys, pixels), *_handler_rows(callbacks)]
+        callbacks = [(at, 1e3 * taken) for at, taken in json.loads(seconds.read_text())]
+    return [*_rows(keys, pixels), *_handler_rows(callbacks, live)]
 
 
 def _rows(keys: list[float], pixels: list[float]) -> list[Row]:
@@ -48,17 +50,32 @@ def _rows(keys: list[float], pixels: list[float]) -> list[Row]:
     ]
 
 
-def _handler_rows(callbacks: list[float]) -> list[Row]:
-    what = f"event-loop callbacks ≥ 1 ms ({len(callbacks):,})"
+def _handler_rows(callbacks: list[tuple[float, float]], span: tuple[float, float]) -> list[Row]:
+    """The goal is for a live screen that is watched. A visit to every screen draws each from nothing."""
+    began, ended = span
+    live = [taken for at, taken in callbacks if began <= at < ended]
+    every = [taken for _, taken in callbacks]
+    what = f"live screen, {ended - began:.0f} s: callbacks ≥ 1 ms ({len(live):,}): CPU"
+    visited = f"every screen visited: callbacks ≥ 1 ms ({len(every):,}): CPU"
     return [
-        at_most(Row("reaction", f"{what}: CPU, p99", "ms", [quantile(callbacks, 0.99)]), HANDLER_GOAL),
-        Row("reaction", f"{what}: CPU, longest", "ms", [max(callbacks)]),
+        at_most(Row("reaction", f"{what}, p99", "ms", [quantile(live, 0.99)]), HANDLER_GOAL),
+        Row("reaction", f"{what}, longest", "ms", [max(live)]),
+        Row("reaction", f"{visited}, p99", "ms", [quantile(every, 0.99)]),
+        Row("reaction", f"{visited}, longest", "ms", [max(every)]),
     ]
 
 
 def quantile(values: list[float], fraction: float) -> float:
     found = sorted(values)
     return found[min(len(found) - 1, int(fraction * len(found)))]
+
+
+def _watch_live(length: float) -> tuple[float, float]:
+    """From when to when the live screen was watched, and no key pressed."""
+    time.sleep(SETTLED)
+    began = time.time()
+    time.sleep(length)
+    return began, time.time()
 
 
 def _reactions(terminal: Terminal, workspace: Path, rounds: int) -> tuple[list[float], list[float]]:
@@ -100,7 +117,7 @@ def _measuring_console(file: Path, arguments: list[str]) -> None:
 
     from medtui.cli import main
 
-    taken: list[float] = []
+    taken: list[tuple[float, float]] = []
     run = asyncio.Handle._run  # type: ignore[attr-defined]
 
     def timed(handle: asyncio.Handle) -> None:
@@ -108,7 +125,7 @@ def _measuring_console(file: Path, arguments: list[str]) -> None:
         run(handle)
         spent = time.thread_time() - began
         if spent >= WORTH_COUNTING:
-            taken.append(spent)
+            taken.append((time.time(), spent))
 
     asyncio.Handle._run = timed  # type: ignore[method-assign, assignment]
     sys.argv = ["medtui", *arguments]
