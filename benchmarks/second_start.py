@@ -1,7 +1,7 @@
 """The second start on a large data set, from the cache, compared with decoding the archive again.
 
-As a script (`python -m benchmarks.second_start ARCHIVE MD5 WORKSPACE`) it is one start: prints the seconds from the
-imports' end to the first batch.
+As a script (`python -m benchmarks.second_start RECIPE WORKSPACE`, the recipe in JSON) it is one start: prints the
+seconds from the imports' end to the first batch.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.children import ask, environment
 from benchmarks.rows import Effort, Row, alternating, at_most, seconds
-from benchmarks.stand_in import ARCHIVE, MANY, job_for, many_recipe, write_many
+from benchmarks.stand_in import ARCHIVE, MANY, Recipe, job_for, many_recipe, write_many
 
 GOAL = 1.0  # seconds
 
@@ -34,10 +34,14 @@ def measure(effort: Effort) -> list[Row]:
 
 def archive_starts(folder: Path, compression: int = zipfile.ZIP_DEFLATED) -> Callable[[], float]:
     """A function that starts on a large archive that is already cached, and returns the seconds it took."""
-    archive, md5 = write_many(folder, compression)
+    return starts_on(many_recipe(*write_many(folder, compression)), folder)
+
+
+def starts_on(recipe: Recipe, workspace: Path) -> Callable[[], float]:
+    """A function that starts a run whose data are already cached, and returns the seconds until its first batch."""
 
     def start() -> float:
-        taken: float = ask("second_start", archive, md5, folder, environment=environment())["seconds"]
+        taken: float = ask("second_start", json.dumps(recipe), workspace, environment=environment())["seconds"]
         return taken
 
     start()  # the first start fills the cache
@@ -49,13 +53,12 @@ def decode_all(archive: Path) -> list[np.ndarray]:
         return [arrays[name] for name in arrays]
 
 
-def _first_batch(archive: Path, md5: str, workspace: Path) -> float:
+def _first_batch(recipe: Recipe, workspace: Path) -> float:
     from engine.contract.recipe.reader import build_recipe
     from engine.run.prepare import prepare
     from engine.run.training import TrainingBatches, new_state
 
     began = time.perf_counter()
-    recipe = many_recipe(archive, md5)
     with job_for(recipe, workspace) as job:
         prepared = prepare(job, build_recipe(recipe))
         new_state(prepared)
@@ -64,4 +67,4 @@ def _first_batch(archive: Path, md5: str, workspace: Path) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"seconds": _first_batch(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))}))
+    print(json.dumps({"seconds": _first_batch(json.loads(sys.argv[1]), Path(sys.argv[2]))}))
