@@ -97,7 +97,7 @@ class Console:
     """Why the console starts no run."""
 
     HELD_BY_ANOTHER = Sentence("The workspace is held by {holder}.", "{key} attaches to its run.")
-    READ_ONLY = Sentence("This console is read-only.")
+    READ_ONLY = Sentence("This console is read-only.", "Open it without --readonly to change anything.")
     TRAINING = Sentence("This console is already training; stop that run first.")
     WORKSPACE_GONE = Sentence(
         "The workspace {path} was moved or removed while this console is open, so nothing is started in it.",
