@@ -109,17 +109,24 @@ def serve(channel: socket.socket) -> dict[str, Any] | None:
         reading, writing = os.pipe()
         between = os.fork()
         if between == 0:
-            child = os.fork()
-            if child == 0:
+            if os.fork() == 0:
+                request = dict(json.loads(message.decode("utf-8", "surrogateescape")))
+                _begin_session(request)
+                os.write(writing, str(os.getpid()).encode())
                 _take_streams(streams)
-                return dict(json.loads(message.decode("utf-8", "surrogateescape")))
-            os.write(writing, str(child).encode())
+                return request
             os._exit(0)
         for descriptor in (*streams, writing):
             os.close(descriptor)
         os.waitpid(between, 0)  # from here on the child is whose who asked
         channel.send(os.read(reading, 32))
         os.close(reading)
+
+
+def _begin_session(request: dict[str, Any]) -> None:
+    """Before anybody knows of the child: `Popen` returns when it has done so, and its group can be killed."""
+    if request["session"]:
+        os.setsid()
 
 
 def _take_streams(streams: Sequence[int]) -> None:
@@ -131,8 +138,6 @@ def _take_streams(streams: Sequence[int]) -> None:
 
 def become(request: dict[str, Any]) -> NoReturn:
     """In the child: live as the process that was asked for, and end."""
-    if request["session"]:
-        os.setsid()
     os.umask(request["umask"])
     os.chdir(request["cwd"])
     os.environ.clear()
@@ -182,10 +187,16 @@ def _fork_here(figures: bool, background: dict[str, str], request: dict[str, Any
         or request["words"][: len(ENGINE)] != ENGINE
     ):
         return None
+    reading, writing = os.pipe()
     pid = os.fork()
     if pid:
+        os.close(writing)
+        os.read(reading, 1)
+        os.close(reading)
         return pid
     try:
+        _begin_session(request)
+        os.write(writing, b".")
         _take_streams(streams)
         become({**request, "figures": figures, "background": background})
     except BaseException:

@@ -6,15 +6,16 @@ import os
 import re
 import stat
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
 from engine.contract.data.card import readable
 from engine.contract.machine.collection import without_collection
 from engine.contract.wire.errors import DataError
+from engine.data.own.files import Files, Numbers
 from engine.sentences import OwnImages
 
 SPLIT_NAMES = {
@@ -23,8 +24,6 @@ SPLIT_NAMES = {
     **dict.fromkeys(("test", "testing"), "test"),
 }
 SYSTEM = {"thumbs.db", "desktop.ini", "__macosx"}  # what file managers leave
-
-Stat = tuple[int, int, int, int]  # bytes, mtime and ctime in nanoseconds, inode
 
 
 class Item(NamedTuple):  # which is made a hundred thousand times before a run on as many images
@@ -41,8 +40,8 @@ class Listing:
     """What a folder, a table or an archive has."""
 
     root: Path
-    items: list[Item]  # one per image, in the order of their names
-    stats: dict[str, Stat]  # of the files that are to be read, by name
+    files: Files  # those that are to be read
+    find_items: Callable[[], list[Item]]  # one per image, in the order of their names
     unusable: dict[str, str] = field(default_factory=dict)  # what is said of names that are not read
     ignored: dict[str, int] = field(default_factory=dict)  # how many of what was not taken for an image
     label_names: tuple[str, ...] = ()  # of several columns of 0 and 1; else ()
@@ -50,49 +49,49 @@ class Listing:
     class_names: tuple[str, ...] = ()  # as an archive names the labels 0, 1, 2 …; () where it does not
 
     @cached_property
-    def names(self) -> list[str]:
-        return sorted(self.stats)
+    def items(self) -> list[Item]:
+        """Found at their first use: a start on images that are already split needs none."""
+        return self.find_items()
 
-    @property
-    def bytes(self) -> int:
-        return sum(found[0] for found in self.stats.values())
 
-    @cached_property
-    def digest(self) -> str:
-        """Of every name, size, time and inode: equal where nothing can have changed."""
-        names, stats = self.names, self.stats
-        found = blake2b("\0".join(names).encode("utf-8", "surrogateescape"), digest_size=16)
-        found.update(repr([stats[name] for name in names]).encode())  # in one piece: there may be millions
-        return found.hexdigest()
+@dataclass
+class _Found:
+    """What is below a root."""
+
+    names: dict[str, list[str]] = field(default_factory=dict)  # of regular files, by folder
+    numbers: dict[str, Numbers] = field(default_factory=dict)
+    ignored: Counter[str] = field(default_factory=Counter)
+    unusable: dict[str, str] = field(default_factory=dict)
 
 
 @without_collection()
 def list_folder(root: Path, group: str | None) -> Listing:
     """`train|val|test/<class>/…` where such folders are, else `<class>/…`. Raises DataError."""
-    ignored: Counter[str] = Counter()
-    unusable: dict[str, str] = {}
-    stats: dict[str, Stat] = {}
-    _walk(root, "", stats, ignored, unusable)
-    tops = {name.partition("/")[0] for name in stats if "/" in name}
+    found = _Found()
+    _walk(root, "", found)
+    tops = {folder.partition("/")[0] for folder in found.names if folder}
     splits = {top: SPLIT_NAMES[top.lower()] for top in tops if top.lower() in SPLIT_NAMES}
     if splits and len(splits) < len(tops):
         others = ", ".join(readable(top) for top in sorted(tops - splits.keys())[:5])
         raise DataError(OwnImages.MIXED_FOLDERS, path=root, splits=", ".join(sorted(splits)), others=others)
-    pattern = re.compile(group) if group is not None else None
-    items, ordered = [], dict[str, Stat]()
-    said: dict[str, tuple[tuple[str, ...], str | None] | None] = {}
-    for name in sorted(stats):
-        above = name.rpartition("/")[0]
-        if above not in said:
-            said[above] = _said_by_folder(above, splits)
-        if (of_folder := said[above]) is None:
-            unusable[name] = "not in the folder of a class"
+    said: dict[str, tuple[tuple[str, ...], str | None]] = {}
+    names, numbers, unclassed = list[str](), Numbers(), list[str]()
+    for folder, in_folder in found.names.items():
+        if (of_folder := _said_by_folder(folder, splits)) is None:
+            unclassed += in_folder
             continue
-        ordered[name] = stats[name]
-        items.append(Item(name, *of_folder, group_in(pattern, name) if pattern is not None else None))
-    if not items:
+        said[folder] = of_folder
+        names += in_folder
+        numbers.extend(found.numbers[folder])
+    found.unusable.update(dict.fromkeys(sorted(unclassed), "not in the folder of a class"))
+    if not names:
         raise DataError(OwnImages.NO_CLASS_FOLDERS, path=root)
-    return Listing(root, items, ordered, unusable, dict(ignored))
+    files, pattern = Files.sorted(names, numbers.array()), re.compile(group) if group is not None else None
+
+    def items() -> list[Item]:
+        return [Item(name, *said[name.rpartition("/")[0]], group_in(pattern, name)) for name in files.names]
+
+    return Listing(root, files, items, found.unusable, dict(found.ignored))
 
 
 def _said_by_folder(folder: str, splits: dict[str, str]) -> tuple[tuple[str, ...], str | None] | None:
@@ -109,27 +108,27 @@ def group_in(pattern: re.Pattern[str] | None, name: str) -> str | None:
     return None if found is None else "|".join(part or "" for part in found.groups())
 
 
-def _walk(root: Path, below: str, stats: dict[str, Stat], ignored: Counter[str], unusable: dict[str, str]) -> None:
-    """Every regular file below the root, into `stats`; no link is followed. Raises DataError for an unlisted folder."""
+def _walk(root: Path, below: str, found: _Found) -> None:
+    """Every regular file below the root; no link is followed. Raises DataError for an unlisted folder."""
     above, folders = f"{below}/" if below else "", []
+    names, numbers = list[str](), Numbers()
     try:
         with os.scandir(root / below) as listed:
             for entry in listed:
-                last, found = entry.name, entry.stat(follow_symlinks=False)
-                if last.startswith(".") or last.lower() in SYSTEM:
-                    ignored["hidden files and folders"] += 1
-                elif stat.S_ISREG(found.st_mode):
-                    stats[above + last] = stat_of(found)
-                elif stat.S_ISDIR(found.st_mode):
+                last, status = entry.name, entry.stat(follow_symlinks=False)
+                if last[0] == "." or last.lower() in SYSTEM:
+                    found.ignored["hidden files and folders"] += 1
+                elif stat.S_ISREG(status.st_mode):
+                    names.append(above + last)
+                    numbers.add(status)
+                elif stat.S_ISDIR(status.st_mode):
                     folders.append(above + last)
                 else:
-                    is_link = stat.S_ISLNK(found.st_mode)
-                    unusable[above + last] = "a link, which is not followed" if is_link else "not a regular file"
+                    is_link = stat.S_ISLNK(status.st_mode)
+                    found.unusable[above + last] = "a link, which is not followed" if is_link else "not a regular file"
     except OSError as error:
         raise DataError(OwnImages.UNLISTED, path=root / below, reason=error.strerror) from None
+    if names:
+        found.names[below], found.numbers[below] = names, numbers
     for name in folders:
-        _walk(root, name, stats, ignored, unusable)
-
-
-def stat_of(found: os.stat_result) -> Stat:
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+        _walk(root, name, found)

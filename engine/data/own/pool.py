@@ -91,17 +91,17 @@ def pool_of(request: Request, tasks: Prepare, access: Access) -> Pool:
     """From the cache, or converted into it. Raises DataError, InstallationError, and what `access` raises."""
     index = own_folder() / f"{source_key(request.kind, request.path)}.json"
     known = _read(index)
-    if known.get("listing") == request.listing.digest:
+    if known.get("listing") == request.listing.files.digest:
         if (pool := _cached(request, str(known["fingerprint"]), access)) is not None:
             return pool
-    elif known.get("files") == len(request.listing.stats) and known.get("bytes") == request.listing.bytes:
+    elif known.get("files") == len(request.listing.files) and known.get("bytes") == request.listing.files.bytes:
         pool = _touched_only(request, access)
         if pool is not None:
             _remember(index, request, pool.fingerprint)
             return pool
     with _working_folder(request, access.on_read) as folder:
         known = _read(index)  # another engine may have been at it
-        same = known.get("listing") == request.listing.digest
+        same = known.get("listing") == request.listing.files.digest
         if same and (pool := _cached(request, str(known["fingerprint"]), access)) is not None:
             return pool
         pool = _converted(request, folder, tasks(folder), access)
@@ -132,10 +132,10 @@ def _touched_only(request: Request, access: Access) -> Pool | None:
     """The pool, where only times have changed, or a copy elsewhere is read: digests are faster than a conversion."""
     if request.kind == "npz":
         return None
-    names = request.listing.names
+    names = request.listing.files.names
     steps = [names[start : start + PART] for start in range(0, len(names), PART)]
     tasks = [Task("", "", str(request.listing.root), step, [], request.size, request.fit, {}, False) for step in steps]
-    on_bytes = _progress("checking the images", request.listing.bytes, access.on_read)
+    on_bytes = _progress("checking the images", request.listing.files.bytes, access.on_read)
     found = {
         name: digest
         for task, digests in Workers(tasks, on_bytes).results()
@@ -147,8 +147,8 @@ def _touched_only(request: Request, access: Access) -> Pool | None:
 def fingerprint_of(listing: Listing, digests: dict[str, str | None]) -> str:
     """BLAKE2b-16 of name, size and digest of every file, in the order of their names."""
     overall = blake2b(digest_size=16)
-    for name in listing.names:
-        overall.update(json.dumps([name, listing.stats[name][0], digests.get(name)]).encode())
+    for name in listing.files.names:
+        overall.update(json.dumps([name, listing.files.stats[name][0], digests.get(name)]).encode())
     return overall.hexdigest()
 
 
@@ -157,7 +157,7 @@ def fingerprint_of(listing: Listing, digests: dict[str, str | None]) -> str:
 
 def file_tasks(request: Request, folder: File) -> list[Task]:
     """Parts of the files of a listing."""
-    names, root = request.listing.names, str(request.listing.root)
+    names, root = request.listing.files.names, str(request.listing.root)
     return [
         Task(str(folder), f"{number:06}", root, names[start : start + PART], [], request.size, request.fit, {}, False)
         for number, start in enumerate(range(0, len(names), PART))
@@ -165,14 +165,14 @@ def file_tasks(request: Request, folder: File) -> list[Task]:
 
 
 def _converted(request: Request, folder: File, tasks: Sequence[Task], access: Access) -> Pool:
-    if time.time() - max((stat[2] for stat in request.listing.stats.values()), default=0) / 1e9 < SETTLED:
+    if time.time() - request.listing.files.last_changed / 1e9 < SETTLED:
         time.sleep(SETTLED)
     left = [task for task in tasks if not _is_done(request.listing, folder, task)]
     done = len(tasks) - len(left)
     images = sum(task.items for task in left)
     again = f" ({done} of {len(tasks)} parts were done before)" if done else ""
     access.log(f"converting {images:,} images to {request.size} px{again}")
-    total = sum(request.listing.stats[name][0] for task in left for name in task.names)
+    total = sum(request.listing.files.stats[name][0] for task in left for name in task.names)
     if request.kind == "npz":
         total = sum(task.items for task in left) * _row_bytes(left)
     on_bytes = _progress("converting the images", total, access.on_read)
@@ -180,9 +180,9 @@ def _converted(request: Request, folder: File, tasks: Sequence[Task], access: Ac
         pass
     records = [record for task in tasks for record in json.loads((folder / f"{task.part}.json").content(RECORDS_LIMIT))]
     by_name = {record["name"]: record.get("digest") for record in records}
-    digests = {name: by_name.get(name) for name in request.listing.names}
+    digests = {name: by_name.get(name) for name in request.listing.files.names}
     if request.kind == "npz":
-        digests = {name: str(_read(folder / "archive.json")["digest"]) for name in request.listing.names}
+        digests = {name: str(_read(folder / "archive.json")["digest"]) for name in request.listing.files.names}
     fingerprint = fingerprint_of(request.listing, digests)
     entry = _entry(request, fingerprint, access)
     parts = [folder / f"{task.part}.npz" for task in tasks]
@@ -206,7 +206,7 @@ def _is_done(listing: Listing, folder: File, task: Task) -> bool:
     if task.rows:
         return len(records) == task.items
     found = {record["name"]: tuple(record.get("stat", ())) for record in records}
-    return found == {name: listing.stats[name] for name in task.names}
+    return found == {name: listing.files.stats[name] for name in task.names}
 
 
 def _progress(activity: str, total: int, on_read: OnRead) -> Callable[[int], None]:
@@ -242,7 +242,7 @@ def _working_folder(request: Request, on_read: OnRead) -> Iterator[File]:
 
 def _remember(index: File, request: Request, fingerprint: str) -> None:
     listing = request.listing
-    values = {"listing": listing.digest, "files": len(listing.stats), "bytes": listing.bytes}
+    values = {"listing": listing.files.digest, "files": len(listing.files), "bytes": listing.files.bytes}
     with suppress(OSError):  # a read-only cache: digests are computed again next time
         index.write(json.dumps({**values, "fingerprint": fingerprint}), durable=False)
 

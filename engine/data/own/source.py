@@ -26,7 +26,8 @@ from engine.data.cache_entry import Damaged
 from engine.data.own.arrays import class_names_of, extract, items_of, members_of
 from engine.data.own.contents import ARRAYS, Contents, collected, write_contents
 from engine.data.own.declared import Declared, declared_by
-from engine.data.own.listing import Item, Listing, list_folder, stat_of
+from engine.data.own.files import Files, stat_of
+from engine.data.own.listing import Item, Listing, list_folder
 from engine.data.own.pool import PART, Pool, Request, file_tasks, pool_of
 from engine.data.own.report import check_card, log_card
 from engine.data.own.table import list_table
@@ -132,7 +133,7 @@ def listed(source: OwnSource, path: Path, access: Access) -> Listing:
         found = stat_of(path.stat())
     except OSError as error:
         raise DataError(OwnImages.UNLISTED, path=path, reason=error.strerror) from None
-    return Listing(path.parent, [], {"archive": found})
+    return Listing(path.parent, Files.of({"archive": found}), list)
 
 
 def _array_tasks(request: Request, access: Access, folder: File) -> list[Task]:
@@ -199,7 +200,7 @@ def _contents(
             names = class_names_of(path, archive.content()) or declared.class_names
         if _are_named(names, items, label_names):
             listing = replace(listing, class_names=names)
-    listing = replace(listing, items=items, label_names=label_names)
+    listing = replace(listing, find_items=lambda: items, label_names=label_names)
     contents = collected(source, path, listing, pool, access.on_read)
     mark = {"licence": declared.licence, "synthetic": declared.synthetic}
     return replace(contents, card=contents.card.model_copy(update=mark))

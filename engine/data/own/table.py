@@ -23,7 +23,8 @@ from engine.contract.files.folders import named_by_user
 from engine.contract.files.paths import absolute
 from engine.contract.recipe.setting import names_of
 from engine.contract.wire.errors import DataError, RecipeError
-from engine.data.own.listing import SPLIT_NAMES, Item, Listing, Stat, group_in, stat_of
+from engine.data.own.files import Files, Stat, stat_of
+from engine.data.own.listing import SPLIT_NAMES, Item, Listing, group_in
 from engine.sentences import Table
 
 MOST_BYTES = 1024**3  # of a table
@@ -95,7 +96,8 @@ def list_table(path: Path, root: Path, options: Mapping[str, Any]) -> tuple[List
         raise DataError(Table.NO_IMAGES, path=path, root=root, example=f"{example[0]}: {example[1]}".lstrip(": "))
     ordered = [items[name] for name in sorted(items)]
     several = columns.labels if len(columns.labels) > 1 else ()
-    return Listing(root, ordered, stats, unusable, dict(repeated), several, rows.digest), columns
+    listing = Listing(root, Files.of(stats), lambda: ordered, unusable, dict(repeated), several, rows.digest)
+    return listing, columns
 
 
 def read_rows(path: Path, delimiter: str | None, at_least: int = 2) -> Rows:
