@@ -90,7 +90,7 @@ def main() -> None:
             print(f"{rates}, ratio {ratios[-1]:.2f}, of the processors' time {processor[-1]:.2f}", flush=True)
         wall, cpu = statistics.median(ratios), statistics.median(processor)
         print(f"median ratio {wall:.2f}, of the processors' time {cpu:.2f}", flush=True)
-        recipe = tiny_recipe() | {"dataset": {"folder": str(folder), "size": SIZE}}
+        recipe = tiny_recipe(training={"batch_size": 128}) | {"dataset": {"folder": str(folder), "size": SIZE}}
         start = starts_on(recipe, Path(temporary))
         seconds = [start() for _ in range(STARTS)]
         print(f"second starts: {', '.join(f'{one:.2f}' for one in seconds)} s")

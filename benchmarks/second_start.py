@@ -13,6 +13,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from pkgutil import resolve_name
 
 import numpy as np
 
@@ -55,9 +56,11 @@ def decode_all(archive: Path) -> list[np.ndarray]:
 
 def _first_batch(recipe: Recipe, workspace: Path) -> float:
     from engine.contract.recipe.reader import build_recipe
+    from engine.contract.recipe.sources import data_source
     from engine.run.prepare import prepare
     from engine.run.training import TrainingBatches, new_state
 
+    resolve_name(data_source(build_recipe(recipe).dataset).decoder)  # its modules are imports, too
     began = time.perf_counter()
     with job_for(recipe, workspace) as job:
         prepared = prepare(job, build_recipe(recipe))
