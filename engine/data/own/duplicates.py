@@ -105,9 +105,10 @@ def _candidates(
     for start in range(0, len(own), BLOCK):
         on_progress(start)
         for first in range(start, len(own), COLUMNS):
-            products = own[start : start + BLOCK] @ other[first : first + COLUMNS].T
-            rows, columns = np.nonzero(products >= CANDIDATE * LENGTH**2)
-            left, right = rows + start, columns + first
+            alike = own[start : start + BLOCK] @ other[first : first + COLUMNS].T >= CANDIDATE * LENGTH**2
+            some = np.flatnonzero(alike.any(axis=1))  # few rows: to look for places in all takes longer than products
+            rows, columns = np.nonzero(alike[some])
+            left, right = some[rows] + start, columns + first
             later = right > left
             yield left[later], right[later]
 
