@@ -19,6 +19,9 @@ from textual.pilot import Pilot
 
 from engine.contract.store.workspace import Workspace
 from medtui.console.app import ConsoleApp
+from medtui.console.recipes.before_run import BeforeRun
+from medtui.console.recipes.screen import Recipes
+from medtui.console.results.screen import Results
 from medtui.settings import Settings
 
 PICTURES = Path(__file__).parent / "pictures"
@@ -60,21 +63,23 @@ async def main(data: list[str], folder: Path) -> None:
     (workspace.root / "small.yaml").write_text(RECIPE)
     app = ConsoleApp(workspace, data=data, settings=Settings(bell=False, notify=False))
     async with app.run_test(size=SIZE) as pilot:
-        screen = app.get_base_screen("recipes")
-        await until(pilot, lambda: screen.entries and screen.current)  # type: ignore[attr-defined]
-        screen.open_path(workspace.root / "small.yaml")  # type: ignore[attr-defined]
+        recipes = app.get_base_screen("recipes")
+        assert isinstance(recipes, Recipes)
+        await until(pilot, lambda: recipes.entries and recipes.current)
+        recipes.open_path(workspace.root / "small.yaml")
         await pilot.press("e")
-        await until(pilot, lambda: screen.preflight)  # type: ignore[attr-defined]
+        await until(pilot, lambda: recipes.query_one(BeforeRun).preflight)
         take(app, "recipes")
         await pilot.press("escape", "r")
         await until(pilot, lambda: app.view is not None and len(app.view.state.epochs) >= 12)
         take(app, "live")
         await until(pilot, lambda: app.view is not None and app.view.outcome is not None)
         if app.view is None or app.view.outcome != "completed":
-            raise RuntimeError(f"the run ended {app.view and app.view.word}")
+            raise RuntimeError(f"the run ended {app.view and app.view.status_label}")
         await pilot.press("4")
         results = app.get_base_screen("results")
-        await until(pilot, lambda: results.detail is not None)  # type: ignore[attr-defined]
+        assert isinstance(results, Results)
+        await until(pilot, lambda: results.detail is not None)
         await pilot.press("d")
         await pilot.pause(0.5)
         take(app, "results")
