@@ -9,6 +9,7 @@ import platform
 import socket
 import subprocess
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,7 @@ def _utc() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
+@cache  # a process has the versions that it began with
 def versions() -> dict[str, str]:
     """Of what decides a run's numbers, as installed."""
     found = {name: installed_version(name) for name in ("medtui", *NUMERIC)}

@@ -93,9 +93,13 @@ def _range(variant: dict[str, Any]) -> str:
     return lower + (both if lower and upper else "") + upper
 
 
-@cache
 def fields(model: type[BaseModel] = Recipe) -> dict[str, FieldSpec]:
     """Every field of a recipe model by its dotted path, in order."""
+    return _fields(model)
+
+
+@cache  # by the model alone: `fields()` and `fields(Recipe)` would be two entries, each of 20 ms
+def _fields(model: type[BaseModel]) -> dict[str, FieldSpec]:
     schema = model.model_json_schema()
     specs = {}
     for section, reference in schema["properties"].items():
