@@ -332,6 +332,7 @@ class RecipeActions:
         "Shipped recipes and those of runs are read-only: {name} stays as it is.", "{key} saves a copy."
     )
     READ_ONLY_PLACE = Sentence("{path} is in a folder of shipped recipes or of runs.", "Choose another folder.")
+    UNREADABLE = Sentence("{path} cannot be read: {reason}.", "Repair or remove the file, or select another recipe.")
     UNSAVED = Sentence("{name} has unsaved edits.", "Save or revert them first.")
     UNWRITABLE = Sentence(
         "Cannot save {path}: {reason}.", "The edits stay here; save them again once that is solved, or as another file."

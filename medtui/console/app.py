@@ -188,6 +188,8 @@ class ConsoleApp(PaintedPictures, RunControl, inherit_bindings=False):
             self.status = replace(self.status, link=link)
         view = self.view
         if view is not self._shown:
+            if self._shown is None or view is None or view.phase != self._shown.phase:
+                self._poll_status()  # who holds the workspace changes with it
             self._shown = view
             self.load_history.add(view, self._gpus)
             if view is not None and view.outcome is not None and view.own:

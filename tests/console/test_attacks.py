@@ -26,7 +26,7 @@ from test_pty import LEFT, PATIENCE, isolated, opened  # noqa: F401 - `isolated`
 
 from engine.contract.machine.process_identity import ProcessIdentity, start_of, this_process
 from engine.contract.recipe.yaml_reader import read_yaml
-from engine.contract.store.lock import WorkspaceLock
+from engine.contract.store.lock import Holder, LockState, WorkspaceLock
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import RecipeError
 from medtui.client.feed import absorb
@@ -40,6 +40,7 @@ from medtui.console.recipes.store import save
 from medtui.console.recipes.yaml_area import YamlArea
 from medtui.console.shell.messages import StatusPolled
 from medtui.console.shell.notifications import Pace, RunNotifier
+from medtui.console.shell.status_text import describe_holder
 from medtui.machine.gpu import Gpus
 
 SIZE = (120, 40)
@@ -390,7 +391,7 @@ async def test_r_while_another_engine_holds_the_workspace_starts_nothing_and_lea
 ) -> None:
     run = make_run(workspace, "20261121_breastmnist_resnet18-adapted_1a2b3c")
     holder = (
-        "import sys, pathlib; from engine.contract.store.lock import WorkspaceLock\n"
+        "import sys, pathlib; from engine.contract.store.lock import Holder, LockState, WorkspaceLock\n"
         "lock = WorkspaceLock(pathlib.Path(sys.argv[1])); lock.acquire(); lock.describe(sys.argv[2])\n"
         "print('held', flush=True); input()"
     )
@@ -508,3 +509,29 @@ async def test_a_copy_that_cannot_be_saved_is_named_itself_and_the_edits_stay(co
         said = f"Cannot save {workspace.root / 'copy.yaml'}: No space left on device."
         await wait_for(pilot, lambda: any(note.message.startswith(said) for note in app._notifications))
         assert screen.current.entry.name == "mine.yaml" and screen.current.dirty
+
+
+@pytest.mark.asyncio
+async def test_the_top_line_says_who_holds_the_workspace_as_soon_as_the_phase_changes(
+    console, scripts, monkeypatch
+) -> None:
+    monkeypatch.setattr("medtui.console.app.POLL_STATUS_EVERY", 3600.0)
+    polled = ["this console"]
+
+    def read(app) -> StatusPolled:
+        return StatusPolled(polled[0], "connecting", Gpus(), (), None, None, None)
+
+    monkeypatch.setattr("medtui.console.app.ConsoleApp._read_status", read)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        script, story = await watching(pilot, app, scripts)
+        await shows(pilot, "lock: this console")
+        polled[0] = "free"
+        script.emit(story.phase("paused"))
+        await shows(pilot, "‖ paused", "lock: free")
+
+
+def test_a_runner_that_prepares_its_first_run_does_not_train_yet() -> None:
+    runner = LockState(held=True, holder=Holder(7, 0.0, "", "here", None, 0.0, "r1", "suite grid"))
+    assert describe_holder(runner, ()) == "preparing"
+    assert describe_holder(runner, ("20261127_cells_mini-cnn_1a2b3c",)) == "training"

@@ -329,3 +329,24 @@ async def test_edits_of_a_file_that_changed_on_disk_are_kept_when_the_file_is_lo
         kept = [screen.open_recipes.documents[str(workspace.root / f"mine_edits{end}.yaml")] for end in ("", "_2")]
         assert "lr: 0.5" in kept[0].text and "lr: 0.25" in kept[1].text
     assert len(drafts()) == 2
+
+
+async def test_no_key_acts_on_another_recipe_than_the_one_at_the_cursor(console, workspace, scripts) -> None:
+    """The file at the cursor cannot be shown, so the one before it still is."""
+    (workspace.root / "mine.yaml").write_text(MINE)
+    (workspace.root / "mind.yaml").write_bytes(b"\xff\xfe\x00bad")
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        screen = await opened(pilot, app, "mine.yaml")
+        await pilot.press("k")
+        said = "mind.yaml cannot be read: it is not UTF-8 text (byte 1)"
+        await wait_for(pilot, lambda: any(said in words for words in toasts(app)))
+        for key in ("r", "D", "R", "s"):
+            before = len(toasts(app))
+            await pilot.press(key)
+            await wait_for(pilot, lambda before=before: len(toasts(app)) > before)
+            assert app.screen_name == "recipes" and not scripts
+        await pilot.press("j")
+        await wait_for(pilot, lambda: cursor(screen) == "mine.yaml")
+        await pilot.press("D")
+        await shows(pilot, "Delete mine.yaml permanently?")

@@ -66,6 +66,7 @@ class Recipes(BaseScreen):
         self._checked_entry: Entry | None = None  # whose text that is
         self.open_recipes = OpenRecipes(Drafts(settings_file().parent / "drafts"))
         self._open_next: Path | None = None
+        self._unreadable: tuple[str, str] | None = None  # what is said of the recipe at the cursor, if it is not shown
         self._settle: Timer | None = None
         self._draft_timer: Timer | None = None
 
@@ -120,6 +121,8 @@ class Recipes(BaseScreen):
     def _highlighted(self, event: RecipesPane.Highlighted) -> None:
         if self.current is None or self.current.entry != event.entry:
             self._open(event.entry)
+        else:
+            self._unreadable = None
 
     @on(OptionList.OptionSelected, "#recipe-list")
     def _selected(self) -> None:
@@ -140,14 +143,24 @@ class Recipes(BaseScreen):
         try:
             document, restored = self.open_recipes.open(entry)
         except (OSError, UnicodeDecodeError, TooLarge) as error:
-            self._app.show_toast(f"{entry.path} cannot be read: {error}", severity="error")
+            self._unreadable = RecipeActions.UNREADABLE.text(path=entry.path, reason=_reason_of(error))
+            self._app.show_toast(" ".join(self._unreadable), severity="error")
             return
+        self._unreadable = None
         if restored:
             self._app.show_toast(f"Unsaved edits of {entry.name} were restored. {' '.join(document.notes)}")
         self.editing.load(document.text)
         self._show_title()
         self._check()
         self.query_one(RecipesPane).show()
+
+    @property
+    def _chosen(self) -> Document | None:
+        """What an action is for: the recipe that is shown, unless the cursor is on one that cannot be."""
+        if self._unreadable is not None:
+            self._app.show_toast(" ".join(self._unreadable), severity="error")
+            return None
+        return self.current
 
     def _set_text(self, text: str) -> None:
         assert self.current is not None
@@ -303,7 +316,7 @@ class Recipes(BaseScreen):
 
     def _valid_recipe(self, id_: str) -> Recipe | None:
         """As it is typed now. What prevents the action `id_` is shown."""
-        if self.checked is None or self.current is None:
+        if self.checked is None or self._chosen is None or self.current is None:
             return None
         self._take_typed()
         self._check()
@@ -362,7 +375,7 @@ class Recipes(BaseScreen):
         await self._do(file_actions.delete)
 
     async def _do(self, action: FileAction) -> None:
-        document = self.current
+        document = self._chosen
         if document is None or self._app.readonly:
             return
         self._take_typed()
@@ -425,3 +438,9 @@ class Recipes(BaseScreen):
             self.action_focus_form()
         else:
             self.action_focus_list()
+
+
+def _reason_of(error: OSError | UnicodeDecodeError | TooLarge) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is not UTF-8 text (byte {error.start + 1})"
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)

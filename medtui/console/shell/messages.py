@@ -55,12 +55,13 @@ def poll_status(
     other = None if state.run == shown_run else state.run
     works = suite_of(state)
     ended = _ended(workspace, worked) if worked is not None and works != worked else None
-    described = describe_lock(state, is_own(state), other), describe_holder(state)
+    living = living_runs(workspace.folder)
+    described = describe_lock(state, is_own(state), other), describe_holder(state, living)
     trains_shown = None
     if state.run is not None and other is None:
         status = read_status(RunDirectory(workspace.outputs / state.run))
         trains_shown = status.engine if status is not None and status.outcome is None else None
-    return StatusPolled(*described, read_gpus(), living_runs(workspace.folder), works, ended, trains_shown)
+    return StatusPolled(*described, read_gpus(), living, works, ended, trains_shown)
 
 
 def suite_of(state: LockState) -> str | None:

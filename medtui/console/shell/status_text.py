@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -176,12 +177,15 @@ def describe_lock(state: LockState, own: bool, holder_run: str | None) -> str:
     return who + (f" {shortened(clean(holder_run), 24)}" if holder_run else "")
 
 
-def describe_holder(state: LockState) -> str:
-    """What the workspace's engine does, as far as the lock tells: a run that it names is connected to at once."""
+def describe_holder(state: LockState, living: Sequence[str]) -> str:
+    """What the workspace's engine does, as far as the lock tells: a run that it names is connected to at once.
+
+    `living`: names of the runs that train now. A runner may still be preparing its first.
+    """
     if not state.held_by_engine:
         return "idle"
     if state.holder is not None and state.holder.is_runner:
-        return "training"
+        return "training" if living else "preparing"
     return CONNECTING if state.run is not None else "preparing"
 
 
