@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
 from dataclasses import replace
 
+from engine.contract.data.card import read_card
 from engine.contract.files.folders import File
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.recorded import resolved_of
 from engine.contract.store.run_directory import RunDirectory, read_object
 from engine.contract.wire.errors import DriftError
+from engine.contract.wire.text import counted
 from engine.data.cache import Decoded
 from engine.run.drift import Change
 from engine.sentences import OwnImages
 
-FILES = "images.csv"
+FILES, CARD = "images.csv", "data_card.json"
 LIMIT = 1024**3  # bytes of that
 
 
@@ -42,13 +45,30 @@ def changed_files(run: RunDirectory, data: Decoded) -> str:
     before, after = _digests(run.metrics / FILES), _digests(now) if now is not None else {}
     if not before or not after:
         return ""
-    found = [
-        f"{name} {'changed' if name in after else 'is missing'}" for name in before if before[name] != after.get(name)
-    ]
+    unusable, new_unusable = _unusable(run.metrics / CARD), _unusable(data.attachments.get(CARD))
+    found = [_what_became_of(name, after, new_unusable) for name, digest in before.items() if digest != after.get(name)]
     found += [f"{name} is new" for name in after if name not in before]
+    for name in unusable.keys() | new_unusable.keys():  # in no split, but part of what the fingerprint is of
+        if name not in before and name not in after and (name not in unusable or name not in new_unusable):
+            found.append(f"{name}, which is not among the images, is {'gone' if name in unusable else 'new'}")
     if not found:
-        return "files that are not images, or the table"
-    return found[0] + (f", and {len(found) - 1:,} more files" if len(found) > 1 else "")
+        return "files that are not among the images, or the table"
+    more = f", and {counted(len(found) - 1, 'more file')}" if len(found) > 1 else ""
+    return found[0] + more
+
+
+def _what_became_of(name: str, after: Mapping[str, str], unusable: Mapping[str, str]) -> str:
+    if name in after:
+        return f"{name} changed"
+    return (
+        f"{name} changed and cannot be used any more ({unusable[name]})" if name in unusable else f"{name} is missing"
+    )
+
+
+def _unusable(card: File | None) -> dict[str, str]:
+    """Why files are not among the images, by name; those that the card names."""
+    found = read_card(card) if card is not None else None
+    return {one.file: one.reason for one in found.unusable_files} if found is not None else {}
 
 
 def _digests(file: File) -> dict[str, str]:

@@ -115,6 +115,37 @@ def test_an_evaluation_on_other_images_is_refused_by_the_name_of_a_file(
     assert "was trained on other images: b/007.png changed." in " ".join(refused.stderr.split())
 
 
+def test_a_picture_that_was_damaged_is_told_apart_from_one_that_is_gone(
+    completed: list[dict[str, Any]], workspace: Path, pictures: Path
+) -> None:
+    file = pictures / "b" / "007.png"
+    content = file.read_bytes()
+    try:
+        file.write_bytes(content[:40])
+        damaged = medtui("evaluate", run_of(completed).name, cwd=workspace)
+        file.rename(pictures / "b" / "other.png")
+        renamed = medtui("evaluate", run_of(completed).name, cwd=workspace)
+    finally:
+        (pictures / "b" / "other.png").unlink(missing_ok=True)
+        file.write_bytes(content)
+    assert (damaged.returncode, renamed.returncode) == (2, 2)
+    assert "b/007.png changed and cannot be used any more (" in " ".join(damaged.stderr.split())
+    assert "b/007.png is missing, and 1 more file." in " ".join(renamed.stderr.split())
+
+
+def test_a_file_that_is_no_image_is_named_when_it_makes_the_data_others(
+    completed: list[dict[str, Any]], workspace: Path, pictures: Path
+) -> None:
+    file = pictures / "a" / "notes.txt"
+    file.write_text("hi")
+    try:
+        refused = medtui("evaluate", run_of(completed).name, cwd=workspace)
+    finally:
+        file.unlink()
+    assert refused.returncode == 2
+    assert "a/notes.txt, which is not among the images, is new" in " ".join(refused.stderr.split())
+
+
 def test_a_run_resumes_on_the_same_images_and_refuses_others_by_name(tmp_path: Path, pictures: Path) -> None:
     folder = tmp_path / "pictures"
     shutil.copytree(pictures, folder)
