@@ -18,10 +18,11 @@ from engine.contract.recipe.conflicts import facts_conflicts
 from engine.contract.recipe.data_source import DataSource, SearchPaths, located
 from engine.contract.recipe.identity import run_name
 from engine.contract.recipe.memory_estimate import LARGEST_AUTO, largest_batch, run_memory, with_batch_size
+from engine.contract.recipe.own_images import last_part
 from engine.contract.recipe.reader import recipe_from_values
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.sections import TrainingSection
-from engine.contract.recipe.sources import data_source, source_values
+from engine.contract.recipe.sources import data_source, source_values, with_paths
 from engine.contract.recipe.steps import steps_per_epoch
 from engine.contract.recipe.yaml_reader import read_yaml_file
 from engine.contract.store.journal import read_journal
@@ -197,7 +198,8 @@ def _alike(before: Recipe, now: Recipe) -> bool:
 
     def decisive(recipe: Recipe) -> tuple[object, ...]:
         data, training, runtime = recipe.dataset, recipe.training, recipe.runtime
-        images = (source_values(data), data.size, data.limit)
+        named = with_paths(data, lambda path: last_part(path) or path)  # a run records where its images lie
+        images = (source_values(named), data.size, data.limit)
         model = (recipe.model.name, recipe.input_size, training.freeze)
         steps = (training.batch_size, training.accumulate, training.swa_start)
         return (*images, *model, *steps, training.amp, runtime.device, runtime.threads, runtime.processes)

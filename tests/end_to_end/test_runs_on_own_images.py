@@ -14,6 +14,12 @@ import pytest
 from driving import Engine, json_lines, medtui, tiny
 from own_pictures import write_class_folders
 
+from engine.contract.recipe.reader import build_recipe
+from engine.contract.recipe.yaml_reader import read_yaml_file
+from engine.contract.store.run_directory import RunDirectory
+from engine.contract.store.workspace import Workspace
+from medtui.client.preflight import Paces
+
 SETTINGS = ["dataset.size=28", "model.name=mini_cnn", "training.batch_size=8", "runtime.threads=1"]
 
 
@@ -74,6 +80,16 @@ def test_a_runs_own_recipe_is_the_same_run_from_anywhere(completed: list[dict[st
     run = run_of(completed)
     told = json.loads(medtui("recipe", "validate", run / "recipe.yaml", "--json", cwd=tmp_path).stdout)
     assert told["recipe_hash"] == json.loads((run / "manifest.json").read_text())["recipe_hash"]
+
+
+def test_how_long_a_run_takes_is_known_by_one_on_the_same_images(
+    completed: list[dict[str, Any]], workspace: Path, pictures: Path
+) -> None:
+    """Named by a relative path here, where the run recorded an absolute one."""
+    recipe = read_yaml_file(RunDirectory(run_of(completed)).recipe).values
+    recipe["dataset"]["folder"] = pictures.name
+    seconds, by = Paces(Workspace(workspace)).of(build_recipe(recipe))
+    assert by == run_of(completed).name and seconds is not None
 
 
 def test_a_table_without_a_recipe_is_the_same_images(completed: list[dict[str, Any]], pictures: Path) -> None:
