@@ -251,3 +251,9 @@ async def test_what_a_run_needs_can_be_scrolled_to_its_end(console, workspace, s
             await pilot.press("down")
             await pilot.pause()
         assert "run 20261122_breastmnist_" in screen_text(app), screen_text(app)
+
+
+@pytest.mark.asyncio
+async def test_a_form_without_a_recipe_shows_no_field_as_if_it_were_empty() -> None:
+    form = RecipeForm(Recipe, "form")
+    assert form.lines and not any(line.display for line in form.lines)

@@ -59,6 +59,8 @@ class RecipeForm(VerticalScroll, can_focus=True):
         self.lines: list[Line] = []  # all that the cursor can stand on, from top to bottom
         for name, section in self.sections.items():
             self.lines += [section, *(row for row in self.rows if row.spec.section == name)]
+        for line in self.lines:
+            line.display = False  # without a recipe they would look like an empty one
         self.cursor = 1
         self.field: Input | None = None  # where a value is being typed
         self._reported = ""  # the value reported last; rows are updated later than it is typed
@@ -120,6 +122,7 @@ class RecipeForm(VerticalScroll, can_focus=True):
             folded = row.spec.advanced and not self.sections[row.spec.section].is_open
             row.display = not row.is_unread and (not folded or is_source or bool(row.problem))
         for section in self.sections.values():
+            section.display = True
             section.refresh()
         if not self.line.display and self.field is None:  # another recipe folds it away
             self._move(self._section_of(self.line))
