@@ -139,6 +139,13 @@ def test_a_folder_that_cannot_be_used_is_refused_with_what_it_lacks(tmp_path: Pa
         converted(folder=str(tmp_path))
 
 
+def test_a_class_without_images_is_not_left_out_silently(tmp_path: Path) -> None:
+    write_class_folders(tmp_path / "pictures")
+    (tmp_path / "pictures" / "void").mkdir()
+    card = card_of(converted(folder=str(tmp_path / "pictures"), size=28))
+    assert "void" not in card.class_names and card.ignored == {"folders without images": 1}
+
+
 def test_a_folder_that_is_not_there_is_named_with_its_field(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"Expected a folder at .*nowhere, found none. Correct dataset.folder."):
         converted(folder=str(tmp_path / "nowhere"))

@@ -130,5 +130,7 @@ def _walk(root: Path, below: str, found: _Found) -> None:
         raise DataError(OwnImages.UNLISTED, path=root / below, reason=error.strerror) from None
     if names:
         found.names[below], found.numbers[below] = names, numbers
+    elif below and not folders:  # one meant for a class, perhaps
+        found.ignored["folders without images"] += 1
     for name in folders:
         _walk(root, name, found)
