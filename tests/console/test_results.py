@@ -543,6 +543,26 @@ async def test_enter_opens_a_run_on_the_whole_screen_and_esc_returns_to_its_row(
 
 
 @pytest.mark.asyncio
+async def test_a_list_is_filled_again_only_where_a_key_changes_it(console, workspace, monkeypatch) -> None:
+    for day in (1, 2, 3):
+        make_run(workspace, f"2026112{day}_breastmnist_mini-cnn_1a2b3c", model="mini_cnn")
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        filled: list[int] = []
+        refill = RunTable.refill
+        monkeypatch.setattr(
+            RunTable, "refill", lambda table, rows, how: (filled.append(len(rows)), refill(table, rows, how))
+        )
+        await pilot.press("slash", *"2026112")
+        await shows(pilot, "2026112", "runs · 3 ")
+        assert filled == []
+        await pilot.press("3")
+        await shows(pilot, "runs · 1 of 3 ")
+        assert len(filled) == 1
+
+
+@pytest.mark.asyncio
 async def test_the_help_names_what_a_filter_can_name(console, workspace) -> None:
     alike(workspace)
     app = console()

@@ -97,6 +97,14 @@ class RunTable(DataTable):
         """The key of the row under the cursor."""
         return next(islice(self._cells, self.cursor_row, None), None)
 
+    def holds(self, rows: dict[str, Cells], arrangement: Arrangement) -> bool:
+        """Are these its rows already, as for most keys of a filter? Hundreds of rows take a tenth of a second."""
+        return (
+            arrangement == self._arrangement
+            and list(rows) == list(self._cells)
+            and all(_is_same(cells, self._cells[key]) for key, cells in rows.items())
+        )
+
     def refill(self, rows: dict[str, Cells], arrangement: Arrangement) -> None:
         """Other rows, by their keys; the cursor goes to the first."""
         self._cells, self._arrangement = rows, arrangement
@@ -150,6 +158,11 @@ def fitting(widths: dict[str, int], room: int, arrangement: Arrangement) -> list
 def _cell(cells: Cells, title: str) -> Text:
     """Where a wide column is empty, the content of the narrow one."""
     return cells.get(title) or _left(cells.get(INSTEAD.get(title, ""), Text()))
+
+
+def _is_same(one: Cells, other: Cells) -> bool:
+    """Texts that are equal may have different colours."""
+    return one == other and all(cell.style == other[title].style for title, cell in one.items())
 
 
 def _left(cell: Text) -> Text:

@@ -175,7 +175,8 @@ class Results(BaseScreen):
             for one in self._published(shown):
                 rows[one.key] = published_cells(one)
             scrolled = table.scroll_y
-            table.refill(rows, arrangement)
+            if not table.holds(rows, arrangement):
+                table.refill(rows, arrangement)
             keys = list(rows)
             table.move_cursor(row=keys.index(self._selected) if self._selected in rows else 0)
             if self._selected in rows:
