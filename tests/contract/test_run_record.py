@@ -146,6 +146,15 @@ def test_each_file_that_cannot_be_read_is_named_with_the_reason(run: RunDirector
     )
 
 
+@pytest.mark.parametrize("content", [b"", b"\x00\xff garbled"])
+def test_a_journal_that_lost_its_events_is_damage_and_a_new_runs_is_not(run: RunDirectory, content: bytes) -> None:
+    write_status(run, DEAD, seq=40, outcome="completed")
+    run.journal.path.write_bytes(content)
+    assert "events.jsonl is damaged" in read_run(run).damage
+    write_status(run, DEAD, seq=0)
+    assert "events.jsonl is damaged" not in read_run(run).damage
+
+
 def test_what_a_run_started_from_is_known_by_summary_or_manifest(run: RunDirectory) -> None:
     write_status(run, DEAD, outcome="completed", weights="ImageNet")
     assert read_run(run).weights == "ImageNet"

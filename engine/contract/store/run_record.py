@@ -171,6 +171,8 @@ def _damage(run: RunDirectory, manifest: dict[str, Any] | None, status: Status |
             yield f"{file.name} is {_why_unread(file)}"
     if not run.journal.is_regular:
         yield f"{run.journal.name} is {_why_unread(run.journal)}"
+    elif status is not None and status.seq and not _begins_with_an_event(run.journal):
+        yield f"{run.journal.name} is damaged"
     if scan != "nothing":
         try:
             untrusted = untrusted_entry(run.folder.itself, kinds_only=scan == "links")
@@ -178,6 +180,14 @@ def _damage(run: RunDirectory, manifest: dict[str, Any] | None, status: Status |
             untrusted = str(error)
         if untrusted:
             yield untrusted
+
+
+def _begins_with_an_event(journal: File) -> bool:
+    try:
+        with journal.reading() as opened:
+            return opened.read(1) == b"{"
+    except OSError:
+        return False
 
 
 def _why_unread(file: File) -> str:
