@@ -578,6 +578,10 @@ class ScoreFile:
         "It starts with the data set, its size if not 28, and the split ({splits}).",
     )
     NOT_NUMBERS = Sentence("{path}: expected lines of comma-separated numbers: {reason}.", "Correct it.")
+    OWN_IMAGES = Sentence(
+        "Results of your own images ({images}) cannot be scored without the images' labels.",
+        "`medtui evaluate {run}` evaluates the run again, from its images.",
+    )
     UNREADABLE = Sentence("The result file {path} cannot be read: {reason}.", "Check its name.")
     WIDTH = Sentence(
         "{path}, line {number}: expected {expected} scores and each index once, found {found} scores.", "Correct it."
