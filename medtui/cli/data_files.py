@@ -88,12 +88,12 @@ class _Cards:
 
     @property
     def lines(self) -> Iterator[str]:
-        from engine.contract.wire.text import counted
+        from engine.contract.wire.text import counted, counted_duplicates
 
         if (card := self._card) is not None:
             found = card.duplicates
-            unusable, alike = counted(card.unusable, "unusable file"), counted(found.exact + found.near, "duplicate")
-            yield f"{card.how_split}; {unusable}, {alike}"
+            alike = counted_duplicates(found.exact, found.near)
+            yield f"{card.how_split}; {counted(card.unusable, 'unusable file')}, {alike}"
         if (made := self._archive) is not None:
             synthetic = "Synthetic. " if made.synthetic else ""
             yield f"{synthetic}Made from {made.made_from}, {made.size} px, licence {made.licence}, MD5 {made.md5}"

@@ -90,6 +90,18 @@ def test_exploring_is_readable_on_a_terminal(workspace: Path, own: dict[str, str
         assert part in done.stdout, part
 
 
+def test_a_run_explore_and_info_say_the_same_of_duplicates(workspace: Path, own: dict[str, str]) -> None:
+    said = "1 exact and 0 near duplicates"
+    explored = medtui("data", "explore", "pictures", cwd=workspace, environment=own)
+    info = medtui("data", "info", "pictures", cwd=workspace, environment=own)
+    recipe = tiny(dataset={"name": None, "folder": "pictures", "limit": None}, training={"epochs": 1})
+    (workspace / "duplicates.yaml").write_text(yaml_of(recipe))
+    run = medtui("run", "duplicates.yaml", cwd=workspace, environment=own)
+    assert run.returncode == 0, run.stderr
+    for done in (explored, info, run):
+        assert said in done.stdout + done.stderr, done.stdout
+
+
 def test_wrong_labels_are_among_those_that_a_model_doubts_most(workspace: Path, run: str, own: dict[str, str]) -> None:
     done = medtui("data", "explore", "--run", run, "--json", cwd=workspace, environment=own)
     assert done.returncode == 0, done.stderr
