@@ -12,7 +12,7 @@ from medtui.cli.data_files import export, import_, info, synth
 from medtui.cli.data_prune import prune
 from medtui.cli.explore import explore
 from medtui.cli.job_progress import JobProgress
-from medtui.cli.options import DataOption, JsonOption, OfflineOption, WorkspaceOption
+from medtui.cli.options import DataOption, JsonOption, OfflineOption, PutDataOption, WorkspaceOption
 from medtui.cli.unknown import Commands
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def fetch(
         typer.Option("--replace", help="Overwrite an existing file of that name that is not the official one."),
     ] = False,
     workspace: WorkspaceOption = None,
-    data: DataOption = None,
+    data: PutDataOption = None,
     offline: OfflineOption = False,
     json: JsonOption = False,
 ) -> None:

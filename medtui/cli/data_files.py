@@ -10,7 +10,7 @@ import typer
 
 from medtui.cli.completion import official_data_sets
 from medtui.cli.data_source import KeptSizeOption, SourceArgument, files_of, section_at_own_size, section_of
-from medtui.cli.options import DataOption, JsonOption, OfflineOption, WorkspaceOption
+from medtui.cli.options import DataOption, JsonOption, OfflineOption, PutDataOption, WorkspaceOption
 
 if TYPE_CHECKING:
     from engine.contract.data.archive_card import ArchiveCard
@@ -161,7 +161,7 @@ def import_(
     size: KeptSizeOption = None,
     force: ForceOption = False,
     workspace: WorkspaceOption = None,
-    data: DataOption = None,
+    data: PutDataOption = None,
     json: JsonOption = False,
 ) -> None:
     """Put a file or your own images where medtui looks for data.

@@ -40,6 +40,15 @@ AllOption = Annotated[bool, typer.Option("--all", help="Include every workspace 
 DataOption = Annotated[
     Path | None, typer.Option("--data", readable=False, help="Folder to search first for data set files.")
 ]
+PutDataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        readable=False,
+        show_default=False,
+        help="Existing folder to put the file into. [default: $MEDTUI_DATA, else ~/.medmnist]",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 OfflineOption = Annotated[
     bool, typer.Option("--offline", callback=_forbid_fetching, help="Download nothing, as with MEDTUI_OFFLINE=1.")

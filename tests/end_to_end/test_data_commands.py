@@ -275,6 +275,28 @@ def test_an_archive_is_imported_at_its_own_size_and_stays_synthetic(own: dict[st
     assert "30 × 40 px: resized to 64 px" in done.stderr
 
 
+@pytest.mark.parametrize("command", ["import", "fetch"])
+def test_help_says_where_a_file_is_put(own: dict[str, str], tmp_path: Path, command: str) -> None:
+    said = " ".join(medtui("data", command, "--help", cwd=tmp_path, environment=own).stdout.split())
+    assert "--data <path> Existing folder to put the file into. [default: $MEDTUI_DATA, else ~/.medmnist]" in said
+
+
+def test_what_is_imported_is_put_where_help_says(own: dict[str, str], tmp_path: Path) -> None:
+    made = medtui("data", "synth", "breastmnist", "--limit", "8", "-o", "made.npz", cwd=tmp_path, environment=own)
+    assert made.returncode == 0, made.stderr
+    given, variable, home = (tmp_path / name for name in ("given", "variable", "home"))
+    given.mkdir()
+    own = own | {"HOME": str(home)}
+    with_variable = own | {"MEDTUI_DATA": str(variable)}
+    for folder, options, environment in (
+        (given, ["--data", str(given)], with_variable),
+        (variable, [], with_variable),
+        (home / ".medmnist", [], own),
+    ):
+        done = medtui("data", "import", "made.npz", *options, cwd=tmp_path, environment=environment)
+        assert done.returncode == 0 and (folder / "made.npz").is_file(), done.stderr
+
+
 def test_an_archive_is_replaced_only_on_request(workspace: Path, own: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "mine.npz").write_bytes(b"mine")
     command = ("data", "synth", "breastmnist", "--limit", "4", "-o", tmp_path / "mine.npz")
