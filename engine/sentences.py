@@ -176,6 +176,7 @@ class Decisions:
         "saved as best and tested."
     )
     NOTHING_TRAINED = Sentence("Stopped before the first step: nothing was trained.")
+    NO_TEMPERATURE = Sentence("No temperature was fitted, so the model's probabilities are its scores. {reason}")
     NOT_TESTED = Sentence("The test split is neither loaded nor evaluated (evaluation.test: false).")
     OTHER_HARDWARE = Sentence(
         "The hardware differs from the last attempt: {changes}. The run continues, as it is not strict; the last bits "
@@ -577,6 +578,10 @@ class ScoreFile:
         "It starts with the data set, its size if not 28, and the split ({splits}).",
     )
     NOT_NUMBERS = Sentence("{path}: expected lines of comma-separated numbers: {reason}.", "Correct it.")
+    OWN_IMAGES = Sentence(
+        "Results of your own images ({images}) cannot be scored without the images' labels.",
+        "`medtui evaluate {run}` evaluates the run again, from its images.",
+    )
     UNREADABLE = Sentence("The result file {path} cannot be read: {reason}.", "Check its name.")
     WIDTH = Sentence(
         "{path}, line {number}: expected {expected} scores and each index once, found {found} scores.", "Correct it."
@@ -636,3 +641,17 @@ class Table:
         "Correct the line; dataset.delimiter says what separates the columns.",
     )
     UNREADABLE = Sentence("The table {path} cannot be read: {reason}.", "Check its name and permissions.")
+
+
+class Uncalibrated:
+    """Why a model has no temperature, so that its probabilities are its scores."""
+
+    ALL_RIGHT = Sentence(
+        "The model is right about all {images} validation images, so they cannot show how sure it may be."
+    )
+    BEYOND = Sentence(
+        "The temperature that fits the {images} validation images best lies beyond {lowest} to {highest}, so they "
+        "define none."
+    )
+    FEW = Sentence("The run had fewer validation images ({images}) than a temperature is fitted on ({fewest}).")
+    NOT_FINITE = Sentence("The model's scores of the validation images are not all finite.")

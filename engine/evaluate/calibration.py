@@ -9,8 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.contract.data.datasets import TaskKind
+from engine.contract.sentence import Sentence
+from engine.sentences import Uncalibrated
 
 LOWEST, HIGHEST = 0.05, 20.0  # temperatures; beyond them a few validation images would decide everything
+FEWEST = 30  # validation images; of fewer the temperature is one of chance
+_NEAR = 1.01  # a temperature within this factor of a limit would lie beyond it
 _TINY = 1e-12  # a score below it counts as this much: float32 knows no smaller difference from 1
 _HALVINGS = 60
 
@@ -22,16 +26,24 @@ class Temperature:
     nll_after: float
 
 
-def fit_temperature(labels: np.ndarray, scores: np.ndarray, task: TaskKind) -> Temperature | None:
-    """The temperature with the lowest negative log-likelihood; None where the scores or labels define none.
+class NoTemperature(Exception):
+    """Says why none was fitted, in a sentence."""
+
+
+def fit_temperature(labels: np.ndarray, scores: np.ndarray, task: TaskKind) -> Temperature:
+    """The temperature with the lowest negative log-likelihood. Raises NoTemperature where the images define none.
 
     labels: int64 [N], or [N, K] of zeros and ones for multi-label. scores: [N, K].
     The likelihood is concave in 1/T, so the root of its derivative is found by bisection.
     """
-    if not len(scores) or not np.isfinite(scores).all():
-        return None
+    if len(scores) < FEWEST:
+        raise _none(Uncalibrated.FEW, images=len(scores), fewest=FEWEST)
+    if not np.isfinite(scores).all():
+        raise _none(Uncalibrated.NOT_FINITE)
     logits = _logits(scores, task)
     truth = labels.astype(np.float64) if task == "multi_label" else np.eye(scores.shape[1])[labels]
+    if _all_right(logits, truth, task):  # then the surest is the likeliest, without end
+        raise _none(Uncalibrated.ALL_RIGHT, images=len(scores))
 
     def slope(sharpness: float) -> float:
         """Of the negative log-likelihood, by 1/T."""
@@ -42,12 +54,23 @@ def fit_temperature(labels: np.ndarray, scores: np.ndarray, task: TaskKind) -> T
         middle = (low + high) / 2
         low, high = (low, middle) if slope(middle) > 0 else (middle, high)
     value = 2 / (low + high)
+    if not LOWEST * _NEAR < value < HIGHEST / _NEAR:
+        raise _none(Uncalibrated.BEYOND, images=len(scores), lowest=LOWEST, highest=HIGHEST)
     return Temperature(value, _nll(truth, scores, task), _nll(truth, calibrated(scores, value, task), task))
 
 
 def calibrated(scores: np.ndarray, temperature: float, task: TaskKind) -> np.ndarray:
     """Scores float64 [N, K] at this temperature: softmax, or one sigmoid per label, of their logits divided by it."""
     return _activated(_logits(scores, task) / temperature, task)
+
+
+def _none(sentence: Sentence, **fields: object) -> NoTemperature:
+    return NoTemperature(sentence.text(**fields)[0])
+
+
+def _all_right(logits: np.ndarray, truth: np.ndarray, task: TaskKind) -> bool:
+    chosen = logits > 0 if task == "multi_label" else logits == logits.max(axis=1, keepdims=True)
+    return bool((chosen == (truth > 0)).all())
 
 
 def _logits(scores: np.ndarray, task: TaskKind) -> np.ndarray:

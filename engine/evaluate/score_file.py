@@ -16,6 +16,10 @@ from engine.contract.wire.errors import DataError, UsageError
 from engine.sentences import ScoreFile
 
 _NAME = re.compile(r"(?P<dataset>[a-z0-9]+?mnist|cells)(_(?P<size>64|128|224))?_(?P<split>train|val|test).*\.(?i:csv)")
+# As medtui writes it for any images, also for features without the classifier
+_WRITTEN = re.compile(
+    r"(?P<images>.+?)(_(64|128|224))?_(train|val|test)_\[AUC\].*@(?P<run>.+?)(_(knn|probe))?\.(?i:csv)"
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ def parse_name(name: str) -> ScoreFileName:
         raise UsageError(ScoreFile.LIMITED, name=name[:100])
     match = _NAME.fullmatch(name)
     facts = datasets().get(match["dataset"]) if match else None
+    if facts is None and (own := _WRITTEN.fullmatch(name)):
+        raise UsageError(ScoreFile.OWN_IMAGES, images=own["images"][:100], run=own["run"][:200])
     if match is None or facts is None or int(match["size"] or 28) not in facts.sizes:
         raise UsageError(ScoreFile.NAME, found=name[:100], splits=", ".join(SPLITS))
     return ScoreFileName(match["dataset"], int(match["size"] or 28), match["split"])

@@ -12,7 +12,7 @@ from html import escape
 
 from engine.contract.data.datasets import SPLITS
 from engine.contract.data.exploration import DuplicateSet, Exploration, ImageId
-from engine.contract.wire.text import clean, counted
+from engine.contract.wire.text import clean, counted, counted_duplicates
 
 Place = tuple[str, int]  # a split, and the number of an image in it
 Pictures = Mapping[Place, bytes]  # PNG files
@@ -162,7 +162,7 @@ def _duplicates(found: Exploration, pictures: Pictures) -> list[str]:
     of = found.duplicates
     parts = [
         "<h2>Duplicates</h2>",
-        f"<p>{of.exact:,} exact and {of.near:,} near ones in {counted(of.sets, 'set')}; {of.across_splits:,} with "
+        f"<p>{counted_duplicates(of.exact, of.near)} in {counted(of.sets, 'set')}; {of.across_splits:,} with "
         f"images in more than one split, {of.other_label:,} with different labels.</p>",
     ]
     for one in of.listed[:SETS]:

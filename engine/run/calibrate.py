@@ -17,7 +17,7 @@ from engine.contract.wire.protocol import Progress
 from engine.control import Aborted
 from engine.data.augment import unit_range
 from engine.data.batches import Split
-from engine.evaluate.calibration import fit_temperature
+from engine.evaluate.calibration import NoTemperature, fit_temperature
 from engine.evaluate.features import QUANTILE, FeatureSpace, capturing, fit_space, joined
 from engine.evaluate.predict import IDENTITY, View, evaluation_batch, predict_scores, views_for
 from engine.events import now
@@ -27,7 +27,7 @@ from engine.run.bundled_model import classifier_of, tensors_of
 from engine.run.job import Job
 from engine.run.prepare import Prepared
 from engine.run.scores import split_scores
-from engine.sentences import Alarms
+from engine.sentences import Alarms, Decisions
 from engine.train.checkpoint import save_tensors
 
 TRAINING_IMAGES = 2048  # at most, whose features are used; enough for the covariance of 512
@@ -54,17 +54,25 @@ def complete_bundle(
 
 def _complete(job: Job, run: RunDirectory, prepared: Prepared, model: nn.Module, resolved_hash: str | None) -> None:
     bundle = bundle_of(run, prepared, resolved_hash)
+    calibration, uncalibrated = None, None
     with _capturing(prepared, model) as captured:
-        calibration = _calibration(job, prepared, model, [IDENTITY])
+        try:
+            calibration = _calibration(job, prepared, model, [IDENTITY])
+        except NoTemperature as reason:
+            uncalibrated = str(reason)
+            job.stream.note(Decisions.NO_TEMPERATURE, reason=reason)
     validation = joined(captured)
     views = views_for(prepared.facts.symmetry, prepared.recipe.evaluation.tta)
-    averaged = _calibration(job, prepared, model, views) if len(views) > 1 else None
+    averaged = None
+    if len(views) > 1:
+        with contextlib.suppress(NoTemperature):
+            averaged = _calibration(job, prepared, model, views)
     space = fit_space(_training_features(job, prepared, model), validation)
     features = None
     if space is not None:
         features = _write_space(run, space, space.distances(validation), len(_training_rows(prepared)))
-    update = {"calibration": calibration, "calibration_tta": averaged, "features": features}
-    write_bundle(run.model_bundle, bundle.model_copy(update=update))
+    fitted = {"calibration": calibration, "uncalibrated": uncalibrated, "calibration_tta": averaged}
+    write_bundle(run.model_bundle, bundle.model_copy(update={**fitted, "features": features}))
 
 
 def _capturing(prepared: Prepared, model: nn.Module) -> contextlib.AbstractContextManager[list[list[torch.Tensor]]]:
@@ -72,12 +80,11 @@ def _capturing(prepared: Prepared, model: nn.Module) -> contextlib.AbstractConte
     return capturing(model, classifier_of(built), built.spec.channels_last)
 
 
-def _calibration(job: Job, prepared: Prepared, model: nn.Module, views: list[View]) -> Calibration | None:
+def _calibration(job: Job, prepared: Prepared, model: nn.Module, views: list[View]) -> Calibration:
+    """Raises NoTemperature."""
     labels = prepared.labels["val"]
     scores = split_scores(prepared, model, "val", views, lambda done: _progress(job, "calibrating", done, len(labels)))
     found = fit_temperature(labels, scores, prepared.facts.task)
-    if found is None:
-        return None
     return Calibration(
         temperature=found.value, nll_before=found.nll_before, nll_after=found.nll_after, images=len(labels)
     )

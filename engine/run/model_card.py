@@ -110,7 +110,8 @@ def _certainty(content: CardContent) -> list[str]:
     calibration, features = content.bundle.calibration, content.bundle.features
     lines = ["## Calibration", ""]
     if calibration is None:
-        lines.append("Uncalibrated: no temperature was fitted, so the probabilities are the scores.")
+        why = f" {content.bundle.uncalibrated}" if content.bundle.uncalibrated else ""
+        lines.append(f"Uncalibrated: no temperature was fitted, so the probabilities are the scores.{why}")
     else:
         lines.append(
             f"`scores` are the model's own, `probabilities` have the temperature {calibration.temperature:.3f}, fitted "

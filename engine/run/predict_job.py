@@ -166,6 +166,7 @@ def _summary(
         "threshold": features.threshold if model.space is not None and features is not None else None,
         "views": [view.name for view in views],
         "temperature": calibration.temperature if calibration is not None else None,
+        "uncalibrated": model.bundle.uncalibrated if calibration is None else None,
         "classes": list(model.bundle.class_names),
         "metrics": json.loads(metrics.model_dump_json()) if metrics is not None else None,
         "model": model.bundle.model,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
@@ -52,8 +51,6 @@ def _options(
         return None
     if json:
         raise UsageError(CommandLine.JSON_WITHOUT_COMMAND)
-    if offline:
-        os.environ["MEDTUI_OFFLINE"] = "1"  # for the engines that the console starts
     from medtui.cli.console import open_console
 
     return open_console(one_workspace(workspace, "medtui"), data, readonly=readonly)

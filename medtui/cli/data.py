@@ -12,7 +12,7 @@ from medtui.cli.data_files import export, import_, info, synth
 from medtui.cli.data_prune import prune
 from medtui.cli.explore import explore
 from medtui.cli.job_progress import JobProgress
-from medtui.cli.options import DataOption, JsonOption, WorkspaceOption
+from medtui.cli.options import DataOption, JsonOption, OfflineOption, PutDataOption, WorkspaceOption
 from medtui.cli.unknown import Commands
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ def fetch(
         typer.Option("--replace", help="Overwrite an existing file of that name that is not the official one."),
     ] = False,
     workspace: WorkspaceOption = None,
-    data: DataOption = None,
+    data: PutDataOption = None,
+    offline: OfflineOption = False,
     json: JsonOption = False,
 ) -> None:
     """Download an official file and verify its MD5. The file goes to --data, else $MEDTUI_DATA, else ~/.medmnist."""
@@ -70,7 +71,8 @@ def fetch(
     _known(name)
     ws, folders = find_workspace(workspace), data_folders(data)
     with JobProgress(quiet=json) as progress:
-        fetch_data_set(name, size, ws, folders, by="medtui data fetch", replace=replace, on_event=progress)
+        by = "medtui data fetch"
+        fetch_data_set(name, size, ws, folders, by=by, replace=replace, offline=offline, on_event=progress)
     if json:
         (file,) = [file for file in inventory(ws, folders) if (file.facts.name, file.size) == (name, size)]
         print_json(_file_values(file))

@@ -10,7 +10,7 @@ import typer
 
 from medtui.cli.completion import official_data_sets
 from medtui.cli.data_source import KeptSizeOption, SourceArgument, files_of, section_at_own_size, section_of
-from medtui.cli.options import DataOption, JsonOption, OfflineOption, WorkspaceOption
+from medtui.cli.options import DataOption, JsonOption, OfflineOption, PutDataOption, WorkspaceOption
 
 if TYPE_CHECKING:
     from engine.contract.data.archive_card import ArchiveCard
@@ -88,12 +88,12 @@ class _Cards:
 
     @property
     def lines(self) -> Iterator[str]:
-        from engine.contract.wire.text import counted
+        from engine.contract.wire.text import counted, counted_duplicates
 
         if (card := self._card) is not None:
             found = card.duplicates
-            unusable, alike = counted(card.unusable, "unusable file"), counted(found.exact + found.near, "duplicate")
-            yield f"{card.how_split}; {unusable}, {alike}"
+            alike = counted_duplicates(found.exact, found.near)
+            yield f"{card.how_split}; {counted(card.unusable, 'unusable file')}, {alike}"
         if (made := self._archive) is not None:
             synthetic = "Synthetic. " if made.synthetic else ""
             yield f"{synthetic}Made from {made.made_from}, {made.size} px, licence {made.licence}, MD5 {made.md5}"
@@ -161,7 +161,7 @@ def import_(
     size: KeptSizeOption = None,
     force: ForceOption = False,
     workspace: WorkspaceOption = None,
-    data: DataOption = None,
+    data: PutDataOption = None,
     json: JsonOption = False,
 ) -> None:
     """Put a file or your own images where medtui looks for data.

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from medtui.cli.completion import runs
+
+
+def _forbid_fetching(offline: bool) -> bool:
+    """For every engine that this process starts, whichever command does it."""
+    if offline:
+        os.environ["MEDTUI_OFFLINE"] = "1"
+    return offline
+
 
 WorkspaceOption = Annotated[
     Path | None,
@@ -31,8 +40,19 @@ AllOption = Annotated[bool, typer.Option("--all", help="Include every workspace 
 DataOption = Annotated[
     Path | None, typer.Option("--data", readable=False, help="Folder to search first for data set files.")
 ]
+PutDataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        readable=False,
+        show_default=False,
+        help="Existing folder to put the file into. [default: $MEDTUI_DATA, else ~/.medmnist]",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-OfflineOption = Annotated[bool, typer.Option("--offline", help="Download nothing, as with MEDTUI_OFFLINE=1.")]
+OfflineOption = Annotated[
+    bool, typer.Option("--offline", callback=_forbid_fetching, help="Download nothing, as with MEDTUI_OFFLINE=1.")
+]
 SlotsOption = Annotated[
     int | None,
     typer.Option("--slots", help="How many runs at once. [default: one per GPU; one on a CPU]", show_default=False),

@@ -70,11 +70,12 @@ def fetch_data_set(
     *,
     by: str,
     replace: bool = False,
+    offline: bool = False,
     cancelled: Callable[[], bool] = lambda: False,
     on_event: Callable[[AnyEvent], None] = lambda event: None,
 ) -> None:
     """Have an engine fetch an official file. Raises the error that it ended with."""
-    start = Fetch(id="start", by=by, dataset=name, size=size, data=data, replace=replace)
+    start = Fetch(id="start", by=by, dataset=name, size=size, data=data, replace=replace, offline=offline)
     do_job(start, workspace, cancelled, on_event, CLEANUP)
 
 

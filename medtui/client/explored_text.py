@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.contract.data.exploration import DoubtfulLabels, Exploration, ImageId
-from engine.contract.wire.text import counted
+from engine.contract.wire.text import counted, counted_duplicates
 from medtui.text import clean
 
 SHOWN = 5  # findings of a kind
@@ -37,7 +37,7 @@ def findings(found: Exploration, rest: str) -> Iterator[str]:
     yield from found.remarks
     of = found.duplicates
     if of.sets:
-        yield f"Duplicates: {of.exact:,} exact, {of.near:,} near, in {counted(of.sets, 'set')}"
+        yield f"{counted_duplicates(of.exact, of.near)}, in {counted(of.sets, 'set')}"
     for one in of.listed[:SHOWN]:
         marks = ", ".join(filter(None, ("across splits" * one.across_splits, "different labels" * one.other_label)))
         more = f" and {one.count - 3} more" if one.count > 3 else ""

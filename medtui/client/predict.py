@@ -162,7 +162,8 @@ def described(summary: dict[str, Any], rest: str = "") -> Iterator[str]:
         yield f"and {len(unreadable) - NAMED} more{rest}"
     yield _counted(summary)
     if summary["temperature"] is None:
-        yield "Uncalibrated: the bundle has no temperature, so the probabilities are the model's scores."
+        why = f" {summary['uncalibrated']}" if summary.get("uncalibrated") else ""
+        yield f"Uncalibrated: the bundle has no temperature, so the probabilities are the model's scores.{why}"
     if summary["unlike"] is None:
         yield "The bundle has no features of the training images, so nothing is marked as unlike them."
     yield from (f"Not evaluated: {why.rstrip('.')}." for why in summary.get("labels_unused", ()))

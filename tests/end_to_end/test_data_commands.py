@@ -90,6 +90,18 @@ def test_exploring_is_readable_on_a_terminal(workspace: Path, own: dict[str, str
         assert part in done.stdout, part
 
 
+def test_a_run_explore_and_info_say_the_same_of_duplicates(workspace: Path, own: dict[str, str]) -> None:
+    said = "1 exact and 0 near duplicates"
+    explored = medtui("data", "explore", "pictures", cwd=workspace, environment=own)
+    info = medtui("data", "info", "pictures", cwd=workspace, environment=own)
+    recipe = tiny(dataset={"name": None, "folder": "pictures", "limit": None}, training={"epochs": 1})
+    (workspace / "duplicates.yaml").write_text(yaml_of(recipe))
+    run = medtui("run", "duplicates.yaml", cwd=workspace, environment=own)
+    assert run.returncode == 0, run.stderr
+    for done in (explored, info, run):
+        assert said in done.stdout + done.stderr, done.stdout
+
+
 def test_wrong_labels_are_among_those_that_a_model_doubts_most(workspace: Path, run: str, own: dict[str, str]) -> None:
     done = medtui("data", "explore", "--run", run, "--json", cwd=workspace, environment=own)
     assert done.returncode == 0, done.stderr
@@ -261,6 +273,28 @@ def test_an_archive_is_imported_at_its_own_size_and_stays_synthetic(own: dict[st
     np.savez(tmp_path / "odd.npz", images=np.zeros((9, 40, 30), np.uint8), labels=np.arange(9) % 3)
     done = medtui("data", "export", "odd.npz", "-o", "out.npz", cwd=tmp_path, environment=own)
     assert "30 × 40 px: resized to 64 px" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["import", "fetch"])
+def test_help_says_where_a_file_is_put(own: dict[str, str], tmp_path: Path, command: str) -> None:
+    said = " ".join(medtui("data", command, "--help", cwd=tmp_path, environment=own).stdout.split())
+    assert "--data <path> Existing folder to put the file into. [default: $MEDTUI_DATA, else ~/.medmnist]" in said
+
+
+def test_what_is_imported_is_put_where_help_says(own: dict[str, str], tmp_path: Path) -> None:
+    made = medtui("data", "synth", "breastmnist", "--limit", "8", "-o", "made.npz", cwd=tmp_path, environment=own)
+    assert made.returncode == 0, made.stderr
+    given, variable, home = (tmp_path / name for name in ("given", "variable", "home"))
+    given.mkdir()
+    own = own | {"HOME": str(home)}
+    with_variable = own | {"MEDTUI_DATA": str(variable)}
+    for folder, options, environment in (
+        (given, ["--data", str(given)], with_variable),
+        (variable, [], with_variable),
+        (home / ".medmnist", [], own),
+    ):
+        done = medtui("data", "import", "made.npz", *options, cwd=tmp_path, environment=environment)
+        assert done.returncode == 0 and (folder / "made.npz").is_file(), done.stderr
 
 
 def test_an_archive_is_replaced_only_on_request(workspace: Path, own: dict[str, str], tmp_path: Path) -> None:

@@ -175,11 +175,25 @@ def test_data_fetch_replaces_an_unofficial_file_only_with_replace(mirror: Mirror
     assert (done.returncode, file.read_bytes()) == (0, mirror.files["breastmnist.npz"])
 
 
-def test_data_fetch_offline_names_the_file_and_its_folder(home: Path, tmp_path: Path) -> None:
-    done = medtui("data", "fetch", "breastmnist", cwd=tmp_path, environment={"HOME": str(home), "MEDTUI_OFFLINE": "1"})
-    assert done.returncode == 4
-    for part in ("MEDTUI_OFFLINE", OFFICIAL, MD5, str(home / ".medmnist")):
+@pytest.mark.parametrize("how", ["MEDTUI_OFFLINE", "--offline before", "--offline after"])
+def test_data_fetch_offline_says_which_file_to_put_where(mirror: Mirror, home: Path, tmp_path: Path, how: str) -> None:
+    variables = {"MEDTUI_OFFLINE": "1" if how == "MEDTUI_OFFLINE" else ""}
+    before, after = ["--offline"] * how.endswith("before"), ["--offline"] * how.endswith("after")
+    own = environment(mirror, home) | variables
+    done = medtui(*before, "data", "fetch", "breastmnist", *after, cwd=tmp_path, environment=own)
+    assert (done.returncode, mirror.asked) == (4, [])
+    for part in ("MEDTUI_OFFLINE is set: nothing is fetched.", OFFICIAL, MD5, str(home / ".medmnist")):
         assert part in done.stderr
+
+
+@pytest.mark.parametrize("command", [("data", "info", "breastmnist"), ("doctor",)], ids=" ".join)
+def test_offline_before_a_command_without_the_option_says_what_the_variable_says(
+    mirror: Mirror, home: Path, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    own = environment(mirror, home) | {"TORCH_HOME": str(home)}
+    by_option = medtui("--offline", *command, cwd=tmp_path, environment=own)
+    assert "MEDTUI_OFFLINE is set" in by_option.stdout
+    assert "MEDTUI_OFFLINE is set" not in medtui(*command, cwd=tmp_path, environment=own).stdout
 
 
 @pytest.mark.parametrize("arguments", [("breastmist",), ("cells",), ("breastmnist", "--size", "32")], ids=" ".join)

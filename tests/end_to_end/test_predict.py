@@ -177,6 +177,26 @@ def test_an_older_bundle_predicts_uncalibrated_and_says_so(bundle: Path, workspa
     assert "Uncalibrated" in done.stderr
 
 
+def test_a_run_on_few_validation_images_says_why_it_is_not_calibrated_and_so_does_predict(
+    workspace: Path, images: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    few = {name: array[:10] if name.startswith("val") else array for name, array in images.items()}
+    np.savez(tmp_path / "few.npz", **few)
+    recipe = tiny(dataset={"name": None, "npz": "few.npz", "limit": None}, training={"epochs": 1})
+    (tmp_path / "recipe.yaml").write_text(yaml_of(recipe))
+    run = medtui("run", "recipe.yaml", "--json", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    why = "The run had fewer validation images (10) than a temperature is fitted on (30)."
+    lines = json_lines(run.stdout)
+    assert any(line["event"] == "log" and why in line["message"] for line in lines)
+    bundle = json.loads((Path(lines[-1]["run_dir"]) / "checkpoints" / "model.json").read_text())
+    assert (bundle["calibration"], bundle["uncalibrated"]) == (None, why)
+    done = medtui("predict", "last", workspace / "pictures", "--json", cwd=tmp_path)
+    *rows, last = json_lines(done.stdout)
+    assert all(row["probabilities"] == row["scores"] for row in rows)
+    assert why in done.stderr and last["summary"]["uncalibrated"] == why
+
+
 def test_unreadable_images_are_named_and_the_others_predicted(run: Path, workspace: Path, tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no image")
     (tmp_path / "empty.png").touch()

@@ -129,6 +129,17 @@ def test_an_uninformative_name_is_refused_with_an_example(name: str) -> None:
     assert "breastmnist_test_" in refusal.value.message
 
 
+@pytest.mark.parametrize("of", ["", "_knn"], ids=["the model", "features"])
+@pytest.mark.parametrize("size", [28, 64])
+def test_a_result_file_of_own_images_is_refused_which_says_what_evaluates_them(size: int, of: str) -> None:
+    name = ScoreFileName("my-images", size, "test").write(1.0, float("nan"), f"20261122_my-images_resnet18_ab{of}")
+    with pytest.raises(UsageError) as refusal:
+        parse_name(name)
+    assert refusal.value.code == ScoreFile.OWN_IMAGES.code
+    assert "own images (my-images) cannot be scored without the images' labels" in refusal.value.message
+    assert "`medtui evaluate 20261122_my-images_resnet18_ab`" in (refusal.value.hint or "")
+
+
 # Contents
 
 

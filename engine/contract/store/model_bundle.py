@@ -63,6 +63,7 @@ class ModelBundle(_Part):
     amp: bool | Literal["auto"] = "auto"  # whether scores are computed in mixed precision, as the recipe has it
     tta_views: tuple[str, ...] = ()  # what test-time augmentation averages, whether the run used it or not
     calibration: Calibration | None = None  # None until the run has ended, and of runs before it was computed
+    uncalibrated: str | None = None  # a sentence: why the run has ended and no temperature was fitted
     calibration_tta: Calibration | None = None  # of averaged views, where the run itself averages them
     features: TrainingFeatures | None = None
 

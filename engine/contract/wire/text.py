@@ -47,6 +47,11 @@ def _without(characters: str) -> dict[int, int | None]:
     return str.maketrans("", "", characters)
 
 
+def counted_duplicates(exact: int, near: int) -> str:
+    """Everywhere the same: `0 exact and 15 near duplicates`."""
+    return f"{exact:,} exact and {counted(near, 'near duplicate')}"
+
+
 def counted(count: int, noun: str, several: str = "") -> str:
     """`1 epoch`, `2 epochs`. `several`: where that is more than an s."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {several or f'{noun}s'}"

@@ -9,7 +9,7 @@ from typing import Any
 from engine.contract.data.card import DataCard, total
 from engine.contract.data.datasets import SPLITS
 from engine.contract.wire.errors import DataError
-from engine.contract.wire.text import counted
+from engine.contract.wire.text import counted, counted_duplicates
 from engine.sentences import OwnImages
 
 Log = Callable[[str], None]
@@ -69,7 +69,7 @@ def _log_classes(card: DataCard, warn: Log) -> None:
 def _log_leaks(card: DataCard, log: Log, warn: Log) -> None:
     found = card.duplicates
     if found.exact or found.near:
-        log(f"{found.exact:,} exact and {found.near:,} near duplicates, {_sets(found.across_splits)} across splits")
+        log(f"{counted_duplicates(found.exact, found.near)}, {_sets(found.across_splits)} across splits")
     if found.dropped:
         log(f"dropped: {counted(found.dropped, 'duplicate')} of images in another split (dataset.duplicates)")
     elif found.across_splits:
