@@ -386,6 +386,21 @@ async def test_a_read_only_console_changes_nothing(console, workspace: Workspace
     assert {path: path.read_bytes() for path in (workspace.outputs / "suites").rglob("*.jsonl")} == before
 
 
+@pytest.mark.parametrize("key", ["p", "C", "S", "K", "f9"])
+async def test_a_read_only_console_says_why_a_key_to_a_run_does_nothing(console, workspace: Workspace, key) -> None:
+    """A key without any answer looks broken; the footer leaves these keys out."""
+    make_study(workspace)
+    app = console(readonly=True)
+    with held(workspace, run_name(2)):
+        async with app.run_test(size=SIZE, notifications=True) as pilot:
+            await wait_for(pilot, lambda: app.view is not None and app.view.phase == "training")
+            await opened(pilot, app)
+            await pilot.press(key)
+            await shows(pilot, "This console is read-only.")
+            assert "S stop" not in screen_text(app) and len(app.screen_stack) == 2
+    assert not (workspace.outputs / run_name(2) / "control.jsonl").exists()
+
+
 @pytest.mark.slow
 async def test_hostile_labels_are_plain_text(console, workspace: Workspace) -> None:
     evil = "evil\x1b]52;c;AAAA\x07\x1b[31m[/] [b]x[/b]"
