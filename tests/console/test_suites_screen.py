@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pytest
 from screen_helpers import screen_text, shows, wait_for
-from suite_fixture import held, make_pilot, make_queue, make_study, run_name
+from suite_fixture import held, make_alive, make_pilot, make_queue, make_study, run_name
 
+from engine.contract.recipe.reader import build_recipe
 from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.workspace import Workspace
 from medtui.cluster.schedulers import SCHEDULERS
 from medtui.console.shell.dialogs import Question
 from medtui.console.suites import suite_actions
 from medtui.console.suites.tables import QueueTable, SuiteGrid, SuiteList
+from medtui.console.suites.text import distinct_first
 from medtui.suites.detached import Started
+from medtui.suites.requests import add_to_queue
 from medtui.suites.settling import Queue
 from medtui.suites.store import Store, queue_of
 
@@ -350,6 +353,31 @@ async def test_recipes_are_added_while_a_run_trains_then_moved_and_removed(
         await shows(pilot, "Remove entry 1 from the queue")
         await pilot.press("y")
         await wait_for(pilot, lambda: order() == ["2"])
+
+
+async def test_entries_of_the_queue_say_what_differs_and_what_their_number_is(console, workspace: Workspace) -> None:
+    from stand_ins import TESTED, make_run
+
+    for epochs in (10, 3000):
+        values = {"dataset": {"name": "breastmnist"}, "model": {"name": "mini_cnn"}, "training": {"epochs": epochs}}
+        add_to_queue(workspace, build_recipe(values))
+    journal = queue_of(workspace).journal()
+    done, lives = make_run(workspace, run_name(1), test=TESTED), make_run(workspace, run_name(2), None)
+    make_alive(lives)
+    for at, run in enumerate((done, lives), 1):
+        journal.write({"event": "claimed", "id": str(at), "slot": at, "runner": "r" * 16})
+        journal.write({"event": "started", "id": str(at), "run": run.name})
+    journal.write({"event": "ended", "id": "1", "outcome": "completed", "run": done.name, "detail": ""})
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await shows(pilot, "test AUC 0.", "val AUC 0.", "mini_cnn, epochs 10,", "mini_cnn, epochs 3000,")
+
+
+async def test_what_differs_among_entries_stands_first_where_not_all_fits() -> None:
+    labels = ["breastmnist, mini_cnn, epochs 10, seed 1", "breastmnist, mini_cnn, epochs 3000, seed 1"]
+    assert distinct_first(labels, 42) == labels
+    assert [one[:11] for one in distinct_first(labels, 30)] == ["epochs 10, ", "epochs 3000"]
 
 
 @pytest.mark.slow
