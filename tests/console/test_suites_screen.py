@@ -341,7 +341,6 @@ async def test_recipes_are_added_while_a_run_trains_then_moved_and_removed(
         await pilot.press("w")
         await shows(pilot, "Entry 2: ", "1 run before it")
         await opened(pilot, app)
-        await pilot.press("right_square_bracket")
         await wait_for(pilot, lambda: app.base_screen.query_one(QueueTable).has_focus)
         order = lambda: [item.id for item in queue_of(workspace).journal().work.of("pending")]  # noqa: E731
         await pilot.press("d")
@@ -378,6 +377,33 @@ async def test_what_differs_among_entries_stands_first_where_not_all_fits() -> N
     labels = ["breastmnist, mini_cnn, epochs 10, seed 1", "breastmnist, mini_cnn, epochs 3000, seed 1"]
     assert distinct_first(labels, 42) == labels
     assert [one[:11] for one in distinct_first(labels, 30)] == ["epochs 10, ", "epochs 3000"]
+
+
+@pytest.mark.parametrize("size", [(60, 18), (120, 40)], ids=str)
+async def test_where_there_is_only_a_queue_keys_mean_the_queue(console, workspace: Workspace, size, started) -> None:
+    make_queue(workspace)
+    app = console()
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await opened(pilot, app)
+        await wait_for(pilot, lambda: app.base_screen.query_one(QueueTable).has_focus)
+        await pilot.press("r")
+        await shows(pilot, "Start the queue?")
+    assert started == []
+
+
+async def test_a_key_of_the_queue_says_which_key_goes_there(console, workspace: Workspace) -> None:
+    make_study(workspace)
+    make_queue(workspace)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await opened(pilot, app)
+        await pilot.press("u")
+        await shows(pilot, "Select an entry of the queue first; ] goes there.")
+        app.base_screen.query_one(SuiteList).focus()
+        await pilot.press("d")
+        await shows(pilot, "Select an entry of the queue first; [ goes there.")
+        await pilot.press("left_square_bracket")
+        await wait_for(pilot, lambda: app.base_screen.query_one(QueueTable).has_focus)
 
 
 @pytest.mark.slow
