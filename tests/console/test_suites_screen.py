@@ -93,6 +93,15 @@ async def test_every_state_has_a_glyph_of_its_own_also_without_colours(
             await shows(pilot, "0.905 ± 0.007 (2)", "8 runs: ", "2 completed", "breastmnist", "its runner is working")
 
 
+async def test_a_mean_says_of_which_split_it_is(console, workspace: Workspace) -> None:
+    """The grid has the test split's, the curves the validation split's."""
+    make_study(workspace)
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await shows(pilot, "mean test AUC", "A mini_cnn (2 runs)  mean validation AUC, by epoch")
+
+
 @pytest.mark.slow
 async def test_an_empty_workspace_says_what_a_suite_is_and_which_key_begins(console) -> None:
     app = console()

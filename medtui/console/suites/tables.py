@@ -61,7 +61,7 @@ class SuiteGrid(DataTable):
         self._name, self._grid, self._label_width, self._shown = shown.line.name, shown.grid, width, {}
         with self.prevent(DataTable.CellHighlighted):
             self.clear(columns=True)
-            self.add_column("mean AUC", key=MEAN)
+            self.add_column("mean test AUC", key=MEAN)
             for seed in shown.grid.seeds:
                 title = f"seed {seed}" if seed != UNKNOWN_SEED else "seed ?"
                 self.add_column(title, key=str(seed))
