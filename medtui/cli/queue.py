@@ -70,6 +70,7 @@ def list_(
     from engine.contract.store.workspace import find_workspace
     from medtui.output import print_json, print_line
     from medtui.plain.suite_status import print_items
+    from medtui.suites.entries import distinguished
     from medtui.suites.status import status_values
     from medtui.suites.store import queue_of
     from medtui.text import capitalised
@@ -88,7 +89,7 @@ def list_(
     shown = ended if all_ else ended[-10:]
     if len(shown) < len(ended):
         print_line(f"({len(ended) - len(shown)} more that ended: --all)")
-    print_items([*shown, *work.of("claimed", "running"), *left], ws, with_id=True)
+    print_items(distinguished([*shown, *work.of("claimed", "running"), *left]), ws, with_id=True)
     holder = store.runner()
     print_line(capitalised(str(holder)) if holder else "No runner; `medtui queue start` starts one.")
 

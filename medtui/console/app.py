@@ -339,12 +339,14 @@ class ConsoleApp(PaintedPictures, RunControl, inherit_bindings=False):
         self.go_to("recipes")
 
     def can(self, action: Action) -> bool:
+        return not (action.changes and self.readonly) and self._is_possible(action)
+
+    def _is_possible(self, action: Action) -> bool:
         return keymap.possible(
             action,
             self.view,
             busy=self.busy,
             trains_here=self.engines.trains_here,
-            readonly=self.readonly,
             others=self.next_living is not None,
         )
 
@@ -369,7 +371,7 @@ class ConsoleApp(PaintedPictures, RunControl, inherit_bindings=False):
     def action_kill_switch(self, command: str) -> None:
         from medtui.console.kill_switch.screen import KillSwitch
 
-        if isinstance(self.screen, KillSwitch):
+        if isinstance(self.screen, KillSwitch) or not self.may_change():
             return
         self._follow_selected()
         self.push_screen(KillSwitch(command))
@@ -407,9 +409,9 @@ class ConsoleApp(PaintedPictures, RunControl, inherit_bindings=False):
             self._leaving = False
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Keys of unavailable actions do nothing."""
+        """Keys of unavailable actions do nothing; those of a read-only console say why."""
         shared = {"kill_switch": "run.stop", "pause": "run.pause", "checkpoint": "run.checkpoint"}
-        return action not in shared or self.can(self.actions[shared[action]])
+        return action not in shared or self._is_possible(self.actions[shared[action]])
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[Any]:
         return ()

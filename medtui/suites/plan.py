@@ -24,7 +24,7 @@ from medtui.suites.work import Item
 
 MOST_RUNS = 10_000
 SEED = "training.seed"
-_IN_LABEL = ("dataset.name", "dataset.folder", "dataset.npz", "dataset.csv", "dataset.size", "model.name", SEED)
+IN_LABEL = ("dataset.name", "dataset.folder", "dataset.npz", "dataset.csv", "dataset.size", "model.name", SEED)
 
 Choice = dict[str, Any]  # a value for each axis, by its path
 
@@ -211,14 +211,14 @@ def labels_of(recipes: Sequence[Recipe], *, with_seed: bool = True, named: Seque
     """
     values = [identity_values(recipe) for recipe in recipes]
     varied = [path for path in varied_paths(values) if with_seed or not path.startswith("dataset.")]
-    varied += [path for path in dict.fromkeys(named) if path not in (*_IN_LABEL, *varied)]
+    varied += [path for path in dict.fromkeys(named) if path not in (*IN_LABEL, *varied)]
     return [_label(recipe, one, varied, with_seed) for recipe, one in zip(recipes, values, strict=True)]
 
 
 def varied_paths(values: Sequence[Mapping[str, str]]) -> list[str]:
     """The identity fields in which recipes differ, but those that every label has."""
     paths = values[0] if values else {}
-    return [path for path in paths if path not in _IN_LABEL and len({one.get(path) for one in values}) > 1]
+    return [path for path in paths if path not in IN_LABEL and len({one.get(path) for one in values}) > 1]
 
 
 def _label(recipe: Recipe, values: Mapping[str, str], varied: Sequence[str], with_seed: bool) -> str:

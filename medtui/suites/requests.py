@@ -14,6 +14,7 @@ from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import UsageError, WorkspaceLocked
 from engine.contract.wire.text import shortened
 from medtui.sentences import Suites
+from medtui.suites.entries import distinguished
 from medtui.suites.journal import WorkJournal
 from medtui.suites.plan import Plan, planned
 from medtui.suites.slots import Slots, slots_for
@@ -132,7 +133,7 @@ def add_to_queue(
         id_ = str(writer.work.added + 1)
         writer.add({"event": "added", "item": {**item.values(), "id": id_}})
         ahead = len(writer.work.of("pending")) - 1
-        return writer.work.items[id_], ahead
+        return _distinguished(writer.work, id_), ahead
 
 
 def describe_added(item: Item, ahead: int) -> str:
@@ -145,15 +146,20 @@ def move_in_queue(workspace: Workspace, entry: str, to: int) -> tuple[Item, int]
     with queue_of(workspace).make().writing() as writer:
         item = _waiting(writer.work, entry, "moved")
         writer.add({"event": "moved", "id": item.id, "to": to})
-        return item, [one.id for one in writer.work.of("pending")].index(item.id) + 1
+        return _distinguished(writer.work, item.id), [one.id for one in writer.work.of("pending")].index(item.id) + 1
 
 
 def remove_from_queue(workspace: Workspace, entry: str) -> Item:
     """Raises UsageError for an entry that there is not, or that waits no more."""
     with queue_of(workspace).make().writing() as writer:
-        item = _waiting(writer.work, entry, "removed")
+        _waiting(writer.work, entry, "removed")
+        item = _distinguished(writer.work, entry)
         writer.add({"event": "removed", "id": item.id})
         return item
+
+
+def _distinguished(work: Work, entry: str) -> Item:
+    return next(one for one in distinguished(work.items.values()) if one.id == entry)
 
 
 def _waiting(work: Work, entry: str, action: str) -> Item:

@@ -729,6 +729,28 @@ def test_the_best_epoch_is_shown_with_the_metric_that_the_run_monitors(
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("width", [79, 80, 120])
+async def test_c_before_the_test_split_says_where_validations_confusion_is(
+    console, scripts, monkeypatch, width: int
+) -> None:
+    """The pane is named where the screen has it: not before the first epoch's matrix, not where panes are stacked."""
+    app = console()
+    async with app.run_test(size=(width, 40), notifications=True) as pilot:
+        script, story = await watching(pilot, app, scripts, epochs=1)
+        await pilot.press("c")
+        await shows(pilot, "it is available after")
+        assert "validation split" not in screen_text(app)
+        script.emit(story.epoch(2, confusion=[[50, 7], [4, 17]]))
+        await wait_for(pilot, lambda: len(app.view.state.epochs) == 2)
+        await pilot.pause(0.3)
+        said: list[str] = []
+        monkeypatch.setattr(app, "show_toast", lambda words, **_: said.append(words))
+        await pilot.press("c")
+        await wait_for(pilot, lambda: said)
+        assert said[0].endswith("validation split is in the pane “confusion, validation”.") is (width != 80)
+
+
+@pytest.mark.asyncio
 async def test_b_shows_the_images_of_the_first_batch_as_soon_as_they_are_stored(console, workspace, scripts) -> None:
     """Each with its label, mixed ones with both and how much of each; before, a toast says when they come."""
     app = console()

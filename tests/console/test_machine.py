@@ -499,6 +499,7 @@ async def test_pruning_shows_what_goes_and_asks_first(console, workspace, cache:
         await machine_of(pilot, app)
         await pilot.press("P")
         await shows(pilot, "Delete 6.0 MB of checkpoints of 2 runs permanently?", f"{runs[1].name}  3.0 MB in unfini")
+        await shows(pilot, "n keep them", "y delete them")
         await pilot.press(*(["right", "enter"] if answer == "yes" else ["enter"]))
         if answer == "yes":
             await shows(pilot, "Freed 6.0 MB.")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from driving import Engine, tiny
+from rich.text import Text
 from screen_helpers import screen_text, shows, wait_for
 from stand_ins import TESTED, Story, make_run
 from textual import events
@@ -29,7 +30,7 @@ from medtui.client.state import RunState, fold
 from medtui.console.app import ConsoleApp
 from medtui.console.results import screen as results
 from medtui.console.results.run_actions import describe_resume_point
-from medtui.console.results.run_table import RunTable
+from medtui.console.results.run_table import AUC_CI95, MARK, RunTable, cell_of
 from medtui.console.results.text import published_text
 
 SIZE = (120, 40)
@@ -299,6 +300,12 @@ async def test_tags_are_in_the_list_and_the_filter_finds_tags_notes_and_names(co
             await shows(pilot, "runs · 1 of 3 ")
             await pilot.press("slash", "escape", "escape")
             await shows(pilot, "runs · 3 ")
+
+
+def test_the_column_of_tags_shows_no_mark() -> None:
+    """A run without tags has no such cell: what stands in for a wide column is none of this one's."""
+    cells = {MARK: Text("A"), "test AUC": Text("0.9130")}
+    assert [cell_of(cells, title).plain for title in ("tags", AUC_CI95, MARK)] == ["", "0.9130", "A"]
 
 
 @pytest.mark.asyncio

@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pytest
 from screen_helpers import screen_text, shows, wait_for
-from suite_fixture import held, make_pilot, make_queue, make_study, run_name
+from suite_fixture import held, make_alive, make_pilot, make_queue, make_study, run_name
 
+from engine.contract.recipe.reader import build_recipe
 from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.workspace import Workspace
 from medtui.cluster.schedulers import SCHEDULERS
 from medtui.console.shell.dialogs import Question
 from medtui.console.suites import suite_actions
 from medtui.console.suites.tables import QueueTable, SuiteGrid, SuiteList
+from medtui.console.suites.text import distinct_first
 from medtui.suites.detached import Started
+from medtui.suites.requests import add_to_queue
 from medtui.suites.settling import Queue
 from medtui.suites.store import Store, queue_of
 
@@ -88,6 +91,15 @@ async def test_every_state_has_a_glyph_of_its_own_also_without_colours(
             await opened(pilot, app)
             await shows(pilot, "✓ 0.9000", "● 8/10", "✗ failed", "■ 0.9400", "‖ 8/10", "↻ 8/10", "· waiting")
             await shows(pilot, "0.905 ± 0.007 (2)", "8 runs: ", "2 completed", "breastmnist", "its runner is working")
+
+
+async def test_a_mean_says_of_which_split_it_is(console, workspace: Workspace) -> None:
+    """The grid has the test split's, the curves the validation split's."""
+    make_study(workspace)
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await shows(pilot, "mean test AUC", "A mini_cnn (2 runs)  mean validation AUC, by epoch")
 
 
 @pytest.mark.slow
@@ -338,7 +350,6 @@ async def test_recipes_are_added_while_a_run_trains_then_moved_and_removed(
         await pilot.press("w")
         await shows(pilot, "Entry 2: ", "1 run before it")
         await opened(pilot, app)
-        await pilot.press("right_square_bracket")
         await wait_for(pilot, lambda: app.base_screen.query_one(QueueTable).has_focus)
         order = lambda: [item.id for item in queue_of(workspace).journal().work.of("pending")]  # noqa: E731
         await pilot.press("d")
@@ -350,6 +361,58 @@ async def test_recipes_are_added_while_a_run_trains_then_moved_and_removed(
         await shows(pilot, "Remove entry 1 from the queue")
         await pilot.press("y")
         await wait_for(pilot, lambda: order() == ["2"])
+
+
+async def test_entries_of_the_queue_say_what_differs_and_what_their_number_is(console, workspace: Workspace) -> None:
+    from stand_ins import TESTED, make_run
+
+    for epochs in (10, 3000):
+        values = {"dataset": {"name": "breastmnist"}, "model": {"name": "mini_cnn"}, "training": {"epochs": epochs}}
+        add_to_queue(workspace, build_recipe(values))
+    journal = queue_of(workspace).journal()
+    done, lives = make_run(workspace, run_name(1), test=TESTED), make_run(workspace, run_name(2), None)
+    make_alive(lives)
+    for at, run in enumerate((done, lives), 1):
+        journal.write({"event": "claimed", "id": str(at), "slot": at, "runner": "r" * 16})
+        journal.write({"event": "started", "id": str(at), "run": run.name})
+    journal.write({"event": "ended", "id": "1", "outcome": "completed", "run": done.name, "detail": ""})
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await shows(pilot, "test AUC 0.", "val AUC 0.", "mini_cnn, epochs 10,", "mini_cnn, epochs 3000,")
+
+
+async def test_what_differs_among_entries_stands_first_where_not_all_fits() -> None:
+    labels = ["breastmnist, mini_cnn, epochs 10, seed 1", "breastmnist, mini_cnn, epochs 3000, seed 1"]
+    assert distinct_first(labels, 42) == labels
+    assert [one[:11] for one in distinct_first(labels, 30)] == ["epochs 10, ", "epochs 3000"]
+
+
+@pytest.mark.parametrize("size", [(60, 18), (120, 40)], ids=str)
+async def test_where_there_is_only_a_queue_keys_mean_the_queue(console, workspace: Workspace, size, started) -> None:
+    make_queue(workspace)
+    app = console()
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await opened(pilot, app)
+        await wait_for(pilot, lambda: app.base_screen.query_one(QueueTable).has_focus)
+        await pilot.press("r")
+        await shows(pilot, "Start the queue?")
+    assert started == []
+
+
+async def test_a_key_of_the_queue_says_which_key_goes_there(console, workspace: Workspace) -> None:
+    make_study(workspace)
+    make_queue(workspace)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await opened(pilot, app)
+        await pilot.press("u")
+        await shows(pilot, "Select an entry of the queue first; ] goes there.")
+        app.base_screen.query_one(SuiteList).focus()
+        await pilot.press("d")
+        await shows(pilot, "Select an entry of the queue first; [ goes there.")
+        await pilot.press("left_square_bracket")
+        await wait_for(pilot, lambda: app.base_screen.query_one(QueueTable).has_focus)
 
 
 @pytest.mark.slow
@@ -384,6 +447,21 @@ async def test_a_read_only_console_changes_nothing(console, workspace: Workspace
         await pilot.pause(0.2)
     assert started == [] and len(before) == 2
     assert {path: path.read_bytes() for path in (workspace.outputs / "suites").rglob("*.jsonl")} == before
+
+
+@pytest.mark.parametrize("key", ["p", "C", "S", "K", "f9"])
+async def test_a_read_only_console_says_why_a_key_to_a_run_does_nothing(console, workspace: Workspace, key) -> None:
+    """A key without any answer looks broken; the footer leaves these keys out."""
+    make_study(workspace)
+    app = console(readonly=True)
+    with held(workspace, run_name(2)):
+        async with app.run_test(size=SIZE, notifications=True) as pilot:
+            await wait_for(pilot, lambda: app.view is not None and app.view.phase == "training")
+            await opened(pilot, app)
+            await pilot.press(key)
+            await shows(pilot, "This console is read-only.")
+            assert "S stop" not in screen_text(app) and len(app.screen_stack) == 2
+    assert not (workspace.outputs / run_name(2) / "control.jsonl").exists()
 
 
 @pytest.mark.slow

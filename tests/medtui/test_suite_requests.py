@@ -20,6 +20,7 @@ from medtui.console.recipes.drafts import Drafts
 from medtui.console.recipes.store import entries
 from medtui.suites import detached
 from medtui.suites.detached import start_runner
+from medtui.suites.entries import distinguished
 from medtui.suites.estimate import describe_plan
 from medtui.suites.facts import facts_of_end
 from medtui.suites.grid import grid_of, without_common
@@ -248,3 +249,21 @@ def test_an_entry_of_the_queue_says_what_was_set(workspace: Workspace) -> None:
     named = ("training.lr", "model.name", "runtime.threads", "training.lr")
     item, _ = add_to_queue(workspace, recipe(training={"lr": 0.5}, model={"name": "mini_cnn"}), named=named)
     assert item.label == "cells, mini_cnn, lr 0.5, seed 42", "what is no part of the identity is left out"
+
+
+def test_entries_of_the_queue_say_what_differs_among_those_of_their_data_and_model(workspace: Workspace) -> None:
+    """Whatever they were added by: when the first one was added, nobody knew the second."""
+    add_to_queue(workspace, recipe(training={"epochs": 7}))
+    item, _ = add_to_queue(workspace, recipe(training={"epochs": 3000}), named=["training.epochs"])
+    add_to_queue(workspace, recipe(training={"epochs": 7}, model={"name": "mini_cnn"}))
+    first, second, other = (
+        one.label.split(", ") for one in distinguished(queue_of(workspace).journal().work.of("pending"))
+    )
+    assert first[2:] == ["epochs 7", "seed 42"]
+    assert second[2:] == ["epochs 3000", "seed 42"] and item.label == ", ".join(second)
+    assert other[2:] == ["seed 42"]
+
+
+def test_entries_of_a_damaged_queue_are_told_apart_too() -> None:
+    odd = [Item(str(at), "x", {"training": value, "": {}}) for at, value in enumerate(([], {"lr": {}}, {"lr": [1]}))]
+    assert [one.label for one in distinguished(odd)] == ["x", "x, lr {}", "x, lr [1]"]

@@ -215,6 +215,13 @@ class Live(BaseScreen):
             confusion_text(found, self.size.width - 4 if narrow else needed - 3, legend=False)
         )
 
+    @property
+    def _has_confusion(self) -> bool:
+        """Is there a pane with it, in sight or behind another one?"""
+        if self.has_class("-narrow"):
+            return self.view is not None and latest_confusion(self.view) is not None
+        return not self.has_class("-no-confusion") and not self.has_class("-stacked")
+
     def _show_machine(self) -> None:
         widget = self.query_one("#machine", Rows)
         samples = tuple(self._app.load_history.samples)
@@ -319,7 +326,9 @@ class Live(BaseScreen):
 
         run = self._app.handle.run_directory if self._app.handle is not None else None
         if run is None or not (run.metrics / "confusion.csv").is_regular:
-            self._app.show_toast("The confusion matrix is of the test split; it is available after training.")
+            words = "The confusion matrix is of the test split; it is available after training."
+            seen = f" That of the validation split is in the pane “{CONFUSION_TITLE}”." if self._has_confusion else ""
+            self._app.show_toast(words + seen)
             return
         self.app.push_screen(ConfusionDialog(run))
 

@@ -9,7 +9,7 @@ from engine.contract.wire.errors import MedtuiError
 from medtui.client.pruning import Prunable, prunable_runs, prune_all
 from medtui.console.machine.storage_text import format_size
 from medtui.console.shell.app_context import AppContext
-from medtui.console.shell.dialogs import Question
+from medtui.console.shell.dialogs import Answer, Question
 from medtui.machine.cache_removal import Stored, remove_each
 from medtui.machine.caches import DecodedCopy
 from medtui.machine.storage import Storage
@@ -28,7 +28,7 @@ async def prune(context: AppContext) -> str:
     size = format_size(sum(plan.bytes for plan in going))
     words = f"Delete {size} of checkpoints of {_count(len(going), 'run')} permanently?"
     words += " Best weights, tables and reports stay, and so do the checkpoints of runs that can be resumed."
-    if await _asked(context, words, "delete them", [_line(plan) for plan in going]) != "yes":
+    if await _asked(context, words, [_line(plan) for plan in going]) != "yes":
         return ""
     freed, troubles = await asyncio.to_thread(prune_all, going, context.workspace)
     return _report(f"Freed {format_size(freed)}.", troubles)
@@ -44,7 +44,7 @@ async def clear_cache(context: AppContext, storage: Storage) -> str:
     words = f"Delete {_what(going)}, {format_size(sum(one.bytes for one in going))}? A run decodes its data again when"
     words += " it finds none. Runs of other workspaces, and engines of other machines, are not seen from here."
     lines = [f"{one.title}  {format_size(one.bytes)}" for one in going]
-    if await _asked(context, words, "delete them", lines) != "yes":
+    if await _asked(context, words, lines, "it" if len(going) == 1 else "them") != "yes":
         return ""
     removed, troubles = await asyncio.to_thread(remove_each, going, context.workspace)
     return _report(f"Freed {format_size(sum(one.bytes for one in removed))}.", troubles)
@@ -57,9 +57,10 @@ def _what(going: Sequence[Stored]) -> str:
     return " and ".join(_count(number, one, several) for number, one, several in counts if number)
 
 
-async def _asked(context: AppContext, words: str, answer: str, lines: list[str]) -> str | None:
+async def _asked(context: AppContext, words: str, lines: list[str], them: str = "them") -> str | None:
     more = [f"… and {len(lines) - LISTED} more"] if len(lines) > LISTED else []
-    return await context.push_screen_wait(Question(words, [("no", "keep it"), ("yes", answer)], lines[:LISTED] + more))
+    answers: list[Answer] = [("no", f"keep {them}"), ("yes", f"delete {them}")]
+    return await context.push_screen_wait(Question(words, answers, lines[:LISTED] + more))
 
 
 def _line(plan: Prunable) -> str:

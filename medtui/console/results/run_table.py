@@ -113,7 +113,7 @@ class RunTable(DataTable):
         for title in self._fitting(widths):
             self.add_column(Text(title), key=title, width=widths[title])
         for key, cells in rows.items():
-            self.add_row(*(_cell(cells, str(column.value)) for column in self.columns), key=key)
+            self.add_row(*(cell_of(cells, str(column.value)) for column in self.columns), key=key)
 
     def mark(self, key: str, cells: Cells) -> None:
         """Change the mark in the row's first column."""
@@ -133,7 +133,7 @@ class RunTable(DataTable):
         found = {}
         for title in self._arrangement.columns:
             if any(title in cells for cells in self._cells.values()):
-                widest = max(_cell(cells, title).cell_len for cells in self._cells.values())
+                widest = max(cell_of(cells, title).cell_len for cells in self._cells.values())
                 found[title] = max(len(title), widest)
         return found
 
@@ -155,9 +155,11 @@ def fitting(widths: dict[str, int], room: int, arrangement: Arrangement) -> list
     return [title for title in arrangement.columns if title in chosen]
 
 
-def _cell(cells: Cells, title: str) -> Text:
+def cell_of(cells: Cells, title: str) -> Text:
     """Where a wide column is empty, the content of the narrow one."""
-    return cells.get(title) or _left(cells.get(INSTEAD.get(title, ""), Text()))
+    if title in cells or title not in INSTEAD:
+        return cells.get(title, Text())
+    return _left(cells.get(INSTEAD[title], Text()))
 
 
 def _is_same(one: Cells, other: Cells) -> bool:

@@ -37,15 +37,12 @@ def bindings(scope: str, *ids: str) -> list[BindingType]:
     ]
 
 
-def possible(
-    action: Action, view: RunView | None, *, busy: bool, trains_here: bool, readonly: bool, others: bool = False
-) -> bool:
-    """Is this available now? `busy`: the run shown is not over; `trains_here`: by an engine of this console.
+def possible(action: Action, view: RunView | None, *, busy: bool, trains_here: bool, others: bool = False) -> bool:
+    """Is this available now, to whoever may change things?
 
-    `others`: does a run train that is not shown?
+    `busy`: the run shown is not over; `trains_here`: an engine of this console trains; `others`: so does a run that is
+    not shown.
     """
-    if action.changes and readonly:
-        return False
     if action.id in ("run.stop", "run.abort", "run.kill_switch"):
         return busy
     if action.id in ("run.pause", "run.checkpoint"):

@@ -36,4 +36,4 @@ def curves_plot(curves: Sequence[Curve]) -> PlotSpec:
         series.append(Series(f"{sign} {shortened(clean(curve.label), 40)}", xs, curve.mean, at, sign=sign))
         if curve.low:
             series += [Series("", xs, edge, at, faint=True) for edge in (curve.low, curve.high)]
-    return PlotSpec(tuple(series), x_title="epoch", empty=EMPTY, upper=1.0)
+    return PlotSpec(tuple(series), x_title="epoch", unit="mean validation AUC", empty=EMPTY, upper=1.0)

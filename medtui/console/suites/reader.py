@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from engine.contract.store.lock import Holder, LockState
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import MedtuiError
+from medtui.suites.entries import distinguished
 from medtui.suites.grid import Grid, grid_of
 from medtui.suites.journal import WorkJournal
 from medtui.suites.settling import settled
@@ -148,6 +149,6 @@ class SuitesReader:
 
 
 def in_order(work: Work) -> list[Item]:
-    """Of the queue: what ended last, what runs, what waits."""
+    """Of the queue, told apart: what ended last, what runs, what waits."""
     ended = [item for item in work.items.values() if item.over]
-    return [*ended[-SHOWN_ENDED:], *work.of("claimed", "running"), *work.of("pending")]
+    return distinguished([*ended[-SHOWN_ENDED:], *work.of("claimed", "running"), *work.of("pending")])

@@ -29,6 +29,7 @@ from medtui.suites.work import Item
 
 POLL_EVERY = 2.0  # seconds, while the screen is shown
 WIDE, HIGH = 120, 30  # columns and rows, from which there is room for curves
+QUEUE_PANE = 1
 ROOMY = 160  # columns, from which the queue has room for what its entries are
 
 
@@ -101,8 +102,11 @@ class Suites(BaseScreen):
             return  # another one was chosen meanwhile
         self._name = shown.line.name if shown is not None else None
         if message.state != self.state:
+            had_queue = self.state is not None and bool(self.state.queue)
             self.state = message.state
             self._fill()
+            if shown is None and self.state.queue and not had_queue:
+                self.action_show_pane(QUEUE_PANE)  # there is nothing in the others
         self._follow_if_idle()
 
     def _fill(self) -> None:
@@ -294,14 +298,23 @@ class Suites(BaseScreen):
     def _needed_store(self) -> Store | None:
         store = self.store
         if store is None:
-            self._app.show_toast(f"There is no suite yet; {key_of(self, 'suites.new')} starts one.")
+            has_queue = self.state is not None and bool(self.state.queue)
+            to_queue = f"; {self._key_to_queue} goes to the queue" if has_queue else ""
+            self._app.show_toast(f"There is no suite yet; {key_of(self, 'suites.new')} starts one{to_queue}.")
         return store
+
+    @property
+    def _key_to_queue(self) -> str:
+        """From the pane on either side of it."""
+        return key_of(self, "view.next_pane" if self._focused_pane() < QUEUE_PANE else "view.previous_pane")
 
     def _entry(self) -> ItemStatus | None:
         """The selected entry of the queue."""
         selected = self.selected if self._in_queue else None
-        if selected is None:
-            self._app.show_toast("Select an entry of the queue first.")
+        if selected is None and self.state is not None and not self.state.queue:
+            self._app.show_toast(text.empty_queue_text(self._app.actions))
+        elif selected is None:
+            self._app.show_toast(f"Select an entry of the queue first; {self._key_to_queue} goes there.")
         return selected
 
     async def _do(self, action: Callable[[], Awaitable[str | None]]) -> None:

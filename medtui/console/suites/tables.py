@@ -10,7 +10,7 @@ from textual.coordinate import Coordinate
 
 from medtui.console.shell.keymap import bindings
 from medtui.console.suites.reader import ShownSuite, SuiteLine
-from medtui.console.suites.text import cell_text, entry_texts, line_text, mean_text
+from medtui.console.suites.text import cell_text, line_text, mean_text, queue_texts
 from medtui.console.widgets.table import DataTable
 from medtui.suites.grid import UNKNOWN_SEED, Grid
 from medtui.suites.status import ItemStatus
@@ -61,7 +61,7 @@ class SuiteGrid(DataTable):
         self._name, self._grid, self._label_width, self._shown = shown.line.name, shown.grid, width, {}
         with self.prevent(DataTable.CellHighlighted):
             self.clear(columns=True)
-            self.add_column("mean AUC", key=MEAN)
+            self.add_column("mean test AUC", key=MEAN)
             for seed in shown.grid.seeds:
                 title = f"seed {seed}" if seed != UNKNOWN_SEED else "seed ?"
                 self.add_column(title, key=str(seed))
@@ -112,8 +112,7 @@ class RowTable(DataTable):
 
 class QueueTable(RowTable):
     def show(self, entries: tuple[ItemStatus, ...]) -> None:
-        width = (self.size.width or 60) - CELL - 10
-        self.fill({one.item.id: entry_texts(one, width) for one in entries})
+        self.fill(dict(queue_texts(entries, self.size.width or 60)))
 
 
 class SuiteList(RowTable):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from medtui.actions import Action
 from medtui.console.shell.status_text import GLYPHS
 from medtui.console.suites.reader import ShownSuite, SuiteLine, SuitesState
 from medtui.suites.formats import mean_and_sd
-from medtui.suites.grid import Row
+from medtui.suites.grid import Row, without_common
 from medtui.suites.statistics import summarise
 from medtui.suites.status import ItemStatus
 from medtui.suites.work import ENDED
@@ -32,18 +33,21 @@ def word_of(status: ItemStatus) -> str:
     return WORDS.get(status.shown, status.shown)
 
 
-def cell_text(status: ItemStatus | None) -> Text:
-    """Its state, how far it is, its AUC: `✓ 0.9130`, `● 12/30 0.913`, `· waiting`."""
+def cell_text(status: ItemStatus | None, *, named: bool = False) -> Text:
+    """Its state, how far it is, its AUC: `✓ 0.9130`, `● 12/30 0.913`, `· waiting`.
+
+    `named`: it says of which split that AUC is: `✓ test AUC 0.9130`, `● 12/30 val AUC 0.913`.
+    """
     if status is None:
         return Text("")
     if status.test_auc is not None:
-        words = number(status.test_auc)
+        words = "test AUC " * named + number(status.test_auc)
     elif status.shown == "failed" or not status.epochs:
         words = word_of(status)
     else:
-        value = f" {number(status.validation_auc, 3)}" if status.validation_auc is not None else ""
+        value = f" {'val AUC ' * named}{number(status.validation_auc, 3)}" if status.validation_auc is not None else ""
         words = status.epochs + value
-    return Text(f"{glyph_of(status)} {clean(words, 24)}", STYLES.get(status.shown, ""))
+    return Text(f"{glyph_of(status)} {clean(words, 32)}", STYLES.get(status.shown, ""))
 
 
 def mean_text(row: Row, runs: Mapping[str, ItemStatus]) -> Text:
@@ -93,10 +97,28 @@ def line_text(line: SuiteLine, width: int) -> Text:
     return Text(f"{glyph} {name}  {count}", style)
 
 
-def entry_texts(status: ItemStatus, width: int) -> tuple[Text, Text, Text]:
-    """An entry of the queue: its number, how far it is, what it is."""
-    label = Text(shortened(clean(status.item.label, 200), max(8, width)), STYLES.get(status.shown, ""))
-    return Text(status.item.id, justify="right"), cell_text(status), label
+def queue_texts(entries: Sequence[ItemStatus], room: int) -> dict[str, tuple[Text, Text, Text]]:
+    """By the id of an entry of the queue: its number, how far it is, what it is. `room`: columns, of the whole row."""
+    states = [cell_text(one, named=True) for one in entries]
+    widest = max((state.cell_len for state in states), default=0)
+    width = max(8, room - widest - 10)
+    labels = distinct_first([clean(one.item.label, 200) for one in entries], width)
+    return {
+        one.item.id: (
+            Text(one.item.id, justify="right"),
+            state,
+            Text(shortened(label, width), STYLES.get(one.shown, "")),
+        )
+        for one, state, label in zip(entries, states, labels, strict=True)
+    }
+
+
+def distinct_first(labels: Sequence[str], width: int) -> list[str]:
+    """Where not all fit, what differs among them stands before what all have: what is cut off tells nothing apart."""
+    if all(cell_len(label) <= width for label in labels):
+        return list(labels)
+    common, own = without_common(labels)
+    return [", ".join(filter(None, (one, common))) for one in own]
 
 
 def selected_text(status: ItemStatus | None, actions: Mapping[str, Action]) -> Text:
