@@ -88,7 +88,7 @@ def resume(
     from engine.contract.store.workspace import find_workspace
     from engine.contract.wire.errors import UsageError
     from medtui.cli.cluster import refuse_only_on_cluster, resume_on_cluster
-    from medtui.cli.work import work_detached, work_on
+    from medtui.cli.work import warn_of_damage, work_detached, work_on
     from medtui.cluster.submit import refuse_on_cluster
     from medtui.output import print_line
     from medtui.sentences import Suites
@@ -100,6 +100,7 @@ def resume(
     journal = store.journal()
     if not journal.work.planned:
         raise UsageError(Suites.NO_PLAN, name=store.name, path=store.folder)
+    warn_of_damage(store, journal.work)
     if on is not None:
         return resume_on_cluster(store, on, slurm or [], retry=retry, as_json=json)
     refuse_on_cluster(store)
@@ -116,6 +117,7 @@ def resume(
 def status(name: NameArgument = None, workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
     """Show the progress of a suite, run by run; without NAME, all suites if there are several."""
     from engine.contract.store.workspace import find_workspace
+    from medtui.cli.work import warn_of_damage
     from medtui.cluster.submit import work_on_cluster
     from medtui.output import print_json
     from medtui.plain.suite_status import print_status, print_suites
@@ -126,10 +128,13 @@ def status(name: NameArgument = None, workspace: WorkspaceOption = None, json: J
     stores = suites_of(ws)
     if name is None and len(stores) > 1 and not any(store.runner() for store in stores):
         found = [(store, work_on_cluster(store)) for store in stores]
+        for one in found:
+            warn_of_damage(*one)
         print_json([status_values(*one) for one in found]) if json else print_suites(found)
         return
     store = find_suite(ws, name)
     work = work_on_cluster(store)
+    warn_of_damage(store, work)
     print_json(status_values(store, work)) if json else print_status(store, work)
 
 

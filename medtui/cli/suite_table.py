@@ -22,6 +22,7 @@ def print_or_write(
     """Raises UsageError for a format that there is not, and for a workbook without a file."""
     from engine.contract.files.paths import expanded
     from engine.contract.store.workspace import find_workspace
+    from medtui.cli.work import warn_of_damage
     from medtui.client.output_file import check_output, write_text
     from medtui.output import print_json, print_line, print_text
     from medtui.plain.suite_table import print_table
@@ -37,6 +38,7 @@ def print_or_write(
         check_output(target, force=force)
     store = find_suite(ws, name)
     work = work_of(store)
+    warn_of_damage(store, work)
     blocks = table_of(work.items.values(), ws)
     if as_json:
         print_json(_values(store, work, blocks))

@@ -1,0 +1,64 @@
+"""Suites and the queue whose journal was damaged: nothing that is asked for is lost, and what was lost is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from driving import medtui, tiny, yaml_of
+
+from engine.contract.store.workspace import Workspace
+from medtui.suites.store import queue_of
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    (tmp_path / "README.md").touch()
+    (tmp_path / "r.yaml").write_text(yaml_of(tiny()))
+    (tmp_path / "lg.yaml").write_text('{"name": "lg", "recipes": ["r.yaml"], "seeds": [1]}')
+    return tmp_path
+
+
+def garble(file: Path, line: int) -> None:
+    lines = file.read_text().splitlines(keepends=True)
+    lines[line - 1] = "#" + lines[line - 1][1:]
+    file.write_text("".join(lines))
+
+
+@pytest.mark.parametrize("garbled", [1, 2])
+def test_an_entry_is_added_after_any_line_of_the_queue_was_damaged(place: Path, garbled: int) -> None:
+    for seed in (7, 8):
+        medtui("queue", "add", "r.yaml", f"training.seed={seed}", cwd=place)
+    file = place / "outputs/suites/.queue/journal.jsonl"
+    garble(file, garbled)
+    added = medtui("queue", "add", "r.yaml", "training.seed=9", cwd=place)
+    assert added.returncode == 0 and "Entry 3:" in added.stdout and "seed 9" in added.stdout
+    assert added.stderr.count(f"Cannot read line {garbled} of {file}: ") == 1
+    kept = str(3 - garbled)
+    assert list(queue_of(Workspace(place)).journal().work.items) == [kept, "3"]
+
+
+def test_every_command_that_reads_a_damaged_journal_says_which_lines_once(place: Path) -> None:
+    medtui("queue", "add", "r.yaml", cwd=place)
+    assert medtui("suite", "run", "lg.yaml", cwd=place).returncode == 0
+    queue = place / "outputs/suites/.queue/journal.jsonl"
+    suite = place / "outputs/suites/lg/journal.jsonl"
+    garble(queue, 1)
+    with suite.open("a") as file:
+        file.write('#\n[]\n{"event": "asked", "runn')  # the last line is a torn one
+    ends = len(suite.read_text().splitlines())
+    lines = f"Cannot read lines {ends - 2}, {ends - 1} of {suite}: "
+    for command in (["status", "lg"], ["table", "lg"], ["resume", "lg"], ["run", "lg.yaml", "--dry-run"]):
+        found = medtui("suite", *command, cwd=place)
+        assert (found.returncode, found.stderr.count(lines), found.stderr.count("Cannot read")) == (0, 1, 1), command
+    for command in (["list"], ["list", "--json"], ["start"]):
+        found = medtui("queue", *command, cwd=place)
+        assert (found.returncode, found.stderr.count(f"Cannot read line 1 of {queue}: ")) == (0, 1), command
+
+
+def test_a_torn_last_line_is_no_damage(place: Path) -> None:
+    medtui("queue", "add", "r.yaml", cwd=place)
+    with (place / "outputs/suites/.queue/journal.jsonl").open("a") as file:
+        file.write('{"event": "added", "it')
+    found = medtui("queue", "list", cwd=place)
+    assert (found.returncode, found.stderr) == (0, "")
