@@ -15,9 +15,7 @@ from engine.contract.store.workspace import Workspace
 from medtui.cluster.schedulers import SCHEDULERS
 from medtui.console.shell.dialogs import Question
 from medtui.console.suites import suite_actions
-from medtui.console.suites.reader import SuitesReader
 from medtui.console.suites.tables import QueueTable, SuiteGrid, SuiteList
-from medtui.console.suites.text import line_text
 from medtui.suites.detached import Started
 from medtui.suites.settling import Queue
 from medtui.suites.store import Store, queue_of
@@ -115,14 +113,6 @@ async def test_an_unreadable_journal_is_told_and_ends_nothing(console, workspace
         await wait_for(pilot, lambda: app.base_screen and app.base_screen.ready)
         await pilot.press("5")
         await shows(pilot, "odd · no runs", "its plan cannot be read")
-
-
-def test_a_suite_whose_journal_has_unreadable_lines_is_marked_in_the_list(workspace: Workspace) -> None:
-    make_study(workspace)
-    with (workspace.outputs / "suites/study/journal.jsonl").open("a") as file:
-        file.write("#\n")
-    [line] = SuitesReader(workspace).read(None).suites
-    assert line_text(line, 60).plain.endswith(" !")
 
 
 @pytest.mark.slow

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from driving import medtui, tiny, yaml_of
+from disturbing import kill, trained
+from driving import PATIENCE, medtui, tiny, yaml_of
+from warm_starts import MEDTUI
 
+from engine.contract.machine.engines import engines_in
+from engine.contract.store.run_directory import attempts_of, list_runs, read_object
 from engine.contract.store.workspace import Workspace
-from medtui.suites.store import queue_of
+from medtui.suites.store import Store, queue_of
 
 
 @pytest.fixture
@@ -17,6 +25,40 @@ def place(tmp_path: Path) -> Path:
     (tmp_path / "r.yaml").write_text(yaml_of(tiny()))
     (tmp_path / "lg.yaml").write_text('{"name": "lg", "recipes": ["r.yaml"], "seeds": [1]}')
     return tmp_path
+
+
+def begin(place: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    null = subprocess.DEVNULL
+    return subprocess.Popen([*MEDTUI, *arguments], cwd=place, stdout=null, stderr=null)
+
+
+def wait_until(true: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def runner(place: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Of a suite whose only run has trained an epoch, and trains for long."""
+    recipe = tiny(training={"epochs": 5000, "batch_size": 16, "patience": None})
+    (place / "r.yaml").write_text(yaml_of(recipe))
+    process = begin(place, "suite", "run", "lg.yaml")
+    try:
+        wait_until(lambda: trained(place))
+        yield process
+    finally:
+        end(place, process)
+
+
+def end(place: Path, runner: subprocess.Popen[bytes]) -> None:
+    """As a loss of power does."""
+    runner.kill()
+    runner.wait(PATIENCE)
+    while engines := engines_in(Workspace(place).folder):
+        for engine in engines:
+            kill(engine.pid)
 
 
 def garble(file: Path, line: int) -> None:
@@ -62,3 +104,24 @@ def test_a_torn_last_line_is_no_damage(place: Path) -> None:
         file.write('{"event": "added", "it')
     found = medtui("queue", "list", cwd=place)
     assert (found.returncode, found.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("lives", [False, True])
+def test_a_run_of_which_a_damaged_journal_has_no_word_is_continued(
+    place: Path, runner: subprocess.Popen[bytes], lives: bool
+) -> None:
+    if lives:
+        runner.kill()
+        runner.wait(PATIENCE)
+    else:
+        end(place, runner)
+    garble(place / "outputs/suites/lg/journal.jsonl", 1)
+    again = begin(place, "suite", "run", "lg.yaml")
+    try:
+        store = Store(Workspace(place), "lg")
+        wait_until(lambda: store.journal().work.of("running"))
+        [run] = list_runs(place / "outputs")
+        assert [item.run for item in store.journal().work.items.values()] == [run.name]
+        assert len(attempts_of(read_object(run.manifest) or {})) == (1 if lives else 2)
+    finally:
+        end(place, again)
