@@ -86,21 +86,18 @@ def resume(
 ) -> int:
     """Continue a suite: interrupted and stopped runs are resumed, the rest follows."""
     from engine.contract.store.workspace import find_workspace
-    from engine.contract.wire.errors import UsageError
     from medtui.cli.cluster import refuse_only_on_cluster, resume_on_cluster
     from medtui.cli.work import warn_of_damage, work_detached, work_on
     from medtui.cluster.submit import refuse_on_cluster
     from medtui.output import print_line
-    from medtui.sentences import Suites
-    from medtui.suites.requests import refuse_second_runner, retry_ended, slots_of_items
+    from medtui.suites.requests import refuse_second_runner, require_plan, retry_ended, slots_of_items
     from medtui.suites.store import find_suite
 
     refuse_only_on_cluster(on, slots, slurm, detach=detach)
     store = find_suite(find_workspace(workspace), name)
     journal = store.journal()
-    if not journal.work.planned:
-        raise UsageError(Suites.NO_PLAN, name=store.name, path=store.folder)
     warn_of_damage(store, journal.work)
+    require_plan(store, journal.work)
     if on is not None:
         return resume_on_cluster(store, on, slurm or [], retry=retry, as_json=json)
     refuse_on_cluster(store)
@@ -121,6 +118,7 @@ def status(name: NameArgument = None, workspace: WorkspaceOption = None, json: J
     from medtui.cluster.submit import work_on_cluster
     from medtui.output import print_json
     from medtui.plain.suite_status import print_status, print_suites
+    from medtui.suites.requests import require_plan
     from medtui.suites.status import status_values
     from medtui.suites.store import find_suite, suites_of
 
@@ -135,6 +133,7 @@ def status(name: NameArgument = None, workspace: WorkspaceOption = None, json: J
     store = find_suite(ws, name)
     work = work_on_cluster(store)
     warn_of_damage(store, work)
+    require_plan(store, work)
     print_json(status_values(store, work)) if json else print_status(store, work)
 
 

@@ -46,6 +46,12 @@ def ask_runner(store: Store, what: Request, by: str) -> Holder:
     return holder
 
 
+def require_plan(store: Store, work: Work) -> None:
+    """Raises UsageError for a suite whose journal is empty or damaged: it is not one whose runs are all done."""
+    if not work.planned:
+        raise UsageError(Suites.NO_PLAN, name=store.name, path=store.folder)
+
+
 # ---- a suite --------------------------------------------------------------------------------------------------------
 
 

@@ -125,3 +125,16 @@ def test_a_run_of_which_a_damaged_journal_has_no_word_is_continued(
         assert len(attempts_of(read_object(run.manifest) or {})) == (1 if lives else 2)
     finally:
         end(place, again)
+
+
+@pytest.mark.parametrize("content", ["", "#\n"])
+def test_a_suite_without_a_readable_plan_is_not_called_complete(place: Path, content: str) -> None:
+    for name in ("lg", "other"):
+        (place / "outputs/suites" / name).mkdir(parents=True)
+    (place / "outputs/suites/lg/journal.jsonl").write_text(content)
+    words = f"Expected the plan of suite lg, found none in {place / 'outputs/suites/lg'}."
+    for command in ("resume", "status", "table", "curves"):
+        found = medtui("suite", command, "lg", cwd=place)
+        assert (found.returncode, found.stdout, words in found.stderr) == (2, "", True), command
+    (place / "outputs/suites/other/journal.jsonl").write_text('{"event": "planned", "items": []}\n')
+    assert words in medtui("suite", "status", cwd=place).stdout
