@@ -155,10 +155,11 @@ def stop_runner(store: Store, *, abort: bool, finish: bool) -> int:
     """Ask its runner, or end its jobs. Raises UsageError where there is neither."""
     from engine.contract.wire.errors import UsageError
     from medtui.cli.cluster import stop_on_cluster
+    from medtui.cli.control import REFUSED
     from medtui.cli.who import current_user
     from medtui.output import print_line
     from medtui.sentences import CommandLine
-    from medtui.suites.requests import ask_runner
+    from medtui.suites.requests import ask_orphans, ask_runner
     from medtui.suites.search_lock import describe_coordinator
 
     if abort and finish:
@@ -166,6 +167,12 @@ def stop_runner(store: Store, *, abort: bool, finish: bool) -> int:
     if store.worker() is None and (journal := store.journal()).work.of("submitted"):
         return stop_on_cluster(store, journal, abort=abort, finish=finish)
     what: Request = "abort" if abort else "finish" if finish else "stop"
+    if store.worker() is None:
+        found = ask_orphans(store, what, current_user())
+        for sentence in found.sentences:
+            print_line(sentence)
+        print_line(f"`{store.continue_command(store.journal().work)}` continues.")
+        return 0 if found.all_asked else REFUSED
     of_jobs = store.coordinator() is not None
     holder = ask_runner(store, what, current_user())
     who = f"{store.owner} ({describe_coordinator(holder)})" if of_jobs else str(holder)

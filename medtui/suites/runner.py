@@ -347,6 +347,8 @@ class Runner:
         outcome = record.summary.outcome
         if outcome is None or outcome == "crashed":
             self._record_death(item, run, "")
+        elif outcome in ENDED_ON_REQUEST and self.work.asked.get(item.runner or "") in ASKED:
+            self._record({"event": "released", "id": item.id}, item.id)  # asked with all, after its runner had gone
         else:
             self._record_end(item, outcome, run.name, "")
 

@@ -15,6 +15,7 @@ from warm_starts import MEDTUI
 
 from engine.contract.machine.engines import engines_in
 from engine.contract.store.run_directory import attempts_of, list_runs, read_object
+from engine.contract.store.run_record import read_run
 from engine.contract.store.workspace import Workspace
 from medtui.suites.store import Store, queue_of
 
@@ -138,3 +139,26 @@ def test_a_suite_without_a_readable_plan_is_not_called_complete(place: Path, con
         assert (found.returncode, found.stdout, words in found.stderr) == (2, "", True), command
     (place / "outputs/suites/other/journal.jsonl").write_text('{"event": "planned", "items": []}\n')
     assert words in medtui("suite", "status", cwd=place).stdout
+
+
+@pytest.mark.parametrize(("asked", "outcome"), [("stop", "stopped"), ("abort", "aborted")])
+def test_a_suite_whose_runner_was_killed_is_stopped_and_continued(
+    place: Path, runner: subprocess.Popen[bytes], asked: str, outcome: str
+) -> None:
+    runner.kill()
+    runner.wait(PATIENCE)
+    [run] = list_runs(place / "outputs")
+    finish = medtui("suite", "stop", "lg", "--finish", cwd=place)
+    assert (finish.returncode, f"({run.name}" in finish.stdout) == (0, True)
+    stopped = medtui("suite", "stop", "lg", *["--abort"] * (asked == "abort"), cwd=place)
+    assert stopped.returncode == 0 and f"({run.name}" in stopped.stdout, stopped.stdout + stopped.stderr
+    assert f"it was asked to {asked} after its batch." in stopped.stdout
+    wait_until(lambda: not engines_in(Workspace(place).folder))
+    assert read_run(run).outcome == outcome
+    none = medtui("suite", "stop", "lg", cwd=place)
+    assert none.returncode == 2 and "No runner is working on suite lg." in none.stderr
+    again = begin(place, "suite", "resume", "lg")
+    try:
+        wait_until(lambda: len(attempts_of(read_object(run.manifest) or {})) == 2)
+    finally:
+        end(place, again)
