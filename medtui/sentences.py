@@ -451,6 +451,10 @@ class SuiteFields:
 class Suites:
     """Suites and the queue."""
 
+    DAMAGED = Sentence(
+        "Cannot read {lines} of {path}: what was recorded there is missing.",
+        "Restore the file from a copy, or start again what is missing.",
+    )
     FORMAT = Sentence("There is no format {found!r}; {alternatives}.", "See `medtui suite table --help`.")
     HELD = Sentence("The workspace is held by {holder}.", "Start {owner} when that has ended.")
     ITEM_RUNNING = Sentence("{item} of the queue is {state} and cannot be {action}.", "{remedy}")

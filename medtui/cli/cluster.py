@@ -32,6 +32,7 @@ def submit_plan(
 
     `joins`: other runs that the suite has stay in it.
     """
+    from medtui.cli.work import warn_of_damage
     from medtui.rich_output import print_wrapped, stdout_console
     from medtui.suites.estimate import describe_plan
     from medtui.suites.job_template import with_assignments
@@ -42,6 +43,7 @@ def submit_plan(
     scheduler = chosen_scheduler(on)
     template = with_assignments(template, assignments)
     store = Store(ws, plan.name)
+    warn_of_damage(store, store.journal().work)
     if not as_json:
         for sentence in describe_plan(plan, store, Slots(template.at_once), joins=joins):
             print_wrapped(stdout_console(), sentence)

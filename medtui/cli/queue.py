@@ -40,6 +40,7 @@ def add(
     from engine.contract.store.workspace import find_workspace
     from medtui.cli.compose import compose
     from medtui.cli.run import data_folders, split_arguments
+    from medtui.cli.work import warn_of_damage
     from medtui.output import print_error, print_json, print_line
     from medtui.suites.requests import add_to_queue, describe_added
     from medtui.suites.store import queue_of
@@ -52,6 +53,7 @@ def add(
     item, ahead = add_to_queue(ws, recipe, data_folders(data), offline=offline, named=named)
     for warning in warnings:
         print_error(f"medtui: {warning}")
+    warn_of_damage(queue_of(ws), queue_of(ws).journal().work)
     if json:
         print_json({"id": item.id, "label": item.label, "ahead": ahead})
         return
@@ -68,6 +70,7 @@ def list_(
 ) -> None:
     """List what trains, what waits, in order, and what has ended."""
     from engine.contract.store.workspace import find_workspace
+    from medtui.cli.work import warn_of_damage
     from medtui.output import print_json, print_line
     from medtui.plain.suite_status import print_items
     from medtui.suites.entries import distinguished
@@ -77,10 +80,11 @@ def list_(
 
     ws = find_workspace(workspace)
     store = queue_of(ws)
-    if json:
-        print_json(status_values(store, store.journal().work))
-        return
     work = store.journal().work
+    warn_of_damage(store, work)
+    if json:
+        print_json(status_values(store, work))
+        return
     if not work.items:
         print_line(EMPTY)
         return
@@ -134,7 +138,7 @@ def start(
 ) -> int:
     """Run the queue; interrupted and stopped runs are resumed first."""
     from engine.contract.store.workspace import find_workspace
-    from medtui.cli.work import work_detached, work_on
+    from medtui.cli.work import warn_of_damage, work_detached, work_on
     from medtui.output import print_line
     from medtui.suites.requests import refuse_second_runner, retry_ended, slots_of_items
     from medtui.suites.store import queue_of
@@ -142,6 +146,7 @@ def start(
     store = queue_of(find_workspace(workspace))
     refuse_second_runner(store)
     journal = store.make()
+    warn_of_damage(store, journal.work)
     if not (journal.work.items or stay or json):
         print_line(EMPTY)
         return 0

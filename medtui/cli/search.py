@@ -226,6 +226,7 @@ def _found(name: str | None, workspace: Path | None) -> _Found:
     """A search that was begun, and its trials. Raises UsageError."""
     from engine.contract.store.workspace import find_workspace
     from engine.contract.wire.errors import UsageError
+    from medtui.cli.work import warn_of_damage
     from medtui.cluster.submit import work_on_cluster
     from medtui.search.definition import defined_before
     from medtui.search.trials import Trials
@@ -234,6 +235,7 @@ def _found(name: str | None, workspace: Path | None) -> _Found:
 
     store = find_suite(find_workspace(workspace), name, search=True)
     work = work_on_cluster(store)
+    warn_of_damage(store, work)
     search = defined_before(work, store.name)
     if search is None:
         raise UsageError(Searches.NO_DEFINITION, name=store.name, path=store.folder)

@@ -86,20 +86,18 @@ def resume(
 ) -> int:
     """Continue a suite: interrupted and stopped runs are resumed, the rest follows."""
     from engine.contract.store.workspace import find_workspace
-    from engine.contract.wire.errors import UsageError
     from medtui.cli.cluster import refuse_only_on_cluster, resume_on_cluster
-    from medtui.cli.work import work_detached, work_on
+    from medtui.cli.work import warn_of_damage, work_detached, work_on
     from medtui.cluster.submit import refuse_on_cluster
     from medtui.output import print_line
-    from medtui.sentences import Suites
-    from medtui.suites.requests import refuse_second_runner, retry_ended, slots_of_items
+    from medtui.suites.requests import refuse_second_runner, require_plan, retry_ended, slots_of_items
     from medtui.suites.store import find_suite
 
     refuse_only_on_cluster(on, slots, slurm, detach=detach)
     store = find_suite(find_workspace(workspace), name)
     journal = store.journal()
-    if not journal.work.planned:
-        raise UsageError(Suites.NO_PLAN, name=store.name, path=store.folder)
+    warn_of_damage(store, journal.work)
+    require_plan(store, journal.work)
     if on is not None:
         return resume_on_cluster(store, on, slurm or [], retry=retry, as_json=json)
     refuse_on_cluster(store)
@@ -116,9 +114,11 @@ def resume(
 def status(name: NameArgument = None, workspace: WorkspaceOption = None, json: JsonOption = False) -> None:
     """Show the progress of a suite, run by run; without NAME, all suites if there are several."""
     from engine.contract.store.workspace import find_workspace
+    from medtui.cli.work import warn_of_damage
     from medtui.cluster.submit import work_on_cluster
     from medtui.output import print_json
     from medtui.plain.suite_status import print_status, print_suites
+    from medtui.suites.requests import require_plan
     from medtui.suites.status import status_values
     from medtui.suites.store import find_suite, suites_of
 
@@ -126,10 +126,14 @@ def status(name: NameArgument = None, workspace: WorkspaceOption = None, json: J
     stores = suites_of(ws)
     if name is None and len(stores) > 1 and not any(store.runner() for store in stores):
         found = [(store, work_on_cluster(store)) for store in stores]
+        for one in found:
+            warn_of_damage(*one)
         print_json([status_values(*one) for one in found]) if json else print_suites(found)
         return
     store = find_suite(ws, name)
     work = work_on_cluster(store)
+    warn_of_damage(store, work)
+    require_plan(store, work)
     print_json(status_values(store, work)) if json else print_status(store, work)
 
 
@@ -151,10 +155,11 @@ def stop_runner(store: Store, *, abort: bool, finish: bool) -> int:
     """Ask its runner, or end its jobs. Raises UsageError where there is neither."""
     from engine.contract.wire.errors import UsageError
     from medtui.cli.cluster import stop_on_cluster
+    from medtui.cli.control import REFUSED
     from medtui.cli.who import current_user
     from medtui.output import print_line
     from medtui.sentences import CommandLine
-    from medtui.suites.requests import ask_runner
+    from medtui.suites.requests import ask_orphans, ask_runner
     from medtui.suites.search_lock import describe_coordinator
 
     if abort and finish:
@@ -162,6 +167,12 @@ def stop_runner(store: Store, *, abort: bool, finish: bool) -> int:
     if store.worker() is None and (journal := store.journal()).work.of("submitted"):
         return stop_on_cluster(store, journal, abort=abort, finish=finish)
     what: Request = "abort" if abort else "finish" if finish else "stop"
+    if store.worker() is None:
+        found = ask_orphans(store, what, current_user())
+        for sentence in found.sentences:
+            print_line(sentence)
+        print_line(f"`{store.continue_command(store.journal().work)}` continues.")
+        return 0 if found.all_asked else REFUSED
     of_jobs = store.coordinator() is not None
     holder = ask_runner(store, what, current_user())
     who = f"{store.owner} ({describe_coordinator(holder)})" if of_jobs else str(holder)

@@ -22,11 +22,13 @@ def print_or_write(
     """Raises UsageError for a format that there is not, and for a workbook without a file."""
     from engine.contract.files.paths import expanded
     from engine.contract.store.workspace import find_workspace
+    from medtui.cli.work import warn_of_damage
     from medtui.client.output_file import check_output, write_text
     from medtui.output import print_json, print_line, print_text
     from medtui.plain.suite_table import print_table
     from medtui.rich_output import stdout_console
     from medtui.suites.groups import table_of
+    from medtui.suites.requests import require_plan
     from medtui.suites.settling import work_of
     from medtui.suites.store import find_suite
 
@@ -37,6 +39,8 @@ def print_or_write(
         check_output(target, force=force)
     store = find_suite(ws, name)
     work = work_of(store)
+    warn_of_damage(store, work)
+    require_plan(store, work)
     blocks = table_of(work.items.values(), ws)
     if as_json:
         print_json(_values(store, work, blocks))
@@ -114,11 +118,13 @@ def write_curves(name: str | None, output: Path, measure: str, *, force: bool, w
     from engine.contract.wire.jobs import CurvePanel, Curves, GroupCurve
     from engine.contract.wire.text import shortened
     from medtui.cli.who import current_user
+    from medtui.cli.work import warn_of_damage
     from medtui.client.job import do_job
     from medtui.client.output_file import check_output
     from medtui.output import print_line
     from medtui.sentences import Suites
     from medtui.suites.curves import MEASURES, curves_of
+    from medtui.suites.requests import require_plan
     from medtui.suites.settling import work_of
     from medtui.suites.store import find_suite
 
@@ -130,7 +136,10 @@ def write_curves(name: str | None, output: Path, measure: str, *, force: bool, w
     store = find_suite(ws, name)
     target = expanded(str(output))
     check_output(target, force=force)
-    found = curves_of(work_of(store).items.values(), ws, known)
+    work = work_of(store)
+    warn_of_damage(store, work)
+    require_plan(store, work)
+    found = curves_of(work.items.values(), ws, known)
     if not found:
         raise UsageError(Suites.NO_CURVES, name=store.name)
     panels = [

@@ -10,6 +10,16 @@ if TYPE_CHECKING:
     from medtui.suites.runner import Planner
     from medtui.suites.slots import Slots
     from medtui.suites.store import Store
+    from medtui.suites.work import Work
+
+
+def warn_of_damage(store: Store, work: Work) -> None:
+    """To standard error: what is shown, or done, may not be all."""
+    from medtui.output import print_error
+    from medtui.suites.status import describe_damage
+
+    if (words := describe_damage(store, work)) is not None:
+        print_error(f"medtui: {words}")
 
 
 def start_plan(
@@ -36,6 +46,7 @@ def start_plan(
     refuse_impossible_runs(plan)
     _warn_of_trackers(plan)
     store = Store(ws, plan.name)
+    warn_of_damage(store, store.journal().work)
     chosen = slots_of_plan(plan, slots)
     if not as_json:
         for sentence in describe_plan(plan, store, chosen, joins=joins):

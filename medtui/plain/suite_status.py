@@ -9,6 +9,7 @@ from rich.cells import cell_len
 from engine.contract.store.workspace import Workspace
 from medtui.plain.suite import STYLES
 from medtui.rich_output import print_wrapped, stdout_console, wrapped
+from medtui.sentences import Suites
 from medtui.suites.status import describe_counts, statuses_of
 from medtui.suites.store import Store
 from medtui.suites.work import Item, Work
@@ -20,7 +21,8 @@ def print_suites(found: list[tuple[Store, Work]]) -> None:
     console = stdout_console()
     width = max(cell_len(store.name) for store, _ in found)
     for store, work in found:
-        console.print(f"{store.name:<{width}}  {describe_counts(work)}", soft_wrap=True)
+        words = describe_counts(work) if work.planned else Suites.NO_PLAN.text(name=store.name, path=store.folder)[0]
+        console.print(f"{store.name:<{width}}  {words}", soft_wrap=True)
 
 
 def print_status(store: Store, work: Work) -> None:

@@ -1,7 +1,8 @@
 """The journal of a suite or of the queue: the truth about its runs, written by a runner and by commands meanwhile.
 
 Each line is a JSON object. Whoever writes holds the file's lock, has read what others wrote before, and flushes to the
-disk before anything follows from it. A line that a kill tore is none, and the next writer begins a new one.
+disk before anything follows from it. A line that a kill tore is none, and the next writer begins a new one. Lines that
+cannot be read are passed over and counted (`Work.unreadable`): whoever shows the work says so.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +23,7 @@ from medtui.sentences import Suites
 from medtui.suites.work import Event, Work
 
 PATIENCE = 10.0  # seconds for another writer
+_ID = re.compile(rb'"id": *"([0-9]+)"')
 LINE_LIMIT = 64 * 1024 * 1024  # bytes; a plan is one line
 
 
@@ -31,6 +34,7 @@ class WorkJournal:
         self.file = file
         self.work = Work()
         self._read = 0  # bytes
+        self._lines = 0
         self.refresh()
 
     @property
@@ -55,8 +59,13 @@ class WorkJournal:
             raise OutputError(Suites.UNREADABLE, path=self.file, reason=error.strerror) from None
 
     def _apply(self, line: bytes) -> None:
-        with contextlib.suppress(ValueError, RecursionError):  # a torn line
-            self.work.apply(json.loads(line))
+        self._lines += 1
+        with contextlib.suppress(ValueError, RecursionError):
+            if not line.strip() or self.work.apply(json.loads(line)):
+                return
+        self.work.unreadable.append(self._lines)
+        for id_ in _ID.findall(line):  # of what it has lost: nobody else gets that number
+            self.work.count(id_.decode())
 
     @contextmanager
     def writing(self) -> Iterator[Writer]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from engine.contract.machine.hardware import refuse_impossible
 from engine.contract.recipe.reader import recipe_from_values
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.store.lock import Holder, LockState
-from engine.contract.store.run_directory import is_run
+from engine.contract.store.run_directory import RunDirectory, is_run
 from engine.contract.store.workspace import Workspace
-from engine.contract.wire.errors import UsageError, WorkspaceLocked
+from engine.contract.wire.errors import MedtuiError, UsageError, WorkspaceLocked
 from engine.contract.wire.text import shortened
+from medtui.client.control import COMMANDS, append_command, commandable_record
 from medtui.sentences import Suites
 from medtui.suites.entries import distinguished
 from medtui.suites.journal import WorkJournal
@@ -20,6 +23,7 @@ from medtui.suites.plan import Plan, planned
 from medtui.suites.slots import Slots, slots_for
 from medtui.suites.store import QUEUE, Store, queue_of, run_directory
 from medtui.suites.work import ENDED_ON_REQUEST, Item, Work
+from medtui.text import capitalised
 
 Request = Literal["finish", "stop", "abort"]
 
@@ -45,6 +49,53 @@ def ask_runner(store: Store, what: Request, by: str) -> Holder:
         raise UsageError(Suites.NOT_RUNNING, owner=store.owner, command=store.start_command)
     store.journal().write({"event": "asked", "runner": holder.engine, "what": what, "by": by})
     return holder
+
+
+def require_plan(store: Store, work: Work) -> None:
+    """Raises UsageError for a suite whose journal is empty or damaged: it is not one whose runs are all done."""
+    if not work.planned:
+        raise UsageError(Suites.NO_PLAN, name=store.name, path=store.folder)
+
+
+@dataclass(frozen=True)
+class Orphans:
+    """What became of a request to engines whose runner is gone."""
+
+    sentences: tuple[str, ...]  # one for each
+    all_asked: bool
+
+
+def ask_orphans(store: Store, what: Request, by: str) -> Orphans:
+    """Ask engines whose runner is gone, each through its run's files. Raises UsageError where there is none."""
+    if not (orphans := store.orphans()):
+        raise UsageError(Suites.NOT_RUNNING, owner=store.owner, command=store.start_command)
+    if what != "finish":
+        _note_stop(store, orphans, what, by)
+    answers = [_ask_orphan(store, holder, what, by) for holder in orphans]
+    return Orphans(tuple(words for words, _ in answers), all(asked for _, asked in answers))
+
+
+def _note_stop(store: Store, orphans: Sequence[Holder], what: Request, by: str) -> None:
+    """The next runner must not take their end for one that was asked of a single run, which is not resumed."""
+    slots, journal = {holder.slot for holder in orphans}, store.journal()
+    items = [item for item in journal.work.of("claimed", "running") if item.slot in slots]
+    runners = dict.fromkeys(item.runner for item in items if item.runner is not None)
+    journal.write(*({"event": "asked", "runner": runner, "what": what, "by": by} for runner in runners))
+
+
+def _ask_orphan(store: Store, holder: Holder, what: Request, by: str) -> tuple[str, bool]:
+    """A sentence, and whether it could be asked."""
+    if what == "finish":
+        return f"{capitalised(str(holder))} has no runner: nothing is started after it.", True
+    if holder.run is None:
+        return f"{capitalised(str(holder))} has no runner, and cannot be asked yet: ask again in a minute.", False
+    run = RunDirectory(store.workspace.outputs / holder.run)
+    try:
+        engine = commandable_record(run).engine_id
+        append_command(run.control, COMMANDS[what](id=secrets.token_hex(8), by=by, engine=engine))
+    except MedtuiError as error:  # it has just ended, or is somebody else's
+        return str(error), False
+    return f"{capitalised(str(holder))} has no runner: it was asked to {what} after its batch.", True
 
 
 # ---- a suite --------------------------------------------------------------------------------------------------------

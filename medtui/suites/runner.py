@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from engine.contract.store.lock import LockState, WorkspaceLock
+from engine.contract.store.lock import LockState, WorkspaceLock, locks_of
 from engine.contract.store.run_directory import RunDirectory, is_run
 from engine.contract.store.run_record import read_run
 from engine.contract.store.slots import slot_lock_name
@@ -111,6 +111,9 @@ class Runner:
         self.journal.refresh()
         for item in self.work.of("claimed", "running"):
             self._take_over(item)
+        if self.store.kind == "suite":  # a search recovers its own; an entry of the queue is known by its number only
+            for item in self.work.of("pending"):
+                self._find_lost(item)
 
     def close(self) -> None:
         for living in self.living.values():
@@ -126,6 +129,25 @@ class Runner:
             self.living[slot] = Living(item.id, slot, None)
         else:
             self._settle_from_files(item)
+
+    def _find_lost(self, item: Item) -> None:
+        """Its run, of which a damaged journal has no word: one that lives is adopted, one that can be is resumed."""
+        run = self._known.of(self.store.owner, item.id) if item.run is None else None
+        if run is None or self._known.ended(item) is not None:
+            return
+        record = read_run(run)
+        if (slot := self._slot_of(run)) is not None:
+            self.living[slot] = Living(item.id, slot, None)
+            self._record({"event": "claimed", "id": item.id, "slot": slot, "runner": self.id, "after": None}, item.id)
+        elif record.outcome not in ("completed", "failed") and (run.last.is_regular or run.previous.is_regular):
+            self._record({"event": "started", "id": item.id, "run": run.name}, item.id)
+            self._record({"event": "interrupted", "id": item.id, "at": None}, item.id)
+
+    def _slot_of(self, run: RunDirectory) -> int | None:
+        """That an engine holds which trains this run."""
+        holders = (LockState.read(file).holder for file in locks_of(self.workspace.folder))
+        ours = (one for one in holders if one is not None and one.owner == self.store.owner)
+        return next((one.slot for one in ours if one.run == run.name), None)
 
     def _slot_state(self, slot: int) -> LockState:
         return LockState.read(self.workspace.folder.file(slot_lock_name(slot)))
@@ -325,6 +347,8 @@ class Runner:
         outcome = record.summary.outcome
         if outcome is None or outcome == "crashed":
             self._record_death(item, run, "")
+        elif outcome in ENDED_ON_REQUEST and self.work.asked.get(item.runner or "") in ASKED:
+            self._record({"event": "released", "id": item.id}, item.id)  # asked with all, after its runner had gone
         else:
             self._record_end(item, outcome, run.name, "")
 

@@ -9,8 +9,11 @@ from typing import Any
 from engine.contract.store.run_record import RunRecord, read_run
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import ABORTED, COMPLETED, STOPPED, RunFailed
+from medtui.sentences import Suites
 from medtui.suites.store import Store, run_directory
 from medtui.suites.work import Item, Work
+
+_LINES_SHOWN = 5  # of a damaged journal
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,16 @@ def describe_counts(work: Work) -> str:
     counted = [*left.items(), ("pruned", len(pruned))]
     counts = ", ".join(f"{count} {state}" for state, count in counted if count)
     return f"{n} run{'s' * (n != 1)}: {counts}." if n else "No runs."
+
+
+def describe_damage(store: Store, work: Work) -> str | None:
+    """That its journal has lines that cannot be read; None where it has none."""
+    if not (lines := work.unreadable):
+        return None
+    shown = ", ".join(str(line) for line in lines[:_LINES_SHOWN])
+    more = f" and {len(lines) - _LINES_SHOWN:,} more" if len(lines) > _LINES_SHOWN else ""
+    given = {"lines": f"line{'s' * (len(lines) > 1)} {shown}{more}", "path": store.journal_file}
+    return " ".join(Suites.DAMAGED.text(**given))
 
 
 def exit_code_of(work: Work) -> int:

@@ -8,7 +8,7 @@ from engine.contract.files.file_system import remedy_for_writing
 from engine.contract.files.folders import File
 from engine.contract.recipe.names import alternatives
 from engine.contract.sentences import RunsFolder
-from engine.contract.store.lock import Holder, LockState
+from engine.contract.store.lock import Holder, LockState, slot_locks
 from engine.contract.store.run_directory import (
     ARCHIVE,
     SEARCHES,
@@ -119,6 +119,13 @@ class Store:
     def worker(self) -> Holder | None:
         """The runner, or the coordinator, that works on it now."""
         return self.runner() or self.coordinator()
+
+    def orphans(self) -> list[Holder]:
+        """Engines of its that train although their runner is gone."""
+        if self.runner() is not None:
+            return []
+        holders = (LockState.read(file).holder for file in slot_locks(self.workspace.folder))
+        return [one for one in holders if one is not None and one.owner == self.owner]
 
     def runner_in(self, state: LockState) -> Holder | None:
         """Its runner, where that holds the workspace."""

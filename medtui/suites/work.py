@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
@@ -14,6 +15,7 @@ State = Literal["pending", "submitted", "claimed", "running", "completed", "stop
 ENDED: tuple[State, ...] = ("completed", "stopped", "aborted", "killed", "failed")
 ENDED_ON_REQUEST: tuple[State, ...] = ("stopped", "aborted", "killed")
 Event = dict[str, Any]
+_NUMBER = re.compile("[0-9]{1,9}")  # of an entry; in a suite an id is a longer hash
 
 
 @dataclass(frozen=True)
@@ -77,20 +79,28 @@ class Work:
 
     items: dict[str, Item] = field(default_factory=dict)
     planned: bool = False  # was a plan written?
-    added: int = 0  # to the queue, in all: the next one's number
+    added: int = 0  # of the queue: the highest number that any line names, be its entry lost or gone
     asked: dict[str, str] = field(default_factory=dict)  # by a runner's id: to `finish`, `stop` or `abort`
     template: Event = field(default_factory=dict)  # what its newest jobs were asked for with
     scheduler: str | None = None  # that it was last submitted to
     definition: Event = field(default_factory=dict)  # of a search: what its runs are asked for by
+    unreadable: list[int] = field(default_factory=list, compare=False)  # lines of its journal, from 1
 
-    def apply(self, event: Any) -> None:
-        """One more event of the journal."""
-        if not isinstance(event, dict):
-            return
+    def apply(self, event: Any) -> bool:
+        """One more event of the journal; false where that is none."""
+        if not isinstance(event, dict) or not isinstance(event.get("event"), str):
+            return False
+        self.count(event.get("id"))
         try:
             self._apply(event)
         except (KeyError, TypeError, ValueError, OverflowError):  # of a damaged or untrusted journal
-            return
+            return event["event"] not in ("planned", "added")  # the others may name what is not there
+        return True
+
+    def count(self, id_: Any) -> None:
+        """No later entry of the queue may have this number."""
+        if isinstance(id_, str) and _NUMBER.fullmatch(id_):
+            self.added = max(self.added, int(id_))
 
     def _apply(self, event: Event) -> None:
         match event.get("event"):
@@ -101,7 +111,7 @@ class Work:
             case "added":
                 item = item_from(event["item"])
                 self.items.setdefault(item.id, item)
-                self.added += 1
+                self.count(item.id)
             case "removed":
                 if self.items[event["id"]].state == "pending":
                     del self.items[event["id"]]

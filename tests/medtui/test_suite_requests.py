@@ -18,6 +18,8 @@ from medtui.client.occurrences import Occurrence
 from medtui.client.view import RunView
 from medtui.console.recipes.drafts import Drafts
 from medtui.console.recipes.store import entries
+from medtui.console.suites.reader import SuitesReader
+from medtui.console.suites.text import line_text
 from medtui.suites import detached
 from medtui.suites.detached import start_runner
 from medtui.suites.entries import distinguished
@@ -224,6 +226,14 @@ def test_what_all_groups_have_in_common_stands_once() -> None:
 def test_a_damaged_recipe_in_a_journal_has_a_cell_too() -> None:
     grid = grid_of([Item("x", "cells, mini_cnn, seed 1", {"training": 3}), Item("y", "odd", {})])
     assert [list(row.items.values()) for row in grid.rows] == [["x"], ["y"]]
+
+
+def test_a_suite_whose_journal_has_unreadable_lines_is_marked_in_the_console(workspace: Workspace) -> None:
+    study(workspace)
+    with (workspace.outputs / "suites/study/journal.jsonl").open("a") as file:
+        file.write("#\n")
+    [line] = SuitesReader(workspace).read(None).suites
+    assert line_text(line, 60).plain.endswith(" !")
 
 
 def test_files_of_suites_are_those_that_name_recipes(workspace: Workspace) -> None:

@@ -29,6 +29,7 @@ class SuiteLine:
     name: str
     counts: Mapping[State, int]
     works: bool  # has it a runner?
+    damaged: bool = False  # has its journal lines that cannot be read?
 
     @property
     def n(self) -> int:
@@ -96,7 +97,10 @@ class SuitesReader:
         stores, state = suites_of(self._workspace), LockState.read(self._workspace.lock_file)
         runners = {store.name: store.runner_in(state) for store in stores}
         works = {store.name: self._work(store) for store in stores}
-        lines = {name: SuiteLine(name, found.counts(), runners[name] is not None) for name, found in works.items()}
+        lines = {
+            name: SuiteLine(name, work.counts(), runners[name] is not None, bool(work.unreadable))
+            for name, work in works.items()
+        }
         if name not in lines:
             name = next((line.name for line in lines.values() if line.works), next(iter(lines), None))
         shown = self._shown(lines[name], works[name], runners[name]) if name is not None else None

@@ -87,7 +87,7 @@ async def end(context: AppContext, store: Store) -> str | None:
     if holder is None and store.journal().work.of("submitted"):
         return await _end_jobs(context, store)
     if holder is None:
-        raise UsageError(Suites.NOT_RUNNING, owner=store.owner, command=store.start_command)
+        return await _end_orphans(context, store)
     answers: list[Answer] = [
         ("no", "leave it"),
         ("stop", "stop its runs after their batch"),
@@ -100,6 +100,19 @@ async def end(context: AppContext, store: Store) -> str | None:
     what: requests.Request = "stop" if answer == "stop" else "finish"
     await asyncio.to_thread(requests.ask_runner, store, what, who())
     return f"{store.owner} was asked to {what}."
+
+
+async def _end_orphans(context: AppContext, store: Store) -> str | None:
+    """Of a suite whose runner is gone. Raises UsageError where none of its engines trains."""
+    if not (orphans := store.orphans()):
+        raise UsageError(Suites.NOT_RUNNING, owner=store.owner, command=store.start_command)
+    runs = ", ".join(holder.run or f"engine {holder.pid}" for holder in orphans)
+    answers: list[Answer] = [("no", "leave it"), ("stop", "stop its runs after their batch")]
+    words = f"Stop {store.owner}, whose runner is gone while it trains {runs}? It can be continued."
+    if await context.push_screen_wait(Question(words, answers)) != "stop":
+        return None
+    found = await asyncio.to_thread(requests.ask_orphans, store, "stop", who())
+    return " ".join(found.sentences)
 
 
 async def _end_jobs(context: AppContext, store: Store) -> str | None:

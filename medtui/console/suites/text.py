@@ -92,7 +92,7 @@ def line_text(line: SuiteLine, width: int) -> Text:
         glyph, style = "✓", "green"
     elif failed:
         glyph, style = "✗", "red"
-    count = f"{line.over}/{line.n}" + (f", {failed} failed" if failed else "")
+    count = f"{line.over}/{line.n}" + (f", {failed} failed" if failed else "") + " !" * line.damaged
     name = shortened(clean(line.name), max(4, width - len(count) - 4))
     return Text(f"{glyph} {name}  {count}", style)
 
