@@ -65,6 +65,7 @@ def predict(
     from engine.contract.store.workspace import find_workspace
     from engine.contract.wire.errors import UsageError
     from medtui.cli.job_progress import JobProgress
+    from medtui.client.inputs import Inputs, files_of_model
     from medtui.client.output_file import check_output
     from medtui.client.predict import described, predicted
     from medtui.output import print_error, print_json_line
@@ -78,10 +79,10 @@ def predict(
     if below is not None and not (there := path_status(below)).is_folder:
         raise UsageError(Predicting.NO_ROOT, folder=root, why=there.why)
     words = list(_names(images))
-    if target is not None:
-        check_output(target, force=force, inputs=map(expanded, words))
     if not words or not all(words):  # an empty one is a shell variable that is not set
         raise UsageError(Predicting.NO_IMAGES)
+    if target is not None:
+        check_output(target, force=force, inputs=Inputs([*words, *files_of_model(folder)], below))
     with (
         JobProgress(quiet=json, on_stderr=True) as progress,
         predicted(

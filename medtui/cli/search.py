@@ -196,7 +196,7 @@ def figure(
     found = _found(name, workspace)
     search, trials = found.search, found.trials
     target = expanded(str(output))
-    check_output(target, force=force)
+    check_output(target, force=force, is_picture=True)
     _completed(search, trials)
     start = SearchFigure(
         id="start",

@@ -129,7 +129,7 @@ def write_curves(name: str | None, output: Path, measure: str, *, force: bool, w
     ws = find_workspace(workspace)
     store = find_suite(ws, name)
     target = expanded(str(output))
-    check_output(target, force=force)
+    check_output(target, force=force, is_picture=True)
     found = curves_of(work_of(store).items.values(), ws, known)
     if not found:
         raise UsageError(Suites.NO_CURVES, name=store.name)
