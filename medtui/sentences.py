@@ -68,6 +68,7 @@ class CommandLine:
     NO_TERMINAL = Sentence("The console needs a terminal.", "`medtui run RECIPE` trains without one.")
     OUTPUT_FAILED = Sentence("The output cannot be written: {reason}.", "Free some space, or write elsewhere.")
     ONE_WORKSPACE = Sentence("`{command}` takes one --workspace, found {number}.", "Name the one you mean.")
+    PATH_EMPTY = Sentence("Expected a path, found an empty name.", "Check that the shell variable is set.")
     RECIPE_EMPTY = Sentence("Expected a recipe, found an empty name.", "Check that the shell variable is set.")
     SEVERAL_RECIPES = Sentence("Expected one recipe, found {number}: {recipes}.", "Name one of them.")
     SEVERAL_SOURCES = Sentence("Expected one source of images, found {number}: {sources}.", "Name one of them.")
@@ -286,6 +287,7 @@ class Notify:
 class OutputFile:
     """A file that a command is to write."""
 
+    ENDING = Sentence("Expected a name that ends in {endings}, found {path}.", "{remedy}")
     EXISTS = Sentence("{path} already exists.", "Choose another file, or pass --force to replace it.")
     INPUT = Sentence("{path} is read by this command, so it is not replaced.", "Choose another file.")
     IS_NO_FOLDER = Sentence("{path} is not a folder, so it is not replaced.", "Choose another --output.")

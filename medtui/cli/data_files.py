@@ -10,7 +10,7 @@ import typer
 
 from medtui.cli.completion import official_data_sets
 from medtui.cli.data_source import KeptSizeOption, SourceArgument, section_at_own_size, section_of
-from medtui.cli.options import DataOption, JsonOption, OfflineOption, WorkspaceOption
+from medtui.cli.options import DataOption, JsonOption, OfflineOption, WorkspaceOption, path_named
 
 if TYPE_CHECKING:
     from engine.contract.data.archive_card import ArchiveCard
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from medtui.client.inputs import Inputs
 
 OWN = ("folder", "csv", "npz")  # keys of sources that hold a user's own images
-OutputOption = Annotated[Path | None, typer.Option("--output", "-o", readable=False, help="The .npz file to write.")]
+OutputOption = Annotated[Path | None, typer.Option("--output", "-o", parser=path_named, help="The .npz file to write.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace the output file if it exists.")]
 
 
@@ -290,10 +290,11 @@ def _archive_target(named: Path, *, force: bool, inputs: Inputs | None = None) -
     """Where an archive is to be written, with its card beside it. Raises OutputError."""
     from engine.contract.data.archive_card import card_of
     from engine.contract.files.paths import absolute
-    from medtui.client.output_file import NOTHING, check_output
+    from medtui.client.output_file import NOTHING, check_ending, check_output
 
     inputs = inputs or NOTHING
     check_output(named, force=force, inputs=inputs)  # first: what is a folder may have no name to make a card's from
+    check_ending(named, (".npz",))
     check_output(named.with_name(card_of(named)), force=force, inputs=inputs)
     return absolute(named)
 

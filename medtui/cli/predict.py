@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medtui.cli.completion import runs
-from medtui.cli.options import JsonOption, WorkspaceOption
+from medtui.cli.options import JsonOption, WorkspaceOption, path_named
 
 if TYPE_CHECKING:
     from medtui.client.predict import Predictions
@@ -37,10 +37,13 @@ ImagesArgument = Annotated[
 TtaOption = Annotated[bool, typer.Option("--tta", help="Average over the views of test-time augmentation.")]
 RootOption = Annotated[
     Path | None,
-    typer.Option("--root", readable=False, help="Folder that the paths of a table are relative to. [default: its own]"),
+    typer.Option(
+        "--root", parser=path_named, help="Folder that the paths of a table are relative to. [default: its own]"
+    ),
 ]
 OutputOption = Annotated[
-    Path | None, typer.Option("--output", "-o", readable=False, help="Write to this new file instead of the terminal.")
+    Path | None,
+    typer.Option("--output", "-o", parser=path_named, help="Write to this new file instead of the terminal."),
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace the output file if it exists.")]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from engine.contract.data.tables import ENDINGS
@@ -30,6 +31,14 @@ def check_output(path: Path, *, force: bool, inputs: Inputs = NOTHING, is_pictur
         raise OutputError(OutputFile.EXISTS, path=path)
     if not (folder := path_status(path.parent)).is_folder:
         raise OutputError(OutputFile.NO_FOLDER, path=path, why=folder.why)
+
+
+def check_ending(path: Path, endings: Sequence[str], remedy: str = "Choose another name.") -> None:
+    """Does its name say what is written? "" among the endings: it may have none. Raises OutputError."""
+    if path.suffix.lower() not in endings:
+        *most, last = filter(None, endings)
+        known = f"{', '.join(most)} or {last}" if most else last
+        raise OutputError(OutputFile.ENDING, endings=known, path=path, remedy=remedy)
 
 
 def check_unread(path: Path, inputs: Inputs) -> None:

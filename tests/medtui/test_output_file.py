@@ -11,7 +11,7 @@ from driving import json_lines, medtui
 
 from engine.contract.wire.errors import OutputError
 from medtui.client.inputs import Inputs
-from medtui.client.output_file import check_output
+from medtui.client.output_file import check_ending, check_output
 from medtui.sentences import OutputFile
 
 
@@ -156,3 +156,50 @@ def test_an_import_says_that_it_reads_the_archive_it_would_replace(pictures: Pat
     done = medtui("data", "import", "mine.npz", "--data", ".", "--force", cwd=pictures.parent)
     assert done.returncode == 2 and "is read by this command" in done.stderr, done.stderr
     assert (pictures.parent / "mine.npz").read_text() == "arrays"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("predict", "last", "own", "-o", ""),
+        ("predict", "last", "own", "--root", ""),
+        ("data", "export", "cells", "-o", ""),
+        ("data", "explore", "cells", "--html", ""),
+        ("runs", "--workspace", ""),
+        ("--data", "", "data", "list"),
+        ("suite", "table", "-o", ""),
+        ("recipe", "init", ""),
+        ("score", ""),
+    ],
+    ids=" ".join,
+)
+def test_an_empty_path_says_that_it_is_empty(words: tuple[str, ...], tmp_path: Path) -> None:
+    done = medtui(*words, cwd=tmp_path)
+    assert (done.returncode, "Expected a path, found an empty name." in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "endings"),
+    [
+        (("data", "synth", "breastmnist", "-o", "x"), ".npz"),
+        (("data", "export", "cells", "-o", "x.csv"), ".npz"),
+        (("data", "explore", "cells", "--html", "x.csv"), ".html or .htm"),
+        (("suite", "table", "-o", "x.docx"), ".csv, .md, .tex, .xlsx or .txt"),
+        (("suite", "table", "-o", "x.png"), ".csv, .md, .tex, .xlsx or .txt"),
+    ],
+    ids=str,
+)
+def test_an_ending_that_a_command_does_not_write_says_which_it_writes(
+    words: tuple[str, ...], endings: str, tmp_path: Path
+) -> None:
+    done = medtui(*words, cwd=tmp_path)
+    sentence = f"Expected a name that ends in {endings}, found {words[-1]}."
+    assert (done.returncode, sentence in done.stderr) == (2, True), done.stderr
+    assert not list(tmp_path.glob("x*"))
+
+
+def test_an_ending_counts_in_capitals_and_may_be_missing_where_the_command_says_so(tmp_path: Path) -> None:
+    check_ending(tmp_path / "x.CSV", (".csv", ""))
+    check_ending(tmp_path / "x", (".csv", ""))
+    with pytest.raises(OutputError):
+        check_ending(tmp_path / "x", (".csv",))
