@@ -623,6 +623,7 @@ class Table:
         "{path}: expected rows that name files below {root}, found none. {example}.",
         "Correct the table, or name the folder that its paths are relative to as dataset.root.",
     )
+    NO_ROWS = Sentence("{path}: expected a row for each image, found a header without rows.", "Add the rows.")
     NO_LABEL_COLUMN = Sentence(
         "{path}: expected one column with the labels, such as `label` or `class`; found {columns}.",
         "Name it, or several of 0 and 1, as dataset.label_columns.",

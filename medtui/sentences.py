@@ -446,6 +446,7 @@ class SuiteFields:
     NO_VALUES = Sentence("must be a value or a list of values, found {found}")
     SEEDS = Sentence("must be whole numbers or ranges, as `1-5` or `1-3, 7`, found {found}")
     TOO_MANY = Sentence("must have at most {limit:,} runs, found {found:,}: split it")
+    TOO_MANY_SEEDS = Sentence("must be at most {limit:,} numbers, found {found}")
     TWICE = Sentence("is {field}, which `{other}` already gives: remove one of the two")
     UNKNOWN = Sentence("is not a field of a {what} or a recipe; {alternatives}")
 
@@ -473,6 +474,7 @@ class Suites:
     )
     RUNNER_HOLDS = Sentence("{owner} has a runner already: {holder}.", "`{command}` shows it.")
     SEEDS_CONFLICT = Sentence("{first} cannot be combined with {option}.", "Remove one of the two.")
+    TOO_MANY_SEEDS = Sentence("Expected at most {limit:,} seeds for --seeds, found {found}.", "Start fewer at once.")
     SEEDS_INVALID = Sentence("Expected seeds as 1-5 or 1-3,7 for --seeds, found {found!r}.", "Correct it.")
     SEVERAL = Sentence("There are {count} {kinds} here: {names}.", "Name one of them.")
     SLOTS = Sentence("Expected 1 to {most} slots, found {found}.", "{remedy}")

@@ -70,6 +70,8 @@ class Rows:
 def list_table(path: Path, root: Path, options: Mapping[str, Any]) -> tuple[Listing, Columns]:
     """The images that a table names. Raises DataError, or RecipeError as `find_columns` does."""
     rows = read_rows(path, options["delimiter"])
+    if not rows.rows:
+        raise DataError(Table.NO_ROWS, path=path)
     columns = find_columns(rows, options)
     files = _Files(root)
     items: dict[str, Item] = {}
@@ -90,8 +92,8 @@ def list_table(path: Path, root: Path, options: Mapping[str, Any]) -> tuple[List
             continue
         items[name], stats[name] = item, found
     if not items:
-        example = next(iter(unusable.items()), ("", "it has no rows"))
-        raise DataError(Table.NO_IMAGES, path=path, root=root, example=f"{example[0]}: {example[1]}".lstrip(": "))
+        name, why = next(iter(unusable.items()))
+        raise DataError(Table.NO_IMAGES, path=path, root=root, example=f"{name}: {why}")
     ordered = [items[name] for name in sorted(items)]
     several = columns.labels if len(columns.labels) > 1 else ()
     listing = Listing(root, Files.of(stats), lambda: ordered, unusable, dict(repeated), several, rows.digest)
