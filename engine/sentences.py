@@ -587,12 +587,10 @@ class Space:
     """What a job needs on disk. `job` begins the sentence: `A report`."""
 
     FILE_SIZE = Sentence(
-        "A checkpoint of this run takes about {need:,} MB, but `ulimit -f` limits files to {limit:,.1f} MB.",
+        "A checkpoint of this run takes about {need}, but `ulimit -f` limits files to {limit}.",
         "Raise it (`ulimit -f unlimited`), or choose a smaller model.",
     )
-    NO_BYTES = Sentence(
-        "{job} needs about {need:,} MB in {folder}, found {free:,} MB free.", "Free some space, " + _ANOTHER_DISK
-    )
+    NO_BYTES = Sentence("{job} needs about {need} in {folder}, found {free} free.", "Free some space, " + _ANOTHER_DISK)
     NO_FILES = Sentence(
         "{job} needs about {need} files in {folder}, found {free:,} inodes free.",
         "Delete some files, " + _ANOTHER_DISK,
