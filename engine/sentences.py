@@ -592,12 +592,10 @@ class Space:
     """What a job needs on disk. `job` begins the sentence: `A report`."""
 
     FILE_SIZE = Sentence(
-        "A checkpoint of this run takes about {need:,} MB, but `ulimit -f` limits files to {limit:,.1f} MB.",
+        "A checkpoint of this run takes about {need}, but `ulimit -f` limits files to {limit}.",
         "Raise it (`ulimit -f unlimited`), or choose a smaller model.",
     )
-    NO_BYTES = Sentence(
-        "{job} needs about {need:,} MB in {folder}, found {free:,} MB free.", "Free some space, " + _ANOTHER_DISK
-    )
+    NO_BYTES = Sentence("{job} needs about {need} in {folder}, found {free} free.", "Free some space, " + _ANOTHER_DISK)
     NO_FILES = Sentence(
         "{job} needs about {need} files in {folder}, found {free:,} inodes free.",
         "Delete some files, " + _ANOTHER_DISK,
@@ -628,6 +626,7 @@ class Table:
         "{path}: expected rows that name files below {root}, found none. {example}.",
         "Correct the table, or name the folder that its paths are relative to as dataset.root.",
     )
+    NO_ROWS = Sentence("{path}: expected a row for each image, found a header without rows.", "Add the rows.")
     NO_LABEL_COLUMN = Sentence(
         "{path}: expected one column with the labels, such as `label` or `class`; found {columns}.",
         "Name it, or several of 0 and 1, as dataset.label_columns.",

@@ -68,6 +68,7 @@ class CommandLine:
     NO_TERMINAL = Sentence("The console needs a terminal.", "`medtui run RECIPE` trains without one.")
     OUTPUT_FAILED = Sentence("The output cannot be written: {reason}.", "Free some space, or write elsewhere.")
     ONE_WORKSPACE = Sentence("`{command}` takes one --workspace, found {number}.", "Name the one you mean.")
+    PATH_EMPTY = Sentence("Expected a path, found an empty name.", "Check that the shell variable is set.")
     RECIPE_EMPTY = Sentence("Expected a recipe, found an empty name.", "Check that the shell variable is set.")
     SEVERAL_RECIPES = Sentence("Expected one recipe, found {number}: {recipes}.", "Name one of them.")
     SEVERAL_SOURCES = Sentence("Expected one source of images, found {number}: {sources}.", "Name one of them.")
@@ -286,12 +287,14 @@ class Notify:
 class OutputFile:
     """A file that a command is to write."""
 
+    ENDING = Sentence("Expected a name that ends in {endings}, found {path}.", "{remedy}")
     EXISTS = Sentence("{path} already exists.", "Choose another file, or pass --force to replace it.")
     INPUT = Sentence("{path} is read by this command, so it is not replaced.", "Choose another file.")
     IS_NO_FOLDER = Sentence("{path} is not a folder, so it is not replaced.", "Choose another --output.")
     NO_FILE = Sentence("{path} is not a regular file, so it is not replaced.", "Choose another file.")
     NOT_NEW = Sentence("{path} already exists.", "Choose another name: the console replaces no file.")
     NO_FOLDER = Sentence("Cannot write {path}: there is no such folder{why}.", "Choose another file.")
+    PICTURE = Sentence("{path} is named as a picture, so nothing else replaces it.", "Choose another file.")
 
 
 class Predicting:
@@ -444,6 +447,7 @@ class SuiteFields:
     NO_VALUES = Sentence("must be a value or a list of values, found {found}")
     SEEDS = Sentence("must be whole numbers or ranges, as `1-5` or `1-3, 7`, found {found}")
     TOO_MANY = Sentence("must have at most {limit:,} runs, found {found:,}: split it")
+    TOO_MANY_SEEDS = Sentence("must be at most {limit:,} numbers, found {found}")
     TWICE = Sentence("is {field}, which `{other}` already gives: remove one of the two")
     UNKNOWN = Sentence("is not a field of a {what} or a recipe; {alternatives}")
 
@@ -475,6 +479,7 @@ class Suites:
     )
     RUNNER_HOLDS = Sentence("{owner} has a runner already: {holder}.", "`{command}` shows it.")
     SEEDS_CONFLICT = Sentence("{first} cannot be combined with {option}.", "Remove one of the two.")
+    TOO_MANY_SEEDS = Sentence("Expected at most {limit:,} seeds for --seeds, found {found}.", "Start fewer at once.")
     SEEDS_INVALID = Sentence("Expected seeds as 1-5 or 1-3,7 for --seeds, found {found!r}.", "Correct it.")
     SEVERAL = Sentence("There are {count} {kinds} here: {names}.", "Name one of them.")
     SLOTS = Sentence("Expected 1 to {most} slots, found {found}.", "{remedy}")

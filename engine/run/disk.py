@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
+from engine.contract.data.archives import format_bytes
 from engine.contract.data.sums import cache_folder
 from engine.contract.files.probes import missing_features
 from engine.contract.machine.limits import disk_space, file_size_limit
@@ -29,8 +30,7 @@ def check_disk_space(outputs: Path, need: int, what: str) -> None:
     if there.files is not None and there.files < RUN_FILES:
         raise OutputError(Space.NO_FILES, job=what, need=RUN_FILES, folder=outputs, free=there.files)
     if need > free:
-        needed = max(1, need // 10**6)
-        raise OutputError(Space.NO_BYTES, job=what, need=needed, folder=outputs, free=free // 10**6)
+        raise OutputError(Space.NO_BYTES, job=what, need=format_bytes(need), folder=outputs, free=format_bytes(free))
 
 
 def check_disk(job: Job, recipe: Recipe, model: nn.Module, resumed: ResumedRun | None) -> None:
@@ -51,7 +51,7 @@ def check_file_size(largest: int) -> None:
     """May a file be as large as a checkpoint? Raises OutputError."""
     limit = file_size_limit()
     if limit is not None and limit < largest:
-        raise OutputError(Space.FILE_SIZE, need=max(1, largest // 10**6), limit=limit / 10**6)
+        raise OutputError(Space.FILE_SIZE, need=format_bytes(largest), limit=format_bytes(limit))
 
 
 def warn_of_limitations(job: Job, outputs: Path) -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from engine.contract.data.archive_card import read_archive_card
 from engine.contract.data.datasets import TaskKind
+from engine.contract.data.tables import ENDINGS
 from engine.contract.files.folders import named_by_user
 from engine.contract.files.paths import expanded, path_status
 from engine.contract.store.model_bundle import ModelBundle
@@ -22,7 +23,6 @@ from engine.contract.wire.text import counted
 from engine.data.own.arrays import class_names_of
 from engine.data.own.pictures import MOST_BYTES, Picture, Unreadable, decode, picture_of_array
 from engine.data.own.table import (
-    ENDINGS,
     FILE_NAMES,
     LABEL_NAMES,
     Rows,

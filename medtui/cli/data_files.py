@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from medtui.cli.completion import official_data_sets
-from medtui.cli.data_source import KeptSizeOption, SourceArgument, files_of, section_at_own_size, section_of
-from medtui.cli.options import DataOption, JsonOption, OfflineOption, PutDataOption, WorkspaceOption
+from medtui.cli.data_source import KeptSizeOption, SourceArgument, section_at_own_size, section_of
+from medtui.cli.options import DataOption, JsonOption, OfflineOption, PutDataOption, WorkspaceOption, path_named
 
 if TYPE_CHECKING:
     from engine.contract.data.archive_card import ArchiveCard
     from engine.contract.data.card import DataCard
     from engine.contract.data.datasets import DatasetFacts
     from medtui.client.data_sets import DataFile
+    from medtui.client.inputs import Inputs
 
 OWN = ("folder", "csv", "npz")  # keys of sources that hold a user's own images
-OutputOption = Annotated[Path | None, typer.Option("--output", "-o", readable=False, help="The .npz file to write.")]
+OutputOption = Annotated[Path | None, typer.Option("--output", "-o", parser=path_named, help="The .npz file to write.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace the output file if it exists.")]
 
 
@@ -176,7 +177,9 @@ def import_(
     from engine.contract.wire.errors import UsageError
     from medtui.cli.job_progress import JobProgress
     from medtui.cli.run import data_folders
-    from medtui.client.data_sets import export_data, import_official, is_official
+    from medtui.client.data_sets import export_data, import_official, is_official, search_paths
+    from medtui.client.inputs import inputs_of
+    from medtui.client.output_file import check_unread
     from medtui.output import print_json
     from medtui.sentences import Exploring
 
@@ -190,6 +193,7 @@ def import_(
         else:
             section = section_at_own_size([path, *(fields or [])], size) or {}
             target = fetch_folder(folders) / f"{short_name(given.name.removesuffix(given.suffix))}.npz"
+            check_unread(target, inputs_of(section, search_paths(ws, folders), [path]))
             export_data(section, target, ws, folders, replace=force, by="medtui data import", on_event=progress)
     if json:
         print_json({"path": str(target)})
@@ -217,7 +221,8 @@ def export(
     from engine.contract.wire.errors import UsageError
     from medtui.cli.job_progress import JobProgress
     from medtui.cli.run import data_folders
-    from medtui.client.data_sets import export_data
+    from medtui.client.data_sets import export_data, search_paths
+    from medtui.client.inputs import inputs_of
     from medtui.sentences import Exploring
 
     ws, section = find_workspace(workspace), section_at_own_size(source or [], size)
@@ -225,13 +230,14 @@ def export(
         raise UsageError(Exploring.NO_SOURCE)
     name = facts_of(DatasetSection.model_validate(section)).name
     named = expanded(output) if output is not None else Path(f"{name}-export.npz")
-    target = _archive_target(named, force=force, inputs=files_of(section))
+    folders = data_folders(data)
+    target = _archive_target(named, force=force, inputs=inputs_of(section, search_paths(ws, folders), source or []))
     with JobProgress(quiet=json, on_stderr=True) as progress:
         export_data(
             section,
             target,
             ws,
-            data_folders(data),
+            folders,
             replace=force,
             offline=offline,
             by="medtui data export",
@@ -280,13 +286,15 @@ def synth(
         print_line(f"medtui run {recipe} {fields} model.pretrained=false{small}")
 
 
-def _archive_target(named: Path, *, force: bool, inputs: Sequence[str] = ()) -> Path:
+def _archive_target(named: Path, *, force: bool, inputs: Inputs | None = None) -> Path:
     """Where an archive is to be written, with its card beside it. Raises OutputError."""
     from engine.contract.data.archive_card import card_of
     from engine.contract.files.paths import absolute
-    from medtui.client.output_file import check_output
+    from medtui.client.output_file import NOTHING, check_ending, check_output
 
+    inputs = inputs or NOTHING
     check_output(named, force=force, inputs=inputs)  # first: what is a folder may have no name to make a card's from
+    check_ending(named, (".npz",))
     check_output(named.with_name(card_of(named)), force=force, inputs=inputs)
     return absolute(named)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -29,11 +28,6 @@ KeptSizeOption = Annotated[
 SizeOption = Annotated[
     int | None, typer.Option("--size", help="Image size in pixels: 28, 64, 128 or 224. [default: 28; your own: 64]")
 ]
-
-
-def files_of(section: Mapping[str, Any]) -> list[str]:
-    """The files that a source reads, apart from those of a folder."""
-    return [section[key] for key in ("npz", "csv", "archive") if section.get(key) is not None]
 
 
 def section_at_own_size(words: list[str], size: int | None) -> dict[str, Any] | None:

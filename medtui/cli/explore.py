@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medtui.cli.completion import runs
-from medtui.cli.data_source import SizeOption, SourceArgument, files_of, section_of
-from medtui.cli.options import DataOption, JsonOption, OfflineOption, WorkspaceOption
+from medtui.cli.data_source import SizeOption, SourceArgument, section_of
+from medtui.cli.options import DataOption, JsonOption, OfflineOption, WorkspaceOption, path_named
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 REST = "--json lists them, --html shows them"
 HtmlOption = Annotated[
-    Path | None, typer.Option("--html", readable=False, help="Write a page with pictures to this file.")
+    Path | None, typer.Option("--html", parser=path_named, help="Write a page with pictures to this file.")
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace the page if it exists.")]
 RunOption = Annotated[
@@ -53,14 +53,19 @@ def explore(
     from engine.contract.store.workspace import find_workspace
     from medtui.cli.job_progress import JobProgress
     from medtui.cli.run import data_folders
+    from medtui.client.data_sets import search_paths
     from medtui.client.explore import explored
-    from medtui.client.output_file import check_output
+    from medtui.client.inputs import files_of_model, inputs_of
+    from medtui.client.output_file import check_ending, check_output
     from medtui.output import print_error, print_json
 
     ws = find_workspace(workspace)
     section, model = _asked(source or [], run, size, ws)
     if html is not None:
-        check_output(expanded(html), force=force, inputs=files_of(section))
+        inputs = inputs_of(section, search_paths(ws, data_folders(data)), source or [])
+        model_files = [] if model is None else files_of_model(model)
+        check_output(expanded(html), force=force, inputs=inputs.with_more(model_files))
+        check_ending(expanded(html), (".html", ".htm", ""))
     page = absolute(expanded(html)) if html is not None else None
     with (
         JobProgress(quiet=json, on_stderr=True) as progress,

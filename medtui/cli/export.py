@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from medtui.cli.options import DataOption, JsonOption, OfflineOption, RunArgument, WorkspaceOption
+from medtui.cli.options import DataOption, JsonOption, OfflineOption, RunArgument, WorkspaceOption, path_named
 
 
 class Format(StrEnum):
@@ -25,7 +25,8 @@ FormatOption = Annotated[
     typer.Option("--format", help="Make only this format, and the bundle; may be repeated. [default: onnx, torch]"),
 ]
 OutputOption = Annotated[
-    Path | None, typer.Option("--output", "-o", readable=False, help="Folder to create. [default: model/ in the run]")
+    Path | None,
+    typer.Option("--output", "-o", parser=path_named, help="Folder to create. [default: model/ in the run]"),
 ]
 
 

@@ -18,11 +18,25 @@ def _forbid_fetching(offline: bool) -> bool:
     return offline
 
 
+def path_named(word: str | Path) -> Path:
+    """What an option or argument says; whether anything is there, our own messages tell. Raises UsageError.
+
+    An empty one is a shell variable that is not set: as a path it would be the current folder.
+    """
+    if word == "":
+        from engine.contract.wire.errors import UsageError
+        from medtui.sentences import CommandLine
+
+        raise UsageError(CommandLine.PATH_EMPTY)
+    return Path(word)
+
+
+path_named.__name__ = "path"  # as some versions of the parser call it in their help
 WorkspaceOption = Annotated[
     Path | None,
     typer.Option(
         "--workspace",
-        readable=False,  # not checked by the parser: our message says why, and who owns it
+        parser=path_named,
         help="Folder that holds outputs/. [default: nearest enclosing folder with .git or README.md]",
     ),
 ]
@@ -30,7 +44,7 @@ WorkspacesOption = Annotated[
     list[Path] | None,
     typer.Option(
         "--workspace",
-        readable=False,
+        parser=path_named,
         show_default=False,
         help="Folder that holds outputs/; repeat it for several. [default: nearest enclosing folder with .git or "
         "README.md]",
@@ -38,13 +52,13 @@ WorkspacesOption = Annotated[
 ]
 AllOption = Annotated[bool, typer.Option("--all", help="Include every workspace that you have used.")]
 DataOption = Annotated[
-    Path | None, typer.Option("--data", readable=False, help="Folder to search first for data set files.")
+    Path | None, typer.Option("--data", parser=path_named, help="Folder to search first for data set files.")
 ]
 PutDataOption = Annotated[
     Path | None,
     typer.Option(
         "--data",
-        readable=False,
+        parser=path_named,
         show_default=False,
         help="Existing folder to put the file into. [default: $MEDTUI_DATA, else ~/.medmnist]",
     ),

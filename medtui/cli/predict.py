@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medtui.cli.completion import runs
-from medtui.cli.options import JsonOption, WorkspaceOption
+from medtui.cli.options import JsonOption, WorkspaceOption, path_named
 
 if TYPE_CHECKING:
     from medtui.client.predict import Predictions
@@ -37,10 +37,13 @@ ImagesArgument = Annotated[
 TtaOption = Annotated[bool, typer.Option("--tta", help="Average over the views of test-time augmentation.")]
 RootOption = Annotated[
     Path | None,
-    typer.Option("--root", readable=False, help="Folder that the paths of a table are relative to. [default: its own]"),
+    typer.Option(
+        "--root", parser=path_named, help="Folder that the paths of a table are relative to. [default: its own]"
+    ),
 ]
 OutputOption = Annotated[
-    Path | None, typer.Option("--output", "-o", readable=False, help="Write to this new file instead of the terminal.")
+    Path | None,
+    typer.Option("--output", "-o", parser=path_named, help="Write to this new file instead of the terminal."),
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace the output file if it exists.")]
 
@@ -65,6 +68,7 @@ def predict(
     from engine.contract.store.workspace import find_workspace
     from engine.contract.wire.errors import UsageError
     from medtui.cli.job_progress import JobProgress
+    from medtui.client.inputs import Inputs, files_of_model
     from medtui.client.output_file import check_output
     from medtui.client.predict import described, predicted
     from medtui.output import print_error, print_json_line
@@ -78,10 +82,10 @@ def predict(
     if below is not None and not (there := path_status(below)).is_folder:
         raise UsageError(Predicting.NO_ROOT, folder=root, why=there.why)
     words = list(_names(images))
-    if target is not None:
-        check_output(target, force=force, inputs=map(expanded, words))
     if not words or not all(words):  # an empty one is a shell variable that is not set
         raise UsageError(Predicting.NO_IMAGES)
+    if target is not None:
+        check_output(target, force=force, inputs=Inputs([*words, *files_of_model(folder)], below))
     with (
         JobProgress(quiet=json, on_stderr=True) as progress,
         predicted(

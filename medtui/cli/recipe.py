@@ -9,7 +9,7 @@ import typer
 
 from medtui.cli.commands import COMMANDS
 from medtui.cli.completion import recipes
-from medtui.cli.options import JsonOption
+from medtui.cli.options import JsonOption, path_named
 from medtui.cli.unknown import Commands
 
 app = typer.Typer(help=COMMANDS["recipe"].summary, no_args_is_help=True, cls=Commands, rich_markup_mode=None)
@@ -17,7 +17,7 @@ app = typer.Typer(help=COMMANDS["recipe"].summary, no_args_is_help=True, cls=Com
 
 @app.command()
 def init(
-    path: Annotated[Path, typer.Argument(readable=False, help="The file to write.")] = Path("recipe.yaml"),
+    path: Annotated[Path, typer.Argument(parser=path_named, help="The file to write.")] = Path("recipe.yaml"),
     base: Annotated[
         str, typer.Option("--from", help="A shipped recipe to start from.", autocompletion=recipes)
     ] = "quickstart",

@@ -170,7 +170,7 @@ def _run_suite(
     from medtui.sentences import Suites
     from medtui.suites.job_template import JobTemplate
     from medtui.suites.plan import planned, suite_name
-    from medtui.suites.suite_file import parse_seeds
+    from medtui.suites.suite_file import MOST_SEEDS, TooManySeeds, parse_seeds
 
     refuse_only_on_cluster(on, slots, slurm)
     conflicts = {"--resume": resume, "--detach": run_options.detach, "--wait": run_options.wait}
@@ -178,7 +178,10 @@ def _run_suite(
     for option, given in conflicts.items():
         if given:
             raise UsageError(Suites.SEEDS_CONFLICT, option=option, first="--seeds" if on is None else "--on")
-    found = parse_seeds(seeds) if seeds is not None else None
+    try:
+        found = parse_seeds(seeds) if seeds is not None else None
+    except TooManySeeds as number:
+        raise UsageError(Suites.TOO_MANY_SEEDS, limit=MOST_SEEDS, found=number) from None
     if found is None and (seeds is not None or on is None):
         raise UsageError(Suites.SEEDS_INVALID, found=seeds or "nothing")
     base = _composed(run_options.recipe, run_options, here=on is None)

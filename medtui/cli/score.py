@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from medtui.cli.options import DataOption, JsonOption, OfflineOption, WorkspaceOption
+from medtui.cli.options import DataOption, JsonOption, OfflineOption, WorkspaceOption, path_named
 
 
 def score(
     file: Annotated[
         Path,
-        typer.Argument(readable=False, help="Result file, such as breastmnist_test_[AUC]0.913_[ACC]0.846@run.csv."),
+        typer.Argument(parser=path_named, help="Result file, such as breastmnist_test_[AUC]0.913_[ACC]0.846@run.csv."),
     ],
     workspace: WorkspaceOption = None,
     data: DataOption = None,

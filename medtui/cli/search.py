@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -16,6 +17,7 @@ from medtui.cli.options import (
     SlotsOption,
     SlurmOption,
     WorkspaceOption,
+    path_named,
 )
 from medtui.cli.suite import DryRunOption, RetryOption
 from medtui.cli.unknown import FileCommands
@@ -34,13 +36,13 @@ NameArgument = Annotated[
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace the output file if it exists.")]
 OutputOption = Annotated[
     Path | None,
-    typer.Option("--output", "-o", help="Write to this file instead of the terminal.", readable=False),
+    typer.Option("--output", "-o", help="Write to this file instead of the terminal.", parser=path_named),
 ]
 
 
 @app.command("run", short_help="Run a search, or continue it; `search FILE` is the same.")
 def run(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The search's file.", readable=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The search's file.", parser=path_named)],
     slots: SlotsOption = None,
     on: OnOption = None,
     slurm: SlurmOption = None,
@@ -148,7 +150,8 @@ def table(
         print_trials(stdout_console(), search, trials)
     else:
         as_csv = output.suffix.lower() == ".csv"
-        _write(output, csv_of(search, trials) if as_csv else trials_text(search, trials), force=force)
+        text = csv_of(search, trials) if as_csv else trials_text(search, trials)
+        _write(output, text, (".csv", ".txt", ""), force=force)
 
 
 @app.command("best", short_help="Show the best trial as a recipe.")
@@ -170,13 +173,13 @@ def best(
     if output is None:
         print_text(text.removesuffix("\n"))
     else:
-        _write(output, text, force=force)
+        _write(output, text, (".yaml", ".yml", ""), force=force)
 
 
 @app.command("figure", short_help="Plot the trials and the importance of each field.")
 def figure(
     name: NameArgument = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The PNG file to write.", readable=False)] = Path(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The PNG file to write.", parser=path_named)] = Path(
         "search.png"
     ),
     force: ForceOption = False,
@@ -187,7 +190,7 @@ def figure(
     from engine.contract.wire.jobs import Importance, SearchFigure, TrialValue
     from medtui.cli.who import current_user
     from medtui.client.job import do_job
-    from medtui.client.output_file import check_output
+    from medtui.client.output_file import check_ending, check_output
     from medtui.output import print_line
     from medtui.search.asking import importances, require_optuna
     from medtui.search.results import describe_objective
@@ -196,7 +199,8 @@ def figure(
     found = _found(name, workspace)
     search, trials = found.search, found.trials
     target = expanded(str(output))
-    check_output(target, force=force)
+    check_output(target, force=force, is_picture=True)
+    check_ending(target, (".png", ""))
     _completed(search, trials)
     start = SearchFigure(
         id="start",
@@ -254,13 +258,14 @@ def _completed(search: Search, trials: list[Trial]) -> list[Trial]:
     return found
 
 
-def _write(output: Path, text: str, *, force: bool) -> None:
+def _write(output: Path, text: str, endings: Sequence[str], *, force: bool) -> None:
     """Raises OutputError."""
     from engine.contract.files.paths import expanded
-    from medtui.client.output_file import check_output, write_text
+    from medtui.client.output_file import check_ending, check_output, write_text
     from medtui.output import print_line
 
     target = expanded(str(output))
     check_output(target, force=force)
+    check_ending(target, endings)
     write_text(target, text)
     print_line(f"Wrote {output}.")

@@ -16,6 +16,7 @@ from medtui.cli.options import (
     SlotsOption,
     SlurmOption,
     WorkspaceOption,
+    path_named,
 )
 from medtui.cli.unknown import Commands
 
@@ -37,7 +38,7 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would r
 
 @app.command("run", short_help="Run a suite; interrupted runs are resumed.")
 def run(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The suite's file.", readable=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The suite's file.", parser=path_named)],
     slots: SlotsOption = None,
     on: OnOption = None,
     slurm: SlurmOption = None,
@@ -188,7 +189,7 @@ def job(
     item: Annotated[str, typer.Argument(metavar="ITEM", help="Which of its runs, by the id in its journal.")],
     workspace: WorkspaceOption = None,
     log: Annotated[
-        Path | None, typer.Option("--log", readable=False, help="The job's log file, recorded with the run.")
+        Path | None, typer.Option("--log", parser=path_named, help="The job's log file, recorded with the run.")
     ] = None,
     search: Annotated[bool, typer.Option("--search", help="It is a run of the search of this name.")] = False,
 ) -> int:
@@ -216,7 +217,8 @@ def table(
         ),
     ] = "",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write to this file instead of the terminal.", readable=False)
+        Path | None,
+        typer.Option("--output", "-o", help="Write to this file instead of the terminal.", parser=path_named),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the output file if it exists.")] = False,
     workspace: WorkspaceOption = None,
@@ -231,7 +233,7 @@ def table(
 @app.command("curves", short_help="Plot mean curves over seeds, with a band.")
 def curves(
     name: NameArgument = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The PNG file to write.", readable=False)] = Path(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The PNG file to write.", parser=path_named)] = Path(
         "curves.png"
     ),
     measure: Annotated[

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from medtui.suites.work import Work
 
 FORMATS = {"text": "", "csv": ".csv", "markdown": ".md", "latex": ".tex", "xlsx": ".xlsx"}
+ENDINGS = (*FORMATS.values(), ".txt")
 
 
 def print_or_write(
@@ -23,7 +24,7 @@ def print_or_write(
     from engine.contract.files.paths import expanded
     from engine.contract.store.workspace import find_workspace
     from medtui.cli.work import warn_of_damage
-    from medtui.client.output_file import check_output, write_text
+    from medtui.client.output_file import check_ending, check_output, write_text
     from medtui.output import print_json, print_line, print_text
     from medtui.plain.suite_table import print_table
     from medtui.rich_output import stdout_console
@@ -34,9 +35,11 @@ def print_or_write(
 
     ws = find_workspace(workspace)
     target = expanded(str(output)) if output is not None else None
-    format_ = _format(format_, target)
+    named, format_ = bool(format_), _format(format_, target)
     if target is not None:
         check_output(target, force=force)
+        if not named:
+            check_ending(target, ENDINGS, "Choose another name, or pass --format.")
     store = find_suite(ws, name)
     work = work_of(store)
     warn_of_damage(store, work)
@@ -120,7 +123,7 @@ def write_curves(name: str | None, output: Path, measure: str, *, force: bool, w
     from medtui.cli.who import current_user
     from medtui.cli.work import warn_of_damage
     from medtui.client.job import do_job
-    from medtui.client.output_file import check_output
+    from medtui.client.output_file import check_ending, check_output
     from medtui.output import print_line
     from medtui.sentences import Suites
     from medtui.suites.curves import MEASURES, curves_of
@@ -135,7 +138,8 @@ def write_curves(name: str | None, output: Path, measure: str, *, force: bool, w
     ws = find_workspace(workspace)
     store = find_suite(ws, name)
     target = expanded(str(output))
-    check_output(target, force=force)
+    check_output(target, force=force, is_picture=True)
+    check_ending(target, (".png", ""))
     work = work_of(store)
     warn_of_damage(store, work)
     require_plan(store, work)

@@ -112,16 +112,22 @@ def suite_from(text: YamlText, name: str, folder: Path) -> SuiteFile:
     return SuiteFile(name, text.source, folder, axes, include, exclude, template)
 
 
+class TooManySeeds(Exception):
+    """The text says how many."""
+
+
 def parse_seeds(text: str) -> tuple[int, ...] | None:
-    """`1-3, 7` as (1, 2, 3, 7); None for what is no such list."""
+    """`1-3, 7` as (1, 2, 3, 7); None for what is no such list. Raises TooManySeeds."""
     found: list[int] = []
     for part in text.split(","):
         match = _SEEDS.fullmatch(part)
         if match is None:
             return None
         first, last = int(match[1]), int(match[2] or match[1])
-        if not first <= last < first + MOST_SEEDS:
+        if last < first:
             return None
+        if (count := len(found) + last + 1 - first) > MOST_SEEDS:
+            raise TooManySeeds(f"{count:,}")
         found += range(first, last + 1)
     return tuple(dict.fromkeys(found))
 
@@ -190,7 +196,11 @@ class AxesReader:
 
     def _values(self, where: KeyPath, path: str, value: Any) -> tuple[Any, ...]:
         if path == "training.seed" and isinstance(value, str):
-            seeds = parse_seeds(value)
+            try:
+                seeds = parse_seeds(value)
+            except TooManySeeds as number:
+                self.add(where, SuiteFields.TOO_MANY_SEEDS, limit=MOST_SEEDS, found=number)
+                return ()
             if seeds is None:
                 self.add(where, SuiteFields.SEEDS, found=shortened(repr(value)))
             return seeds or ()

@@ -114,7 +114,7 @@ async def recipes_wrong(pilot: Pilot[int], app: ConsoleApp, scripts: list[Script
 async def recipes_choose(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
     await _mine(pilot, app, "1e-3")
     await pilot.press("e", "enter")
-    await shows(pilot, "official, not here (≤ 0.6 MB)")
+    await shows(pilot, "official, not here (≤ 628 kB)")
 
 
 async def _mine(pilot: Pilot[int], app: ConsoleApp, lr: str) -> None:
@@ -540,7 +540,7 @@ async def fetch_asked(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted
     await machine(pilot, app, scripts)
     os.environ["MEDTUI_OFFLINE"] = ""  # no engine fetches here; the fixture below puts it back
     await pilot.press("f")
-    await shows(pilot, "At most 0.6 MB.")
+    await shows(pilot, "At most 628 kB.")
 
 
 async def fetching(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:
@@ -552,7 +552,7 @@ async def fetching(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) 
     ):
         story = Story(Path("run"))
         on_event(
-            story.log("Fetching breastmnist.npz (at most 0.6 MB) from https://zenodo.org/ into /home/me/.medmnist.")
+            story.log("Fetching breastmnist.npz (at most 628 kB) from https://zenodo.org/ into /home/me/.medmnist.")
         )
         words = "fetching breastmnist.npz"
         on_event(Progress(time=START, phase="preparing", activity=words, done=400_000, total=559_580, unit="bytes"))
@@ -562,7 +562,7 @@ async def fetching(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) 
 
     panel.fetch = fetch  # type: ignore[method-assign]
     await pilot.press("enter")
-    await shows(pilot, "0.4 MB of 0.6 MB")
+    await shows(pilot, "400 kB of 560 kB")
 
 
 async def suites_empty(pilot: Pilot[int], app: ConsoleApp, scripts: list[Scripted]) -> None:

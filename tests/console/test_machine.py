@@ -305,9 +305,9 @@ async def test_f_fetches_a_data_set_with_progress_and_every_screen_is_updated(
         await wait_for(pilot, lambda: getattr(app.base_screen, "current", None))
         (workspace.root / "mine.yaml").write_text("dataset: {name: breastmnist}\n")
         app._recipes.open_path(workspace.root / "mine.yaml")
-        await shows(pilot, "breastmnist.npz is missing: it will be fetched first (at most 0.6 MB)")
+        await shows(pilot, "breastmnist.npz is missing: it will be fetched first (at most 628 kB)")
         await fetch_breastmnist(pilot, app)
-        await shows(pilot, "✓ breastmnist 28, 0.6 MB", "Fetched", "MD5 ok")
+        await shows(pilot, "✓ breastmnist 28, 560 kB", "Fetched", "MD5 ok")
         assert (Path(os.environ["HOME"]) / ".medmnist" / "breastmnist.npz").is_file()
         assert [name for name, _ in mirror.asked] == ["breastmnist.npz"]
         await pilot.press("1")
@@ -320,7 +320,7 @@ async def test_a_fetch_shows_its_progress_and_c_cancels_it_leaving_nothing(conso
     app = console()
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await fetch_breastmnist(pilot, app)
-        await shows(pilot, "0.4 MB of 0.6 MB", "c cancels")
+        await shows(pilot, "400 kB of 560 kB", "c cancels")
         await pilot.press("f")
         await shows(pilot, "is already being fetched")
         await pilot.press("c")
@@ -355,7 +355,7 @@ async def test_f_changes_nothing_in_a_read_only_console(console) -> None:
         ("breastmist", "28", "Choose one of pathmnist, chestmnist"),
         ("cells", "28", "Choose one of pathmnist"),
         ("breastmnist", "32", "BreastMNIST is available at 28, 64, 128, 224 px"),
-        ("BreastMNIST ", "28", "At most 0.6 MB"),
+        ("BreastMNIST ", "28", "At most 628 kB"),
     ],
 )
 def test_the_dialog_shows_what_can_be_fetched(monkeypatch: pytest.MonkeyPatch, name: str, size: str, said: str) -> None:
@@ -419,7 +419,7 @@ def test_in_the_panes_of_80_by_24_no_size_and_no_mark_is_cut() -> None:
     uses = disk_text(on_disk(), 35, 5, BY_ID).plain.splitlines()
     assert uses[0].split() == ["runs", "3", "420", "MB"] and uses[2].split() == ["P", "prunes", "1", "90", "MB"]
     data = data_text(on_disk(), 35, BY_ID).plain.splitlines()
-    assert data[:2] == ["? pathmnist 64, 1.4 GB, unverified", "✓ breastmnist 28, 0.6 MB  …medmnist"]
+    assert data[:2] == ["? pathmnist 64, 1.4 GB, unverified", "✓ breastmnist 28, 560 kB  …medmnist"]
     assert all(cell_len(line) <= 35 for line in [*uses[:9], *data[:4]])
 
 

@@ -104,9 +104,22 @@ def test_whether_fetching_is_forbidden(value: str, expected: bool, monkeypatch: 
 
 @pytest.mark.parametrize(
     ("size", "shown"),
-    [(559_580, "0.6 MB"), (9.99e6, "10.0 MB"), (1e7, "10 MB"), (252e6, "252 MB"), (1e9, "1.0 GB"), (12.6e9, "12.6 GB")],
+    [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (999, "999 bytes"),
+        (1e3, "1 kB"),
+        (559_580, "560 kB"),
+        (999_499, "999 kB"),
+        (999_500, "1.0 MB"),
+        (9.99e6, "10.0 MB"),
+        (1e7, "10 MB"),
+        (252e6, "252 MB"),
+        (1e9, "1.0 GB"),
+        (12.6e9, "12.6 GB"),
+    ],
 )
-def test_sizes_are_shown_in_decimal_units(size: float, shown: str) -> None:
+def test_a_size_says_its_decimal_unit_and_is_never_zero_of_a_large_one(size: float, shown: str) -> None:
     assert format_bytes(size) == shown
 
 

@@ -165,7 +165,7 @@ def test_an_interrupted_download_resumes_where_it_stopped(tmp_path: Path) -> Non
         download(spec(mirror, tmp_path), nothing, said.append)
         assert mirror.asked == [("data.npz", None), ("data.npz", "bytes=600000-")]
     assert (tmp_path / "data.npz").read_bytes() == CONTENT
-    assert len(said) == 1 and "0.6 MB" in said[0]
+    assert len(said) == 1 and "600 kB" in said[0]
 
 
 def test_a_server_that_cannot_resume_is_asked_for_the_complete_file(tmp_path: Path) -> None:

@@ -447,3 +447,11 @@ def _open_files(pid: int) -> list[str]:
         return [fd for fd in os.listdir(f"/proc/{pid}/fd") if os.path.lexists(f"/proc/{pid}/fd/{fd}")]  # noqa: PTH208
     except OSError:
         return []
+
+
+def test_a_table_without_rows_says_so_once(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("file,label\n")
+    with pytest.raises(DataError) as refused:
+        converted(csv=str(tmp_path / "t.csv"))
+    expected = "t.csv: expected a row for each image, found a header without rows. Add the rows."
+    assert str(refused.value).endswith(expected)

@@ -10,7 +10,8 @@ import pytest
 from driving import json_lines, medtui
 
 from engine.contract.wire.errors import OutputError
-from medtui.client.output_file import check_output
+from medtui.client.inputs import Inputs
+from medtui.client.output_file import check_ending, check_output
 from medtui.sentences import OutputFile
 
 
@@ -53,7 +54,7 @@ def test_no_command_replaces_what_it_reads_by_whatever_name(tmp_path: Path, monk
     (tmp_path / "alias").symlink_to(tmp_path)
     monkeypatch.chdir(tmp_path)
     for name in (table, Path("table.csv"), tmp_path / "alias" / "table.csv"):
-        assert refusal(name, inputs=[str(tmp_path), str(table)]) == OutputFile.INPUT.code
+        assert refusal(name, inputs=Inputs([str(tmp_path), str(table)])) == OutputFile.INPUT.code
 
 
 @pytest.mark.parametrize(
@@ -89,3 +90,116 @@ def test_a_refused_output_is_one_sentence_and_nothing_changes(
     assert (after.st_ino, after.st_size, stat.S_IFMT(after.st_mode)) == (
         before.st_ino, before.st_size, stat.S_IFMT(before.st_mode),
     )  # fmt: skip
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two class folders, a table at their side, and what passes for a model."""
+    for name in ("ant/i01", "ant/i02", "bee/i03"):
+        (tmp_path / "own" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "own" / f"{name}.png").write_text("a picture")
+    (tmp_path / "t.csv").write_text("file,label\nown/ant/i01.png,ant\nown\\bee\\i03,bee\n")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.json").write_text("{}")
+    (tmp_path / "model" / "best.safetensors").write_text("weights")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "own"
+
+
+@pytest.mark.parametrize("words", ["own", "own/ant/*.png", "own/**/*.png", "o*", "t.csv", "own/ant/i01.png", "t.*"])
+def test_no_picture_that_a_folder_a_pattern_or_a_table_leads_to_is_replaced(words: str, pictures: Path) -> None:
+    (pictures.parent / "second name").hardlink_to(pictures / "ant" / "i01.png")
+    (pictures.parent / "alias").symlink_to(pictures)
+    for name in ("own/ant/i01.png", "own/bee/../ant/i01.png", "alias/ant/i01.png", "second name"):
+        assert refusal(Path(name), inputs=Inputs([words])) == OutputFile.INPUT.code, name
+    assert refusal(Path("own/ant/new.csv"), inputs=Inputs([words])) is None, "a new file replaces nothing"
+
+
+def test_a_picture_whose_ending_a_table_leaves_out_is_not_replaced(pictures: Path) -> None:
+    for root, table in ((None, "own/../t.csv"), (pictures.parent, "elsewhere.csv")):
+        (pictures.parent / "elsewhere.csv").write_text("file\nown/bee/i03\n")
+        assert refusal(Path("own/bee/i03.png"), inputs=Inputs([table], root)) == OutputFile.INPUT.code
+    assert refusal(Path("own/ant/i02.png"), inputs=Inputs(["t.csv"])) == OutputFile.PICTURE.code, "of no row"
+
+
+def test_a_picture_is_replaced_by_pictures_only(pictures: Path) -> None:
+    for force in (True, False):
+        assert refusal(pictures / "ant" / "i01.png", force=force) == OutputFile.PICTURE.code
+    assert refusal(pictures / "ant" / "i01.png", is_picture=True) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "victim"),
+    [
+        (("predict", "model", "own", "-o"), "own/bee/i03.png"),
+        (("predict", "model", "own/ant/*.png", "-o"), "own/ant/i02.png"),
+        (("predict", "model", "t.csv", "-o"), "own/ant/i01.png"),
+        (("predict", "model", "t.csv", "-o"), "model/best.safetensors"),
+        (("data", "export", "own", "-o"), "own/bee/i03.png"),
+        (("data", "export", "t.csv", "-o"), "own/bee/i03.png"),
+        (("data", "explore", "own", "--html"), "own/bee/i03.png"),
+        (("data", "explore", "bees.yaml", "--html"), "bees.yaml"),
+    ],
+    ids=str,
+)
+def test_each_command_says_that_it_reads_the_picture(words: tuple[str, ...], victim: str, pictures: Path) -> None:
+    (pictures.parent / "bees.yaml").write_text("dataset:\n  folder: own\n")
+    before = {path: path.read_bytes() for path in pictures.parent.rglob("*") if path.is_file()}
+    done = medtui(*words, victim, "--force", cwd=pictures.parent)
+    assert done.returncode == 2, done.stderr
+    assert f"{victim} is read by this command, so it is not replaced." in " ".join(done.stderr.split()), done.stderr
+    assert {path: path.read_bytes() for path in pictures.parent.rglob("*") if path.is_file()} == before
+
+
+def test_an_import_says_that_it_reads_the_archive_it_would_replace(pictures: Path) -> None:
+    (pictures.parent / "mine.npz").write_text("arrays")
+    done = medtui("data", "import", "mine.npz", "--data", ".", "--force", cwd=pictures.parent)
+    assert done.returncode == 2 and "is read by this command" in done.stderr, done.stderr
+    assert (pictures.parent / "mine.npz").read_text() == "arrays"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("predict", "last", "own", "-o", ""),
+        ("predict", "last", "own", "--root", ""),
+        ("data", "export", "cells", "-o", ""),
+        ("data", "explore", "cells", "--html", ""),
+        ("runs", "--workspace", ""),
+        ("--data", "", "data", "list"),
+        ("suite", "table", "-o", ""),
+        ("recipe", "init", ""),
+        ("score", ""),
+    ],
+    ids=" ".join,
+)
+def test_an_empty_path_says_that_it_is_empty(words: tuple[str, ...], tmp_path: Path) -> None:
+    done = medtui(*words, cwd=tmp_path)
+    assert (done.returncode, "Expected a path, found an empty name." in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "endings"),
+    [
+        (("data", "synth", "breastmnist", "-o", "x"), ".npz"),
+        (("data", "export", "cells", "-o", "x.csv"), ".npz"),
+        (("data", "explore", "cells", "--html", "x.csv"), ".html or .htm"),
+        (("suite", "table", "-o", "x.docx"), ".csv, .md, .tex, .xlsx or .txt"),
+        (("suite", "table", "-o", "x.png"), ".csv, .md, .tex, .xlsx or .txt"),
+    ],
+    ids=str,
+)
+def test_an_ending_that_a_command_does_not_write_says_which_it_writes(
+    words: tuple[str, ...], endings: str, tmp_path: Path
+) -> None:
+    done = medtui(*words, cwd=tmp_path)
+    sentence = f"Expected a name that ends in {endings}, found {words[-1]}."
+    assert (done.returncode, sentence in done.stderr) == (2, True), done.stderr
+    assert not list(tmp_path.glob("x*"))
+
+
+def test_an_ending_counts_in_capitals_and_may_be_missing_where_the_command_says_so(tmp_path: Path) -> None:
+    check_ending(tmp_path / "x.CSV", (".csv", ""))
+    check_ending(tmp_path / "x", (".csv", ""))
+    with pytest.raises(OutputError):
+        check_ending(tmp_path / "x", (".csv",))

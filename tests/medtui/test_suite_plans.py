@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from driving import medtui
 
 from engine.contract.recipe.identity import recipe_hash
 from engine.contract.recipe.reader import build_recipe, recipe_from_values
@@ -125,7 +126,17 @@ def test_what_a_suite_may_have_is_found_in_its_own_help_and_a_field_in_the_schem
 def test_seeds_as_text() -> None:
     assert parse_seeds("1-3, 7,2") == (1, 2, 3, 7)
     assert parse_seeds("5") == (5,)
-    assert [parse_seeds(text) for text in ("", "1-", "a", "2-1", "1-99999999", "-1")] == [None] * 6
+    assert [parse_seeds(text) for text in ("", "1-", "a", "2-1", "-1")] == [None] * 5
+
+
+def test_too_many_seeds_says_how_many_there_may_be(tmp_path: Path) -> None:
+    assert len(parse_seeds("1-10000") or ()) == 10_000
+    for text, number in (("1-99999", "99,999"), ("1-9999,20000-20001", "10,001")):
+        with pytest.raises(RecipeError, match=f"seeds must be at most 10,000 numbers, found {number}"):
+            plan(f"recipe: quickstart\nseeds: {text}\n", tmp_path)
+        done = medtui("run", "quickstart", "--seeds", text, cwd=tmp_path)
+        sentence = f"Expected at most 10,000 seeds for --seeds, found {number}."
+        assert (done.returncode, sentence in done.stderr) == (2, True), done.stderr
 
 
 def test_a_recipe_with_several_seeds_is_named_the_same_whatever_the_seeds() -> None:

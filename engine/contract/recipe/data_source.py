@@ -56,6 +56,10 @@ class DataSource(ABC):
         """The facts, with what was found when the images were last read here. Reads small files; never raises."""
         return self.facts
 
+    def reads(self, search_paths: SearchPaths) -> list[Path]:
+        """The files and folders that it is read from, which no command may replace. Never raises."""
+        return []
+
 
 @dataclass(frozen=True)
 class OfficialSource(DataSource):
@@ -66,6 +70,10 @@ class OfficialSource(DataSource):
     @property
     def archive(self) -> Archive:
         return self.facts.archives[self.size]
+
+    def reads(self, search_paths: SearchPaths) -> list[Path]:
+        path = find_file(self.archive, search_paths.folders)
+        return [] if path is None else [path]
 
     def status(self, search_paths: SearchPaths) -> Found:
         path = find_file(self.archive, search_paths.folders)
@@ -95,6 +103,9 @@ class ArchiveSource(DataSource):
 
     def path(self, search_paths: SearchPaths) -> Path:
         return located(self.written, search_paths, is_file)
+
+    def reads(self, search_paths: SearchPaths) -> list[Path]:
+        return [self.path(search_paths)]
 
     def status(self, search_paths: SearchPaths) -> Found:
         path = self.path(search_paths)

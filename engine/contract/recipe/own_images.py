@@ -38,6 +38,9 @@ class OwnImages(DataSource):
         """Where it is; where it is in none of the places, the first that it could be in."""
         return located(self.written, search_paths, self._fits)
 
+    def reads(self, search_paths: SearchPaths) -> list[Path]:
+        return [self.path(search_paths)]
+
     def root(self, search_paths: SearchPaths) -> Path:
         """The folder that names of files are relative to."""
         given = self.options["root"]

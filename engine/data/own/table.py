@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.contract.data.card import readable
+from engine.contract.data.tables import ENDINGS, MOST_BYTES, delimiter_of, text_of
 from engine.contract.files.folders import named_by_user
 from engine.contract.files.paths import absolute
 from engine.contract.recipe.setting import names_of
@@ -27,9 +28,6 @@ from engine.data.own.files import Files, Stat, stat_of
 from engine.data.own.listing import SPLIT_NAMES, Item, Listing, group_in
 from engine.sentences import Table
 
-MOST_BYTES = 1024**3  # of a table
-DELIMITERS = (",", ";", "\t", "|")
-ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".dcm")
 FILE_NAMES = ("path", "file", "filename", "filepath", "image", "imagepath", "imagefile", "img", "imagename", "imageid")
 LABEL_NAMES = ("label", "labels", "class", "classname", "target", "diagnosis", "dx", "category", "y")
 SPLIT_COLUMNS = ("split", "set", "subset", "partition", "usage")
@@ -72,6 +70,8 @@ class Rows:
 def list_table(path: Path, root: Path, options: Mapping[str, Any]) -> tuple[Listing, Columns]:
     """The images that a table names. Raises DataError, or RecipeError as `find_columns` does."""
     rows = read_rows(path, options["delimiter"])
+    if not rows.rows:
+        raise DataError(Table.NO_ROWS, path=path)
     columns = find_columns(rows, options)
     files = _Files(root)
     items: dict[str, Item] = {}
@@ -92,8 +92,8 @@ def list_table(path: Path, root: Path, options: Mapping[str, Any]) -> tuple[List
             continue
         items[name], stats[name] = item, found
     if not items:
-        example = next(iter(unusable.items()), ("", "it has no rows"))
-        raise DataError(Table.NO_IMAGES, path=path, root=root, example=f"{example[0]}: {example[1]}".lstrip(": "))
+        name, why = next(iter(unusable.items()))
+        raise DataError(Table.NO_IMAGES, path=path, root=root, example=f"{name}: {why}")
     ordered = [items[name] for name in sorted(items)]
     several = columns.labels if len(columns.labels) > 1 else ()
     listing = Listing(root, Files.of(stats), lambda: ordered, unusable, dict(repeated), several, rows.digest)
@@ -107,10 +107,10 @@ def read_rows(path: Path, delimiter: str | None, at_least: int = 2) -> Rows:
     except OSError as error:
         raise DataError(Table.UNREADABLE, path=path, reason=error.strerror) from None
     try:
-        text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+        text = text_of(content)
     except UnicodeDecodeError as error:
         raise DataError(Table.NOT_TEXT, path=path, position=error.start) from None
-    delimiter = delimiter or _delimiter_of(text)
+    delimiter = delimiter or delimiter_of(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         header = [name.strip() for name in next(reader, [])]
@@ -127,20 +127,6 @@ def read_rows(path: Path, delimiter: str | None, at_least: int = 2) -> Rows:
     except csv.Error as error:
         raise DataError(Table.UNREADABLE, path=path, reason=f"line {reader.line_num}: {error}") from None
     return Rows(path, header, rows, blake2b(content, digest_size=16).hexdigest())
-
-
-def _delimiter_of(text: str) -> str:
-    """The one by which the first rows have the most columns, as many in each."""
-    first = text[:100_000].splitlines()[:50]
-
-    def columns(delimiter: str) -> int:
-        try:
-            widths = {len(row) for row in csv.reader(first[:-1] or first, delimiter=delimiter) if row}
-        except csv.Error:
-            return 0
-        return widths.pop() if len(widths) == 1 else 0
-
-    return max(DELIMITERS, key=columns)
 
 
 # ---- columns ---------------------------------------------------------------------------------------------------------

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from engine.contract.data.archives import format_bytes
 from engine.contract.wire.errors import MedtuiError
 from medtui.client.pruning import Prunable, prunable_runs, prune_all
-from medtui.console.machine.storage_text import format_size
 from medtui.console.shell.app_context import AppContext
 from medtui.console.shell.dialogs import Answer, Question
 from medtui.machine.cache_removal import Stored, remove_each
@@ -25,29 +25,29 @@ async def prune(context: AppContext) -> str:
     if not going:
         resumable = f" {kept} can be resumed and keep{'s' * (kept == 1)} them." if kept else ""
         return f"No checkpoints to prune: no run here has any that it does not need.{resumable}"
-    size = format_size(sum(plan.bytes for plan in going))
+    size = format_bytes(sum(plan.bytes for plan in going))
     words = f"Delete {size} of checkpoints of {_count(len(going), 'run')} permanently?"
     words += " Best weights, tables and reports stay, and so do the checkpoints of runs that can be resumed."
     if await _asked(context, words, [_line(plan) for plan in going]) != "yes":
         return ""
     freed, troubles = await asyncio.to_thread(prune_all, going, context.workspace)
-    return _report(f"Freed {format_size(freed)}.", troubles)
+    return _report(f"Freed {format_bytes(freed)}.", troubles)
 
 
 async def clear_cache(context: AppContext, storage: Storage) -> str:
     """As `medtui data prune` does."""
     going, completed = storage.unneeded, storage.for_completed
-    left = f" {_count(len(completed), 'copy', 'copies')}, {format_size(sum(copy.bytes for copy in completed))}, "
+    left = f" {_count(len(completed), 'copy', 'copies')}, {format_bytes(sum(copy.bytes for copy in completed))}, "
     left += "only of completed runs: `medtui data prune --completed` deletes these too."
     if not going:
         return f"The cache holds nothing that no run uses.{left if completed else ''}"
-    words = f"Delete {_what(going)}, {format_size(sum(one.bytes for one in going))}? A run decodes its data again when"
+    words = f"Delete {_what(going)}, {format_bytes(sum(one.bytes for one in going))}? A run decodes its data again when"
     words += " it finds none. Runs of other workspaces, and engines of other machines, are not seen from here."
-    lines = [f"{one.title}  {format_size(one.bytes)}" for one in going]
+    lines = [f"{one.title}  {format_bytes(one.bytes)}" for one in going]
     if await _asked(context, words, lines, "it" if len(going) == 1 else "them") != "yes":
         return ""
     removed, troubles = await asyncio.to_thread(remove_each, going, context.workspace)
-    return _report(f"Freed {format_size(sum(one.bytes for one in removed))}.", troubles)
+    return _report(f"Freed {format_bytes(sum(one.bytes for one in removed))}.", troubles)
 
 
 def _what(going: Sequence[Stored]) -> str:
@@ -65,7 +65,7 @@ async def _asked(context: AppContext, words: str, lines: list[str], them: str = 
 
 def _line(plan: Prunable) -> str:
     names = ("unfinished files" if file.name[0] == "." else file.name.removesuffix(file.suffix) for file in plan.files)
-    return f"{plan.run.name}  {format_size(plan.bytes)} in {', '.join(dict.fromkeys(names))}"
+    return f"{plan.run.name}  {format_bytes(plan.bytes)} in {', '.join(dict.fromkeys(names))}"
 
 
 def _count(number: int, one: str, several: str = "") -> str:

@@ -27,11 +27,6 @@ ENTRIES = 12  # of a list at most, where there is room
 READING = "reading …"
 
 
-def format_size(size: int) -> str:
-    """Of files that may be small: `12 kB`, else as `format_bytes`."""
-    return f"{size / 1e3:.0f} kB" if size < 1e5 else format_bytes(size)
-
-
 def short_path(path: Path, width: int) -> str:
     """With `~` for the home; its end where it is too long."""
     text, home = clean(str(path), 500), str(expanded("~"))
@@ -75,7 +70,7 @@ def _append_table(text: Text, storage: Storage) -> None:
         for file in (file for file in files if file.facts.name == name):
             found = here.get((name, file.size))
             mark, style = MARKS.get(file.state, ("≤", "dim"))
-            size = format_bytes(file.facts.largest(file.size)) if found is None else format_size(found)
+            size = format_bytes(file.facts.largest(file.size)) if found is None else format_bytes(found)
             text.append(f"{f'{mark} {size}':<{CELL}}", style)
         text.append("\n")
     text.append("✓ MD5 ok  ? not verified yet  ✗ not the official file\n≤ at most that large when fetched\n", "dim")
@@ -86,9 +81,9 @@ def _append_files(text: Text, storage: Storage, width: int, *, in_table: bool) -
     for one in storage.data:
         file = one.file
         mark, style = MARKS[file.state]
-        words = f"{file.facts.name} {file.size} px, {format_size(one.bytes)}, {WORDS[file.state]}"
+        words = f"{file.facts.name} {file.size} px, {format_bytes(one.bytes)}, {WORDS[file.state]}"
         if width < TABLE:
-            words = f"{file.facts.name} {file.size}, {format_size(one.bytes)}{SHORT[file.state]}"
+            words = f"{file.facts.name} {file.size}, {format_bytes(one.bytes)}{SHORT[file.state]}"
         text.append(f"{mark} ", style)
         text.append(words)
         left = width - len(words) - 4
@@ -100,7 +95,7 @@ def _append_files(text: Text, storage: Storage, width: int, *, in_table: bool) -
 def _append_generated(text: Text, storage: Storage) -> None:
     for facts in storage.generated:
         copies = [copy for copy in storage.copies or () if copy.key.startswith(f"{facts.name}-v")]
-        size = format_size(sum(copy.bytes for copy in copies))
+        size = format_bytes(sum(copy.bytes for copy in copies))
         text.append("✓ ", "green")
         text.append(f"{facts.name} 28 px, {f'generated, {size}' if copies else 'made when first used'}\n")
 
@@ -121,7 +116,7 @@ def _append_weights(text: Text, weights: ModelWeights, width: int) -> None:
         why = f": {clean(weights.trouble, 100)}" if weights.trouble else ""
         text.append(f"missing, {format_bytes(model.weights.bytes)}{why}\n", "yellow")
     else:
-        words = f"{model.weights.trained_on}, {format_size(weights.bytes)}  "
+        words = f"{model.weights.trained_on}, {format_bytes(weights.bytes)}  "
         text.append("✓ ", "green")
         text.append(words)
         text.append(f"{short_path(model.weights.path, max(12, width - 20 - len(words)))}\n", "dim")
@@ -181,7 +176,7 @@ def _uses(storage: Storage, actions: Mapping[str, Action]) -> list[tuple[str, in
 def _append_use(text: Text, title: str, count: int | None, size: int, largest: int, width: int) -> None:
     key = title.startswith("  ") and count is not None
     text.append(f"{title:<{USE}}", "yellow" if key else "" if title.startswith(" ") else "bold")
-    text.append(f"{'' if count is None else count:>{COUNT}}{format_size(size):>{BYTES}} ", "yellow" if key else "")
+    text.append(f"{'' if count is None else count:>{COUNT}}{format_bytes(size):>{BYTES}} ", "yellow" if key else "")
     left = width - USE - COUNT - BYTES - 1
     if left >= 6:
         text.append_text(bar(size, largest, left))
@@ -193,8 +188,8 @@ def _append_runs(text: Text, runs: Sequence[RunSize], width: int) -> None:
         return
     text.append("largest runs\n", "bold")
     for run in runs:
-        words = f"{format_size(run.bytes):>{BYTES}}  {clean(run.state, 24)}"
-        words += f", {format_size(run.prunable)} prunable" if run.prunable and width >= TABLE else ""
+        words = f"{format_bytes(run.bytes):>{BYTES}}  {clean(run.state, 24)}"
+        words += f", {format_bytes(run.prunable)} prunable" if run.prunable and width >= TABLE else ""
         name = clean(run.name, 200)
         left = max(12, width - len(words) - 1)
         text.append(f"{name if len(name) <= left else '…' + name[1 - left :]:<{left}} ")
@@ -210,7 +205,7 @@ def _append_copies(text: Text, copies: Sequence[DecodedCopy], width: int) -> Non
         why = f"needed by {clean(copy.used_by[0], 100)}{more}" if copy.used_by else "not needed"
         name = max(12, min(24, width - 24))
         title = f"{shortened(clean(copy.title, 60), name):<{name}}"
-        text.append(f"{title} {format_size(copy.bytes):>{BYTES}}  {why}\n", "dim" if copy.used_by else "")
+        text.append(f"{title} {format_bytes(copy.bytes):>{BYTES}}  {why}\n", "dim" if copy.used_by else "")
 
 
 def count_of_states(runs: Sequence[RunSize]) -> str:
