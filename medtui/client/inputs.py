@@ -23,6 +23,8 @@ from engine.contract.recipe.own_images import OwnImages
 from engine.contract.recipe.sources import DatasetSection, data_source
 from engine.contract.store.find_model import DESCRIPTION
 
+_NO_PICTURES = (".csv", ".json", ".jsonl", ".html", ".htm")  # what commands write, perhaps next to the pictures
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -36,7 +38,7 @@ class Inputs:
         return replace(self, words=[*self.words, *words])
 
     def have(self, file: Path) -> bool:
-        """Is it read, or is it below a folder that is? One that is not there only by its name. Never raises."""
+        """Is it read, or may it be a picture below a folder that is? Where it is not there, by name. Never raises."""
         paths = [path for word in self.words if str(word) for path in _matches(word)]
         if not is_there(file):
             return absolute(file) in map(absolute, paths)
@@ -47,6 +49,8 @@ class Inputs:
         if place_of(path) == place:
             return True
         if is_folder(path):
+            if file.suffix.lower() in _NO_PICTURES:
+                return False
             return place_of(path) in map(place_of, absolute(file).parents) or place in _places_below(path)
         return path.suffix.lower() not in (*ENDINGS, ".npz") and self._names(path, file)
 

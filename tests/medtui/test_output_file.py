@@ -115,6 +115,13 @@ def test_no_picture_that_a_folder_a_pattern_or_a_table_leads_to_is_replaced(word
     assert refusal(Path("own/ant/new.csv"), inputs=Inputs([words])) is None, "a new file replaces nothing"
 
 
+def test_an_earlier_table_or_page_next_to_the_pictures_may_be_replaced(pictures: Path) -> None:
+    for name in ("own/predictions.csv", "own/ant/page.html"):
+        (pictures.parent / name).write_text("of an earlier command")
+        assert refusal(Path(name), inputs=Inputs(["own"])) is None, name
+        assert refusal(Path(name), force=False, inputs=Inputs(["own"])) == OutputFile.EXISTS.code
+
+
 def test_a_picture_whose_ending_a_table_leaves_out_is_not_replaced(pictures: Path) -> None:
     for root, table in ((None, "own/../t.csv"), (pictures.parent, "elsewhere.csv")):
         (pictures.parent / "elsewhere.csv").write_text("file\nown/bee/i03\n")
