@@ -42,12 +42,12 @@ def wait_until(true: Callable[[], Any]) -> None:
 
 @pytest.fixture
 def runner(place: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Of a suite whose only run has trained an epoch, and trains for long."""
+    """Of a suite whose only run has saved a checkpoint, and trains for long."""
     recipe = tiny(training={"epochs": 5000, "batch_size": 16, "patience": None})
     (place / "r.yaml").write_text(yaml_of(recipe))
     process = begin(place, "suite", "run", "lg.yaml")
     try:
-        wait_until(lambda: trained(place))
+        wait_until(lambda: trained(place) and list_runs(place / "outputs")[0].last.is_regular)
         yield process
     finally:
         end(place, process)
