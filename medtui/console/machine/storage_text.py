@@ -70,7 +70,7 @@ def _append_table(text: Text, storage: Storage) -> None:
         for file in (file for file in files if file.facts.name == name):
             found = here.get((name, file.size))
             mark, style = MARKS.get(file.state, ("≤", "dim"))
-            size = format_bytes(file.facts.largest(file.size)) if found is None else format_bytes(found)
+            size = format_bytes(file.facts.largest(file.size) if found is None else found)
             text.append(f"{f'{mark} {size}':<{CELL}}", style)
         text.append("\n")
     text.append("✓ MD5 ok  ? not verified yet  ✗ not the official file\n≤ at most that large when fetched\n", "dim")

@@ -154,9 +154,8 @@ class Recipes(BaseScreen):
         self._check()
         self.query_one(RecipesPane).show()
 
-    @property
     def _chosen(self) -> Document | None:
-        """What an action is for: the recipe that is shown, unless the cursor is on one that cannot be."""
+        """What an action is for: the recipe that is shown. Where the cursor is on one that cannot be, it says so."""
         if self._unreadable is not None:
             self._app.show_toast(" ".join(self._unreadable), severity="error")
             return None
@@ -316,7 +315,7 @@ class Recipes(BaseScreen):
 
     def _valid_recipe(self, id_: str) -> Recipe | None:
         """As it is typed now. What prevents the action `id_` is shown."""
-        if self.checked is None or self._chosen is None or self.current is None:
+        if self.checked is None or self._chosen() is None or self.current is None:
             return None
         self._take_typed()
         self._check()
@@ -375,7 +374,7 @@ class Recipes(BaseScreen):
         await self._do(file_actions.delete)
 
     async def _do(self, action: FileAction) -> None:
-        document = self._chosen
+        document = self._chosen()
         if document is None or self._app.readonly:
             return
         self._take_typed()
