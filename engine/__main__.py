@@ -21,6 +21,7 @@ def settle_environment() -> None:
 
     last = os.environ.get("MEDTUI_PYTHONPATH", "").split(os.pathsep)
     sys.path += [folder for folder in last if folder and folder not in sys.path]
+    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "1"  # other programs' ones; the search for them takes 20 ms
     os.environ["MPLBACKEND"] = "agg"
     if (found := find_spec("matplotlib")) is not None and found.origin:
         os.environ["MATPLOTLIBRC"] = os.path.join(os.path.dirname(found.origin), "mpl-data", "matplotlibrc")  # noqa: PTH118, PTH120

@@ -26,7 +26,8 @@ def tag(
 ) -> None:
     """Add or remove tags of a run."""
     from engine.contract.wire.errors import UsageError
-    from medtui.client.run_management import read_labels, refuse_foreign, set_tags
+    from medtui.client.labels import read_labels, set_tags
+    from medtui.client.run_management import refuse_foreign
     from medtui.output import print_line
     from medtui.sentences import Tagging
 
@@ -48,7 +49,8 @@ def note(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Add a note to a run."""
-    from medtui.client.run_management import read_labels, refuse_foreign, set_note
+    from medtui.client.labels import read_labels, set_note
+    from medtui.client.run_management import refuse_foreign
     from medtui.output import print_line
 
     ws, found = _found(run, workspace)
@@ -82,7 +84,7 @@ def unarchive(
     from medtui.sentences import Management
 
     ws = find_workspace(workspace)
-    archive = run_management.archive_of(ws)
+    archive = ws.archive
     if not list_runs(archive):
         raise UsageError(Management.ARCHIVE_EMPTY, path=archive)
     print_line(f"Moved to {run_management.unarchive(find_run(archive, run), ws)}.")

@@ -16,7 +16,7 @@ from medtui.cli.unknown import FilteredCommand, RunCommands
 
 if TYPE_CHECKING:
     from medtui.client.run_fields import RunField
-    from medtui.client.runs import RunRow
+    from medtui.client.run_row import RunRow
 
 HELP = f"""{COMMANDS["runs"].summary}
 

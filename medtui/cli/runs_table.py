@@ -25,7 +25,7 @@ from medtui.client.run_fields import (
     field_named,
     recipe_field,
 )
-from medtui.client.runs import RunRow
+from medtui.client.run_row import RunRow
 from medtui.sentences import Listing
 from medtui.text import UNDEFINED, clean
 

@@ -29,7 +29,7 @@ def show(
 ) -> None:
     """Show a run: outcome, results, per-class metrics, paths."""
     from medtui.cli.workspaces import chosen_workspaces, find_in
-    from medtui.client.runs import summary
+    from medtui.client.run_summary import summary
     from medtui.client.timeout import run_with_timeout
     from medtui.output import print_json
 

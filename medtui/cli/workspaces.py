@@ -10,14 +10,12 @@ from typing import TypeVar
 
 from engine.contract.files.paths import path_status
 from engine.contract.sentences import Runs
-from engine.contract.store.find_run import find_run
 from engine.contract.store.run_directory import RunDirectory, list_runs, order_and_manifest, refuse_unlisted
 from engine.contract.store.workspace import Workspace, find_workspace
 from engine.contract.wire.errors import MedtuiError, UsageError
 from engine.contract.wire.text import shortened
 from medtui.client.run_index import Packed, packed_rows, unpacked
-from medtui.client.run_management import archive_of
-from medtui.client.runs import RunRow
+from medtui.client.run_row import RunRow
 from medtui.client.timeout import DiskNotResponding, run_with_timeout
 from medtui.output import print_error
 from medtui.preferences import remember_workspace, used_workspaces
@@ -66,9 +64,9 @@ def listed_runs(chosen: list[Chosen], *, everywhere: bool, archived: bool) -> Li
 
     def read(workspace: Workspace) -> tuple[Path, list[Packed], int]:
         refuse_unlisted(workspace.outputs)
-        outputs = archive_of(workspace) if archived else workspace.outputs
+        outputs = workspace.archive if archived else workspace.outputs
         packed = packed_rows(outputs)
-        return outputs, packed, 0 if packed or archived else len(list_runs(archive_of(workspace)))
+        return outputs, packed, 0 if packed or archived else len(list_runs(workspace.archive))
 
     answers = _from_each(chosen, read)
     troubles = [one for one in answers if isinstance(one, MedtuiError)]
@@ -90,6 +88,8 @@ def listed_runs(chosen: list[Chosen], *, everywhere: bool, archived: bool) -> Li
 
 def find_in(chosen: list[Chosen], word: str) -> RunDirectory:
     """As `find_run`, in all of these. Raises UsageError, also where several have such a run, or OutputError."""
+    from engine.contract.store.find_run import find_run  # slow, and a list of runs needs none
+
     workspaces = [one for one in map(_workspace, chosen) if one is not None]
     if len(workspaces) == 1:
         return find_run(workspaces[0].outputs, word)

@@ -18,7 +18,7 @@ from engine.contract.wire.resolved import describe_values
 from engine.contract.wire.text import without_formula
 from medtui.client.intervals import difference
 from medtui.client.run_fields import describe_subset
-from medtui.client.runs import RunRow
+from medtui.client.run_row import RunRow
 from medtui.client.same_data import same_data
 from medtui.sentences import Comparison
 from medtui.text import clean, number

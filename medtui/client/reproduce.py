@@ -11,7 +11,7 @@ from engine.contract.recipe.names import alternatives
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.reproduction import TABLES, Target, recipe_for
 from engine.contract.wire.errors import UsageError
-from medtui.client.runs import RunRow
+from medtui.client.run_row import RunRow
 from medtui.sentences import Reproducing
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from engine.contract.recipe.names import alternatives
 from engine.contract.wire.text import without_formula
-from medtui.client.runs import RunRow
+from medtui.client.run_row import RunRow
 from medtui.text import UNDEFINED, clean, duration, interval, number, started_at
 
 Kind = Literal["text", "number", "duration", "date", "yes_no", "words", "hash", "interval", "setting"]

@@ -16,7 +16,7 @@ from typing import Any
 from engine.contract.wire.errors import UsageError
 from engine.contract.wire.text import shortened
 from medtui.client.run_fields import FILTERED, RunField, alternative_fields, describe_subset, field_named
-from medtui.client.runs import RunRow
+from medtui.client.run_row import RunRow
 from medtui.sentences import Filter
 from medtui.text import started_at
 

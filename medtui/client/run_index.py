@@ -18,7 +18,7 @@ from dataclasses import fields
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine import contract
 from engine.contract.data.sums import cache_folder
@@ -27,10 +27,12 @@ from engine.contract.files.paths import absolute
 from engine.contract.files.stamps import Stamper
 from engine.contract.machine.process_identity import ProcessIdentity
 from engine.contract.store.run_directory import RunDirectory, order_and_manifest, run_names
-from engine.contract.store.run_record import RunRecord, read_run
 from engine.contract.wire.resolved import Resolved
-from medtui.client.run_management import Labels
-from medtui.client.runs import RunRow, read_run_row, recorded_seed_and_lr, row_of
+from medtui.client.labels import Labels
+from medtui.client.run_row import RunRow
+
+if TYPE_CHECKING:
+    from engine.contract.store.run_record import RunRecord
 
 SMALLEST = 50  # runs; fewer are read as quickly as an index of them
 LIMIT = 512 * 1024 * 1024  # bytes; a larger file is no index
@@ -142,6 +144,9 @@ class _IndexedRuns:
         return _unescaped(line.order), _unescaped(line.name), resolved, line.values
 
     def _read(self, name: str) -> Packed | None:
+        from engine.contract.store.run_record import read_run  # slow, and most runs are in the index
+        from medtui.client.runs import row_of
+
         run = RunDirectory(self._outputs / name)
         began = self._stamper.began  # whatever changes later shows in the stamp, or makes it an unsettled one
         parts = self._parts_of(name)
@@ -174,6 +179,8 @@ class _IndexedRuns:
 
 
 def _unindexed(outputs: Path, name: str) -> Packed | None:
+    from medtui.client.runs import read_run_row  # likewise
+
     run = RunDirectory(outputs / name)
     if (listed := order_and_manifest(run)) is None:
         return None
@@ -195,6 +202,8 @@ def _decided_by(record: RunRecord) -> bytes | None:
 
     None: on more, such as who else can see its engine, its recipe and what that names, or a clock.
     """
+    from medtui.client.runs import recorded_seed_and_lr  # likewise
+
     status = record.status
     if status is None or record.summary.resolved is None or recorded_seed_and_lr(record) is None:
         return None
@@ -222,15 +231,15 @@ def _line(parts: list[str], stamp: str, engine: bytes, order: str, row: RunRow) 
 
 
 def _row(run_dir: Path, resolved: Resolved, values: list[Any]) -> RunRow:
-    own: dict[str, Any] = dict(zip(_VALUES, values, strict=False))
-    for name in _PAIRS:
-        own[name] = tuple(own[name]) if own[name] is not None else None
     tags, note = values[-2:]
     labels = Labels(tuple(tags), note) if tags or note else _NO_LABELS
+    own: dict[str, Any] = dict(zip(_VALUES, values, strict=False))
+    own |= {"run": run_dir.name, "run_dir": run_dir, "resolved": resolved, "labels": labels, "damage": ()}
+    own["settings"] = {}
+    for name in _PAIRS:
+        own[name] = tuple(own[name]) if own[name] is not None else None
     row = RunRow.__new__(RunRow)  # its `__init__` sets one field after the other, which takes long for thousands
-    row.__dict__.update(
-        own, run=run_dir.name, run_dir=run_dir, resolved=resolved, labels=labels, damage=(), settings={}
-    )
+    object.__setattr__(row, "__dict__", own)
     return row
 
 

@@ -1,70 +1,23 @@
-"""Manage a run that is over: tags, note, archive, delete."""
+"""Manage a run that is over: archive, delete."""
 
 from __future__ import annotations
 
-import json
 import stat
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from engine.contract.files.folders import File
-from engine.contract.files.inspection import describe_owner
 from engine.contract.files.paths import absolute, is_link
 from engine.contract.store.lock import LockState
-from engine.contract.store.run_directory import ARCHIVE, RunDirectory, read_object, refuse_untrusted_entries
+from engine.contract.store.run_directory import ARCHIVE, RunDirectory, refuse_untrusted_entries
 from engine.contract.store.run_record import read_run
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import OutputError, UsageError
-from medtui.sentences import Management, Tagging
-
-TAG_LIMIT, NOTE_LIMIT = 60, 2000  # characters
-
-
-@dataclass(frozen=True)
-class Labels:
-    tags: tuple[str, ...] = ()
-    note: str = ""
-
-
-def read_labels(run: RunDirectory) -> Labels:
-    """No labels where there are none or the file is damaged."""
-    values = read_object(run.labels) or {}
-    tags, note = values.get("tags"), values.get("note")
-    names = tuple(str(tag)[:TAG_LIMIT] for tag in tags) if isinstance(tags, list) else ()
-    return Labels(names, note[:NOTE_LIMIT] if isinstance(note, str) else "")
-
-
-def set_tags(run: RunDirectory, tags: list[str]) -> Labels:
-    """These and no others, each once. Raises UsageError or OutputError."""
-    for tag in tags:
-        if not tag or len(tag) > TAG_LIMIT or not tag.isprintable() or " " in tag:
-            raise UsageError(Tagging.TAG, limit=TAG_LIMIT, tag=tag)
-    return _write(run, Labels(tuple(dict.fromkeys(tags)), read_labels(run).note))
-
-
-def set_note(run: RunDirectory, note: str) -> Labels:
-    """One line of text; an empty one removes the note. Raises UsageError or OutputError."""
-    if len(note) > NOTE_LIMIT:
-        raise UsageError(Tagging.NOTE_TOO_LONG, limit=NOTE_LIMIT, found=len(note))
-    try:
-        note.encode()
-    except UnicodeEncodeError:
-        raise UsageError(Tagging.NOTE_ENCODING) from None
-    return _write(run, Labels(read_labels(run).tags, note))
-
-
-def _write(run: RunDirectory, labels: Labels) -> Labels:
-    try:
-        run.labels.write(json.dumps(asdict(labels), ensure_ascii=False) + "\n", durable=False)
-    except OSError as error:
-        owner = describe_owner(run.labels)
-        raise OutputError(Tagging.UNWRITABLE, path=run.labels, owner=owner, reason=error.strerror) from None
-    return labels
+from medtui.sentences import Management
 
 
 def refuse_foreign(run: RunDirectory, workspace: Workspace) -> None:
     """Raises UsageError for what is no run in this workspace's `outputs/`: nothing else is changed from here."""
-    folder, archive = absolute(run.root.parent), archive_of(workspace)
+    folder, archive = absolute(run.root.parent), workspace.archive
     here = folder == absolute(workspace.outputs) or (folder == absolute(archive) and not is_link(archive))
     if not here or is_link(run.root) or folder / run.name == absolute(archive):
         raise UsageError(Management.NOT_HERE, path=workspace.outputs, found=run.root)
@@ -80,16 +33,11 @@ def archive(run: RunDirectory, workspace: Workspace) -> Path:
 
 def unarchive(run: RunDirectory, workspace: Workspace) -> Path:
     """Move an archived run back to `outputs/`. Raises UsageError or OutputError."""
-    if absolute(run.root.parent) != absolute(archive_of(workspace)):
+    if absolute(run.root.parent) != absolute(workspace.archive):
         raise UsageError(Management.NOT_ARCHIVED, path=run.root)
     refuse_foreign(run, workspace)
     refuse_untrusted_entries(run, "moved")
     return _moved(run, workspace, "")
-
-
-def archive_of(workspace: Workspace) -> Path:
-    """The folder of archived runs."""
-    return workspace.outputs / ARCHIVE
 
 
 def _moved(run: RunDirectory, workspace: Workspace, to: str) -> Path:
@@ -116,7 +64,7 @@ def _make_folder(folder: File) -> None:
 
 def _in_outputs(run: RunDirectory, workspace: Workspace) -> File:
     """A run of this workspace, archived or not, as a name below `outputs/`."""
-    archived = absolute(run.root.parent) == absolute(archive_of(workspace))
+    archived = absolute(run.root.parent) == absolute(workspace.archive)
     return workspace.folder.file(f"{ARCHIVE}/{run.name}" if archived else run.name)
 
 

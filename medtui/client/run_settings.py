@@ -10,7 +10,7 @@ from typing import Any
 from engine.contract.recipe.yaml_reader import scalar
 from engine.contract.store.run_directory import RunDirectory, attempts_of, read_object
 from engine.contract.store.run_record import own_recipe
-from medtui.client.runs import RunRow
+from medtui.client.run_row import RunRow
 
 
 def with_settings(run_rows: Iterable[RunRow], paths: Sequence[str], alive: Callable[[], None]) -> list[RunRow]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import pickle
 import select
@@ -17,6 +19,7 @@ from medtui.sentences import CommandLine, Disk
 
 NO_ANSWER = 1
 PATIENCE = 12.0  # seconds without a sign of life
+PART = 1024 * 1024  # bytes of a result that pass at once
 POLL = 0.5  # seconds between checks of its CPU time
 T = TypeVar("T")
 
@@ -35,6 +38,8 @@ def run_with_timeout(work: Callable[[Callable[[], None]], T], where: object, pat
     hangs in the kernel would keep this process from ending. Only for a process without other threads.
     """
     reader, writer = os.pipe()
+    with contextlib.suppress(OSError, AttributeError):  # of Linux; fewer turns for what is large
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, PART)
     child = os.fork()
     if child == 0:
         _do(work, writer)
@@ -87,7 +92,7 @@ def _received(reader: int, child: int, patience: float) -> bytes | None:
             return None
         if not ready:
             continue
-        part = os.read(reader, 65536)
+        part = os.read(reader, PART)
         content += part if content else part.lstrip(b".")
         if not part:
             break

@@ -22,7 +22,6 @@ from engine.contract.store.run_directory import RunDirectory, list_runs
 from engine.contract.store.run_record import RunRecord, read_run, resolved_of_run
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import MedtuiError
-from medtui.client.run_management import archive_of
 from medtui.machine.caches import OWN_SPLITS, DecodedCopy, decoded_copies
 
 Cancelled = Callable[[], bool]
@@ -104,7 +103,7 @@ def needs_of_run(record: RunRecord, *, may_begin: bool = False) -> Needs:
 def needs_of_runs(workspace: Workspace, cancelled: Cancelled = lambda: False) -> Needs:
     """Of all runs of a workspace, those too that were archived. What cannot be listed has none."""
     needs = Needs()
-    for outputs in (workspace.outputs, archive_of(workspace)):
+    for outputs in (workspace.outputs, workspace.archive):
         for run in _listed(outputs):
             if cancelled():
                 return needs

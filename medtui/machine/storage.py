@@ -25,7 +25,6 @@ from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import MedtuiError
 from medtui.client.data_sets import DataFile, each_file
 from medtui.client.pruning import prunable
-from medtui.client.run_management import archive_of
 from medtui.machine.cache_removal import Stored, Unfinished, unfinished_data
 from medtui.machine.caches import (
     DecodedCopy,
@@ -132,7 +131,7 @@ def scan_storage(workspace: Workspace, data: Sequence[str], cancelled: Cancelled
 def _with_runs(storage: Storage, workspace: Workspace, cancelled: Cancelled) -> Iterator[tuple[Storage, Needs]]:
     """With the listed runs and then the archived ones, now and then; and what they need."""
     needs = Needs()
-    for archived, outputs in ((False, workspace.outputs), (True, archive_of(workspace))):
+    for archived, outputs in ((False, workspace.outputs), (True, workspace.archive)):
         found: list[RunSize] = []
         shown = time.monotonic()
         for run in list_runs(outputs):

@@ -44,8 +44,8 @@ from engine.contract.wire.errors import RunFailed
 from engine.contract.wire.protocol import ErrorInfo, Progress
 from medtui.client.data_sets import DataFile
 from medtui.client.explore import Explored
+from medtui.client.labels import set_tags
 from medtui.client.predict import PredictedImage, Predictions
-from medtui.client.run_management import set_tags
 from medtui.console.app import ConsoleApp
 from medtui.console.machine.explore import ExplorationScreen
 from medtui.console.machine.messages import Checks, HardwarePolled, StorageRead, WorkspacePolled

@@ -17,7 +17,7 @@ from stand_ins import make_run
 from warm_starts import MEDTUI
 
 from engine.contract.store.workspace import Workspace
-from medtui.client.run_management import set_tags
+from medtui.client.labels import set_tags
 from medtui.sentences import CommandLine, Filter, Listing
 
 OLD = "20261120_breastmnist_resnet18-adapted_1a2b3c"

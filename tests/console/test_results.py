@@ -23,9 +23,9 @@ from engine.contract.store.run_directory import RunDirectory, list_runs
 from engine.contract.store.status import read_status
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.protocol import Position
+from medtui.client.labels import read_labels, set_note, set_tags
 from medtui.client.own_engine import OwnEngine
 from medtui.client.run_index import RunRow, run_rows
-from medtui.client.run_management import read_labels, set_note, set_tags
 from medtui.client.state import RunState, fold
 from medtui.console.app import ConsoleApp
 from medtui.console.results import screen as results

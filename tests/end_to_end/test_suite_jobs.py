@@ -22,7 +22,7 @@ from engine.contract.store.slots import ItemLock
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import WorkspaceLocked
 from engine.contract.wire.jobs import SuiteItem
-from medtui.client.runs import summary
+from medtui.client.run_summary import summary
 from medtui.cluster.job import MOST_IDLE, SuiteJob
 from medtui.cluster.schedulers import Local
 from medtui.cluster.submit import begin, submit, work_on_cluster

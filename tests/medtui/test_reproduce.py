@@ -16,9 +16,9 @@ from engine.contract.wire.errors import UsageError
 from engine.contract.wire.resolved import Resolved, StartingWeights
 from medtui.cli import reproduce as command
 from medtui.cli.reproduce import _print_plan
+from medtui.client.labels import Labels
 from medtui.client.reproduce import found_run, planned, targets, verdicts
-from medtui.client.run_management import Labels
-from medtui.client.runs import RunRow
+from medtui.client.run_row import RunRow
 
 BREAST, RETINA = TABLES["medmnist_v2"]
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.contract.wire.errors import UsageError
+from medtui.client.labels import Labels
 from medtui.client.run_fields import FIELDS, FILTERED
 from medtui.client.run_filter import describe_filter, is_term, parse_filter, parse_typed
-from medtui.client.run_management import Labels
-from medtui.client.runs import RunRow
+from medtui.client.run_row import RunRow
 from medtui.sentences import Filter
 from medtui.text import started_at
 

@@ -24,9 +24,11 @@ from engine.contract.machine.process_identity import start_of
 from engine.contract.store.run_directory import RunDirectory, list_runs_and_manifests
 from engine.contract.store.workspace import Workspace
 from medtui.client import run_index
+from medtui.client.labels import set_note, set_tags
 from medtui.client.run_index import index_file, run_rows
-from medtui.client.run_management import archive, delete, set_note, set_tags, unarchive
-from medtui.client.runs import RunRow, read_run_row
+from medtui.client.run_management import archive, delete, unarchive
+from medtui.client.run_row import RunRow
+from medtui.client.runs import read_run_row
 
 TICK = 0.02  # seconds; longer than a tick of the kernel's clock
 A, B, C, D = NAMES = [f"20261121_breastmnist_resnet18-adapted_{letter * 6}" for letter in "abcd"]

@@ -12,9 +12,9 @@ from test_run_filter import ROWS, row
 
 from engine.contract.wire.errors import UsageError
 from medtui.cli.runs_table import csv_text, requested, table_lines
+from medtui.client.labels import Labels
 from medtui.client.run_fields import FIELDS
-from medtui.client.run_management import Labels
-from medtui.client.runs import RunRow
+from medtui.client.run_row import RunRow
 from medtui.rich_output import wrapped
 from medtui.sentences import Listing
 

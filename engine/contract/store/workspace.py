@@ -32,6 +32,11 @@ class Workspace:
         return self.root / "outputs"
 
     @property
+    def archive(self) -> Path:
+        """The folder of archived runs."""
+        return self.outputs / ARCHIVE
+
+    @property
     def folder(self) -> Folder:
         """`outputs/`, which may be a link of the user's own to another disk."""
         return Folder(self.outputs)

@@ -12,7 +12,7 @@ from medtui.console.palette.entries import Entry, EntryProvider
 from medtui.text import number
 
 if TYPE_CHECKING:
-    from medtui.client.runs import RunRow
+    from medtui.client.run_row import RunRow
     from medtui.console.results.screen import Results
 
 

@@ -10,8 +10,8 @@ from engine.contract.store.run_directory import RunDirectory, read_object
 from engine.contract.wire.errors import MedtuiError
 from medtui.client.evaluate import later_evaluations
 from medtui.client.journal import replay
-from medtui.client.run_management import read_labels
-from medtui.client.runs import RunRow
+from medtui.client.labels import read_labels
+from medtui.client.run_row import RunRow
 from medtui.client.state import RunState
 from medtui.console.results.pictures import read_samples
 from medtui.console.results.text import Detail

@@ -11,6 +11,7 @@ from engine.contract.store.run_directory import ARCHIVE, RunDirectory
 from medtui.client import run_management
 from medtui.client.evaluate import evaluate_run, later_evaluations
 from medtui.client.journal import replay
+from medtui.client.labels import read_labels, set_note, set_tags
 from medtui.client.state import RunState
 from medtui.console.shell.app_context import AppContext
 from medtui.console.shell.dialogs import Answer, AskText, Question
@@ -22,20 +23,20 @@ DELETE = "delete"  # what has to be typed
 
 
 async def tag(context: AppContext, run: RunDirectory) -> str | None:
-    tags = " ".join(run_management.read_labels(run).tags)
+    tags = " ".join(read_labels(run).tags)
     answer = await context.push_screen_wait(AskText(f"Tags of {clean(run.name)}, separated by spaces:", tags))
     if answer is None or answer == tags:
         return None
-    labels = run_management.set_tags(run, answer.split())
+    labels = set_tags(run, answer.split())
     return f"Tags of {run.name}: {' '.join(labels.tags) or 'none'}"
 
 
 async def note(context: AppContext, run: RunDirectory) -> str | None:
-    before = run_management.read_labels(run).note
+    before = read_labels(run).note
     answer = await context.push_screen_wait(AskText(f"Note on {clean(run.name)}:", before))
     if answer is None or answer == before:
         return None
-    run_management.set_note(run, answer.strip())
+    set_note(run, answer.strip())
     return f"Saved the note on {run.name}."
 
 

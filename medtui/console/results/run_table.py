@@ -15,7 +15,7 @@ from engine.contract.data.datasets import label_of
 from engine.contract.data.published import Published
 from engine.contract.wire.protocol import Ci95
 from medtui.client.run_fields import DAMAGED, describe_subset, format_lr
-from medtui.client.runs import RunRow
+from medtui.client.run_row import RunRow
 from medtui.console.shell.keymap import bindings
 from medtui.console.shell.marked_runs import RunMark
 from medtui.console.shell.theme import series_colour

@@ -17,8 +17,8 @@ from textual.widgets import Input
 from engine.contract.data.published import Published, references
 from engine.contract.store.run_directory import RunDirectory, list_runs
 from medtui.client.run_index import run_rows
-from medtui.client.run_management import archive_of
-from medtui.client.runs import RunRow, Stamps, stamps
+from medtui.client.run_row import RunRow
+from medtui.client.runs import Stamps, stamps
 from medtui.client.view import RunView
 from medtui.console.results import run_actions
 from medtui.console.results.columns import ChooseColumns, known_columns, limited
@@ -133,7 +133,7 @@ class Results(BaseScreen):
         outputs = self._app.workspace.outputs
         before = stamps(outputs)
         found = run_rows(outputs)
-        return ListedRuns(found, not found and bool(list_runs(archive_of(self._app.workspace))), before)
+        return ListedRuns(found, not found and bool(list_runs(self._app.workspace.archive)), before)
 
     def _poll_runs(self) -> None:
         """Runs may start, continue and end in other shells, too."""

@@ -18,9 +18,9 @@ from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.starting_weights import describe_origin
 from engine.contract.wire.protocol import Ci95, Metrics
 from medtui.client.evaluate import LaterEvaluation
+from medtui.client.labels import Labels
 from medtui.client.run_fields import format_lr
-from medtui.client.run_management import Labels
-from medtui.client.runs import RunRow
+from medtui.client.run_row import RunRow
 from medtui.client.state import RunState
 from medtui.console.graphics.picture import Picture
 from medtui.console.results.pictures import Sample

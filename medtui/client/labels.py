@@ -1,0 +1,55 @@
+"""What a user writes on a run: tags and a note."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from engine.contract.files.inspection import describe_owner
+from engine.contract.store.run_directory import RunDirectory, read_object
+from engine.contract.wire.errors import OutputError, UsageError
+from medtui.sentences import Tagging
+
+TAG_LIMIT, NOTE_LIMIT = 60, 2000  # characters
+
+
+@dataclass(frozen=True)
+class Labels:
+    tags: tuple[str, ...] = ()
+    note: str = ""
+
+
+def read_labels(run: RunDirectory) -> Labels:
+    """No labels where there are none or the file is damaged."""
+    values = read_object(run.labels) or {}
+    tags, note = values.get("tags"), values.get("note")
+    names = tuple(str(tag)[:TAG_LIMIT] for tag in tags) if isinstance(tags, list) else ()
+    return Labels(names, note[:NOTE_LIMIT] if isinstance(note, str) else "")
+
+
+def set_tags(run: RunDirectory, tags: list[str]) -> Labels:
+    """These and no others, each once. Raises UsageError or OutputError."""
+    for tag in tags:
+        if not tag or len(tag) > TAG_LIMIT or not tag.isprintable() or " " in tag:
+            raise UsageError(Tagging.TAG, limit=TAG_LIMIT, tag=tag)
+    return _write(run, Labels(tuple(dict.fromkeys(tags)), read_labels(run).note))
+
+
+def set_note(run: RunDirectory, note: str) -> Labels:
+    """One line of text; an empty one removes the note. Raises UsageError or OutputError."""
+    if len(note) > NOTE_LIMIT:
+        raise UsageError(Tagging.NOTE_TOO_LONG, limit=NOTE_LIMIT, found=len(note))
+    try:
+        note.encode()
+    except UnicodeEncodeError:
+        raise UsageError(Tagging.NOTE_ENCODING) from None
+    return _write(run, Labels(read_labels(run).tags, note))
+
+
+def _write(run: RunDirectory, labels: Labels) -> Labels:
+    try:
+        run.labels.write(json.dumps(asdict(labels), ensure_ascii=False) + "\n", durable=False)
+    except OSError as error:
+        owner = describe_owner(run.labels)
+        raise OutputError(Tagging.UNWRITABLE, path=run.labels, owner=owner, reason=error.strerror) from None
+    return labels
