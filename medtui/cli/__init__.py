@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -18,7 +19,9 @@ def main() -> None:
 
     prepare_streams()
     alone = len(sys.argv) == 1 and COMPLETING not in os.environ
-    sys.exit(ended(_console if alone else _command_line))
+    code = ended(_console if alone else _command_line)
+    gc.freeze()  # the interpreter's last collection would look through all that is about to go
+    sys.exit(code)
 
 
 def _console() -> int:
