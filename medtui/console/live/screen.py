@@ -23,12 +23,13 @@ from medtui.console.shell.app_context import key_of
 from medtui.console.shell.base import BaseScreen, SeeThrough
 from medtui.console.shell.keymap import bindings
 from medtui.console.shell.plain import Static, border_subtitle, border_title
+from medtui.console.shell.status_text import AppStatus
 from medtui.console.widgets.classes import class_rows, classes_text
 from medtui.console.widgets.matrix import confusion_text, latest_confusion, width_of
 from medtui.console.widgets.rows import Rows
 
-PLOT_EVERY = 5.0  # seconds, at most, between plots of the running epoch
-LIVELY = 0.5  # seconds between progress lines
+PLOT_EVERY = 10.0  # seconds, at most, between plots of the running epoch
+CLOCK_STANDS = 1.5  # seconds after which the clock of the top line stands still, as in a pause
 REFRESH_EVERY = 0.5  # seconds, at least, between complete updates while epochs are short
 MOST_NUMBERS = 3  # rows
 CONFUSION_TITLE = "confusion, validation"
@@ -49,7 +50,8 @@ class Live(BaseScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._refreshed_at = 0.0
+        self._refreshed_at = self._pulsed_at = 0.0
+        self._elapsed: int | None = None  # as the top line shows it
         self._behind = False  # something newer than what is shown
         self._log_key: Any = None
         self._number_rows, self._progress_rows = 1, 3  # that their texts take
@@ -78,7 +80,7 @@ class Live(BaseScreen):
         border_title(self.query_one("#pane-progress"), "progress")
         self.plots.recall()
         self._arrange()
-        self.set_interval(LIVELY, self._pulse)
+        self.set_interval(REFRESH_EVERY, self._catch_up)
         before, self.view = self.view, None
         self.show(before or self._app.view)  # one that was attached to before this screen was there
 
@@ -139,12 +141,27 @@ class Live(BaseScreen):
             return False
         return view.outcome is not None or self.query_one("#pane-progress").display
 
+    def show_status(self, view: RunView | None, status: AppStatus) -> None:
+        """And what changes with it, in the same frame: a frame costs more than what is new in it."""
+        super().show_status(view, status)
+        if status.elapsed != self._elapsed:
+            self._elapsed = status.elapsed
+            self._pulse()
+
+    def _catch_up(self) -> None:
+        """Draw the epochs that came too quickly, and go on while no clock does, as in a pause."""
+        now = time.monotonic()
+        if self._behind and self.is_current and now - self._refreshed_at >= REFRESH_EVERY:
+            self._refresh_all()
+        elif now - self._pulsed_at >= CLOCK_STANDS:
+            self._pulse()
+
     def _pulse(self) -> None:
+        """What changes with each snapshot."""
         if not (self.alive and self.is_current):
             return
-        if self._behind and time.monotonic() - self._refreshed_at >= REFRESH_EVERY:
-            self._refresh_all()
-        elif self.view is not None and self.view.active:
+        self._pulsed_at = time.monotonic()
+        if self.view is not None and self.view.active:
             self._show_numbers()
             self._show_progress()
             self._show_machine()
