@@ -18,6 +18,7 @@ from engine.contract.recipe.sources import DatasetSection
 from engine.contract.recipe.steps import steps_per_epoch
 from engine.contract.wire.resolved import Storage
 from engine.data.cache import Decoded
+from engine.data.in_memory import AT_ONCE, InMemory
 from engine.data.prefetch import Prefetcher, batches_ahead
 from engine.data.transfer import Transfer, Transferred
 from engine.device import to_device
@@ -46,7 +47,7 @@ def storage_for(requested: str, images: int, model: int, free_memory: int, free_
 class Split:
     """The images and labels of one split, wherever they are."""
 
-    images: np.ndarray | torch.Tensor  # uint8 [N, H, W] or [N, H, W, 3]; a tensor when on the device
+    images: np.ndarray | InMemory | torch.Tensor  # uint8 [N, H, W] or [N, H, W, 3]; a tensor when on the device
     labels: torch.Tensor  # int64 [N], or float32 [N, K] for multi-label; on the device
     device: torch.device
     storage: Storage
@@ -63,7 +64,7 @@ class Split:
             return channels_first(self.images[to_device(rows, self.device)])
         batch = torch.empty((len(rows), *self.images.shape[1:]), dtype=torch.uint8, pin_memory=pinned)
         # `take` takes half the time of an index. "clip": the other modes make a copy more; all rows are in range
-        np.take(self.images, rows, axis=0, out=batch.numpy(), mode="clip")
+        self.images.take(rows, axis=0, out=batch.numpy(), mode="clip")
         return channels_first(batch)
 
     def to_device(self, batch: torch.Tensor) -> torch.Tensor:
@@ -75,11 +76,11 @@ def channels_first(images: torch.Tensor) -> torch.Tensor:
     return images.unsqueeze(1) if images.ndim == 3 else images.permute(0, 3, 1, 2)
 
 
-def make_split(images: np.ndarray, labels: np.ndarray, storage: Storage, device: torch.device) -> Split:
+def make_split(images: np.ndarray | InMemory, labels: np.ndarray, storage: Storage, device: torch.device) -> Split:
     """A split in its storage. images: uint8 [N, H, W(, 3)]; labels: int64 [N] or [N, K]."""
     target = torch.from_numpy(labels)
     target = target.float() if labels.ndim == 2 else target
-    held: np.ndarray | torch.Tensor = torch.from_numpy(images).to(device) if storage == "device" else images
+    held = torch.from_numpy(images).to(device) if storage == "device" and isinstance(images, np.ndarray) else images
     return Split(held, target.to(device), device, storage)
 
 
@@ -98,15 +99,20 @@ def load_splits(
     """
     loaded: dict[str, Split] = {}
     labels = {}
+    taken = 0  # bytes of memory that are being filled
     for split in splits:
-        images, labels[split] = data.images(split, mapped=True), data.labels(split)
+        images, labels[split] = data.images(split), data.labels(split)
         rows = limited_rows(len(images), section.limit)
         if rows is not None:
             images, labels[split] = data.copied(images, split, rows), labels[split][rows]
-        storage = storage_for(section.cache, images.nbytes, model, *free())
-        if storage != "mapped" and rows is None:
-            images = data.images(split, mapped=False)
-        loaded[split] = make_split(images, labels[split], storage, device)
+        memory, on_device = free()
+        storage = storage_for(section.cache, images.nbytes, model, memory - taken, on_device)
+        held: np.ndarray | InMemory = images
+        if storage == "ram" and rows is None and images.nbytes > AT_ONCE:
+            held, taken = InMemory(images), taken + images.nbytes
+        elif storage != "mapped" and rows is None:
+            held = data.copied(images, split)
+        loaded[split] = make_split(held, labels[split], storage, device)
     return loaded, labels
 
 

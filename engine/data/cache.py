@@ -56,10 +56,9 @@ class Decoded:
         """Which content: the fingerprint of a user's own, the archive's MD5, or the version of what was generated."""
         return self.fingerprint or fingerprint(self.md5, self.source)
 
-    def images(self, split: str, *, mapped: bool) -> np.ndarray:
-        """uint8 [N, H, W] or [N, H, W, 3]; mapped from the file, or read into memory."""
-        array = mapped_array(self.folder / f"{split}_images.npy")
-        return array if mapped else self.copied(array, split)
+    def images(self, split: str) -> np.ndarray:
+        """uint8 [N, H, W] or [N, H, W, 3], mapped from the file."""
+        return mapped_array(self.folder / f"{split}_images.npy")
 
     def copied(self, images: np.ndarray, split: str, rows: np.ndarray | None = None) -> np.ndarray:
         """These images, or these rows of them, in memory: read in steps, so that it can be ended."""
@@ -103,7 +102,7 @@ class Decoded:
                 return _numbers(stored["mean"], channels), _numbers(stored["std"], channels)
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             pass
-        images = self.images("train", mapped=True)
+        images = self.images("train")
         mean, std = channel_statistics(images, _rows_per_step(images), self.on_read)
         with contextlib.suppress(OSError):  # a read-only cache: computed again next time
             values = {"train_images": digest, "mean": mean, "std": std}

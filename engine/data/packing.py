@@ -45,7 +45,7 @@ class Array:
 
 def packed(data: Decoded, target: Path, on_read: OnRead, *, replace: bool) -> ArchiveCard:
     """Write the archive of all splits to `target`, and its card next to it. Raises OutputError, DataError."""
-    images = {split: data.images(split, mapped=True) for split in SPLITS}
+    images = {split: data.images(split) for split in SPLITS}
     labels = {split: _labels(data, split) for split in SPLITS}
     need, done = sum(found.nbytes for found in images.values()), 0
 

@@ -54,7 +54,7 @@ class DoubtingModel:
         scores: list[np.ndarray] = []
         done = 0
         for split in ("train", "val"):
-            for images in _batches(data.images(split, mapped=True), evaluation_batch(self.size)):
+            for images in _batches(data.images(split), evaluation_batch(self.size)):
                 job.control.raise_if_aborted()
                 job.stream.snapshot(
                     Progress(time=now(), phase="evaluating", activity="predicting", done=done, total=len(numbers))

@@ -110,7 +110,7 @@ def _sampled(found: Survey, number: int) -> Sequence[ImageId]:
 
 def _pixels(data: Decoded, places: set[Place]) -> Iterator[tuple[Place, np.ndarray]]:
     for split in SPLITS:
-        images = data.images(split, mapped=True)
+        images = data.images(split)
         for place in sorted(place for place in places if place[0] == split):
             yield place, np.asarray(images[place[1]])
 

@@ -28,7 +28,7 @@ def first_batch(loaded: LoadedData, batch_size: int | None = None) -> FirstBatch
     On the CPU, from the files of the cache: a few images, whatever the job has loaded. Raises OSError or DataError.
     """
     recipe, training = loaded.recipe, with_batch_size(loaded.recipe.training, batch_size or SMALLEST_BATCH)
-    images, labels = loaded.data.images("train", mapped=True), loaded.data.labels("train")
+    images, labels = loaded.data.images("train"), loaded.data.labels("train")
     used = limited_rows(len(images), recipe.dataset.limit)
     used = np.arange(len(images)) if used is None else used
     size = min(training.images_per_step, len(used))

@@ -230,7 +230,7 @@ def _tested(prepared: LoadedData, test: Evaluated | None, scores: np.ndarray | N
         arrays = dict.fromkeys(("confusion", "labels", "scores", "samples", "sample_rows"), nothing)
         return {"test": undefined, "per_class": [], **arrays}
     rows = spread_rows(prepared.labels["test"], SAMPLES)
-    images = prepared.data.images("test", mapped=True) if not prepared.limited else None
+    images = prepared.data.images("test") if not prepared.limited else None
     return {
         "test": test.metrics,
         "per_class": test.per_class,

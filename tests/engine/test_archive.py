@@ -218,11 +218,10 @@ def test_decoded_arrays_are_those_of_numpys_reader(facts: DatasetFacts, compress
     assert (data.source, data.md5, data.official) == (str(path), md5(path), True)
     with np.load(path) as expected:
         for split, n in SIZES.items():
-            for mapped in (True, False):
-                images = data.images(split, mapped=mapped)
-                assert isinstance(images, np.memmap) is mapped
-                assert images.dtype == np.uint8
-                np.testing.assert_array_equal(images, expected[f"{split}_images"])
+            images = data.images(split)
+            assert isinstance(images, np.memmap)
+            assert images.dtype == np.uint8
+            np.testing.assert_array_equal(images, expected[f"{split}_images"])
             labels = expected[f"{split}_labels"].astype(np.int64)
             np.testing.assert_array_equal(data.labels(split), labels if facts is CHEST else labels[:, 0])
             assert data.labels(split).dtype == np.int64
@@ -236,7 +235,7 @@ def test_fortran_order_and_other_integer_labels_decode_to_the_same_values(tmp_pa
         "train_labels": arrays["train_labels"].astype(">i4"),
     }
     data = decoded(custom(saved(tmp_path / "odd.npz", odd), PATH))
-    np.testing.assert_array_equal(data.images("train", mapped=True), arrays["train_images"])
+    np.testing.assert_array_equal(data.images("train"), arrays["train_images"])
     np.testing.assert_array_equal(data.labels("train"), arrays["train_labels"][:, 0])
 
 
@@ -509,7 +508,7 @@ def test_the_relabelled_breastmnist_as_a_custom_archive_gives_the_official_array
     for split, n in {"train": 546, "val": 78, "test": 156}.items():
         assert edition.length(split) == official.length(split) == n
         np.testing.assert_array_equal(edition.labels(split), official.labels(split))
-        np.testing.assert_array_equal(edition.images(split, mapped=True), official.images(split, mapped=True))
+        np.testing.assert_array_equal(edition.images(split), official.images(split))
         assert edition.labels(split).shape == (n,)
 
 
@@ -519,7 +518,7 @@ def test_official_files_decode_to_what_numpy_reads(name: str, real_data: Path) -
     data = decoded(ArchiveSpec(datasets()[name], 28), real_data)
     with np.load(real_data / f"{name}.npz") as expected:
         for split in ("train", "val", "test"):
-            np.testing.assert_array_equal(data.images(split, mapped=True), expected[f"{split}_images"])
+            np.testing.assert_array_equal(data.images(split), expected[f"{split}_images"])
             np.testing.assert_array_equal(data.labels(split), expected[f"{split}_labels"][:, 0])
         pixels = expected["train_images"].astype(np.float64) / 255
     axes = tuple(range(3))
@@ -604,7 +603,7 @@ def test_a_damaged_cache_entry_is_recreated(damage: Callable[[Path], None], memb
     again = decoded(spec, log=said.append)
     assert len(said) == 1
     np.testing.assert_array_equal(np.load(again.folder.path / f"{member}.npy"), GOOD[member])
-    np.testing.assert_array_equal(again.images("train", mapped=False), GOOD["train_images"])
+    np.testing.assert_array_equal(again.images("train")[:], GOOD["train_images"])
     assert [entry.name for entry in again.folder.path.parent.iterdir()] == [again.folder.path.name], (
         "nothing is left behind"
     )
@@ -681,7 +680,7 @@ def test_data_added_to_an_archive_after_hashing_do_not_enter_the_cache(tmp_path:
     assert error.value.code == sentences.Archive.CHANGED.code
     assert list((cache / "arrays").iterdir()) == []
     changed_in_place(path, OTHER_PIXELS, PIXELS)
-    np.testing.assert_array_equal(decoded(spec).images("test", mapped=True), GOOD["test_images"])
+    np.testing.assert_array_equal(decoded(spec).images("test"), GOOD["test_images"])
 
 
 def test_a_remembered_sum_is_not_trusted_for_decoding(tmp_path: Path, cache: Path) -> None:
@@ -703,7 +702,7 @@ def test_a_changed_cached_array_is_recreated_with_a_warning(tmp_path: Path) -> N
     again = decode(spec, [], lambda words: None, warn=warnings_.append)
     (warning,) = warnings_
     assert "test_images" in warning and str(folder) in warning
-    np.testing.assert_array_equal(again.images("test", mapped=True), GOOD["test_images"])
+    np.testing.assert_array_equal(again.images("test"), GOOD["test_images"])
 
 
 def test_an_array_that_was_only_touched_or_copied_is_kept_and_hashed_once(tmp_path: Path) -> None:
@@ -724,7 +723,7 @@ def test_a_cache_entry_without_its_record_is_recreated(content: str | None, tmp_
     changed_in_place(folder / "test_images.npy", PIXELS, OTHER_PIXELS)
     (folder / "entry.json").unlink() if content is None else (folder / "entry.json").write_text(content)
     said: list[str] = []
-    np.testing.assert_array_equal(decoded(spec, log=said.append).images("test", mapped=True), GOOD["test_images"])
+    np.testing.assert_array_equal(decoded(spec, log=said.append).images("test"), GOOD["test_images"])
     assert len(said) == 1
 
 
@@ -743,7 +742,7 @@ def test_the_slower_of_two_decoders_leaves_the_entry_of_the_faster_one_alone(tmp
     assert [entry.name for entry in slower.folder.path.parent.iterdir()] == [slower.folder.path.name], (
         "nothing is left behind"
     )
-    np.testing.assert_array_equal(faster[0].images("train", mapped=True), GOOD["train_images"])
+    np.testing.assert_array_equal(faster[0].images("train"), GOOD["train_images"])
 
 
 def test_the_temporary_folder_of_a_live_decoder_is_kept_and_that_of_a_dead_one_deleted(
@@ -762,9 +761,7 @@ def test_the_temporary_folder_of_a_live_decoder_is_kept_and_that_of_a_dead_one_d
             decoded(other)
             assert own.is_dir()
 
-    np.testing.assert_array_equal(
-        decode(spec, [], lambda words: None, late).images("train", mapped=True), GOOD["train_images"]
-    )
+    np.testing.assert_array_equal(decode(spec, [], lambda words: None, late).images("train"), GOOD["train_images"])
     assert not dead.exists()
 
 
@@ -809,6 +806,4 @@ def test_what_is_appended_while_an_archive_is_read_is_not_read(tmp_path: Path) -
         with path.open("ab") as file:
             file.write(b"more" * 1000)
 
-    np.testing.assert_array_equal(
-        decode(spec, [], lambda words: None, append).images("test", mapped=True), GOOD["test_images"]
-    )
+    np.testing.assert_array_equal(decode(spec, [], lambda words: None, append).images("test"), GOOD["test_images"])

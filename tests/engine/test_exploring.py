@@ -297,7 +297,7 @@ def test_the_page_shows_each_class_and_needs_neither_network_nor_trust(tmp_path:
     found, measured = exploration(data), surveyed(data)
     samples = {name: [image(measured, number)] for number, name in enumerate(found.classes[0].images)}
     places = pictured(found, samples)
-    pictures = {(split, number): png(data.images(split, mapped=True)[number]) for split, number in places}
+    pictures = {(split, number): png(data.images(split)[number]) for split, number in places}
     page = Page(data_page(found, samples, pictures))
     names = {tag for tag, _ in page.tags}
     assert "script" not in names and {"link", "iframe", "object", "base"} & names == set()

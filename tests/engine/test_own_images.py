@@ -42,7 +42,7 @@ def rows_of(data: Decoded) -> list[dict[str, str]]:
 
 
 def pixels_of(data: Decoded) -> dict[str, bytes]:
-    return {split: data.images(split, mapped=False).tobytes() + data.labels(split).tobytes() for split in SPLITS}
+    return {split: data.images(split)[:].tobytes() + data.labels(split).tobytes() for split in SPLITS}
 
 
 def table(path: Path, rows: list[dict[str, str]], delimiter: str = ",") -> Path:
@@ -102,7 +102,7 @@ def test_medmnists_own_archive_is_read_as_it_is(real_data: Path) -> None:
     official = np.load(real_data / "breastmnist.npz")
     data = converted(npz=str(real_data / "breastmnist.npz"), class_names="malignant, normal or benign")
     for split in SPLITS:
-        assert (data.images(split, mapped=False) == official[f"{split}_images"]).all()
+        assert (data.images(split)[:] == official[f"{split}_images"]).all()
         assert (data.labels(split) == official[f"{split}_labels"][:, 0]).all()
     assert (data.facts.task, data.facts.class_names) == ("binary", ("malignant", "normal or benign"))
     assert card_of(data).how_split == "as given"
@@ -217,7 +217,7 @@ def test_arrays_of_any_size_and_text_labels_are_resized_and_split(tmp_path: Path
     rows = [row for row in rows_of(data) if row["split"] == "train"]
     number = int(rows[0]["file"].partition("/")[2])
     expected = np.asarray(Image.fromarray(images[number]).resize((28, 28), Image.Resampling.BICUBIC))
-    assert (data.images("train", mapped=True)[0] == expected).all()
+    assert (data.images("train")[0] == expected).all()
     assert data.labels("train")[0] == number % 3
 
 

@@ -71,7 +71,7 @@ def test_a_picture_with_sixteen_bits_keeps_its_order_of_brightness(tmp_path: Pat
     for ending in ("tif", "png"):
         Image.fromarray(ramp).save(tmp_path / "a" / f"ramp.{ending}")
     data = converted(folder=str(tmp_path))
-    everything = np.concatenate([data.images(split, mapped=False) for split in ("train", "val", "test")])
+    everything = np.concatenate([data.images(split)[:] for split in ("train", "val", "test")])
     expected = np.rint(ramp * (255 / 4095)).astype(np.uint8)
     found = [image for image in everything if (image == expected).all()]
     assert len(found) == 2 and everything.dtype == np.uint8
@@ -80,10 +80,10 @@ def test_a_picture_with_sixteen_bits_keeps_its_order_of_brightness(tmp_path: Pat
 def test_grey_pictures_keep_one_channel_and_one_coloured_picture_gives_all_three(tmp_path: Path) -> None:
     write_class_folders(tmp_path, channels=1)
     Image.fromarray(np.repeat(speckled(50, channels=1)[..., None], 3, 2)).save(tmp_path / "b" / "grey_as_rgb.png")
-    assert converted(folder=str(tmp_path)).images("train", mapped=True).shape[1:] == (28, 28)
+    assert converted(folder=str(tmp_path)).images("train").shape[1:] == (28, 28)
     Image.fromarray(speckled(51)).save(tmp_path / "b" / "coloured.png")
     data = converted(folder=str(tmp_path))
-    assert data.images("train", mapped=True).shape[1:] == (28, 28, 3)
+    assert data.images("train").shape[1:] == (28, 28, 3)
     assert (data.facts.channels, len(data.statistics()[0])) == (3, 3)
 
 

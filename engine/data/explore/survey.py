@@ -84,7 +84,7 @@ def survey(data: Decoded, on_read: OnRead) -> Survey:
     groups = [listed[split].groups for split in SPLITS]
     return Survey(
         facts=data.facts,
-        size=data.images("train", mapped=True).shape[1],
+        size=data.images("train").shape[1],
         places=[(split, number) for split in SPLITS for number in range(len(listed[split].names))],
         names=[name for split in SPLITS for name in listed[split].names],
         labels=np.concatenate([data.labels(split) for split in SPLITS]),
@@ -113,7 +113,7 @@ def _measured(
     data: Decoded, split: str, listed: _Listed, on_read: OnRead
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str], np.ndarray]:
     """Sums, squares, which are constant, digests and thumbs of a split's images."""
-    images = data.images(split, mapped=True)
+    images = data.images(split)
     channels = 3 if images.ndim == 4 else 1
     n, side = len(images), images.shape[1]
     sums, squares = np.zeros((n, channels), np.int64), np.zeros((n, channels), np.int64)
@@ -176,7 +176,7 @@ def _constant(images: np.ndarray, inner: np.ndarray) -> np.ndarray:
 def _listed(data: Decoded, split: str) -> _Listed:
     if isinstance(data, OwnDecoded):
         return _own_listed(data, split)
-    images = data.images(split, mapped=True)
+    images = data.images(split)
     side = images.shape[1]
     return _Listed([f"{split}/{n}" for n in range(len(images))], None, np.full((len(images), 2), side, np.int64))
 

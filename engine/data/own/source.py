@@ -44,10 +44,10 @@ class OwnDecoded(Decoded):
 
     pool: Pool | None = None
 
-    def images(self, split: str, *, mapped: bool) -> np.ndarray:
-        """As of any data set; mapped, it is read from the pool when it is indexed."""
+    def images(self, split: str) -> np.ndarray:
+        """As of any data set; it is read from the pool when it is indexed."""
         rows: Any = PooledImages(self.converted.images(), self.rows(split))
-        return rows if mapped else self.copied(rows, split)
+        return rows  # type: ignore[no-any-return]
 
     def length(self, split: str) -> int:
         return len(self.rows(split))
@@ -77,6 +77,11 @@ class PooledImages:
 
     def __getitem__(self, key: Any) -> np.ndarray:
         found: np.ndarray = np.asarray(self._pool[self._rows[key]])
+        return found
+
+    def take(self, rows: np.ndarray, axis: Any = None, out: Any = None, mode: Any = "raise") -> np.ndarray:
+        """As `np.take` asks for it; without this it would read all images for each batch."""
+        found: np.ndarray = np.take(self._pool, self._rows[rows], axis=axis, out=out, mode=mode)
         return found
 
 
