@@ -121,13 +121,11 @@ class Session:
 
     def _warm_up(self) -> None:
         """Import what jobs need. What cannot be imported is reported by the job that needs it, as an event."""
-        from engine.contract.recipe.schema import fields  # not before the first event
-
         with contextlib.suppress(Exception):
-            fields()  # the hash of every recipe takes them, and they are made at their first use
             for job in JOBS.values():
                 if job.warms_up:
                     _imported(job.work)
+            resolve_name("engine.run.warm_up:warm_up")()
 
     # ---- the job -------------------------------------------------------------------------------------------------
 

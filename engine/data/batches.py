@@ -89,30 +89,33 @@ def load_splits(
     splits: Sequence[str],
     section: DatasetSection,
     device: torch.device,
-    free: Callable[[], tuple[int, int | None]],
+    free: tuple[int, int | None],
     model: int,
 ) -> tuple[dict[str, Split], dict[str, np.ndarray]]:
     """The splits, and their labels on the CPU: int64 [N] or [N, K]. Raises DataError.
 
     `section`: of the recipe, which limits them and may name their storage. `free`: bytes free in memory and on the
-    device, asked again for each split, as the one before took its part. `model`: bytes that the model is going to take.
+    device. `model`: bytes that the model is going to take.
     """
     loaded: dict[str, Split] = {}
     labels = {}
-    taken = 0  # bytes of memory that are being filled
+    in_memory, on_device = free
     for split in splits:
         images, labels[split] = data.images(split), data.labels(split)
         rows = limited_rows(len(images), section.limit)
         if rows is not None:
             images, labels[split] = data.copied(images, split, rows), labels[split][rows]
-        memory, on_device = free()
-        storage = storage_for(section.cache, images.nbytes, model, memory - taken, on_device)
+        storage = storage_for(section.cache, images.nbytes, model, in_memory, on_device)
         held: np.ndarray | InMemory = images
         if storage == "ram" and rows is None and images.nbytes > AT_ONCE:
-            held, taken = InMemory(images), taken + images.nbytes
+            held = InMemory(images)
         elif storage != "mapped" and rows is None:
             held = data.copied(images, split)
         loaded[split] = make_split(held, labels[split], storage, device)
+        if storage == "ram":
+            in_memory -= images.nbytes
+        elif on_device is not None and storage == "device":
+            on_device -= images.nbytes
     return loaded, labels
 
 

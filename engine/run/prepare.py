@@ -201,9 +201,7 @@ def load_data(
     lengths = {split: data.length(split) for split in splits}
     statistics = statistics or data.statistics()
     model = memory_without_images(opened, batch_size or SMALLEST_BATCH)
-    loaded, labels = load_splits(
-        data, splits, recipe.dataset, device, lambda: (free_memory(), free_on_device(device)), model
-    )
+    loaded, labels = load_splits(data, splits, recipe.dataset, device, (free_memory(), free_on_device(device)), model)
     if "train" in splits and (found := facts_conflicts(recipe, replace(opened.facts, splits=lengths))):
         raise recipe_error("recipe", found)
     job.control.raise_if_aborted()

@@ -108,7 +108,6 @@ def test_a_batch_of_pooled_images_reads_its_own_rows_only(tmp_path: Path) -> Non
 def test_what_is_being_read_into_memory_counts_where_the_next_split_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its pages are not taken yet, so the system calls them free."""
     monkeypatch.setattr(batches, "AT_ONCE", 0)
     images = random_images(100)
     for split in ("train", "val", "test"):
@@ -118,7 +117,7 @@ def test_what_is_being_read_into_memory_counts_where_the_next_split_is_kept(
     section = DatasetSection(name="bloodmnist")
 
     def storages(free: int) -> list[str]:
-        loaded, _ = load_splits(data, ["train", "val", "test"], section, CPU, lambda: (free, None), 0)
+        loaded, _ = load_splits(data, ["train", "val", "test"], section, CPU, (free, None), 0)
         return [one.storage for one in loaded.values()]
 
     # half of the rest is left to others: room for 2.5, then 2, then 1.5 splits; with less for 1.5, 1, and 0.5

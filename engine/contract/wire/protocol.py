@@ -323,6 +323,12 @@ def _commands(jobs: tuple[type[Start], ...]) -> TypeAdapter[AnyCommand]:
     return TypeAdapter(union)
 
 
+def build_parsers() -> None:
+    """Before their first use, which would wait for it."""
+    _commands(tuple(JOBS.values()))
+    _EVENTS.rebuild()
+
+
 def parse_event(line: bytes | str) -> AnyEvent | None:
     """The event of a line; None for one that this version does not know or that is no event."""
     try:
