@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.contract.data.archives import address, format_bytes
+from engine.contract.data.archives import address
 from engine.contract.data.sums import checksum_file, remember_checksum
 from engine.contract.wire.errors import DataError
+from engine.contract.wire.text import format_bytes
 from engine.data.archive import ArchiveSpec, manual_download
 from engine.download import Download, DownloadFailed, OnProgress, download
 from engine.sentences import Archive

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from engine.contract.data.archive_card import SYNTHETIC, ArchiveCard, card_of
-from engine.contract.data.archives import format_bytes
 from engine.contract.data.card import read_card
 from engine.contract.data.datasets import SPLITS, DatasetFacts
 from engine.contract.files.folders import File, Folder, file_at
 from engine.contract.files.inspection import free_space
 from engine.contract.files.paths import path_status
 from engine.contract.wire.errors import DataError, OutputError
+from engine.contract.wire.text import format_bytes
 from engine.data.archive_file import OnRead
 from engine.data.cache import Decoded
 from engine.data.own.arrays import NAMES

@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Literal
 
-from engine.contract.data.archives import PART_SUFFIX, format_bytes
+from engine.contract.data.archives import PART_SUFFIX
 from engine.contract.files.file_system import flush, flush_folder
 from engine.contract.files.folders import File
+from engine.contract.wire.text import format_bytes
 from engine.download.failures import DownloadFailed
 from engine.sentences import Downloads
 

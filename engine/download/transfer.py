@@ -9,8 +9,8 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from engine.contract.data.archives import format_bytes
 from engine.contract.files.folders import file_at
+from engine.contract.wire.text import format_bytes
 from engine.download.failures import Busy, Cut, DownloadFailed
 from engine.download.part import Download, Part, opened_part
 from engine.sentences import Downloads

@@ -11,11 +11,12 @@ from typing import Any
 
 import torch
 
-from engine.contract.data.archives import address, format_bytes
+from engine.contract.data.archives import address
 from engine.contract.files.paths import path_status
 from engine.contract.models.spec import WeightsSpec
 from engine.contract.store.checkpoint_file import DIGEST
 from engine.contract.wire.errors import WeightsError
+from engine.contract.wire.text import format_bytes
 from engine.download import Download, DownloadFailed, OnProgress, download
 from engine.model.plan import Weights
 from engine.sentences import ModelWeights

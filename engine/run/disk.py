@@ -6,12 +6,12 @@ from pathlib import Path
 
 from torch import nn
 
-from engine.contract.data.archives import format_bytes
 from engine.contract.data.sums import cache_folder
 from engine.contract.files.probes import missing_features
 from engine.contract.machine.limits import disk_space, file_size_limit
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.wire.errors import OutputError
+from engine.contract.wire.text import format_bytes
 from engine.run.job import Job
 from engine.run.resumed import ResumedRun
 from engine.sentences import Decisions, Space

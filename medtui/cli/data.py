@@ -151,9 +151,9 @@ def _known(name: str | None) -> None:
 def _print_table(files: list[DataFile]) -> None:
     from rich.table import Table
 
-    from engine.contract.data.archives import format_bytes
     from engine.contract.data.datasets import SIZES
     from engine.contract.recipe.sources import known_sets
+    from engine.contract.wire.text import format_bytes
     from medtui.rich_output import stdout_console
 
     table = Table(box=None, pad_edge=False)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.contract.wire.text import format_bytes
 from medtui.cli.options import DataOption, JsonOption, WorkspaceOption
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def prune(
         for line in _lines(found):
             print_line(line)
         if not going or dry_run:
-            print_line(f"{_megabytes(going)} would be freed. {ELSEWHERE}" if going else "Nothing to remove.")
+            print_line(f"{_size_of(going)} would be freed. {ELSEWHERE}" if going else "Nothing to remove.")
             return
         if not yes:
             _ask(going)
@@ -60,7 +61,7 @@ def prune(
     for error in troubles:
         print_error(f"medtui: {error}")
     if not json:
-        print_line(f"Freed {_megabytes(removed)}.")
+        print_line(f"Freed {_size_of(removed)}.")
     if troubles:
         raise typer.Exit(troubles[0].exit_code)
 
@@ -80,11 +81,11 @@ def _lines(found: Sequence[Stored]) -> list[str]:
 def _line(one: Stored, alike: Sequence[Stored]) -> str:
     count = f" ({len(alike)} copies)" if len(alike) > 1 else ""
     kept = f"kept for {'; '.join(one.used_by[:3])}{f'; and {len(one.used_by) - 3} more' if one.used_by[3:] else ''}"
-    return f"{_megabytes(alike):>12}  {one.what}{count}: {kept if one.used_by else 'nothing uses it'}"
+    return f"{_size_of(alike):>12}  {one.what}{count}: {kept if one.used_by else 'nothing uses it'}"
 
 
-def _megabytes(stored: Sequence[Stored]) -> str:
-    return f"{sum(one.bytes for one in stored) / 1e6:,.1f} MB"
+def _size_of(stored: Sequence[Stored]) -> str:
+    return format_bytes(sum(one.bytes for one in stored))
 
 
 def _ask(going: Sequence[Stored]) -> None:
@@ -95,6 +96,6 @@ def _ask(going: Sequence[Stored]) -> None:
 
     if not can_ask():
         raise UsageError(Pruning.UNCONFIRMED)
-    question = f"{_megabytes(going)} that can be recreated will be deleted. {ELSEWHERE} Type yes to confirm"
+    question = f"{_size_of(going)} that can be recreated will be deleted. {ELSEWHERE} Type yes to confirm"
     if ask_user(question) != "yes":
         raise UsageError(Pruning.DECLINED)

@@ -47,6 +47,6 @@ class JobProgress:
 
 
 def _amount(count: int, unit: str | None) -> str:
-    from engine.contract.data.archives import format_bytes
+    from engine.contract.wire.text import format_bytes
 
     return format_bytes(count) if unit == "bytes" else f"{count:,}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.contract.wire.text import format_bytes
 from medtui.cli.completion import runs as complete_runs
 from medtui.cli.options import JsonOption, RunArgument, WorkspaceOption
 
@@ -107,8 +108,8 @@ def delete(
     if not yes:
         if not can_ask():
             raise UsageError(Management.DELETE_UNCONFIRMED, run=found.name)
-        megabytes = run_management.size_of(found) / 1e6
-        question = f"{found.name}, {megabytes:,.0f} MB, will be deleted permanently. Type its name to confirm"
+        size = format_bytes(run_management.size_of(found))
+        question = f"{found.name}, {size}, will be deleted permanently. Type its name to confirm"
         if ask_user(question) != found.name:
             raise UsageError(Management.NAME_DIFFERS)
     run_management.delete(found, ws)
@@ -154,7 +155,7 @@ def prune(
         for line in (*(f"Skipped: {reason}" for reason in skipped), *map(_plan_line, plans)):
             print_line(line)
         if not going or dry_run:
-            print_line(f"{_megabytes(total)} would be freed." if going else "Nothing to remove.")
+            print_line(f"{format_bytes(total)} would be freed." if going else "Nothing to remove.")
     if not going or dry_run or (json and not yes):
         return
     if not yes:
@@ -163,7 +164,7 @@ def prune(
     for error in troubles:
         print_error(f"medtui: {error}")
     if not json:
-        print_line(f"Freed {_megabytes(freed)}.")
+        print_line(f"Freed {format_bytes(freed)}.")
     if troubles:
         raise typer.Exit(troubles[0].exit_code)
 
@@ -192,7 +193,7 @@ def _plan_values(plan: Prunable) -> dict[str, Any]:
 
 def _plan_line(plan: Prunable) -> str:
     files = ", ".join(file.name for file in plan.files)
-    going = f"{_megabytes(plan.bytes)} in {files}" if files else "nothing to remove"
+    going = f"{format_bytes(plan.bytes)} in {files}" if files else "nothing to remove"
     remark = f" ({plan.kept})" if plan.kept else ". It can no longer be resumed afterwards" if plan.ends_resume else ""
     return f"{plan.run.name}, {plan.state}: {going}{remark}"
 
@@ -208,12 +209,8 @@ def _ask_to_prune(going: list[Prunable], total: int) -> None:
     ended = sum(plan.ends_resume for plan in going)
     warning = f" {ended} of them can no longer be resumed afterwards." if ended else ""
     runs = f"{len(going)} run{'s' * (len(going) != 1)}"
-    if ask_user(f"{_megabytes(total)} of {runs} will be deleted permanently.{warning} Type yes to confirm") != "yes":
+    if ask_user(f"{format_bytes(total)} of {runs} will be deleted permanently.{warning} Type yes to confirm") != "yes":
         raise UsageError(Pruning.DECLINED)
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 1e6:,.1f} MB"
 
 
 def _found(run: str, workspace: Path | None) -> tuple[Workspace, RunDirectory]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from engine.contract.data.archives import data_folders, format_bytes, offline
+from engine.contract.data.archives import data_folders, offline
 from engine.contract.data.datasets import DatasetFacts
 from engine.contract.files.paths import is_file
 from engine.contract.machine.hardware import cpu_has_bfloat16
@@ -31,6 +31,7 @@ from engine.contract.store.status import RunSummary, fold_summary
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import MedtuiError
 from engine.contract.wire.protocol import EpochFinished
+from engine.contract.wire.text import format_bytes
 from medtui.client.trackers import missing_trackers
 
 RECENT_RUNS = 30  # runs

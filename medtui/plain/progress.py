@@ -9,7 +9,6 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
-from engine.contract.data.archives import format_bytes
 from engine.contract.findings.rules import findings
 from engine.contract.store.starting_weights import describe_origin
 from engine.contract.wire.errors import ABORTED, STOPPED
@@ -27,7 +26,7 @@ from engine.contract.wire.protocol import (
     RunFinished,
     RunStarted,
 )
-from engine.contract.wire.text import counted
+from engine.contract.wire.text import counted, format_bytes
 from medtui.client.state import RunState
 from medtui.eta import Eta
 from medtui.rich_output import CleanConsole, print_wrapped

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.contract.data.archives import format_bytes
 from engine.contract.files.paths import is_folder
 from engine.contract.machine.limits import disk_space
 from engine.contract.models.catalogue import spec_of
@@ -13,6 +12,7 @@ from engine.contract.recipe.reader import recipe_from_values
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.sources import data_source
 from engine.contract.store.workspace import Workspace
+from engine.contract.wire.text import format_bytes
 from medtui.client.preflight import Paces, data_state
 from medtui.suites.plan import Plan
 from medtui.suites.requests import others_of

@@ -7,16 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.contract.data.archives import (
-    address,
-    data_folders,
-    fetch_folder,
-    format_bytes,
-    given_folder,
-    offline,
-    unreadable_folders,
-)
+from engine.contract.data.archives import address, data_folders, fetch_folder, given_folder, offline, unreadable_folders
 from engine.contract.wire.errors import UsageError
+from engine.contract.wire.text import format_bytes
 
 OFFICIAL = "https://zenodo.org/records/1/files/a.npz?download=1"
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from engine.contract.data.archives import find_file, format_bytes, offline
+from engine.contract.data.archives import find_file, offline
 from engine.contract.data.datasets import SPLITS, Archive, DatasetFacts
 from engine.contract.data.sums import known_md5
 from engine.contract.files.paths import expanded, is_file
+from engine.contract.wire.text import format_bytes
 
 
 @dataclass(frozen=True)

@@ -51,3 +51,14 @@ def counted_duplicates(exact: int, near: int) -> str:
 def counted(count: int, noun: str, several: str = "") -> str:
     """`1 epoch`, `2 epochs`. `several`: where that is more than an s."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {several or f'{noun}s'}"
+
+
+def format_bytes(size: float) -> str:
+    """`0 bytes`, `560 kB`, `1.4 MB`, `252 MB`, `12.6 GB`: small ones in small units, so that none is shown as 0.0."""
+    if size >= 1e9:
+        return f"{size / 1e9:.1f} GB"
+    if size < 1e3:
+        return f"{size:.0f} byte{'s' * (size != 1)}"
+    if size < 999_500:  # from there on it would be 1000 kB
+        return f"{size / 1e3:.0f} kB"
+    return f"{size / 1e6:.0f} MB" if size >= 1e7 else f"{size / 1e6:.1f} MB"

@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from engine.contract.data.archives import format_bytes
 from engine.contract.data.card import own_folder, source_key
 from engine.contract.files.file_system import try_lock
 from engine.contract.files.folders import File
 from engine.contract.files.inspection import free_space
 from engine.contract.wire.errors import DataError
+from engine.contract.wire.text import format_bytes
 from engine.data.access import Access
 from engine.data.archive_file import OnRead
 from engine.data.cache import CacheEntry, mapped_array

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from engine.contract.data.archives import format_bytes
 from engine.contract.wire.errors import MedtuiError
+from engine.contract.wire.text import format_bytes
 from medtui.client.pruning import Prunable, prunable_runs, prune_all
 from medtui.console.shell.app_context import AppContext
 from medtui.console.shell.dialogs import Answer, Question

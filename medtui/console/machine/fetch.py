@@ -11,8 +11,9 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Input
 
-from engine.contract.data.archives import format_bytes, offline
+from engine.contract.data.archives import offline
 from engine.contract.recipe.sources import official_sets
+from engine.contract.wire.text import format_bytes
 from medtui.console.shell.app_context import key_of
 from medtui.console.shell.dialogs import Dialog
 from medtui.console.shell.keymap import bindings

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from rich.text import Text
 
-from engine.contract.data.archives import format_bytes
 from engine.contract.data.card import total
 from engine.contract.data.datasets import SIZES
 from engine.contract.files.paths import expanded
+from engine.contract.wire.text import format_bytes
 from medtui.actions import Action
 from medtui.console.widgets.bars import bar
 from medtui.machine.caches import DecodedCopy

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.contract.data.archives import data_folders, find_file, format_bytes
+from engine.contract.data.archives import data_folders, find_file
 from engine.contract.data.datasets import DatasetFacts
 from engine.contract.models.catalogue import models
 from engine.contract.recipe.schema import FieldSpec, fields
 from engine.contract.recipe.sources import KINDS, known_sets
 from engine.contract.recipe.yaml_reader import written
 from engine.contract.store.workspace import Workspace
+from engine.contract.wire.text import format_bytes
 
 
 @dataclass(frozen=True)

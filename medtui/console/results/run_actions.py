@@ -8,6 +8,7 @@ from functools import partial
 
 from engine.contract.store.resumable import check_resumable
 from engine.contract.store.run_directory import ARCHIVE, RunDirectory
+from engine.contract.wire.text import format_bytes
 from medtui.client import run_management
 from medtui.client.evaluate import evaluate_run, later_evaluations
 from medtui.client.journal import replay
@@ -54,7 +55,7 @@ async def archive(context: AppContext, run: RunDirectory) -> str | None:
 async def delete(context: AppContext, run: RunDirectory) -> str | None:
     run_management.refuse_living(run, context.workspace)
     size = await asyncio.to_thread(run_management.size_of, run)
-    words = f"{clean(run.name)} and its {size / 1e6:,.0f} MB will be deleted permanently. Type {DELETE} to confirm:"
+    words = f"{clean(run.name)} and its {format_bytes(size)} will be deleted permanently. Type {DELETE} to confirm:"
     if (await context.push_screen_wait(AskText(words, "")) or "").strip() != DELETE:
         return None
     await asyncio.to_thread(run_management.delete, run, context.workspace)

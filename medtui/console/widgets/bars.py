@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from engine.contract.data.archives import format_bytes
 from engine.contract.wire.protocol import Progress
+from engine.contract.wire.text import format_bytes
 
 SPARKS = "▁▂▃▄▅▆▇█"
 
