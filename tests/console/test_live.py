@@ -73,6 +73,25 @@ async def test_a_run_starts_from_the_recipe_and_its_curves_and_classes_move(cons
 
 
 @pytest.mark.asyncio
+async def test_however_many_snapshots_come_a_frame_per_second_shows_the_newest(console, scripts, monkeypatch) -> None:
+    """Each frame composes the whole screen: half of what the live screen costs."""
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        script, story = await watching(pilot, app, scripts)
+        display, frames = app._display, []
+        app.now = lambda: START + time.monotonic()  # the clock of the top line runs, and its seconds make frames too
+        monkeypatch.setattr(app, "_display", lambda screen, update: (frames.append(update), display(screen, update)))
+        began = time.monotonic()
+        while time.monotonic() - began < 5.0:
+            rate = 1000.0 + len(frames) + time.monotonic() % 1
+            script.emit(story.progress(4, 2).model_copy(update={"images_per_second": rate}))
+            await pilot.pause(0.1)
+        assert sum(update is not None for update in frames) <= 1.4 * (time.monotonic() - began)
+        script.emit(story.progress(4, 3).model_copy(update={"images_per_second": 4321.0}))
+        await shows(pilot, "4,321 img/s")
+
+
+@pytest.mark.asyncio
 async def test_pause_is_acknowledged_at_once_and_shown_as_done_only_when_the_engine_confirms(console, scripts) -> None:
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
