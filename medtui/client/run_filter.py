@@ -11,6 +11,7 @@ import operator
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from engine.contract.wire.errors import UsageError
@@ -159,8 +160,7 @@ def _ordered(one: RunField, sign: str, value: str, beginning: str) -> Test:
 
 def _dated(one: RunField, sign: str, value: str, beginning: str) -> Test:
     """`2026-11` is the month, `2026-11-20` the day: a time is compared as far as the value goes."""
-    if _DATE.fullmatch(value) is None:
-        raise UsageError(Filter.DATE, term=beginning, found=shortened(value))
+    _check_date(value, beginning)
     order = _ORDER[sign]
 
     def test(run_row: RunRow) -> bool:
@@ -168,6 +168,19 @@ def _dated(one: RunField, sign: str, value: str, beginning: str) -> Test:
         return bool(found) and order(found[: len(value)], value)
 
     return test
+
+
+def _check_date(value: str, beginning: str) -> None:
+    """Raises UsageError for what is no date, nor the beginning of one."""
+    first = "0001-01-01"  # completes what is not typed yet; a month or a day of one digit may become another
+    complete = re.fullmatch(r"\d{4}(-\d\d)?(-\d\d)?", value[:10]) is not None
+    try:
+        if _DATE.fullmatch(value) is None:
+            raise ValueError(value)
+        if complete:
+            date.fromisoformat(value[:10] + first[len(value[:10]) :])
+    except ValueError:
+        raise UsageError(Filter.DATE, term=beginning, found=shortened(value)) from None
 
 
 def _equal(one: RunField, value: str, beginning: str, *, exact: bool) -> Test:
@@ -184,6 +197,8 @@ def _equal(one: RunField, value: str, beginning: str, *, exact: bool) -> Test:
         case "words":
             return lambda run_row: any(word.lower() == lower for word in one.value(run_row))
         case "date":
+            if value:  # not yet typed, after a comma
+                _check_date(value, beginning)
             return lambda run_row: started_at(one.value(run_row) or "").startswith(value)
         case "hash":
             hashes = ("short_hash", "recipe_hash", "resolved_hash")

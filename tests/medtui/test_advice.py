@@ -55,14 +55,37 @@ def test_a_field_without_a_value_is_no_second_recipe() -> None:
     assert str(error.value).startswith("Expected a value for training.epochs, found none.")
 
 
-@pytest.mark.parametrize("term", ["date>yesterday", "date<=2026-13-1x"])
+@pytest.mark.parametrize(
+    "term",
+    ["date>yesterday", "date<=2026-13-1x", "date>=2026-13", "date<2026-02-30", "date:2026-00-01", "date:tomorrow"],
+)
 def test_what_is_no_date_is_refused(term: str) -> None:
     with pytest.raises(UsageError, match="Expected a date after date"):
         parse_filter(term)
 
 
 @pytest.mark.parametrize(
-    "term", ["date>2026", "date>=2026-11", "date<2026-11-20", 'date>="2026-11-20 10:30"', "date>2026-1"]
+    "term",
+    [
+        "date>2026",
+        "date>=2026-11",
+        "date<2026-11-20",
+        "term",
+        [
+            "date>2026",
+            "date>=2026-11",
+            "date<2026-11-20",
+            'date>="2026-11-20 10:30"',
+            "date>2026-1",
+            "date:2026-1",
+            "date:2026-11,2026-1",
+            "date=2024-02-29",
+        ],
+        "date>2026-1",
+        "date:2026-1",
+        "date:2026-11,2026-1",
+        "date=2024-02-29",
+    ],
 )
 def test_a_date_may_be_as_short_as_it_is_typed(term: str) -> None:
     assert parse_filter(term).terms

@@ -118,7 +118,7 @@ def test_the_help_names_every_field_that_can_be_filtered_and_each_can() -> None:
     described = describe_filter()
     for one in FILTERED:
         assert one.names[0] in described.split("Names: ")[1].rstrip(".").split()
-        value = {"number": "1", "duration": "1", "yes_no": "yes"}.get(one.kind, "x")
+        value = {"number": "1", "duration": "1", "yes_no": "yes", "date": "2026"}.get(one.kind, "x")
         for name in one.names:
             parse_filter(f"{name}:{value}").matches(row())
     names = [name for one in FIELDS for name in one.names]
