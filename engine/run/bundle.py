@@ -44,7 +44,7 @@ def bundle_of(run: RunDirectory, prepared: Prepared, resolved_hash: str | None) 
         size=prepared.recipe.dataset.size,
         input_size=prepared.recipe.enlarged_to,
         fit=prepared.recipe.dataset.fit,
-        bits=_bits(prepared),
+        bits=_bits(run, prepared),
         channels=len(mean),
         mean=tuple(mean),
         std=tuple(std),
@@ -57,8 +57,9 @@ def bundle_of(run: RunDirectory, prepared: Prepared, resolved_hash: str | None) 
     )
 
 
-def _bits(prepared: Prepared) -> int:
+def _bits(run: RunDirectory, prepared: Prepared) -> int:
     """Per channel of the deepest training image, by which others are scaled too; official archives have 8."""
-    file = prepared.data.attachments.get(DATA_CARD)
-    card = read_card(file) if file is not None else None
+    if DATA_CARD not in prepared.data.attachments:
+        return 8
+    card = read_card(run.metrics / DATA_CARD) or read_card(prepared.data.attachments[DATA_CARD])
     return card.bits if card is not None else 8

@@ -78,11 +78,17 @@ def prepared_test(job: Job, run: RunDirectory, recipe: Recipe) -> WithModel:
 
 def prepared_splits(job: Job, run: RunDirectory, recipe: Recipe, splits: Sequence[str]) -> WithModel:
     """Splits of a run, and its model without weights: those it started from may not be there any more."""
+    loaded = loaded_splits(job, run, recipe, splits)
+    return model_for(loaded, untrained_model(loaded))
+
+
+def loaded_splits(job: Job, run: RunDirectory, recipe: Recipe, splits: Sequence[str]) -> LoadedData:
+    """Splits of a run as it was trained on. Raises DriftError where they are others now."""
     job = replace(job, last_folders=data_folders_of(read_object(run.manifest) or {}))
     setup = set_up(job, recipe)
-    loaded = load_data(job, open_data(job, setup), splits, _recorded_statistics(run, setup.facts))
-    refuse_other_data(run, recipe, loaded.data)
-    return model_for(loaded, untrained_model(loaded))
+    opened = open_data(job, setup)
+    refuse_other_data(run, recipe, opened.data)
+    return load_data(job, opened, splits, _recorded_statistics(run, setup.facts))
 
 
 def _recorded_statistics(run: RunDirectory, facts: DatasetFacts) -> Statistics | None:

@@ -27,11 +27,11 @@ from engine.events import now
 from engine.run.bundled_model import BundledModel, load_model
 from engine.run.deployed import Deployed, exported_program
 from engine.run.disk import check_disk_space
-from engine.run.evaluate_job import require_weights, run_of
+from engine.run.evaluate_job import loaded_splits, require_weights, run_of
 from engine.run.job import Job, JobResult
 from engine.run.model_card import CardContent, model_card
 from engine.run.onnx_file import Session, onnx_bytes, quantised, require_packages
-from engine.run.prepare import LoadedData, load_data, open_data, set_up
+from engine.run.prepare import LoadedData
 from engine.sentences import Exports
 
 ONNX, INT8, TORCH, CARD, CHECK = "model.onnx", "model.int8.onnx", "model.pt2", "README.md", "check.json"
@@ -67,7 +67,8 @@ def export(job: Job, command: Export) -> JobResult:
         require_weights(run)
         _refuse_existing(target, command.replace)
         model = load_model(run.checkpoints, "cpu")
-        data = _loaded(job, run, command.int8)
+        splits = ("train", "test") if command.int8 else ("test",)
+        data = loaded_splits(job, run, read_recipe(run.recipe), splits)
         check_disk_space(target.parent.path, 6 * run.best.size + 10_000_000, "An export")
     job.enter("evaluating")
     made = _made(job, command, run, model, data)
@@ -88,11 +89,6 @@ def _refuse_existing(target: File, replace: bool) -> None:
     above = target.path.parent
     if not is_export or (is_run(above) and target.name == RunDirectory(above).checkpoints.name):
         raise OutputError(Exports.NOT_AN_EXPORT, folder=target)
-
-
-def _loaded(job: Job, run: RunDirectory, int8: bool) -> LoadedData:
-    recipe = read_recipe(run.recipe)
-    return load_data(job, open_data(job, set_up(job, recipe)), ("train", "test") if int8 else ("test",))
 
 
 # ---- what is made ----------------------------------------------------------------------------------------------------

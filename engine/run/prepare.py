@@ -97,11 +97,12 @@ class LoadedData(OpenedData):
     splits: dict[str, Split]
     labels: dict[str, np.ndarray]  # int64 [N] or [N, K], on the CPU
     statistics: Statistics  # of the training images
+    lengths: dict[str, int]  # of these splits in the data set; asked once, as the cache may be removed meanwhile
 
     @property
     def limited(self) -> bool:
         """Has a split fewer images than the data set, by `dataset.limit`?"""
-        return any(len(held) < self.data.length(split) for split, held in self.splits.items())
+        return any(len(held) < self.lengths[split] for split, held in self.splits.items())
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,7 @@ def load_data(
     if "train" in splits and (found := facts_conflicts(recipe, replace(opened.facts, splits=lengths))):
         raise recipe_error("recipe", found)
     job.control.raise_if_aborted()
-    return LoadedData(**vars(opened), splits=loaded, labels=labels, statistics=statistics)
+    return LoadedData(**vars(opened), splits=loaded, labels=labels, statistics=statistics, lengths=lengths)
 
 
 def memory_without_images(opened: OpenedData, batch_size: int) -> int:

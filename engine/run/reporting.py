@@ -230,14 +230,13 @@ def _tested(prepared: LoadedData, test: Evaluated | None, scores: np.ndarray | N
         arrays = dict.fromkeys(("confusion", "labels", "scores", "samples", "sample_rows"), nothing)
         return {"test": undefined, "per_class": [], **arrays}
     rows = spread_rows(prepared.labels["test"], SAMPLES)
-    images = prepared.data.images("test") if not prepared.limited else None
     return {
         "test": test.metrics,
         "per_class": test.per_class,
         "confusion": test.confusion,
         "labels": prepared.labels["test"],
         "scores": scores,
-        "samples": _sample_images(prepared, rows) if images is None else np.array(images[rows]),
+        "samples": _sample_images(prepared, rows),
         "sample_rows": rows,
     }
 
@@ -258,7 +257,7 @@ def _batch(run: RunDirectory, prepared: LoadedData, batch_size: int | None) -> F
 
 
 def _sample_images(prepared: LoadedData, rows: np.ndarray) -> np.ndarray:
-    """uint8 [M, H, W] or [M, H, W, 3] of a limited split."""
+    """uint8 [M, H, W] or [M, H, W, 3] of the test split."""
     images = prepared.splits["test"].gather(rows).permute(0, 2, 3, 1).cpu().numpy()
     return images[..., 0] if images.shape[-1] == 1 else images
 

@@ -123,12 +123,19 @@ def changed(pictures: Path) -> Iterator[Path]:
     file.write_bytes(content)
 
 
-def test_an_evaluation_on_other_images_is_refused_by_the_name_of_a_file(
-    completed: list[dict[str, Any]], workspace: Path, changed: Path
+@pytest.mark.parametrize(
+    "command",
+    [["evaluate"], ["evaluate", "--knn", "3"], ["report"], ["export", "--format", "torch", "-o", "exported"]],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_other_images_than_the_runs_are_refused_by_the_name_of_a_file(
+    command: list[str], completed: list[dict[str, Any]], workspace: Path, changed: Path
 ) -> None:
-    refused = medtui("evaluate", run_of(completed).name, cwd=workspace)
+    """Its splits would be drawn anew: it would be tested on images that it was trained on."""
+    refused = medtui(command[0], run_of(completed).name, *command[1:], cwd=workspace)
     assert refused.returncode == 2
     assert "was trained on other images: b/007.png changed." in " ".join(refused.stderr.split())
+    assert not (workspace / "exported").exists()
 
 
 def test_a_picture_that_was_damaged_is_told_apart_from_one_that_is_gone(
@@ -216,3 +223,25 @@ def test_fields_that_contradict_each_other_are_refused_before_anything_is_read(
     refused = medtui("recipe", "validate", "mine.yaml", cwd=tmp_path)
     assert refused.returncode == 2
     assert re.search(said, " ".join(refused.stderr.split())), refused.stderr
+
+
+@pytest.mark.parametrize("cache", ["ram", "mapped"])
+def test_a_run_ends_well_though_the_cache_with_its_images_was_removed_meanwhile(
+    cache: str, tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it holds in memory, or mapped, is all that it needs."""
+    monkeypatch.setenv("MEDTUI_CACHE", str(tmp_path / "cache"))
+    recipe = tiny(training={"epochs": 3, "batch_size": 8})
+    recipe["dataset"] = {"folder": str(pictures), "size": 28, "cache": cache}
+    engine = Engine(tmp_path)
+    engine.train(recipe)
+    engine.wait_for(lambda e: e["event"] == "progress" and (e["step"] or 0) > 0)
+    engine.send("pause", id="p")
+    engine.wait_for_phase("paused")
+    shutil.rmtree(tmp_path / "cache")
+    engine.send("resume", id="r")
+    finished = engine.wait_for_event("run.finished")
+    assert (finished["outcome"], engine.end()) == ("completed", 0)
+    run = Path(finished["run_dir"])
+    assert (run / "report.xlsx").exists() or list((run / "reports").iterdir())
+    assert {"data_card.json", "images.csv"} <= {file.name for file in (run / "metrics").iterdir()}
