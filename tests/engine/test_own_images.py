@@ -181,6 +181,27 @@ def test_given_splits_and_patients_of_a_table_are_kept_and_a_patient_in_two_is_r
     assert data.facts.class_names == ("0", "1")
 
 
+@pytest.mark.parametrize("odd", ["tets", ""])
+def test_a_row_with_a_misspelt_split_is_named_and_all_others_keep_theirs(
+    odd: str, tmp_path: Path, pictures: Path
+) -> None:
+    rows = [{"file": f"a/{n:03}.png", "label": str(n % 2), "split": SPLITS[n // 7]} for n in range(20)]
+    rows[19]["split"] = odd
+    data = converted([], csv=str(table(tmp_path / "t.csv", rows)), root=str(pictures), max_unreadable=0.05)
+    assert Counter(row["split"] for row in rows_of(data)) == {"train": 7, "val": 7, "test": 5}
+    (unusable,) = card_of(data).unusable_files
+    assert unusable.file == "a/019.png (line 21)" and f"no split: {odd or 'nothing'}" in unusable.reason
+
+
+def test_a_name_of_a_split_that_is_not_known_refuses_rather_than_divide_anew(tmp_path: Path, pictures: Path) -> None:
+    """With the column left out, images of the given test split would be trained on."""
+    names = ("train", "val", "holdout")
+    rows = [{"file": f"{'ab'[n % 2]}/{n // 2:03}.png", "label": str(n % 2), "split": names[n // 14]} for n in range(40)]
+    with pytest.raises(DataError) as error:
+        converted([], csv=str(table(tmp_path / "t.csv", rows)), root=str(pictures))
+    assert "no split: holdout" in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("rows", "fields", "said"),
     [

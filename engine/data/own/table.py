@@ -161,10 +161,13 @@ def column_named(header: Sequence[str], known: Sequence[str]) -> str | None:
 
 
 def _split_column(rows: Rows) -> str | None:
-    """Taken without being named only where all its values are names of splits."""
+    """Taken without being named where any of its values is the name of a split: a row with another value is unusable.
+
+    Were the column left out for one misspelt value, images of the given test split would be trained on.
+    """
     column = column_named(rows.header, SPLIT_COLUMNS)
-    known = column is not None and all(value.lower() in SPLIT_NAMES for value in rows.values(column))
-    return column if known and rows.rows else None
+    known = column is not None and any(value.lower() in SPLIT_NAMES for value in rows.values(column))
+    return column if known else None
 
 
 def _group_of(rows: Rows, given: str | None) -> tuple[str | None, re.Pattern[str] | None]:
