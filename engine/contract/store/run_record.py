@@ -172,7 +172,7 @@ def _damage(run: RunDirectory, manifest: dict[str, Any] | None, status: Status |
             yield f"{file.name} is {_why_unread(file)}"
     if not run.journal.is_regular:
         yield f"{run.journal.name} is {_why_unread(run.journal)}"
-    elif status is not None and status.seq and not _seems_whole(run.journal, status):
+    elif status is not None and status.seq and not _seems_complete(run.journal, status):
         yield f"{run.journal.name} is damaged"
     if scan != "nothing":
         try:
@@ -183,7 +183,7 @@ def _damage(run: RunDirectory, manifest: dict[str, Any] | None, status: Status |
             yield untrusted
 
 
-def _seems_whole(journal: File, status: Status) -> bool:
+def _seems_complete(journal: File, status: Status) -> bool:
     """Does it begin with an event, and of a run that has reported its end, reach as far as its status file?
 
     By its ends alone: lists of runs do not read whole journals.
