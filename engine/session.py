@@ -385,14 +385,20 @@ class _Resources:
 
     def __init__(self) -> None:
         self._process: psutil.Process | None = None
+        self._counted = time.monotonic(), time.process_time()
 
     def now(self) -> Resources:
         """Raises psutil.Error."""
         if self._process is None:
             self._process = psutil.Process()
-            self._process.cpu_percent()  # it counts from here
         memory = self._process.memory_info().rss
-        return Resources(time=now(), cpu_percent=self._process.cpu_percent(), memory=memory)
+        return Resources(time=now(), cpu_percent=self._cpu_percent(), memory=memory)
+
+    def _cpu_percent(self) -> float:
+        """Of one core, since the last call or the beginning. By clocks as fine as the time between calls is short."""
+        (before, used_before), self._counted = self._counted, (time.monotonic(), time.process_time())
+        at, used = self._counted
+        return round(100 * (used - used_before) / max(at - before, 1e-3), 1)
 
 
 # ---- helpers ---------------------------------------------------------------------------------------------------------

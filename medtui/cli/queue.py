@@ -74,13 +74,14 @@ def list_(
     from medtui.output import print_json, print_line
     from medtui.plain.suite_status import print_items
     from medtui.suites.entries import distinguished
+    from medtui.suites.settling import work_of
     from medtui.suites.status import status_values
     from medtui.suites.store import queue_of
     from medtui.text import capitalised
 
     ws = find_workspace(workspace)
     store = queue_of(ws)
-    work = store.journal().work
+    work = work_of(store)
     warn_of_damage(store, work)
     if json:
         print_json(status_values(store, work))

@@ -16,6 +16,7 @@ from engine.contract.wire.text import format_bytes
 from medtui.client.preflight import Paces, data_state
 from medtui.suites.plan import Plan
 from medtui.suites.requests import others_of
+from medtui.suites.settling import work_of
 from medtui.suites.slots import Slots
 from medtui.suites.store import Store
 from medtui.suites.work import Item
@@ -61,7 +62,7 @@ def describe_plan(plan: Plan, store: Store, slots: Slots, *, joins: bool = False
 
     `joins`: the suite keeps the other runs that it has. Reads the newest runs of the workspace.
     """
-    work, n = store.journal().work, len(plan.items)
+    work, n = work_of(store), len(plan.items)
     done = {item.id for item in work.of("completed")} & {item.id for item in plan.items}
     notes = [f"{plan.excluded} excluded"] * bool(plan.excluded) + [f"{plan.merged} alike"] * bool(plan.merged)
     notes += [f"{len(done)} done"] * bool(done)

@@ -11,7 +11,7 @@ from engine.contract.machine.hardware import refuse_impossible
 from engine.contract.recipe.reader import recipe_from_values
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.store.lock import Holder, LockState
-from engine.contract.store.run_directory import RunDirectory, is_run
+from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import MedtuiError, UsageError, WorkspaceLocked
 from engine.contract.wire.text import shortened
@@ -20,8 +20,9 @@ from medtui.sentences import Suites
 from medtui.suites.entries import distinguished
 from medtui.suites.journal import WorkJournal
 from medtui.suites.plan import Plan, planned
+from medtui.suites.settling import gone
 from medtui.suites.slots import Slots, slots_for
-from medtui.suites.store import QUEUE, Store, queue_of, run_directory
+from medtui.suites.store import QUEUE, Store, queue_of
 from medtui.suites.work import ENDED_ON_REQUEST, Item, Work
 from medtui.text import capitalised
 
@@ -144,11 +145,9 @@ def to_retry(store: Store, work: Work, *, failed: bool) -> list[str]:
     Of the queue only what was ended together with all: an entry that was stopped or deleted alone is done with.
     """
     is_queue = store.name == QUEUE
-    done = [] if is_queue else work.of("completed")
-    gone = [one.id for one in done if one.run is None or not is_run(run_directory(store.workspace, one.run).root)]
     asked = [one for one in work.of(*ENDED_ON_REQUEST) if one.pruned is None]
     ended = [one.id for one in asked if one.with_all or not is_queue]
-    return [*ended, *gone, *(one.id for one in work.of("failed") if failed)]
+    return [*ended, *gone(store, work), *(one.id for one in work.of("failed") if failed)]
 
 
 def retry_ended(store: Store, journal: WorkJournal, *, failed: bool) -> int:

@@ -26,6 +26,7 @@ from medtui.client.escalation import Escalator
 from medtui.client.own_engine import OwnEngine
 from medtui.client.resume import resume_command
 from medtui.suites.known_runs import KnownRuns
+from medtui.suites.settling import holds_slot, left_behind, run_left
 from medtui.suites.slots import Slots
 from medtui.suites.store import Store, newest_checkpoint
 from medtui.suites.work import ENDED_ON_REQUEST, Event, Item, Work
@@ -123,9 +124,8 @@ class Runner:
 
     def _take_over(self, item: Item) -> None:
         """What an earlier runner had begun: its engine lives and is adopted, or its files say how it ended."""
-        slot = item.slot or 0
-        state = self._slot_state(slot)
-        if state.held and state.holder is not None and state.holder.owner == self.store.owner:
+        if holds_slot(self.store, item):
+            slot = item.slot or 0
             self.living[slot] = Living(item.id, slot, None)
         else:
             self._settle_from_files(item)
@@ -332,25 +332,15 @@ class Runner:
 
     def _settle_from_files(self, item: Item) -> None:
         """Record what the files of a run say whose engine is gone."""
-        named = RunDirectory(self.workspace.outputs / item.run) if item.run is not None else None
-        run = named or self._known.of(self.store.owner, item.id)
-        if run is None or not is_run(run.root):
-            self._record({"event": "released", "id": item.id}, item.id)
-            return
-        record = read_run(run)
-        if item.state == "claimed" and item.run is not None and record.engine_id == item.after:
-            self._record({"event": "released", "id": item.id}, item.id)  # its new engine had not begun
-            return
-        if item.run is None:
-            self._record({"event": "started", "id": item.id, "run": run.name}, item.id)
+        run = run_left(self.store, item) or self._known.of(self.store.owner, item.id)
+        for event in list(left_behind(self.work, item, run)):
             item = self.work.items[item.id]
-        outcome = record.summary.outcome
-        if outcome is None or outcome == "crashed":
-            self._record_death(item, run, "")
-        elif outcome in ENDED_ON_REQUEST and self.work.asked.get(item.runner or "") in ASKED:
-            self._record({"event": "released", "id": item.id}, item.id)  # asked with all, after its runner had gone
-        else:
-            self._record_end(item, outcome, run.name, "")
+            if event["event"] == "interrupted":
+                self._record_death(item, run, "")
+            elif event["event"] == "ended":
+                self._record_end(item, event["outcome"], event["run"], "")
+            else:
+                self._record(event, item.id)
 
     def _record_death(self, item: Item, run: RunDirectory | None, how: str) -> None:
         if item.kill_asked or (self.level == 3 and run is not None):

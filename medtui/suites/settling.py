@@ -1,8 +1,8 @@
-"""What became of the runs that were given to a scheduler: by their files, and by its queue where that can be asked.
+"""What became of runs that no journal says: by their files, and by a scheduler's queue where that can be asked.
 
-A suite on a cluster has no runner. Its jobs write in their own files only; whoever looks at the suite, or continues it,
-finds out here how far it is. That is a function of what is found: events, which `status` applies to what it shows, and
-which the commands that change a suite write to its journal.
+A suite on a cluster has no runner, and a runner may be killed. Jobs and engines write in their own files only; whoever
+looks at the suite, or continues it, finds out here how far it is. That is a function of what is found: events, which
+`status` applies to what it shows, and which what continues a suite writes to its journal.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from engine.contract.machine.process_identity import this_process
-from engine.contract.store.run_directory import RunDirectory
+from engine.contract.store.lock import LockState
+from engine.contract.store.run_directory import RunDirectory, is_run
 from engine.contract.store.run_record import read_run
+from engine.contract.store.slots import slot_lock_name
 from engine.contract.wire.errors import ABORTED, COMPLETED
 from medtui.suites.job_record import JobRecord, read_record
-from medtui.suites.store import Store, runs_of
-from medtui.suites.work import Event, Item, Submission, Work
+from medtui.suites.store import QUEUE, Store, run_directory, runs_of
+from medtui.suites.work import ENDED_ON_REQUEST, Event, Item, Submission, Work
 
 SUBMITTING = 600.0  # seconds that another host may take to submit; whether it still does cannot be seen from here
+_OF_ALL = ("stop", "abort")  # what is asked of a runner that ends all its runs
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,66 @@ def work_of(store: Store) -> Work:
 
 def settled_work(store: Store, work: Work, queue: Queue | None) -> Work:
     """The same of a journal's runs, with what the scheduler has of them."""
-    for event in settled(store, work, queue):
+    for event in [*settled(store, work, queue), *settled_here(store, work)]:
         work.apply(event)
     return work
+
+
+def settled_here(store: Store, work: Work) -> list[Event]:
+    """The events that say what became of the runs of this machine, of which nobody will tell its journal."""
+    left = work.of("claimed", "running") if store.runner() is None else []
+    left = [item for item in left if not holds_slot(store, item) and not _may_live(run_left(store, item))]
+    started = runs_of(store) if any(item.run is None for item in left) else {}
+    found = [event for item in left for event in left_behind(work, item, run_left(store, item) or started.get(item.id))]
+    deleted = gone(store, work)
+    return [*found, {"event": "retried", "ids": deleted}] if deleted else found
+
+
+def gone(store: Store, work: Work) -> list[str]:
+    """Ids of the runs that were completed and are there no more: they are to be done again.
+
+    None of the queue: an entry that was deleted is done with.
+    """
+    done = work.of("completed") if store.name != QUEUE else []
+    return [one.id for one in done if one.run is None or not is_run(run_directory(store.workspace, one.run).root)]
+
+
+def holds_slot(store: Store, item: Item) -> bool:
+    """Has it, or did it get just now, an engine that trains although its runner is gone?"""
+    state = LockState.read(store.workspace.folder.file(slot_lock_name(item.slot or 0)))
+    return bool(state.held) and state.holder is not None and state.holder.owner == store.owner
+
+
+def _may_live(run: RunDirectory | None) -> bool:
+    """Has it an engine that lives, also one on another host, of which that cannot be known?"""
+    record = read_run(run) if run is not None else None
+    return record is not None and record.engine is not None and record.outcome is None
+
+
+def run_left(store: Store, item: Item) -> RunDirectory | None:
+    return RunDirectory(store.workspace.outputs / item.run) if item.run is not None else None
+
+
+def left_behind(work: Work, item: Item, run: RunDirectory | None) -> Iterator[Event]:
+    """What the files of a run say whose runner and engine are gone. `run`: the newest that was started for it."""
+    if run is None or not is_run(run.root):
+        yield {"event": "released", "id": item.id}
+        return
+    record = read_run(run)
+    if item.state == "claimed" and item.run is not None and record.engine_id == item.after:
+        yield {"event": "released", "id": item.id}  # its new engine had not begun
+        return
+    if item.run is None:
+        yield {"event": "started", "id": item.id, "run": run.name}
+    outcome = record.summary.outcome
+    if outcome is None:
+        died: Event = {"event": "interrupted", "id": item.id, "at": None}
+        killed: Event = {"event": "ended", "id": item.id, "outcome": "killed", "run": run.name}
+        yield killed if item.kill_asked else died
+    elif outcome in ENDED_ON_REQUEST and work.asked.get(item.runner or "") in _OF_ALL:
+        yield {"event": "released", "id": item.id}  # asked with all, after its runner had gone
+    else:
+        yield {"event": "ended", "id": item.id, "outcome": outcome, "run": run.name}
 
 
 def settled(store: Store, work: Work, queue: Queue | None, *, submits: bool = False) -> list[Event]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from engine.contract.store.run_directory import is_run
 from engine.contract.store.run_record import RunRecord, read_run
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import ABORTED, COMPLETED, STOPPED, RunFailed
@@ -65,7 +66,7 @@ def status_of(item: Item, workspace: Workspace) -> ItemStatus:
     if item.state in ("running", "pending") or (item.state == "submitted" and found.outcome is None):
         shown = _shown(record)
     if item.state == "pending" and record.alive is not True:
-        shown = "interrupted"
+        shown = "interrupted" if is_run(record.run.root) else "pending"  # it was deleted
     if item.pruned is not None and item.over:
         shown = "pruned"
     return ItemStatus(

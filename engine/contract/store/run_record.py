@@ -21,13 +21,14 @@ from engine.contract.store.run_directory import RunDirectory, read_object
 from engine.contract.store.starting_weights import starting_weights
 from engine.contract.store.status import RunSummary, Status, fold_summary, read_status
 from engine.contract.wire.errors import RecipeError
-from engine.contract.wire.protocol import AnyEvent, Hello
+from engine.contract.wire.protocol import AnyEvent, Hello, parse_event
 from engine.contract.wire.resolved import Resolved
 
 if TYPE_CHECKING:
     from engine.contract.recipe.recipe import Recipe
 
 UNNAMED = "somebody"
+_LAST = 65_536  # bytes at the end of a journal, more than its last line has
 FRESH = 15.0  # seconds without a heartbeat, after which an engine that cannot be seen from here is not seen
 
 
@@ -171,7 +172,7 @@ def _damage(run: RunDirectory, manifest: dict[str, Any] | None, status: Status |
             yield f"{file.name} is {_why_unread(file)}"
     if not run.journal.is_regular:
         yield f"{run.journal.name} is {_why_unread(run.journal)}"
-    elif status is not None and status.seq and not _begins_with_an_event(run.journal):
+    elif status is not None and status.seq and not _seems_complete(run.journal, status):
         yield f"{run.journal.name} is damaged"
     if scan != "nothing":
         try:
@@ -182,12 +183,28 @@ def _damage(run: RunDirectory, manifest: dict[str, Any] | None, status: Status |
             yield untrusted
 
 
-def _begins_with_an_event(journal: File) -> bool:
+def _seems_complete(journal: File, status: Status) -> bool:
+    """Does it begin with an event, and of a run that has reported its end, reach as far as its status file?
+
+    By its ends alone: lists of runs do not read whole journals.
+    """
     try:
         with journal.reading() as opened:
-            return opened.read(1) == b"{"
+            if opened.read(1) != b"{":
+                return False
+            if status.outcome is None:  # a kill may have torn the last line, or its engine be writing it
+                return True
+            opened.seek(max(0, opened.seek(0, 2) - _LAST))
+            last = opened.read()
     except OSError:
         return False
+    return last.endswith(b"\n") and _seq_of(last[:-1].rpartition(b"\n")[2]) >= status.seq
+
+
+def _seq_of(line: bytes) -> int:
+    """Of an event; 0 of what is none."""
+    event = parse_event(line)
+    return event.seq or 0 if event is not None else 0
 
 
 def _why_unread(file: File) -> str:

@@ -75,12 +75,13 @@ def suite_of(state: LockState) -> str | None:
 
 def _ended(workspace: Workspace, name: str) -> Ended | None:
     from engine.contract.wire.errors import MedtuiError
+    from medtui.suites.settling import work_of
     from medtui.suites.status import describe_counts
     from medtui.suites.store import Store
 
     store = Store(workspace, name)
     try:
-        work = store.journal().work
+        work = work_of(store)
     except MedtuiError:
         return None
     owner = capitalised(store.owner)

@@ -13,13 +13,13 @@ from engine.contract.wire.errors import MedtuiError
 from medtui.suites.entries import distinguished
 from medtui.suites.grid import Grid, grid_of
 from medtui.suites.journal import WorkJournal
-from medtui.suites.settling import settled
+from medtui.suites.settling import settled, settled_here
 from medtui.suites.status import ItemStatus, status_of
 from medtui.suites.store import QUEUE, Store, queue_of, suites_of
 from medtui.suites.work import Event, Item, State, Work
 
 SHOWN_ENDED = 10  # entries of the queue that ended, the newest
-SETTLE_EVERY = 10.0  # seconds, for what became of jobs on a cluster: the manifests of all runs are read for that
+SETTLE_EVERY = 10.0  # seconds, for what became of runs that its journal does not say: manifests are read for that
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,7 @@ class _Known:
     ids: tuple[str, ...] = ()
     grid: Grid = field(default_factory=Grid)
     over: dict[str, ItemStatus] = field(default_factory=dict)  # of runs that are over, by id
-    jobs: list[Item] = field(
-        default_factory=list
-    )  # that were submitted, as the journal had them when `became` was found
+    items: list[Item] = field(default_factory=list)  # as the journal had them when `became` was found
     became: list[Event] = field(default_factory=list)  # what became of them
     settled_at: float = 0.0
 
@@ -117,13 +115,11 @@ class SuitesReader:
         return self._settled(store, known)
 
     def _settled(self, store: Store, known: _Known) -> Work:
-        """With what became of its jobs, as files say it: the scheduler is not asked every few seconds."""
+        """With what became of its runs, as files say it: the scheduler is not asked every few seconds."""
         work = known.journal.work
-        jobs = work.of("submitted")
-        if not jobs:
-            return work
-        if jobs != known.jobs or time.monotonic() - known.settled_at > SETTLE_EVERY:
-            known.jobs, known.became = jobs, settled(store, work, None)
+        items = list(work.items.values())
+        if items != known.items or time.monotonic() - known.settled_at > SETTLE_EVERY:
+            known.items, known.became = items, [*settled(store, work, None), *settled_here(store, work)]
             known.settled_at = time.monotonic()
         shown = replace(work, items=dict(work.items))
         for event in known.became:

@@ -18,6 +18,7 @@ from medtui.suites import requests
 from medtui.suites.detached import Started, start_runner
 from medtui.suites.estimate import describe_items, describe_plan
 from medtui.suites.plan import Plan, plan_of
+from medtui.suites.settling import work_of
 from medtui.suites.slots import Slots
 from medtui.suites.status import ItemStatus, describe_counts
 from medtui.suites.store import Store, queue_of
@@ -71,7 +72,7 @@ async def resume(context: AppContext, store: Store) -> Started | None:
 
 def _left(store: Store) -> tuple[Slots, list[str]]:
     """What is left of it, and what that takes. Raises UsageError where nothing is."""
-    work = store.journal().work
+    work = work_of(store)
     again = set(requests.to_retry(store, work, failed=False))
     again |= {item.id for item in work.of("pending", "claimed", "running")}
     left = [item for item in work.items.values() if item.id in again]
