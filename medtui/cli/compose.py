@@ -6,7 +6,6 @@ With `--config FILE` the file overrides flags, as in the program whose flags the
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -147,13 +146,9 @@ def _blamed(error: RecipeError, text: YamlText, given: Mapping[KeyPath, str]) ->
     return blamed
 
 
-_ADVICE = re.compile(r"write `(\w+): ([^`]*)`")  # as a recipe has it
-
-
 def _for_command_line(problem: Problem, text: YamlText, given: Mapping[KeyPath, str]) -> Problem:
     """`write `training.nesterov=false``, and at which line of the recipe the values stand that it conflicts with."""
-    section = problem.path[0] if problem.path else ""
-    message = _ADVICE.sub(rf"write `{section}.\1=\2`", problem.message) if section else problem.message
+    message = problem.typed.message
     fields = (problem.path, *problem.others) if problem.others else ()
     of_recipe = [path for path in fields if path in text.lines and path not in given]
     lines = {".".join(path): text.lines[path] for path in of_recipe}
