@@ -328,6 +328,7 @@ class Images:
     NONE = Sentence("Expected images, found none{ignored}.", "Name image files, folders, patterns or an .npz file.")
     NOTHING_READABLE = Sentence("No image can be read, of {count:,} given: {examples}.", "Check the files.")
     NOT_AN_ARCHIVE = Sentence("{path} is damaged or not an .npz archive: {reason}.", "Write it again.")
+    NO_FILE = Sentence("{path} does not exist.", "Check its name.")
     NO_FILE_COLUMN = Sentence(
         "{path}: expected a column that names the image files, such as `file` or `path`; found {columns}.",
         "Rename the column.",

@@ -105,7 +105,7 @@ async def test_what_predict_refuses_is_refused_in_its_words_and_others_can_be_as
     app.workspace = Workspace(finished)
     async with app.run_test(size=(200, 60), notifications=True) as pilot:
         await asked(pilot, app, "nowhere.png")
-        await shows(pilot, "nowhere.png: there is no such file")
+        await shows(pilot, "nowhere.png does not exist.")
         sentence = " ".join(refused.stderr.split()).removeprefix("medtui: ")
         assert " ".join(screen_text(app).split("│")[1].split()) in sentence
         await pilot.press("i")

@@ -218,6 +218,11 @@ def test_no_readable_image_is_an_error_and_leaves_no_file(run: Path, workspace: 
     assert not (tmp_path / "out.csv").exists()
 
 
+def test_a_single_image_that_is_not_there_is_refused_in_one_plain_sentence(run: Path, workspace: Path) -> None:
+    done = medtui("predict", run.name, "nosuch.png", cwd=workspace)
+    assert done.returncode == 4 and "nosuch.png does not exist. Check its name." in " ".join(done.stderr.split())
+
+
 def test_an_existing_output_is_kept_unless_forced(run: Path, workspace: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.csv"
     target.write_text("mine")
