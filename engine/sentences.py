@@ -653,5 +653,5 @@ class Uncalibrated:
         "The temperature that fits the {images} validation images best lies beyond {lowest} to {highest}, so they "
         "define none."
     )
-    FEW = Sentence("The run had fewer validation images ({images}) than a temperature is fitted on ({fewest}).")
+    FEW = Sentence("Fitting a temperature needs {fewest} validation images; the run had {images}.")
     NOT_FINITE = Sentence("The model's scores of the validation images are not all finite.")

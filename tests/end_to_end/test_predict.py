@@ -186,7 +186,7 @@ def test_a_run_on_few_validation_images_says_why_it_is_not_calibrated_and_so_doe
     (tmp_path / "recipe.yaml").write_text(yaml_of(recipe))
     run = medtui("run", "recipe.yaml", "--json", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
-    why = "The run had fewer validation images (10) than a temperature is fitted on (30)."
+    why = "Fitting a temperature needs 30 validation images; the run had 10."
     lines = json_lines(run.stdout)
     assert any(line["event"] == "log" and why in line["message"] for line in lines)
     bundle = json.loads((Path(lines[-1]["run_dir"]) / "checkpoints" / "model.json").read_text())
