@@ -284,6 +284,17 @@ async def test_typing_into_a_prefilled_field_appends_at_its_end(console, workspa
 
 
 @pytest.mark.asyncio
+async def test_a_comma_separates_tags_as_a_space_does(console, workspace: Workspace) -> None:
+    run = make_run(workspace, NAME)
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await pilot.press("t", *"bad,tag, ü", "enter")
+        await shows(pilot, "tags bad tag ü")
+    assert read_labels(run).tags == ("bad", "tag", "ü")
+
+
+@pytest.mark.asyncio
 async def test_tags_are_in_the_list_and_the_filter_finds_tags_notes_and_names(console, workspace) -> None:
     names = [f"2026112{day}_breastmnist_mini-cnn_1a2b3c" for day in (1, 2, 3)]
     tagged, noted, other = (make_run(workspace, name, model="mini_cnn") for name in names)
