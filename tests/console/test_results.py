@@ -520,7 +520,7 @@ async def test_a_subset_is_labelled_at_60_columns_even_if_nothing_else_then_fits
 
 
 @pytest.mark.asyncio
-async def test_the_filter_knows_fields_and_an_error_keeps_the_last_list(console, workspace) -> None:
+async def test_the_filter_knows_fields_and_an_error_stands_above_all_runs(console, workspace) -> None:
     names = alike(workspace)
     app = console()
     async with app.run_test(size=SIZE) as pilot:
@@ -530,9 +530,9 @@ async def test_the_filter_knows_fields_and_an_error_keeps_the_last_list(console,
         await pilot.press(*"lr<0.001")
         await shows(pilot, "runs · 1 of 3 ")
         await pilot.press(*" auc>")
-        await shows(pilot, "Expected a value after auc>", "runs · 1 of 3 ")
+        await shows(pilot, "Expected a value after auc>", "runs · 3 ")
         await pilot.press("x")
-        await shows(pilot, "Expected a number after auc>, found 'x'.", "runs · 1 of 3 ")
+        await shows(pilot, "Expected a number after auc>, found 'x'.", "runs · 3 ")
         await pilot.press("enter")
         await shows(pilot, "Expected a number")
         assert app.base_screen.query_one(RunTable).chosen == names[2]
@@ -541,6 +541,11 @@ async def test_the_filter_knows_fields_and_an_error_keeps_the_last_list(console,
         await shows(pilot, "runs · 1 of 3 ")
         await pilot.press("escape")
         await shows(pilot, "runs · 3 ")
+        await pilot.press("slash", *"foo")
+        await shows(pilot, "No matches;", "runs · 0 of 3 ")
+        await pilot.press(*">3")
+        await shows(pilot, "foo", "runs · 3 ")
+        assert "No matches" not in screen_text(app)
 
 
 @pytest.mark.asyncio
