@@ -328,6 +328,7 @@ class Images:
     NONE = Sentence("Expected images, found none{ignored}.", "Name image files, folders, patterns or an .npz file.")
     NOTHING_READABLE = Sentence("No image can be read, of {count:,} given: {examples}.", "Check the files.")
     NOT_AN_ARCHIVE = Sentence("{path} is damaged or not an .npz archive: {reason}.", "Write it again.")
+    NO_FILE = Sentence("{path} does not exist.", "Check its name.")
     NO_FILE_COLUMN = Sentence(
         "{path}: expected a column that names the image files, such as `file` or `path`; found {columns}.",
         "Rename the column.",
@@ -652,5 +653,5 @@ class Uncalibrated:
         "The temperature that fits the {images} validation images best lies beyond {lowest} to {highest}, so they "
         "define none."
     )
-    FEW = Sentence("The run had fewer validation images ({images}) than a temperature is fitted on ({fewest}).")
+    FEW = Sentence("Fitting a temperature needs {fewest} validation images; the run had {images}.")
     NOT_FINITE = Sentence("The model's scores of the validation images are not all finite.")

@@ -494,6 +494,10 @@ class Suites:
 class Tagging:
     """Tags and note of a run."""
 
+    COMMA = Sentence(
+        "Expected a tag without a comma, which separates tags in a filter; found {tag!r}.",
+        "Write several tags with spaces between them.",
+    )
     NOTE_ENCODING = Sentence("Expected a note in UTF-8, found other bytes.", "Enter it again.")
     NOTE_TOO_LONG = Sentence("Expected a note of at most {limit:,} characters, found {found:,}.", "Shorten it.")
     NO_SUCH_TAG = Sentence("{run} has no tag {tag!r}; it has {tags}.", "Nothing was changed.")

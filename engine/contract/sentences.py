@@ -271,6 +271,10 @@ class Recipes:
         "Expected a recipe or a folder of images, found none at {found}: there is no such file or folder.",
         "Check the path.",
     )
+    NO_RECIPE = Sentence(
+        "Expected a recipe, a table, an archive or a folder of images, found {found}.",
+        "A recipe ends in .yaml, .yml or .json, a table in .csv or .tsv, an archive in .npz.",
+    )
     PROBLEM = Sentence(
         "{source}: {found}.",
         "Correct it and try again; `medtui recipe schema` lists the allowed values of every field.",

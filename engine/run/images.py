@@ -37,7 +37,8 @@ from engine.sentences import Images
 SUFFIXES = {*ENDINGS, ".jfif"}  # of the files in a folder
 TABLES = {".csv", ".tsv"}
 _GREY = "L"
-NO_ROW_FILE = "there is no such file (--root says what the paths of a table are relative to)"
+NO_FILE = "there is no such file"
+NO_ROW_FILE = f"{NO_FILE} (--root says what the paths of a table are relative to)"
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def _named(word: str, here: Path, bundle: ModelBundle, root: Path | None) -> Lis
         return _in_archive(path, word, bundle) if kind == ".npz" else Listed([_file(path, word, bundle)])
     matches = sorted(glob.glob(str(path), recursive=True)) if glob.has_magic(word) else []  # noqa: PTH207
     if not matches:
-        return Listed([_missing(word, there.trouble or "there is no such file")])
+        return Listed([_missing(word, there.trouble or NO_FILE)])
     return _together([_named(_shown(match, word, here), here, bundle, root) for match in matches])
 
 

@@ -23,7 +23,7 @@ from engine.evaluate.predict import View, evaluation_batch
 from engine.events import now
 from engine.report.samples import stored_images
 from engine.run.bundled_model import BundledModel, load_model
-from engine.run.images import Entry, Listed, list_images, pixels_of
+from engine.run.images import NO_FILE, Entry, Listed, list_images, pixels_of
 from engine.run.job import Job, JobResult
 from engine.run.predictions_file import Write, readable, rows_of, writing
 from engine.sentences import Images
@@ -57,7 +57,7 @@ def predict(job: Job, command: Predict) -> JobResult:
     with writing(output.file(f"predictions.{command.format}"), command.format, model.bundle, listed.labels) as write:
         _predict_all(job, model, listed, views, tally, write, command.pictures)
         if not tally.predicted:
-            raise DataError(Images.NOTHING_READABLE, count=len(tally.unreadable), examples=_examples(tally))
+            raise _nothing_readable(tally)
     metrics = _evaluated(job, model, views, tally) if tally.labels else None
     summary = _summary(model, listed, views, tally, metrics)
     if tally.pictures:
@@ -127,6 +127,13 @@ def _read(entry: Entry, model: BundledModel) -> np.ndarray | str:
         return pixels_of(entry, model.bundle)
     except Unreadable as error:
         return str(error)
+
+
+def _nothing_readable(tally: Tally) -> DataError:
+    """A single name that is wrong needs no count."""
+    if list(tally.unreadable.values()) == [NO_FILE]:
+        return DataError(Images.NO_FILE, path=next(iter(tally.unreadable)))
+    return DataError(Images.NOTHING_READABLE, count=len(tally.unreadable), examples=_examples(tally))
 
 
 def _examples(tally: Tally) -> str:

@@ -204,7 +204,8 @@ def load_data(
     model = memory_without_images(opened, batch_size or SMALLEST_BATCH)
     loaded, labels = load_splits(data, splits, recipe.dataset, device, (free_memory(), free_on_device(device)), model)
     if "train" in splits and (found := facts_conflicts(recipe, replace(opened.facts, splits=lengths))):
-        raise recipe_error("recipe", found)
+        # only counting the images told it, and a run of them may have no recipe file: the advice is one for both
+        raise recipe_error("recipe", [problem.typed for problem in found])
     job.control.raise_if_aborted()
     return LoadedData(**vars(opened), splits=loaded, labels=labels, statistics=statistics, lengths=lengths)
 

@@ -6,7 +6,6 @@ With `--config FILE` the file overrides flags, as in the program whose flags the
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +16,7 @@ from engine.contract.recipe.reader import build_recipe, find_recipe, layered, re
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.sections import normalised_name
 from engine.contract.recipe.yaml_reader import KeyPath, YamlText, read_yaml_file, written
+from engine.contract.sentences import Recipes, Yaml
 from engine.contract.wire.errors import Problem, RecipeError
 from engine.contract.wire.text import shortened
 from medtui.client.named_source import OWN_SIZE, own_images_key
@@ -61,7 +61,7 @@ def compose(
     changes in a recipe is what it is for, and no warning. Raises RecipeError.
     """
     own = own_images_recipe(name) if name else None
-    text = own or read_yaml_file(find_recipe(name or "bloodmnist"))
+    text = own or _read_recipe(name or "bloodmnist")
     flag_layer = Layer(lambda path: FLAG_OF[".".join(path)], _sections(_fields_of(flags)))
     set_layers = [_assigned(one) for one in assignments]
     environment = {"runtime": {"reproducible": True}} if _docker_strict() else {}
@@ -79,6 +79,19 @@ def compose(
     return recipe, [*([described(recipe, text)] if own else []), *_overridden(layers, file, recipe)]
 
 
+def _read_recipe(name: str) -> YamlText:
+    """Of a file that is not called like a recipe it is not told in which line it is none. Raises RecipeError."""
+    path = find_recipe(name)
+    try:
+        return read_yaml_file(path)
+    except RecipeError as error:
+        may_be_a_recipe = path.suffix.lower() in ("", *RECIPE_ENDINGS)
+        if may_be_a_recipe or error.code in (Yaml.FOLDER.code, Yaml.UNREADABLE.code):
+            raise
+        raise RecipeError(Recipes.NO_RECIPE, found=shortened(name, 200)) from None
+
+
+RECIPE_ENDINGS = (".yaml", ".yml", ".json")
 OWN_DEFAULTS: dict[str, dict[str, Any]] = {
     "dataset": {"size": OWN_SIZE},
     "training": {"epochs": 30, "batch_size": 32, "lr": 0.004, "patience": 10},
@@ -101,7 +114,7 @@ def described(recipe: Recipe, text: YamlText) -> str:
     names = [("dataset", "size"), ("model", "name"), *(("training", name) for name in OWN_DEFAULTS["training"])]
     names += [("dataset", "val_fraction"), ("dataset", "test_fraction"), ("dataset", "fit")]
     shown = ", ".join(f"{one}.{two}={written(getattr(getattr(recipe, one), two))}" for one, two in names)
-    return f"{text.source} without a recipe: {shown}. SECTION.FIELD=VALUE after it sets any field."
+    return f"{text.source} without a recipe: {shown}. SECTION.FIELD=VALUE after its name sets any field."
 
 
 def _from_scratch(layers: list[Layer], file: Layer) -> list[Layer]:
@@ -147,13 +160,9 @@ def _blamed(error: RecipeError, text: YamlText, given: Mapping[KeyPath, str]) ->
     return blamed
 
 
-_ADVICE = re.compile(r"write `(\w+): ([^`]*)`")  # as a recipe has it
-
-
 def _for_command_line(problem: Problem, text: YamlText, given: Mapping[KeyPath, str]) -> Problem:
     """`write `training.nesterov=false``, and at which line of the recipe the values stand that it conflicts with."""
-    section = problem.path[0] if problem.path else ""
-    message = _ADVICE.sub(rf"write `{section}.\1=\2`", problem.message) if section else problem.message
+    message = problem.typed.message
     fields = (problem.path, *problem.others) if problem.others else ()
     of_recipe = [path for path in fields if path in text.lines and path not in given]
     lines = {".".join(path): text.lines[path] for path in of_recipe}

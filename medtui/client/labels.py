@@ -27,11 +27,18 @@ def read_labels(run: RunDirectory) -> Labels:
     return Labels(names, note[:NOTE_LIMIT] if isinstance(note, str) else "")
 
 
+def tags_of(text: str) -> list[str]:
+    """As a person types several: spaces and commas separate them."""
+    return text.replace(",", " ").split()
+
+
 def set_tags(run: RunDirectory, tags: list[str]) -> Labels:
-    """These and no others, each once. Raises UsageError or OutputError."""
-    for tag in tags:
+    """These and no others, each once; one that the run has already is kept. Raises UsageError or OutputError."""
+    for tag in set(tags).difference(read_labels(run).tags):
         if not tag or len(tag) > TAG_LIMIT or not tag.isprintable() or " " in tag:
             raise UsageError(Tagging.TAG, limit=TAG_LIMIT, tag=tag)
+        if "," in tag:
+            raise UsageError(Tagging.COMMA, tag=tag)
     return _write(run, Labels(tuple(dict.fromkeys(tags)), read_labels(run).note))
 
 

@@ -606,6 +606,10 @@ async def test_an_enlarged_plot_shows_how_its_run_ended_and_does_not_switch_to_t
         assert "esc: all panes" not in screen_text(app)
 
 
+def test_a_run_that_starts_says_what_it_waits_for() -> None:
+    assert progress_text(RunView(asked_to_start=True), None, 56).plain == "starting … waiting for the engine"
+
+
 @pytest.mark.parametrize("width", [36, 56])  # inside of the panes at 80 and at 120 columns
 def test_how_a_run_ended_fits_its_pane_with_scores_and_next_key(tmp_path, width) -> None:
     story = Story(tmp_path / "run")

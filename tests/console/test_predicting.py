@@ -48,7 +48,7 @@ async def asked(pilot: Pilot[int], app: ConsoleApp, words: str) -> None:
     await pilot.press("4")
     await wait_for(pilot, lambda: app.screen_name == "results" and app.base_screen.ready and app.base_screen.detail)
     await pilot.press("i")
-    await shows(pilot, "Predict images by the model of")
+    await shows(pilot, "Predict images with the model of")
     app.screen.query_one(Input).value = words
     await pilot.press("enter")
     await wait_for(pilot, lambda: isinstance(app.screen, PredictionsScreen))
@@ -105,11 +105,11 @@ async def test_what_predict_refuses_is_refused_in_its_words_and_others_can_be_as
     app.workspace = Workspace(finished)
     async with app.run_test(size=(200, 60), notifications=True) as pilot:
         await asked(pilot, app, "nowhere.png")
-        await shows(pilot, "nowhere.png: there is no such file")
+        await shows(pilot, "nowhere.png does not exist.")
         sentence = " ".join(refused.stderr.split()).removeprefix("medtui: ")
         assert " ".join(screen_text(app).split("│")[1].split()) in sentence
         await pilot.press("i")
-        await shows(pilot, "Predict images by the model of")
+        await shows(pilot, "Predict images with the model of")
         assert app.screen.query_one(Input).value == "nowhere.png"
         await pilot.press("escape")
         await wait_for(pilot, lambda: app.screen is app.base_screen)

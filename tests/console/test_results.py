@@ -284,6 +284,17 @@ async def test_typing_into_a_prefilled_field_appends_at_its_end(console, workspa
 
 
 @pytest.mark.asyncio
+async def test_a_comma_separates_tags_as_a_space_does(console, workspace: Workspace) -> None:
+    run = make_run(workspace, NAME)
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await pilot.press("t", *"bad,tag, ü", "enter")
+        await shows(pilot, "tags bad tag ü")
+    assert read_labels(run).tags == ("bad", "tag", "ü")
+
+
+@pytest.mark.asyncio
 async def test_tags_are_in_the_list_and_the_filter_finds_tags_notes_and_names(console, workspace) -> None:
     names = [f"2026112{day}_breastmnist_mini-cnn_1a2b3c" for day in (1, 2, 3)]
     tagged, noted, other = (make_run(workspace, name, model="mini_cnn") for name in names)
@@ -509,7 +520,7 @@ async def test_a_subset_is_labelled_at_60_columns_even_if_nothing_else_then_fits
 
 
 @pytest.mark.asyncio
-async def test_the_filter_knows_fields_and_an_error_keeps_the_last_list(console, workspace) -> None:
+async def test_the_filter_knows_fields_and_an_error_stands_above_all_runs(console, workspace) -> None:
     names = alike(workspace)
     app = console()
     async with app.run_test(size=SIZE) as pilot:
@@ -519,9 +530,9 @@ async def test_the_filter_knows_fields_and_an_error_keeps_the_last_list(console,
         await pilot.press(*"lr<0.001")
         await shows(pilot, "runs · 1 of 3 ")
         await pilot.press(*" auc>")
-        await shows(pilot, "Expected a value after auc>", "runs · 1 of 3 ")
+        await shows(pilot, "Expected a value after auc>", "runs · 3 ")
         await pilot.press("x")
-        await shows(pilot, "Expected a number after auc>, found 'x'.", "runs · 1 of 3 ")
+        await shows(pilot, "Expected a number after auc>, found 'x'.", "runs · 3 ")
         await pilot.press("enter")
         await shows(pilot, "Expected a number")
         assert app.base_screen.query_one(RunTable).chosen == names[2]
@@ -530,6 +541,11 @@ async def test_the_filter_knows_fields_and_an_error_keeps_the_last_list(console,
         await shows(pilot, "runs · 1 of 3 ")
         await pilot.press("escape")
         await shows(pilot, "runs · 3 ")
+        await pilot.press("slash", *"foo")
+        await shows(pilot, "No matches;", "runs · 0 of 3 ")
+        await pilot.press(*">3")
+        await shows(pilot, "foo", "runs · 3 ")
+        assert "No matches" not in screen_text(app)
 
 
 @pytest.mark.asyncio

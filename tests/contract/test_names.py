@@ -148,16 +148,17 @@ def test_an_unsupported_model_is_not_mistaken_for_a_supported_one(name: str) -> 
 @pytest.mark.parametrize(
     ("path", "meant"),
     [
-        ("training.learning_rate", "lr"),
-        ("training.num_epochs", "epochs"),
-        ("training.batchsize", "batch_size"),
-        ("training.wd", "weight_decay"),
-        ("augmentation.horizontal_flip", "hflip"),
-        ("dataset.image_size", "size"),
+        ("training.learning_rate", "training.lr"),
+        ("training.num_epochs", "training.epochs"),
+        ("training.batchsize", "training.batch_size"),
+        ("training.wd", "training.weight_decay"),
+        ("augmentation.horizontal_flip", "augmentation.hflip"),
+        ("dataset.image_size", "dataset.size"),
         ("training.dropout", "model.dropout"),
+        ("model.nme", "model.name"),
     ],
 )
-def test_an_unknown_field_suggests_the_one_of_its_meaning(path: str, meant: str) -> None:
+def test_an_unknown_field_suggests_the_one_of_its_meaning_as_it_is_typed(path: str, meant: str) -> None:
     section, field = path.split(".")
     with pytest.raises(RecipeError) as error:
         build_recipe({section: {field: 1}})

@@ -183,7 +183,7 @@ def no_recipe(line: int | None, sentence: Sentence, **fields: object) -> Expecte
 REFUSED: dict[str, tuple[str | bytes, Expected]] = {
     "unknown field": (
         "training:\n  epoch: 3\n",
-        problem(2, "training.epoch", Fields.UNKNOWN, alternatives="did you mean epochs?"),
+        problem(2, "training.epoch", Fields.UNKNOWN, alternatives="did you mean training.epochs?"),
     ),
     "unknown section": (
         "trainning:\n  lr: 1\n",

@@ -156,6 +156,8 @@ def test_tags_and_notes_are_kept_with_the_run(trained: Path) -> None:
     assert said("tag", "last", "--remove", "old") == "paper"
     absent = medtui("runs", "tag", "last", "new", "--remove", "papr", "--workspace", trained, cwd=trained)
     assert absent.returncode == 2 and "no tag 'papr'; it has paper" in absent.stderr
+    comma = medtui("runs", "tag", "last", "bad", "tag,", "--workspace", trained, cwd=trained)
+    assert comma.returncode == 2 and "a tag without a comma, which separates tags in a filter" in comma.stderr
     assert said("note", "last", "the one to show") == "the one to show"
     assert said("tag", "last") == "paper", "nothing was changed"
     for listed in (asked(trained, "runs")[0], asked(trained, "show", "last")):

@@ -186,7 +186,7 @@ def test_a_run_on_few_validation_images_says_why_it_is_not_calibrated_and_so_doe
     (tmp_path / "recipe.yaml").write_text(yaml_of(recipe))
     run = medtui("run", "recipe.yaml", "--json", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
-    why = "The run had fewer validation images (10) than a temperature is fitted on (30)."
+    why = "Fitting a temperature needs 30 validation images; the run had 10."
     lines = json_lines(run.stdout)
     assert any(line["event"] == "log" and why in line["message"] for line in lines)
     bundle = json.loads((Path(lines[-1]["run_dir"]) / "checkpoints" / "model.json").read_text())
@@ -216,6 +216,11 @@ def test_no_readable_image_is_an_error_and_leaves_no_file(run: Path, workspace: 
     done = medtui("predict", run.name, tmp_path / "text.png", "-o", tmp_path / "out.csv", "--json", cwd=workspace)
     assert (done.returncode, json.loads(done.stdout)["error"]["code"]) == (4, "images.nothing_readable")
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_single_image_that_is_not_there_is_refused_in_one_plain_sentence(run: Path, workspace: Path) -> None:
+    done = medtui("predict", run.name, "nosuch.png", cwd=workspace)
+    assert done.returncode == 4 and "nosuch.png does not exist. Check its name." in " ".join(done.stderr.split())
 
 
 def test_an_existing_output_is_kept_unless_forced(run: Path, workspace: Path, tmp_path: Path) -> None:

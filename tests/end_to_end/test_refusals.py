@@ -23,7 +23,7 @@ MB = 1e6
 TRIES = 3
 
 RECIPES: dict[str, tuple[str | None, str]] = {  # text (None: a path of its own), what the sentence names
-    "unknown key": ("training:\n  epoch: 3\n", "did you mean epochs"),
+    "unknown key": ("training:\n  epoch: 3\n", "did you mean training.epochs"),
     "wrong type": ("training:\n  lr: fast\n", "training.lr"),
     "out of range": ("model:\n  dropout: 1.0\n", "model.dropout"),
     "nan": ("training:\n  lr: .nan\n", "training.lr"),

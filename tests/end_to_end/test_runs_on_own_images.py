@@ -62,6 +62,14 @@ def test_a_folder_is_trained_on_without_a_recipe(completed: list[dict[str, Any]]
     assert completed[-1]["outcome"] == "completed"
 
 
+def test_too_few_images_for_a_batch_says_what_to_add_to_the_command(workspace: Path, pictures: Path) -> None:
+    """There is no recipe file to write anything into, and nobody chose the size."""
+    done = medtui("run", pictures, "dataset.size=28", "model.name=mini_cnn", cwd=workspace)
+    assert done.returncode == 2
+    why = "training.batch_size must be at most the 28 training images, found 32"
+    assert f"{why}: write `training.batch_size=28`." in " ".join(done.stdout.split())
+
+
 def test_a_run_has_the_data_card_and_the_split_of_every_image(completed: list[dict[str, Any]]) -> None:
     run = run_of(completed)
     card = json.loads((run / "metrics" / "data_card.json").read_text())

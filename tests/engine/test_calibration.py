@@ -62,11 +62,11 @@ def test_no_temperature_changes_a_prediction(seed: int, temperature: float, task
     assert (before == after).all()
 
 
-def test_no_temperature_is_fitted_on_few_images_which_says_how_many() -> None:
+def test_no_temperature_is_fitted_on_few_images_which_says_how_many_are_needed() -> None:
     labels, scores = drawn(3, 1.5, images=FEWEST)
     assert fit_temperature(labels, scores, "multi_class").value > 0
     for count in (0, 1, 10, FEWEST - 1):
-        with pytest.raises(NoTemperature, match=rf"fewer validation images \({count}\)"):
+        with pytest.raises(NoTemperature, match=rf"needs {FEWEST} validation images; the run had {count}\."):
             fit_temperature(labels[:count], scores[:count], "multi_class")
 
 

@@ -49,6 +49,18 @@ def test_a_path_that_is_not_there_is_no_misspelt_recipe() -> None:
     assert "there is no such file or folder" in refusal(recipe="some/nope/")
 
 
+def test_a_file_that_is_not_called_like_a_recipe_says_what_can_be_run_unless_it_is_one(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# Cells\n\n* [One](a): `b`: c\n")
+    (tmp_path / "cells.png").write_bytes(b"\x89PNG\r\n")
+    for name in ("README.md", "cells.png"):
+        found = refusal(recipe=str(tmp_path / name))
+        assert found == f"Expected a recipe, a table, an archive or a folder of images, found {tmp_path / name}."
+    (tmp_path / "mine.yaml").write_text("training: [1\n")
+    assert "line 2: not YAML" in refusal(recipe=str(tmp_path / "mine.yaml"))
+    (tmp_path / "mine.txt").write_text("training: {epochs: 3}\n")
+    assert compose(str(tmp_path / "mine.txt"), {}, [])[0].training.epochs == 3
+
+
 def test_a_field_without_a_value_is_no_second_recipe() -> None:
     with pytest.raises(UsageError) as error:
         split_arguments(["quickstart", "training.epochs"], None)

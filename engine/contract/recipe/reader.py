@@ -15,7 +15,7 @@ from engine.contract.data.datasets import datasets
 from engine.contract.files.folders import File, named_by_user
 from engine.contract.files.paths import expanded, is_folder, path_status
 from engine.contract.recipe.conflicts import external_conflicts, unknown_set
-from engine.contract.recipe.names import alternatives
+from engine.contract.recipe.names import alternatives, suggestions
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.schema import fields, section_titles
 from engine.contract.recipe.shipped import shipped_recipes
@@ -147,7 +147,9 @@ def _known_fields(path: KeyPath, model: type[Recipe]) -> str:
     specs = fields(model).values()
     if elsewhere := [spec.path for spec in specs if spec.name == path[1]]:
         return f"did you mean {' or '.join(elsewhere)}?"
-    return alternatives("field", path[1], [spec.name for spec in specs if spec.section == path[0]])
+    names = {spec.name: spec.path for spec in specs if spec.section == path[0]}
+    found = suggestions("field", path[1], names)
+    return alternatives("field", path[1], names if found else list(names))  # suggested as it is typed, listed in short
 
 
 def _found(value: Any) -> str:

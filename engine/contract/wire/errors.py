@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
@@ -59,6 +60,9 @@ class UsageError(MedtuiError):
     exit_code = 2
 
 
+_ADVICE = re.compile(r"write `(\w+): ([^`]*)`")  # as a recipe has it
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing wrong with a recipe, in words that follow the name of what is wrong.
@@ -76,6 +80,13 @@ class Problem:
     def against(self, *others: tuple[str, ...]) -> Self:
         """The same, with the fields that `path` is in conflict with."""
         return replace(self, others=others)
+
+    @property
+    def typed(self) -> Self:
+        """The same, with advice as a command line has it: write `training.nesterov=false`."""
+        if not self.path:
+            return self
+        return replace(self, message=_ADVICE.sub(rf"write `{self.path[0]}.\1=\2`", self.message))
 
     @classmethod
     def of(cls, path: tuple[str, ...], sentence: Sentence, line: int | None = None, **fields: object) -> Self:

@@ -43,7 +43,7 @@ def progress_text(
     if started is not None:
         text.append_text(_bars(view, eta, width))
     elif view.active:
-        begun = "reading its journal" if view.catching_up else "starting the engine"
+        begun = "reading its journal" if view.catching_up else "waiting for the engine"
         words = progress.activity if progress is not None else begun
         text.append(f"{view.status_label} … {clean(words, 60)}\n")
         if progress is not None and progress.unit == "bytes":

@@ -73,7 +73,7 @@ def _append_table(text: Text, storage: Storage) -> None:
             size = format_bytes(file.facts.largest(file.size) if found is None else found)
             text.append(f"{f'{mark} {size}':<{CELL}}", style)
         text.append("\n")
-    text.append("✓ MD5 ok  ? not verified yet  ✗ not the official file\n≤ at most that large when fetched\n", "dim")
+    text.append("✓ MD5 ok  ? not verified yet  ✗ not the official file\n≤ at most this large when fetched\n", "dim")
 
 
 def _append_files(text: Text, storage: Storage, width: int, *, in_table: bool) -> None:

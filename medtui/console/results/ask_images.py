@@ -35,7 +35,7 @@ class AskImages(Dialog[str]):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog"):
-            yield Static(Text(f"Predict images by the model of {self.run_name}"))
+            yield Static(Text(f"Predict images with the model of {self.run_name}"))
             yield Input(
                 self.value,
                 placeholder="a file, a folder, a pattern, or several in quotes",

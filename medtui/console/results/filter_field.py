@@ -18,7 +18,7 @@ from medtui.console.shell.plain import Static
 
 
 class FilterField(Vertical):
-    """Keeps the last filter that could be understood; the line below it shows hints and errors."""
+    """The filter of its text, or none while that is not understood; the line below it shows hints and errors."""
 
     class Changed(Message):
         """Another filter applies."""
@@ -60,17 +60,19 @@ class FilterField(Vertical):
             self.remove_class("-open")
 
     def _apply(self, parse: Callable[[str], RunFilter]) -> bool:
-        """Use the filter of the text; False where it is none, which is told, and nothing else changes."""
+        """Use the filter of the text; False where it is none: that is told, and all runs are shown."""
         try:
-            found = parse(self.field.value)
+            found, shown = parse(self.field.value), Text(describe_names(), "dim")
         except UsageError as error:
-            self._show(Text(str(error), "bold red"))
-            return False
-        self._show(Text(describe_names(), "dim"))
+            found, shown = None, Text(str(error), "bold red")
+        self._show(shown)
+        self._use(found or NO_FILTER)
+        return found is not None
+
+    def _use(self, found: RunFilter) -> None:
         if found.text != self.run_filter.text:
             self.run_filter = found
             self.post_message(self.Changed())
-        return True
 
     def _show(self, text: Text) -> None:
         self.query_one("#filter-hint", Static).update(text)

@@ -12,7 +12,7 @@ from engine.contract.wire.text import format_bytes
 from medtui.client import run_management
 from medtui.client.evaluate import evaluate_run, later_evaluations
 from medtui.client.journal import replay
-from medtui.client.labels import read_labels, set_note, set_tags
+from medtui.client.labels import read_labels, set_note, set_tags, tags_of
 from medtui.client.state import RunState
 from medtui.console.shell.app_context import AppContext
 from medtui.console.shell.dialogs import Answer, AskText, Question
@@ -28,7 +28,7 @@ async def tag(context: AppContext, run: RunDirectory) -> str | None:
     answer = await context.push_screen_wait(AskText(f"Tags of {clean(run.name)}, separated by spaces:", tags))
     if answer is None or answer == tags:
         return None
-    labels = set_tags(run, answer.split())
+    labels = set_tags(run, tags_of(answer))
     return f"Tags of {run.name}: {' '.join(labels.tags) or 'none'}"
 
 
