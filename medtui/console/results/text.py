@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from bisect import bisect_right
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rich.cells import cell_len
@@ -208,12 +209,20 @@ def body_text(detail: Detail, width: int) -> Text:
     from medtui.client.view import RunView
 
     text = Text()
-    split, rows = class_rows(RunView(state=detail.state))
+    split, rows = class_rows(RunView(state=_up_to_the_best(detail.state)))
     title(text, f"per class, {split}, worst recall first")
     text.append_text(classes_text(rows, width))
     text.append("\n")
     title(text, "confusion matrix, test")
     return text.append_text(confusion_text(detail.confusion, width))
+
+
+def _up_to_the_best(state: RunState) -> RunState:
+    """Without the epochs after the best one, whose metrics are those of the run."""
+    best = state.summary.best_epoch
+    if best is None:
+        return state
+    return replace(state, epochs=state.epochs.first(bisect_right(state.epochs, best, key=lambda epoch: epoch.epoch)))
 
 
 def end_text(detail: Detail) -> Text:
