@@ -358,6 +358,23 @@ async def test_an_archived_run_is_moved_completely_and_no_longer_listed(console,
 
 
 @pytest.mark.asyncio
+async def test_live_does_not_offer_to_resume_a_run_that_was_deleted(console, workspace: Workspace) -> None:
+    run = make_run(workspace, NAME, "aborted")
+    app = console(attach=run)
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("3")
+        await shows(pilot, "aborted", "resume: 4, then u")
+        await opened(pilot, app)
+        await pilot.press("D")
+        await shows(pilot, "will be deleted permanently")
+        await pilot.press(*"delete", "enter")
+        await shows(pilot, "No runs here yet.")
+        await pilot.press("3")
+        await shows(pilot, "Nothing is training.")
+        assert "resume: 4" not in screen_text(app)
+
+
+@pytest.mark.asyncio
 async def test_a_list_that_was_read_before_the_run_was_moved_does_not_come_back(
     console, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
