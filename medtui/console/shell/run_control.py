@@ -239,7 +239,7 @@ class RunControl(OneQuestion):
             self.show_toast(f"{name} was deleted or moved.")
 
     def _is_resumed_elsewhere(self, engine: str | None) -> bool:
-        """Does this engine train again what is shown as ended? Once each, and not below a dialog about that end."""
+        """Did this engine train again what is shown as ended? Once each, and not below a dialog about that end."""
         view = self.view
         if view is None or view.outcome is None or len(self.screen_stack) > 2:
             return False
