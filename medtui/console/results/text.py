@@ -218,9 +218,9 @@ def body_text(detail: Detail, width: int) -> Text:
 
 
 def _up_to_the_best(state: RunState) -> RunState:
-    """Without the epochs after the best one, whose metrics are those of the run."""
+    """Of a run without a test: without the epochs after the best one, whose metrics are those of the run."""
     best = state.summary.best_epoch
-    if best is None:
+    if best is None or state.summary.test is not None:
         return state
     return replace(state, epochs=state.epochs.first(bisect_right(state.epochs, best, key=lambda epoch: epoch.epoch)))
 
