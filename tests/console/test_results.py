@@ -35,7 +35,7 @@ from medtui.console.results import screen as results
 from medtui.console.results.detail import load_detail
 from medtui.console.results.run_actions import describe_resume_point
 from medtui.console.results.run_table import AUC_CI95, MARK, RunTable, cell_of
-from medtui.console.results.text import body_text, published_text
+from medtui.console.results.text import body_text, end_text, published_text
 
 SIZE = (120, 40)
 NAME = "20261121_breastmnist_resnet18-adapted_1a2b3c"
@@ -121,6 +121,13 @@ def test_the_classes_of_a_run_without_a_test_are_those_of_its_best_epoch_as_show
     text = body_text(detail, 100).plain
     for row in shown["per_class"]:
         assert re.search(rf"{row['name']} .*{row['recall']:.3f}", text), text
+
+
+def test_the_tables_of_a_run_that_announced_none_are_listed_where_they_are_there(workspace: Workspace) -> None:
+    run = make_run(workspace, NAME, "aborted")
+    (run.metrics / "history.csv").path.write_text("epoch\n1\n")
+    assert summary(run)["artifacts"] == {"history": str(run.root / "metrics/history.csv")}
+    assert "metrics/history.csv" in end_text(load_detail(run_rows(workspace.outputs)[0], Recipe)).plain
 
 
 @pytest.mark.asyncio

@@ -18,6 +18,7 @@ from engine.contract.recipe.recipe import Recipe
 from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.starting_weights import describe_origin
 from engine.contract.wire.protocol import Ci95, Metrics
+from medtui.client.artifacts import artifacts_there
 from medtui.client.evaluate import LaterEvaluation
 from medtui.client.labels import Labels
 from medtui.client.run_fields import format_lr
@@ -233,7 +234,7 @@ def end_text(detail: Detail) -> Text:
     title(text, "provenance")
     text.append_text(provenance(detail.manifest))
     title(text, "artifacts")
-    for name, path in detail.state.summary.artifacts.items():
+    for name, path in artifacts_there(detail.run, detail.state.summary.artifacts).items():
         text.append(f"{clean(name, 40):<20} {clean(str(detail.run_row.run_dir / path), 400)}\n")
     return text
 
