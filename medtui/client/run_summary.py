@@ -11,6 +11,7 @@ from engine.contract.findings.rules import findings
 from engine.contract.store.journal import damaged_lines
 from engine.contract.store.run_directory import RunDirectory, attempts_of
 from engine.contract.store.run_record import RunRecord, read_run, resolved_of_run
+from medtui.client.artifacts import artifacts_there
 from medtui.client.labels import read_labels
 
 
@@ -27,7 +28,7 @@ def summary(run: RunDirectory) -> dict[str, Any]:
     published = published_for(found.dataset or "", found.size or 0) if comparable else []
     shown["published"] = [_published_values(one, published) for one in published]
     shown["findings"] = _findings(run)
-    shown["artifacts"] = {name: str(run.root / path) for name, path in found.artifacts.items()}
+    shown["artifacts"] = {name: str(run.root / path) for name, path in artifacts_there(run, found.artifacts).items()}
     shown["checkpoints"] = _checkpoints(run)
     shown["job_logs"] = _job_logs(record)
     return shown

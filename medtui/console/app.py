@@ -265,7 +265,7 @@ class ConsoleApp(PaintedPictures, RunControl, inherit_bindings=False):
         from medtui.console.shell.messages import poll_status
 
         run = self.view.run if self.view is not None else None
-        return poll_status(self.workspace, self.engines.is_own, run, self._worked)
+        return poll_status(self.workspace, self.engines.is_own, run, self._worked, self._shown_folder)
 
     def on_status_polled(self, message: StatusPolled) -> None:
         from medtui.machine.gpu import format_gpus
@@ -276,7 +276,9 @@ class ConsoleApp(PaintedPictures, RunControl, inherit_bindings=False):
         if message.ended is not None:
             self.show_toast(message.ended.words, severity="error" if message.ended.failed else "information")
             self._ring(message.ended.words)
-        if self.view is not None and self.view.run is not None and self._is_resumed_elsewhere(message.trains_shown):
+        if self._is_removed(message.there, message.gone):
+            self._forget_run()
+        if self.view is not None and self.view.run is not None and self._is_resumed_elsewhere(message.newest_engine):
             self.attach_to(self.view.run)
         elif self.holder_run is not None and self.handle is None:
             self.attach_to(self.holder_run)

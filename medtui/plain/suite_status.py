@@ -10,7 +10,7 @@ from engine.contract.store.workspace import Workspace
 from medtui.plain.suite import STYLES
 from medtui.rich_output import print_wrapped, stdout_console, wrapped
 from medtui.sentences import Suites
-from medtui.suites.status import describe_counts, statuses_of
+from medtui.suites.status import describe_counts, statuses_of, word_of
 from medtui.suites.store import Store
 from medtui.suites.work import Item, Work
 from medtui.text import UNDEFINED, capitalised, clean, number, shortened
@@ -44,7 +44,7 @@ def print_items(items: list[Item], workspace: Workspace, *, with_id: bool = Fals
     for found in statuses_of(items, workspace):
         item = found.item
         id_ = f"{item.id:>4}  " if with_id else ""
-        line = f"{id_}{found.shown:<11}  {found.epochs or UNDEFINED:>7}  {number(found.auc):>6}  "
+        line = f"{id_}{word_of(found.shown):<11}  {found.epochs or UNDEFINED:>7}  {number(found.auc):>6}  "
         room = max(10, width - cell_len(line))
         console.print(line + shortened(clean(item.label, 400), room), style=STYLES.get(item.state), soft_wrap=True)
         if item.detail and item.detail != "done before":

@@ -14,6 +14,7 @@ from medtui.sentences import Suites
 from medtui.suites.store import Store, run_directory
 from medtui.suites.work import Item, Work
 
+_WORDS = {"pending": "waiting", "claimed": "starting"}  # of a state, where a person says another word than scripts
 _LINES_SHOWN = 5  # of a damaged journal
 
 
@@ -54,6 +55,11 @@ class ItemStatus:
         values |= {"job": item.job, "log": item.log}
         scores = {"validation_auc": self.validation_auc, "test_auc": self.test_auc, "test_acc": self.test_acc}
         return values | scores
+
+
+def word_of(state: str) -> str:
+    """For a person, of a run's state or of what is shown of it."""
+    return _WORDS.get(state, state)
 
 
 def status_of(item: Item, workspace: Workspace) -> ItemStatus:
@@ -113,7 +119,7 @@ def describe_counts(work: Work) -> str:
     pruned = [item for item in work.items.values() if item.pruned is not None and item.over]
     left = {state: count - sum(item.state == state for item in pruned) for state, count in work.counts().items()}
     counted = [*left.items(), ("pruned", len(pruned))]
-    counts = ", ".join(f"{count} {state}" for state, count in counted if count)
+    counts = ", ".join(f"{count} {word_of(state)}" for state, count in counted if count)
     return f"{n} run{'s' * (n != 1)}: {counts}." if n else "No runs."
 
 

@@ -27,6 +27,7 @@ from test_pty import LEFT, PATIENCE, isolated, opened  # noqa: F401 - `isolated`
 from engine.contract.machine.process_identity import ProcessIdentity, start_of, this_process
 from engine.contract.recipe.yaml_reader import read_yaml
 from engine.contract.store.lock import Holder, LockState, WorkspaceLock
+from engine.contract.store.status import read_status
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import RecipeError
 from medtui.client.feed import absorb
@@ -40,7 +41,7 @@ from medtui.console.recipes.store import save
 from medtui.console.recipes.yaml_area import YamlArea
 from medtui.console.shell.messages import StatusPolled
 from medtui.console.shell.notifications import Pace, RunNotifier
-from medtui.console.shell.status_text import describe_holder
+from medtui.console.shell.status_text import describe_holder, describe_lock
 from medtui.machine.gpu import Gpus
 
 SIZE = (120, 40)
@@ -449,6 +450,34 @@ async def test_a_run_that_another_console_resumed_is_followed_again_once(console
         followed = polled("f" * 16)
         assert followed is not own and followed.view.run == name
         assert polled("f" * 16) is followed, "before the journal knows of it, too"
+
+
+@pytest.mark.asyncio
+async def test_a_run_that_was_resumed_and_ended_while_a_dialog_was_open_is_read_again(
+    console, workspace, monkeypatch
+) -> None:
+    monkeypatch.setattr("medtui.console.app.POLL_STATUS_EVERY", 0.2)
+    run = make_run(workspace, "20261122_breastmnist_resnet18-adapted_1a2b3c", "aborted")
+    app = console(attach=run)
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await wait_for(pilot, lambda: app.view is not None and app.view.outcome == "aborted")
+        await pilot.press("question_mark")
+        await wait_for(pilot, lambda: app.screen is not app.base_screen)
+        story = Story(run.root)
+        story.seq = app.view.state.seq
+        again = [story.hello().model_copy(update={"engine": "f" * 16}), *story.running(10)[1:], *story.ended()]
+        with run.journal.path.open("ab") as journal:
+            journal.writelines(event.line() for event in again)
+        ended = {"engine": "f" * 16, "outcome": "completed", "seq": story.seq}
+        run.status.path.write_text(read_status(run).model_copy(update=ended).model_dump_json())
+        await pilot.press("escape")
+        await wait_for(pilot, lambda: app.view.outcome == "completed")
+
+
+def test_the_lock_of_an_engine_that_has_no_run_yet_is_told_as_preparing() -> None:
+    """It may resume the run that the top line shows as ended."""
+    preparing = LockState(held=True, holder=Holder(7, 0.0, "", "here", None, 0.0, "e1"))
+    assert describe_lock(preparing, False, None) == "engine 7, preparing"
 
 
 @pytest.mark.asyncio

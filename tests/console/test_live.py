@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 import signal
 import subprocess
 import time
@@ -327,6 +328,19 @@ def test_the_log_shows_where_a_run_resumes_and_what_changed(tmp_path, position: 
         f"attempt 2: resumed from {words}",
         "drift between attempts, not bit for bit: threads were 4, are 2",
     ]
+
+
+@pytest.mark.asyncio
+async def test_the_log_says_how_a_run_ended(console, scripts) -> None:
+    app = console()
+    async with app.run_test(size=(120, 40)) as pilot:
+        script, story = await watching(pilot, app, scripts)
+        script.emit(story.phase("finished"))
+        await wait_for(pilot, lambda: app.view.phases[-1][0] == "finished")
+        await pilot.pause(0.3)
+        script.emit(story.finished("aborted", 7))
+        await wait_for(pilot, lambda: re.search(r"\d\d:\d\d:\d\d aborted", screen_text(app)))
+        assert not re.search(r"\d\d:\d\d:\d\d finished", screen_text(app))
 
 
 @pytest.mark.asyncio

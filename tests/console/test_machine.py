@@ -7,6 +7,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -421,6 +422,16 @@ def test_in_the_panes_of_80_by_24_no_size_and_no_mark_is_cut() -> None:
     data = data_text(on_disk(), 35, BY_ID).plain.splitlines()
     assert data[:2] == ["? pathmnist 64, 1.4 GB, unverified", "✓ breastmnist 28, 560 kB  …medmnist"]
     assert all(cell_len(line) <= 35 for line in [*uses[:9], *data[:4]])
+
+
+@pytest.mark.parametrize("width", [38, 50, 65])
+def test_sizes_of_runs_stand_below_each_other_and_no_rest_of_a_name_is_taken_for_a_count(width: int) -> None:
+    lines = disk_text(on_disk(), width, 40, BY_ID).plain.splitlines()
+    at = lines.index("largest runs")
+    assert len({re.search(r"\d [kMG]?B", line).end() for line in lines[at + 1 : at + 4]}) == 1
+    needed = [line.partition("needed by ")[2] for line in lines[at:] if line.endswith("needed") or "needed by" in line]
+    assert all(name == "" or len(name) >= 12 for name in needed)
+    assert all(cell_len(line) <= width for line in lines[at:])
 
 
 @pytest.fixture

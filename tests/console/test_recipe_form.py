@@ -43,6 +43,15 @@ def test_a_field_with_choices_is_chosen(field: str, some: set[str]) -> None:
     assert some <= {choice.value for choice in choices_of(fields()[field])}
 
 
+@pytest.mark.parametrize("value", ["30", "9999999", "123456789012345"])
+def test_no_rest_of_a_unit_or_number_stands_behind_the_field_where_it_is_typed(value: str) -> None:
+    row = FieldRow(fields()["training.epochs"])
+    row.value = value
+    assert row.render().plain.endswith(f"{value} epochs")
+    row.edited = True
+    assert row.render().plain.split() == ["✎", "Epochs"]
+
+
 def test_data_sets_whose_images_are_here_come_first_and_each_says_what_it_is() -> None:
     here = next(facts for facts in official_sets() if facts.name == "pathmnist").archives[64].file_name
     found = choices_of(fields()["dataset.name"], {"size": 64}, Available(frozenset({here}), ()))

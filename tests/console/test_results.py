@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import os
+import re
 import time
 from datetime import date
 from functools import reduce
@@ -19,6 +20,7 @@ from textual import events
 from textual.pilot import Pilot
 
 from engine.contract.machine.process_identity import this_process
+from engine.contract.recipe.recipe import Recipe
 from engine.contract.store.run_directory import RunDirectory, list_runs
 from engine.contract.store.status import read_status
 from engine.contract.store.workspace import Workspace
@@ -26,12 +28,14 @@ from engine.contract.wire.protocol import Position
 from medtui.client.labels import read_labels, set_note, set_tags
 from medtui.client.own_engine import OwnEngine
 from medtui.client.run_index import RunRow, run_rows
+from medtui.client.run_summary import summary
 from medtui.client.state import RunState, fold
 from medtui.console.app import ConsoleApp
 from medtui.console.results import screen as results
+from medtui.console.results.detail import load_detail
 from medtui.console.results.run_actions import describe_resume_point
 from medtui.console.results.run_table import AUC_CI95, MARK, RunTable, cell_of
-from medtui.console.results.text import published_text
+from medtui.console.results.text import body_text, end_text, published_text
 
 SIZE = (120, 40)
 NAME = "20261121_breastmnist_resnet18-adapted_1a2b3c"
@@ -107,6 +111,23 @@ async def test_a_run_of_the_complete_data_set_is_listed_among_the_published_valu
         lines = published_text(app.base_screen.detail).plain.splitlines()
         methods = [line[2:].split("  ")[0] for line in lines if " AUC " in line]
         assert methods[:3] == ["Google AutoML Vision", "this run", "ResNet-18"]
+
+
+def test_the_classes_of_a_run_without_a_test_are_those_of_its_best_epoch_as_show_has_them(workspace) -> None:
+    run = make_run(workspace, NAME, "aborted", epochs=8)  # the sixth is the best
+    detail = load_detail(run_rows(workspace.outputs)[0], Recipe)
+    shown = summary(run)
+    assert shown["best_epoch"] == 6
+    text = body_text(detail, 100).plain
+    for row in shown["per_class"]:
+        assert re.search(rf"{row['name']} .*{row['recall']:.3f}", text), text
+
+
+def test_the_tables_of_a_run_that_announced_none_are_listed_where_they_are_there(workspace: Workspace) -> None:
+    run = make_run(workspace, NAME, "aborted")
+    (run.metrics / "history.csv").path.write_text("epoch\n1\n")
+    assert summary(run)["artifacts"] == {"history": str(run.root / "metrics/history.csv")}
+    assert "metrics/history.csv" in end_text(load_detail(run_rows(workspace.outputs)[0], Recipe)).plain
 
 
 @pytest.mark.asyncio
@@ -352,6 +373,23 @@ async def test_an_archived_run_is_moved_completely_and_no_longer_listed(console,
     moved = workspace.outputs / "archive" / NAME
     assert sorted(path.relative_to(moved) for path in moved.rglob("*")) == files
     assert list_runs(workspace.outputs) == []
+
+
+@pytest.mark.asyncio
+async def test_live_does_not_offer_to_resume_a_run_that_was_deleted(console, workspace: Workspace) -> None:
+    run = make_run(workspace, NAME, "aborted")
+    app = console(attach=run)
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("3")
+        await shows(pilot, "aborted", "resume: 4, then u")
+        await opened(pilot, app)
+        await pilot.press("D")
+        await shows(pilot, "will be deleted permanently")
+        await pilot.press(*"delete", "enter")
+        await shows(pilot, "No runs here yet.")
+        await pilot.press("3")
+        await shows(pilot, "Nothing is training.")
+        assert "resume: 4" not in screen_text(app)
 
 
 @pytest.mark.asyncio

@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.color import ColorSystem
 from rich.style import Style
+from textual.color import Color
 
+from medtui.console.app import ConsoleApp
 from medtui.console.shell.styling import with_fewer_bytes
+from medtui.console.shell.theme import THEMES
 
 Cell = tuple[str, tuple[tuple[str, str], ...]]
 ON = {1: "bold", 2: "dim", 3: "italic", 4: "underline", 5: "blink", 7: "reverse", 8: "hidden", 9: "strike"}
@@ -85,3 +88,27 @@ def test_neighbours_of_one_background_name_it_once() -> None:
 @pytest.mark.parametrize("data", ["", "plain", "\x1b[2J\x1b[H", "\x1b[58:2::1:2:3mx\x1b[0m", "\x1b[?25l", "\x1b[51mx"])
 def test_what_it_does_not_know_is_left_as_it_is(data: str) -> None:
     assert with_fewer_bytes(data) == data
+
+
+def luminance(colour: Color) -> float:
+    """Relative, as WCAG 2 defines it."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour.normalized]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def contrast(one: Color, other: Color) -> float:
+    darker, lighter = sorted((luminance(one), luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("theme", THEMES)
+async def test_the_border_of_a_pane_without_the_focus_is_seen_in_each_theme(console, theme: str) -> None:
+    app: ConsoleApp = console()
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.theme = THEMES[theme].name
+        await pilot.pause()
+        panes = [pane for pane in app.screen.query(".pane") if not pane.has_pseudo_class("focus-within")]
+        assert panes
+        for pane in panes:
+            assert contrast(pane.styles.border_top[1], app.screen.styles.background) >= 1.5

@@ -19,7 +19,8 @@ from medtui.client.view import RunView
 from medtui.console.recipes.drafts import Drafts
 from medtui.console.recipes.store import entries
 from medtui.console.suites.reader import SuitesReader
-from medtui.console.suites.text import line_text
+from medtui.console.suites.text import cell_text, line_text
+from medtui.plain.suite_status import print_items
 from medtui.suites import detached
 from medtui.suites.detached import start_runner
 from medtui.suites.entries import distinguished
@@ -37,6 +38,7 @@ from medtui.suites.requests import (
     to_retry,
 )
 from medtui.suites.slots import Slots
+from medtui.suites.status import describe_counts, status_of
 from medtui.suites.store import Store, queue_of
 from medtui.suites.suite_file import suite_files
 from medtui.suites.work import Item
@@ -89,6 +91,15 @@ def test_entries_of_the_queue_are_added_at_its_end_moved_and_removed(workspace: 
     assert (item.id, ahead) == ("4", 2), "no number is given twice"
     with pytest.raises(UsageError, match="no entry '1'"):
         remove_from_queue(workspace, "1")
+
+
+def test_an_entry_that_waits_has_the_same_word_in_a_list_as_on_the_screen(workspace: Workspace, capsys) -> None:
+    item = Item("1", "cells", {})
+    print_items([item], workspace, with_id=True)
+    assert "1  waiting " in capsys.readouterr().out
+    assert "waiting" in cell_text(status_of(item, workspace)).plain
+    add_to_queue(workspace, recipe())
+    assert describe_counts(queue_of(workspace).journal().work) == "1 run: 1 waiting."
 
 
 def test_an_entry_that_runs_is_neither_moved_nor_removed(workspace: Workspace) -> None:

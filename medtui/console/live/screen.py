@@ -270,6 +270,7 @@ class Live(BaseScreen):
             view.state.messages,
             view.state.answers,
             view.requests,
+            view.outcome,
             view.died,
             view.noise,
             query,

@@ -197,11 +197,19 @@ def log_lines(view: RunView) -> list[tuple[float, str, str]]:
         if epoch.best
     ]
     lines += _attempt_lines(state.started)
-    lines += [(at, phase, "dim") for phase, at in view.phases if phase not in ("idle",)]
+    lines += [(at, words, "dim") for words, at in _phases(view) if words != "idle"]
     request = view.unanswered
     if request is not None:
         lines.append((request.at, f"{request.command} sent, waiting for the engine's answer", "bold yellow"))
     return sorted(lines, key=lambda line: line[0])
+
+
+def _phases(view: RunView) -> list[tuple[str, float]]:
+    """Each with its time; the last, if the run is over, says how it ended."""
+    found: list[tuple[str, float]] = list(view.phases)
+    if found and found[-1][0] == "finished" and view.outcome is not None:
+        found[-1] = (view.outcome, found[-1][1])
+    return found
 
 
 def _attempt_lines(started: RunStarted | None) -> list[tuple[float, str, str]]:

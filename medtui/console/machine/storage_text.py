@@ -23,6 +23,7 @@ WORDS = {"unverified": "not verified yet", "official": "MD5 ok", "damaged": "not
 SHORT = {"unverified": ", unverified", "official": "", "damaged": ", damaged"}  # where there is little room
 TABLE = 58  # columns from which every set stands in a table
 NAME, CELL, USE, COUNT, BYTES = 15, 11, 20, 4, 10  # columns
+LEAST_NAME = 12  # columns of a run's name
 ENTRIES = 12  # of a list at most, where there is room
 READING = "reading …"
 
@@ -187,25 +188,42 @@ def _append_runs(text: Text, runs: Sequence[RunSize], width: int) -> None:
     if not runs:
         return
     text.append("largest runs\n", "bold")
-    for run in runs:
-        words = f"{format_bytes(run.bytes):>{BYTES}}  {clean(run.state, 24)}"
-        words += f", {format_bytes(run.prunable)} prunable" if run.prunable and width >= TABLE else ""
-        name = clean(run.name, 200)
-        left = max(12, width - len(words) - 1)
-        text.append(f"{name if len(name) <= left else '…' + name[1 - left :]:<{left}} ")
+    facts = [f"{format_bytes(run.bytes):>{BYTES}}  {_state(run, width)}" for run in runs]
+    left = max(LEAST_NAME, width - max(map(len, facts)) - 1)  # the same for all: sizes stand below each other
+    for run, words in zip(runs, facts, strict=True):
+        text.append(f"{_end_of(clean(run.name, 200), left):<{left}} ")
         text.append(f"{words}\n", "yellow" if run.prunable else "")
+
+
+def _state(run: RunSize, width: int) -> str:
+    freed = f", {format_bytes(run.prunable)} prunable" if run.prunable and width >= TABLE else ""
+    return f"{clean(run.state, 24)}{freed}"
+
+
+def _end_of(name: str, width: int) -> str:
+    """Of a name that is too long the end, which tells runs apart."""
+    return name if len(name) <= width else f"…{name[1 - width :]}"
 
 
 def _append_copies(text: Text, copies: Sequence[DecodedCopy], width: int) -> None:
     if not copies:
         return
     text.append("decoded copies\n", "bold")
+    name = max(12, min(24, width - 24))
     for copy in copies:
-        more = f" and {len(copy.used_by) - 1} more" if len(copy.used_by) > 1 else ""
-        why = f"needed by {clean(copy.used_by[0], 100)}{more}" if copy.used_by else "not needed"
-        name = max(12, min(24, width - 24))
+        why = _describe_need(copy, width - name - BYTES - 3)
         title = f"{shortened(clean(copy.title, 60), name):<{name}}"
         text.append(f"{title} {format_bytes(copy.bytes):>{BYTES}}  {why}\n", "dim" if copy.used_by else "")
+
+
+def _describe_need(copy: DecodedCopy, room: int) -> str:
+    """By what; no name where too little of it would be read."""
+    if not copy.used_by:
+        return "not needed"
+    more = f" and {len(copy.used_by) - 1} more" if len(copy.used_by) > 1 else ""
+    name = clean(copy.used_by[0], 100)
+    left = room - len(f"needed by {more}")
+    return f"needed by {shortened(name, left)}{more}" if left >= min(len(name), LEAST_NAME) else "needed"
 
 
 def count_of_states(runs: Sequence[RunSize]) -> str:

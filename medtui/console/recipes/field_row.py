@@ -128,9 +128,10 @@ class FieldRow(Line):
         line.append(" ✎ " if self.edited else " ▸ " if self.chosen else "   ", "bold")
         line.append(f"{shortened(spec.title, TITLE_WIDTH - 1):<{TITLE_WIDTH}}")
         mark = " ▾" if self.is_choice else ""
-        value = shortened(self.value, self.value_room) + mark
+        covered = self.edited and self.is_number  # by the field where it is typed, and no rest is to stand behind that
+        value = " " * NUMBER_WIDTH if covered else shortened(self.value, self.value_room) + mark
         line.append(value, Style(bold=self._written, dim=not self._written))
-        if spec.unit and self.value != written(None):
+        if not covered and spec.unit and self.value != written(None):
             line.append(f" {SINGULAR.get(spec.unit, spec.unit) if self.value == '1' else spec.unit}", "dim")
         if self.at_cursor and self.is_number and not self.problem:
             line.pad_right(INDENT + TITLE_WIDTH + NUMBER_WIDTH - line.cell_len)  # beside the field where it is typed

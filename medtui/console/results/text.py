@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from bisect import bisect_right
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rich.cells import cell_len
@@ -17,6 +18,7 @@ from engine.contract.recipe.recipe import Recipe
 from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.starting_weights import describe_origin
 from engine.contract.wire.protocol import Ci95, Metrics
+from medtui.client.artifacts import artifacts_there
 from medtui.client.evaluate import LaterEvaluation
 from medtui.client.labels import Labels
 from medtui.client.run_fields import format_lr
@@ -208,12 +210,20 @@ def body_text(detail: Detail, width: int) -> Text:
     from medtui.client.view import RunView
 
     text = Text()
-    split, rows = class_rows(RunView(state=detail.state))
+    split, rows = class_rows(RunView(state=_up_to_the_best(detail.state)))
     title(text, f"per class, {split}, worst recall first")
     text.append_text(classes_text(rows, width))
     text.append("\n")
     title(text, "confusion matrix, test")
     return text.append_text(confusion_text(detail.confusion, width))
+
+
+def _up_to_the_best(state: RunState) -> RunState:
+    """Of a run without a test: without the epochs after the best one, whose metrics are those of the run."""
+    best = state.summary.best_epoch
+    if best is None or state.summary.test is not None:
+        return state
+    return replace(state, epochs=state.epochs.first(bisect_right(state.epochs, best, key=lambda epoch: epoch.epoch)))
 
 
 def end_text(detail: Detail) -> Text:
@@ -224,7 +234,7 @@ def end_text(detail: Detail) -> Text:
     title(text, "provenance")
     text.append_text(provenance(detail.manifest))
     title(text, "artifacts")
-    for name, path in detail.state.summary.artifacts.items():
+    for name, path in artifacts_there(detail.run, detail.state.summary.artifacts).items():
         text.append(f"{clean(name, 40):<20} {clean(str(detail.run_row.run_dir / path), 400)}\n")
     return text
 

@@ -98,6 +98,12 @@ class Engines:
             self.handle.close()
         self.handle, self.escalator = handle, None
 
+    def forget(self) -> None:
+        """Follow no run any more."""
+        if self.handle is not None:
+            self.handle.close()
+        self.handle = self.escalator = None
+
     def end_run(self) -> None:
         """Escalate in a separate thread; called again, skip the wait for the next step.
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from textual.message import Message
 
@@ -35,21 +37,29 @@ class StatusPolled(Message):
         living: tuple[str, ...],
         worked: str | None,
         ended: Ended | None,
-        trains_shown: str | None,
+        newest_engine: str | None,
+        there: Path | None = None,
+        gone: Path | None = None,
     ) -> None:
         super().__init__()
         self.lock, self.word, self.gpus = lock, word, gpus  # `lock` and `word` as the top line shows them
         self.living = living  # names of the runs that train now
         self.worked, self.ended = worked, ended  # the name of the suite that has a runner; that had one before
-        self.trains_shown = trains_shown  # the engine that trains the shown run, by the status of that
+        self.newest_engine = newest_engine  # the engine of the shown run's newest attempt, by its status
+        self.there, self.gone = there, gone  # the folder of the shown run, as one of the two
 
 
 def poll_status(
-    workspace: Workspace, is_own: Callable[[LockState], bool], shown_run: str | None, worked: str | None = None
+    workspace: Workspace,
+    is_own: Callable[[LockState], bool],
+    shown_run: str | None,
+    worked: str | None = None,
+    folder: Path | None = None,
 ) -> StatusPolled:
     """Who holds the workspace, and GPU load. `is_own`: this console's engine? `shown_run`: the run on display.
 
-    `worked`: the suite, or the queue, that had a runner when it was polled before.
+    `worked`: the suite, or the queue, that had a runner when it was polled before. `folder`: of the run on
+    display.
     """
     state = LockState.read(workspace.lock_file)
     other = None if state.run == shown_run else state.run
@@ -57,11 +67,11 @@ def poll_status(
     ended = _ended(workspace, worked) if worked is not None and works != worked else None
     living = living_runs(workspace.folder)
     described = describe_lock(state, is_own(state), other), describe_holder(state, living)
-    trains_shown = None
-    if state.run is not None and other is None:
-        status = read_status(RunDirectory(workspace.outputs / state.run))
-        trains_shown = status.engine if status is not None and status.outcome is None else None
-    return StatusPolled(*described, read_gpus(), living, works, ended, trains_shown)
+    status = read_status(RunDirectory(workspace.outputs / shown_run)) if shown_run is not None else None
+    newest_engine = status.engine if status is not None else None
+    there = folder is not None and os.path.lexists(folder)
+    places = (folder, None) if there else (None, folder)
+    return StatusPolled(*described, read_gpus(), living, works, ended, newest_engine, *places)
 
 
 def suite_of(state: LockState) -> str | None:

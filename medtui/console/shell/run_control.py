@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textual.driver import Driver
@@ -44,6 +45,7 @@ class RunControl(OneQuestion):
         self.living: tuple[str, ...] = ()  # names of the runs that train in the workspace now
         self._shown_work: tuple[str, str] | None = None  # the suite, or the queue, that trained the run which is shown
         self._followed: str | None = None  # the engine that resumed elsewhere what is shown
+        self._seen_folder: Path | None = None  # of the run that is shown, once it was there
         self._place = place_of(workspace.root)  # a folder may be moved, and another one get its name
         self._make_engine, self._keep_warm = make_engine, warm and not readonly
 
@@ -53,6 +55,10 @@ class RunControl(OneQuestion):
 
     def _show_changes(self) -> None:
         """Show what changed now, not at the next tick."""
+        raise NotImplementedError
+
+    @property
+    def screen_name(self) -> str:
         raise NotImplementedError
 
     def go_to(self, screen: str) -> None:
@@ -212,8 +218,28 @@ class RunControl(OneQuestion):
             return None
         return self.next_living
 
+    @property
+    def _shown_folder(self) -> Path | None:
+        run = self.handle.run_directory if self.handle is not None else None
+        return run.root if run is not None else None
+
+    def _is_removed(self, there: Path | None, gone: Path | None) -> bool:
+        """Was the run that is shown deleted or moved after its end? Not below a dialog about it."""
+        if there is not None:
+            self._seen_folder = there
+        over = self.view is not None and self.view.outcome is not None and len(self.screen_stack) <= 2
+        return over and gone is not None and gone == self._seen_folder == self._shown_folder
+
+    def _forget_run(self) -> None:
+        """Nothing is shown any more: what it offers, such as to resume, would fail."""
+        name = self.view.run if self.view is not None else None
+        self.engines.forget()
+        self._begin_run()
+        if self.screen_name == "live":
+            self.show_toast(f"{name} was deleted or moved.")
+
     def _is_resumed_elsewhere(self, engine: str | None) -> bool:
-        """Does this engine train again what is shown as ended? Once each, and not below a dialog about that end."""
+        """Did this engine train again what is shown as ended? Once each, and not below a dialog about that end."""
         view = self.view
         if view is None or view.outcome is None or len(self.screen_stack) > 2:
             return False

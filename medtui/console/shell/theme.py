@@ -17,6 +17,7 @@ DARK = Theme(
     surface="#161C22",
     panel="#1F2830",
     dark=True,
+    variables={"pane-border": "#4A5866"},
 )
 LIGHT = Theme(
     name="medtui-light",
@@ -31,6 +32,7 @@ LIGHT = Theme(
     surface="#F4F6F8",
     panel="#E6EBF0",
     dark=False,
+    variables={"pane-border": "#A3ADB8"},
 )
 THEMES = {"dark": DARK, "light": LIGHT}
 

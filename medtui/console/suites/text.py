@@ -13,13 +13,12 @@ from medtui.console.suites.reader import ShownSuite, SuiteLine, SuitesState
 from medtui.suites.formats import mean_and_sd
 from medtui.suites.grid import Row, without_common
 from medtui.suites.statistics import summarise
-from medtui.suites.status import ItemStatus
+from medtui.suites.status import ItemStatus, word_of
 from medtui.suites.work import ENDED
 from medtui.text import clean, number, shortened
 
 STATE_GLYPHS = GLYPHS | {"pending": "·", "claimed": "◌", "running": "●", "interrupted": "↻", "killed": "†"}
 STATE_GLYPHS |= {"submitted": "◇"}  # to a cluster
-WORDS = {"pending": "waiting", "claimed": "starting"}  # of a state, where a person says another word
 STYLES = {"completed": "green", "failed": "bold red", "killed": "yellow", "stopped": "yellow", "aborted": "yellow"}
 STYLES |= {"training": "bold", "paused": "bold yellow", "pending": "dim", "submitted": "dim", "interrupted": "yellow"}
 UNSEEN = "?"  # a run whose engine cannot be seen from here
@@ -27,10 +26,6 @@ UNSEEN = "?"  # a run whose engine cannot be seen from here
 
 def glyph_of(status: ItemStatus) -> str:
     return STATE_GLYPHS.get(status.shown, UNSEEN)
-
-
-def word_of(status: ItemStatus) -> str:
-    return WORDS.get(status.shown, status.shown)
 
 
 def cell_text(status: ItemStatus | None, *, named: bool = False) -> Text:
@@ -43,7 +38,7 @@ def cell_text(status: ItemStatus | None, *, named: bool = False) -> Text:
     if status.test_auc is not None:
         words = "test AUC " * named + number(status.test_auc)
     elif status.shown == "failed" or not status.epochs:
-        words = word_of(status)
+        words = word_of(status.shown)
     else:
         value = f" {'val AUC ' * named}{number(status.validation_auc, 3)}" if status.validation_auc is not None else ""
         words = status.epochs + value
@@ -61,7 +56,7 @@ def mean_text(row: Row, runs: Mapping[str, ItemStatus]) -> Text:
 
 def title_of(shown: ShownSuite) -> str:
     """`study · 12 runs: 11 completed, 1 failed · bloodmnist`."""
-    counts = ", ".join(f"{count} {WORDS.get(state, state)}" for state, count in shown.line.counts.items())
+    counts = ", ".join(f"{count} {word_of(state)}" for state, count in shown.line.counts.items())
     runs = f"{shown.line.n} run{'s' * (shown.line.n != 1)}: {counts}" if shown.line.n else "no runs"
     parts = [shown.line.name, runs, shown.grid.common]
     return " · ".join(filter(None, parts))
@@ -126,7 +121,7 @@ def selected_text(status: ItemStatus | None, actions: Mapping[str, Action]) -> T
     if status is None:
         return Text("")
     item = status.item
-    text = Text.assemble((clean(item.label, 200), "bold"), f"  {glyph_of(status)} {word_of(status)}")
+    text = Text.assemble((clean(item.label, 200), "bold"), f"  {glyph_of(status)} {word_of(status.shown)}")
     facts = [item.run or "", f"epoch {status.epochs}" * bool(status.epochs)]
     facts += [f"{name} {number(value)}" for name, value in scores_of(status) if value is not None]
     if any(facts):

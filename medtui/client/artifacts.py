@@ -1,0 +1,13 @@
+"""The files of a run's results, by the names that its engine announces them under."""
+
+from __future__ import annotations
+
+from engine.contract.store.run_directory import RunDirectory
+
+GROWING = {"history": "metrics/history.csv", "per_class": "metrics/per_class.csv"}  # with each epoch, unannounced
+
+
+def artifacts_there(run: RunDirectory, announced: dict[str, str]) -> dict[str, str]:
+    """Those that were announced, and the tables of a run that ended before it could do so; paths within the run."""
+    growing = {name: path for name, path in GROWING.items() if run.folder.file(path).is_regular}
+    return growing | announced
