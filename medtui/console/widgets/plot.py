@@ -197,15 +197,21 @@ def _legend(spec: PlotSpec, parts: list[tuple[Series, Bucketed]], dark: bool, *,
 
 
 def format_cursor(spec: PlotSpec) -> str:
-    """The values at the cursor."""
+    """The values at the cursor, of the curves that have one there."""
     assert spec.cursor is not None
-    words = [f"{spec.x_title} {spec.cursor:g}:"]
-    for one in spec.series:
-        if one.faint or not one.xs:
-            continue
-        at = min(range(min(len(one.xs), len(one.ys))), key=lambda i: abs(one.xs[i] - (spec.cursor or 0.0)))
-        words.append(f"{one.name} {number(one.ys[at])}")
-    return " ".join(words)
+    there = [(one, _at_cursor(one, spec.cursor)) for one in spec.series if not one.faint]
+    words = [f"{one.name} {number(one.ys[at])}" for one, at in there if at is not None]
+    return " ".join([f"{spec.x_title} {spec.cursor:g}:", *words])
+
+
+def _at_cursor(one: Series, cursor: float) -> int | None:
+    """The nearest value, if no farther than half the way to the next: a shorter run has none where it was over."""
+    n = min(len(one.xs), len(one.ys))
+    if not n:
+        return None
+    at = min(range(n), key=lambda i: abs(one.xs[i] - cursor))
+    steps = [abs(one.xs[i] - one.xs[at]) for i in (at - 1, at + 1) if 0 <= i < n]
+    return at if abs(one.xs[at] - cursor) <= max(steps, default=0.0) / 2 else None
 
 
 def _figure(
