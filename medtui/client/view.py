@@ -43,6 +43,7 @@ class RunView:
     run: str | None = None
     state: RunState = field(default_factory=RunState)
     progress: Progress | None = None
+    trained: Progress | None = None  # the newest that tells of a step: validation and a pause have neither lr nor speed
     resources: Resources | None = None
     points: tuple[tuple[int, float], ...] = ()  # (step of the run, loss) of the running epoch
     phases: tuple[tuple[Phase, float], ...] = ()  # entered, and when

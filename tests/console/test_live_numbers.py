@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 import pytest
@@ -56,6 +57,19 @@ def test_the_training_loss_is_smoothed_and_its_trend_shown(tmp_path) -> None:
     weights = [0.9**3, 0.9**2, 0.9, 1.0]
     expected = (sum(weights[:3]) * 1.0 + 0.5) / sum(weights)
     assert f"loss {expected:.3f} ↘" in numbers_text(view, 200, 1).plain
+
+
+@pytest.mark.parametrize("phase", ["training", "paused"])
+def test_lr_and_speed_do_not_fall_back_to_the_last_epochs_in_validation_and_pauses(tmp_path, phase: Any) -> None:
+    story = Story(tmp_path / "run")
+    step = story.progress(9, 4).model_copy(update={"lr": 0.015, "images_per_second": 1180.0})
+    none = step.model_copy(update={"step": None, "lr": None, "images_per_second": None, "phase": phase})
+    view = absorb(absorb(seen(story), step), none)
+    text = numbers_text(view, 200, 1).plain
+    assert "lr 0.015" in text and "1,180 img/s" in text
+    later = reduce(absorb, [story.epoch(9, lr=0.015), story.epoch(10, lr=0.02, images_per_second=900.0)], view)
+    text = numbers_text(later, 200, 1).plain
+    assert "lr 0.02" in text and "900 img/s" in text, "no step of the newest epoch was seen"
 
 
 @pytest.mark.parametrize(
