@@ -23,7 +23,7 @@ from engine.contract.machine.process_identity import ProcessIdentity, start_of, 
 from engine.contract.machine.scheduler import SchedulerJob
 from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.status import read_status
-from engine.contract.wire.protocol import AnyEvent, CommandRejected, ErrorInfo, Metrics, Position
+from engine.contract.wire.protocol import AnyEvent, CommandRejected, ErrorInfo, Metrics, Position, Progress
 from medtui.actions import with_keys
 from medtui.client.escalation_steps import EscalationStep, overdue, request_steps
 from medtui.client.feed import absorb
@@ -651,6 +651,23 @@ def test_bars_counts_and_rates_fit_a_narrow_pane(tmp_path, steps) -> None:
     assert lines[0].endswith("9/60  1:02:05 left") and lines[1].endswith(f"  {steps}/{steps}")
     assert all(line.count("█") + line.count("░") >= 10 for line in lines[:2])
     assert max(map(len, lines)) <= 36
+
+
+def test_the_bar_of_the_run_never_goes_back(tmp_path) -> None:
+    """Validating an epoch, or paused in one, its steps stay done."""
+    story = Story(tmp_path / "run", epochs=3, steps=50)
+    view = reduce(absorb, [story.hello(), story.started(), story.phase("training"), story.epoch(1)], RunView())
+
+    def validating(done: int) -> Progress:
+        no_step = {"activity": "validating epoch 2", "step": None, "done": done, "total": 40}
+        return story.progress(2, 50).model_copy(update=no_step)
+
+    pause = story.progress(2, 25, "paused").model_copy(update={"step": None, "done": 25, "total": 50})
+    shown = []
+    for event in (story.progress(2, 20), pause, story.progress(2, 49), validating(0), validating(39), story.epoch(2)):
+        view = absorb(view, event)
+        shown.append(progress_text(view, None, 80).plain.splitlines()[0].count("█"))
+    assert shown == sorted(shown) and shown[0] < shown[1] < shown[2] <= shown[3] == shown[-1]
 
 
 def test_a_snapshot_of_the_same_epoch_makes_no_new_top_line(tmp_path) -> None:

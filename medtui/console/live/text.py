@@ -124,13 +124,22 @@ def _drawn(one: _Bar, width: int) -> Text:
 
 
 def _run_bar(view: RunView, eta: float | None) -> _Bar:
-    started, progress = view.state.started, view.progress
+    started = view.state.started
     assert started is not None
-    done = float(progress.done) if progress is not None and progress.step is not None else 0.0
-    done = max(done, float(view.state.epochs[-1].step) if view.state.epochs else 0.0)
     left = f"  {clock(eta)} left" if eta is not None and view.phase == "training" and view.active else ""
     words = f"{view.epoch}/{started.epochs}{left}"
-    return _Bar("run", done, started.steps_per_epoch * started.epochs, words)
+    return _Bar("run", _steps_done(view, started), started.steps_per_epoch * started.epochs, words)
+
+
+def _steps_done(view: RunView, started: RunStarted) -> int:
+    """Steps of the run: what else is done, such as validation, takes none back."""
+    done = [0, *(epoch.step for epoch in view.state.epochs[-1:])]
+    done += [view.trained.done] if view.trained is not None else []
+    now = view.progress
+    if now is not None and now.epoch is not None and now.step is None:  # a pause, or what follows an epoch's last step
+        of_epoch = now.done if now.phase == "paused" else started.steps_per_epoch
+        done.append((now.epoch - 1) * started.steps_per_epoch + of_epoch)
+    return max(done)
 
 
 def _now_bar(view: RunView) -> _Bar | None:
