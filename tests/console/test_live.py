@@ -266,6 +266,24 @@ async def test_ten_thousand_queued_events_lose_neither_selection_nor_input(conso
 
 
 @pytest.mark.asyncio
+async def test_the_table_of_classes_is_made_for_the_room_that_its_pane_has(console, scripts) -> None:
+    """A pane next to it comes and goes: it has its size only after the layout."""
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        script, story = await watching(pilot, app, scripts)
+        live, widths = app.base_screen, set()
+        pane, table = live.query_one("#pane-classes"), live.query_one("#classes")
+        for number, confusion in ((4, [[50, 7], [4, 17]]), (5, None), (6, [[50, 7], [4, 17]])):
+            script.emit(story.epoch(number, confusion=confusion))
+            await wait_for(pilot, lambda: live.has_class("-no-confusion") is (confusion is None))  # noqa: B023
+            await pilot.pause(0.3)
+            expected = classes_text(class_rows(app.view)[1], pane.size.width - 2).plain
+            await wait_for(pilot, lambda: str(table.content) == expected)  # noqa: B023
+            widths.add(pane.size.width)
+        assert len(widths) == 2
+
+
+@pytest.mark.asyncio
 async def test_q_while_training_asks_and_stay_stays(console, scripts) -> None:
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:

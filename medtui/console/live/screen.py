@@ -10,6 +10,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical, VerticalScroll
+from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Input
 
@@ -34,6 +35,14 @@ REFRESH_EVERY = 0.5  # seconds, at least, between complete updates while epochs 
 MOST_NUMBERS = 3  # rows
 CONFUSION_TITLE = "confusion, validation"
 REST_OF_DETAIL = 84  # columns of the classes and the machine
+
+
+class ClassesPane(VerticalScroll):
+    class Resized(Message):
+        """Another size than before, or the first: it is known only after the layout."""
+
+    def on_resize(self) -> None:
+        self.post_message(self.Resized())
 
 
 class Live(BaseScreen):
@@ -63,7 +72,7 @@ class Live(BaseScreen):
         yield Rows("numbers")
         yield PlotsPane("pane-plots")
         with Container(id="live-detail"):
-            with VerticalScroll(id="pane-classes", classes="pane"):
+            with ClassesPane(id="pane-classes", classes="pane"):
                 yield Static(id="classes")
             with VerticalScroll(id="pane-confusion", classes="pane"):
                 yield Static(id="confusion")
@@ -367,6 +376,10 @@ class Live(BaseScreen):
     @on(Rows.Resized, "#progress")
     def _progress_resized(self) -> None:
         self._show_progress()
+
+    @on(ClassesPane.Resized)
+    def _classes_resized(self) -> None:
+        self._show_classes()
 
     @on(Rows.Resized, "#log")
     def _log_resized(self) -> None:
