@@ -78,6 +78,14 @@ class RunView:
         return min(self.progress.epoch, self.state.started.epochs)
 
     @property
+    def doing(self) -> Progress | None:
+        """The newest snapshot, unless what it tells of is over: its epoch, or the pause."""
+        now, last = self.progress, self.state.epochs.last
+        if now is None or (now.phase == "paused" and self.phase != "paused"):
+            return None
+        return None if now.epoch is not None and last is not None and now.epoch <= last.epoch else now
+
+    @property
     def active(self) -> bool:
         """Is a job in progress?"""
         return self.asked_to_start and self.outcome is None

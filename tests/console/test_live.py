@@ -32,6 +32,7 @@ from medtui.client.view import Request, RunView
 from medtui.console.app import ConsoleApp
 from medtui.console.kill_switch.text import fitting
 from medtui.console.live.numbers import numbers_text
+from medtui.console.live.screen import Live
 from medtui.console.live.text import log_text, progress_text
 from medtui.console.shell.frame import StatusLine
 from medtui.console.shell.status_text import AppStatus, known, status_line
@@ -686,6 +687,37 @@ def test_the_bar_of_the_run_never_goes_back(tmp_path) -> None:
         view = absorb(view, event)
         shown.append(progress_text(view, None, 80).plain.splitlines()[0].count("█"))
     assert shown == sorted(shown) and shown[0] < shown[1] < shown[2] <= shown[3] == shown[-1]
+
+
+def test_progress_says_nothing_of_what_is_over_by_the_log(tmp_path) -> None:
+    """An epoch that has finished is not validated any more; after a pause nothing is paused."""
+    story = Story(tmp_path / "run", steps=50)
+    no_step = {"activity": "validating epoch 4", "step": None, "done": 0, "total": 40}
+    validating = story.progress(4, 50).model_copy(update=no_step)
+    view = reduce(absorb, [*story.running(3), story.progress(4, 49), validating], RunView(asked_to_start=True))
+    assert "0/40  validating epoch 4" in progress_text(view, None, 60).plain
+    view = absorb(view, story.epoch(4))
+    text = progress_text(view, None, 60).plain
+    assert "validating" not in text and "50/50" in text and "4/10" in text
+
+    pause = story.progress(5, 25, "paused").model_copy(update={"activity": "paused", "step": None, "done": 25})
+    view = reduce(absorb, [story.progress(5, 25), story.phase("paused"), pause], view)
+    assert progress_text(view, None, 60).plain.count("paused") == 2
+    text = progress_text(absorb(view, story.phase("training")), None, 60).plain
+    assert "paused" not in text and "25/50" in text and "5/10" in text
+
+
+@pytest.mark.asyncio
+async def test_top_line_and_progress_name_the_same_epoch(console, scripts, monkeypatch) -> None:
+    monkeypatch.setattr(Live, "_catch_up", lambda _: None)
+    app = console()
+    app.now = lambda: START + 100  # the clock stands still: no second brings the news
+    async with app.run_test(size=SIZE) as pilot:
+        script, story = await watching(pilot, app, scripts)
+        script.emit(story.epoch(4), story.progress(5, 1))
+        await shows(pilot, "epoch 5/10", "  5/10")
+        script.emit(story.progress(6, 1))
+        await shows(pilot, "epoch 6/10", "  6/10")
 
 
 def test_a_snapshot_of_the_same_epoch_makes_no_new_top_line(tmp_path) -> None:

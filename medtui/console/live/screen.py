@@ -60,7 +60,7 @@ class Live(BaseScreen):
     def __init__(self) -> None:
         super().__init__()
         self._refreshed_at = self._pulsed_at = 0.0
-        self._elapsed: int | None = None  # as the top line shows it
+        self._of_top_line: tuple[int | None, int] = (None, 0)  # clock and epoch that it shows
         self._behind = False  # something newer than what is shown
         self._log_key: Any = None
         self._number_rows, self._progress_rows = 1, 3  # that their texts take
@@ -153,8 +153,9 @@ class Live(BaseScreen):
     def show_status(self, view: RunView | None, status: AppStatus) -> None:
         """And what changes with it, in the same frame: a frame costs more than what is new in it."""
         super().show_status(view, status)
-        if status.elapsed != self._elapsed:
-            self._elapsed = status.elapsed
+        of_top_line = (status.elapsed, view.epoch if view is not None else 0)
+        if of_top_line != self._of_top_line:
+            self._of_top_line = of_top_line
             self._pulse()
 
     def _catch_up(self) -> None:

@@ -144,13 +144,16 @@ def _steps_done(view: RunView, started: RunStarted) -> int:
 
 def _now_bar(view: RunView) -> _Bar | None:
     """Steps of the epoch; or what else is done, such as validation."""
-    started, progress = view.state.started, view.progress
-    if started is None or progress is None or not view.active:
+    started, now = view.state.started, view.doing
+    if started is None or view.progress is None or not view.active:
         return None
-    if progress.step is not None:
-        return _Bar("epoch", progress.step, started.steps_per_epoch, f"{progress.step}/{started.steps_per_epoch}")
-    words = f"{progress.done}/{progress.total}  {clean(progress.activity, 40)}"
-    return _Bar("now", progress.done, progress.total, words)
+    if now is not None and now.step is None:
+        return _Bar("now", now.done, now.total, f"{now.done}/{now.total}  {clean(now.activity, 40)}")
+    steps = started.steps_per_epoch
+    step = now.step if now is not None else None
+    if step is None:  # what follows has not been reported yet
+        step = max(0, min(steps, _steps_done(view, started) - (max(1, view.epoch) - 1) * steps))
+    return _Bar("epoch", step, steps, f"{step}/{steps}")
 
 
 def _wrapped(words: str, width: int) -> str:
