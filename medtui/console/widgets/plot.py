@@ -7,7 +7,7 @@ series is cleaned and bucketed to two points per column before it is plotted. No
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +72,7 @@ class PlotSpec:
     levels: tuple[Level, ...] = ()
     x_title: str = ""
     unit: str = ""  # of the y axis
+    written: Callable[[float], str] = number  # a value at the cursor
     log: bool = False
     cursor: float | None = None  # a position on the x axis
     empty: str = "no values yet"
@@ -153,7 +154,7 @@ def plot_text(spec: PlotSpec, width: int, height: int, *, dark: bool, marker: st
     if legend.cell_len > width:
         legend = _legend(spec, parts, dark, short=True)
     body = _figure(spec, parts, width, height - 1, dark=dark, marker=marker)
-    legend.truncate(width)
+    legend.truncate(width, overflow="ellipsis")
     return Text("\n").join([legend, body])
 
 
@@ -200,7 +201,7 @@ def format_cursor(spec: PlotSpec) -> str:
     """The values at the cursor, of the curves that have one there."""
     assert spec.cursor is not None
     there = [(one, _at_cursor(one, spec.cursor)) for one in spec.series if not one.faint]
-    words = [f"{one.name} {number(one.ys[at])}" for one, at in there if at is not None]
+    words = [f"{one.name} {spec.written(one.ys[at])}" for one, at in there if at is not None]
     return " ".join([f"{spec.x_title} {spec.cursor:g}:", *words])
 
 
