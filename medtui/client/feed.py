@@ -110,7 +110,8 @@ class RunFeed:
 def absorb(view: RunView, event: AnyEvent) -> RunView:
     """The view after one more event. Pure; a gap in `seq` is filled by the caller."""
     if isinstance(event, Progress):
-        return replace(view, progress=event, points=_with_point(view, event))
+        trained = event if event.step is not None else view.trained
+        return replace(view, progress=event, trained=trained, points=_with_point(view, event))
     if isinstance(event, Resources):
         return replace(view, resources=event)
     state = fold(view.state, event)
@@ -122,7 +123,7 @@ def _changed_by(view: RunView, event: AnyEvent) -> dict[str, Any]:
     if isinstance(event, PhaseChanged):
         return {"phases": (*view.phases, (event.phase, event.time))[-50:]}
     if isinstance(event, RunStarted):
-        return {"run": event.run, "points": ()}
+        return {"run": event.run, "trained": None, "points": ()}
     if isinstance(event, EpochFinished):
         return {"points": tuple(point for point in view.points if point[0] > event.step)}
     return {"diagnosis": event.facts} if isinstance(event, Diagnosis) else {}

@@ -43,6 +43,7 @@ class RunView:
     run: str | None = None
     state: RunState = field(default_factory=RunState)
     progress: Progress | None = None
+    trained: Progress | None = None  # the newest that tells of a step: validation and a pause have neither lr nor speed
     resources: Resources | None = None
     points: tuple[tuple[int, float], ...] = ()  # (step of the run, loss) of the running epoch
     phases: tuple[tuple[Phase, float], ...] = ()  # entered, and when
@@ -75,6 +76,14 @@ class RunView:
         if not self.active or self.progress is None or self.progress.epoch is None or self.state.started is None:
             return done
         return min(self.progress.epoch, self.state.started.epochs)
+
+    @property
+    def doing(self) -> Progress | None:
+        """The newest snapshot, unless what it tells of is over: its epoch, or the pause."""
+        now, last = self.progress, self.state.epochs.last
+        if now is None or (now.phase == "paused" and self.phase != "paused"):
+            return None
+        return None if now.epoch is not None and last is not None and now.epoch <= last.epoch else now
 
     @property
     def active(self) -> bool:

@@ -24,7 +24,7 @@ from engine.contract.machine.process_identity import ProcessIdentity, start_of, 
 from engine.contract.machine.scheduler import SchedulerJob
 from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.status import read_status
-from engine.contract.wire.protocol import AnyEvent, CommandRejected, ErrorInfo, Metrics, Position
+from engine.contract.wire.protocol import AnyEvent, CommandRejected, ErrorInfo, Metrics, Position, Progress
 from medtui.actions import with_keys
 from medtui.client.escalation_steps import EscalationStep, overdue, request_steps
 from medtui.client.feed import absorb
@@ -33,6 +33,7 @@ from medtui.client.view import Request, RunView
 from medtui.console.app import ConsoleApp
 from medtui.console.kill_switch.text import fitting
 from medtui.console.live.numbers import numbers_text
+from medtui.console.live.screen import Live
 from medtui.console.live.text import log_text, progress_text
 from medtui.console.shell.frame import StatusLine
 from medtui.console.shell.status_text import AppStatus, known, status_line
@@ -264,6 +265,24 @@ async def test_ten_thousand_queued_events_lose_neither_selection_nor_input(conso
         await pilot.pause(0.3)
         assert results.detail.run_row.run.endswith("aaaaa1")
         assert results.query_one("#runs").cursor_row == 1
+
+
+@pytest.mark.asyncio
+async def test_the_table_of_classes_is_made_for_the_room_that_its_pane_has(console, scripts) -> None:
+    """A pane next to it comes and goes: it has its size only after the layout."""
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        script, story = await watching(pilot, app, scripts)
+        live, widths = app.base_screen, set()
+        pane, table = live.query_one("#pane-classes"), live.query_one("#classes")
+        for number, confusion in ((4, [[50, 7], [4, 17]]), (5, None), (6, [[50, 7], [4, 17]])):
+            script.emit(story.epoch(number, confusion=confusion))
+            await wait_for(pilot, lambda: live.has_class("-no-confusion") is (confusion is None))  # noqa: B023
+            await pilot.pause(0.3)
+            expected = classes_text(class_rows(app.view)[1], pane.size.width - 2).plain
+            await wait_for(pilot, lambda: str(table.content) == expected)  # noqa: B023
+            widths.add(pane.size.width)
+        assert len(widths) == 2
 
 
 @pytest.mark.asyncio
@@ -669,6 +688,54 @@ def test_bars_counts_and_rates_fit_a_narrow_pane(tmp_path, steps) -> None:
     assert lines[0].endswith("9/60  1:02:05 left") and lines[1].endswith(f"  {steps}/{steps}")
     assert all(line.count("█") + line.count("░") >= 10 for line in lines[:2])
     assert max(map(len, lines)) <= 36
+
+
+def test_the_bar_of_the_run_never_goes_back(tmp_path) -> None:
+    """Validating an epoch, or paused in one, its steps stay done."""
+    story = Story(tmp_path / "run", epochs=3, steps=50)
+    view = reduce(absorb, [story.hello(), story.started(), story.phase("training"), story.epoch(1)], RunView())
+
+    def validating(done: int) -> Progress:
+        no_step = {"activity": "validating epoch 2", "step": None, "done": done, "total": 40}
+        return story.progress(2, 50).model_copy(update=no_step)
+
+    pause = story.progress(2, 25, "paused").model_copy(update={"step": None, "done": 25, "total": 50})
+    shown = []
+    for event in (story.progress(2, 20), pause, story.progress(2, 49), validating(0), validating(39), story.epoch(2)):
+        view = absorb(view, event)
+        shown.append(progress_text(view, None, 80).plain.splitlines()[0].count("█"))
+    assert shown == sorted(shown) and shown[0] < shown[1] < shown[2] <= shown[3] == shown[-1]
+
+
+def test_progress_says_nothing_of_what_is_over_by_the_log(tmp_path) -> None:
+    """An epoch that has finished is not validated any more; after a pause nothing is paused."""
+    story = Story(tmp_path / "run", steps=50)
+    no_step = {"activity": "validating epoch 4", "step": None, "done": 0, "total": 40}
+    validating = story.progress(4, 50).model_copy(update=no_step)
+    view = reduce(absorb, [*story.running(3), story.progress(4, 49), validating], RunView(asked_to_start=True))
+    assert "0/40  validating epoch 4" in progress_text(view, None, 60).plain
+    view = absorb(view, story.epoch(4))
+    text = progress_text(view, None, 60).plain
+    assert "validating" not in text and "50/50" in text and "4/10" in text
+
+    pause = story.progress(5, 25, "paused").model_copy(update={"activity": "paused", "step": None, "done": 25})
+    view = reduce(absorb, [story.progress(5, 25), story.phase("paused"), pause], view)
+    assert progress_text(view, None, 60).plain.count("paused") == 2
+    text = progress_text(absorb(view, story.phase("training")), None, 60).plain
+    assert "paused" not in text and "25/50" in text and "5/10" in text
+
+
+@pytest.mark.asyncio
+async def test_top_line_and_progress_name_the_same_epoch(console, scripts, monkeypatch) -> None:
+    monkeypatch.setattr(Live, "_catch_up", lambda _: None)
+    app = console()
+    app.now = lambda: START + 100  # the clock stands still: no second brings the news
+    async with app.run_test(size=SIZE) as pilot:
+        script, story = await watching(pilot, app, scripts)
+        script.emit(story.epoch(4), story.progress(5, 1))
+        await shows(pilot, "epoch 5/10", "  5/10")
+        script.emit(story.progress(6, 1))
+        await shows(pilot, "epoch 6/10", "  6/10")
 
 
 def test_a_snapshot_of_the_same_epoch_makes_no_new_top_line(tmp_path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 import pytest
@@ -22,7 +24,7 @@ from medtui.console.live.numbers import numbers_text, trend
 from medtui.console.live.plots import NAMES, Shown, plot_of, room_for, rows_of
 from medtui.console.shell.load_history import LoadHistory, LoadSample
 from medtui.console.widgets.matrix import confusion_text, latest_confusion
-from medtui.console.widgets.plot import PlotSpec, Series, plot_text
+from medtui.console.widgets.plot import PlotSpec, Series, format_cursor, plot_text
 from medtui.console.widgets.scales import robust_limits
 from medtui.machine.gpu import Gpu, Gpus
 from medtui.preferences import preferences_file, read_preferences
@@ -56,6 +58,19 @@ def test_the_training_loss_is_smoothed_and_its_trend_shown(tmp_path) -> None:
     weights = [0.9**3, 0.9**2, 0.9, 1.0]
     expected = (sum(weights[:3]) * 1.0 + 0.5) / sum(weights)
     assert f"loss {expected:.3f} ↘" in numbers_text(view, 200, 1).plain
+
+
+@pytest.mark.parametrize("phase", ["training", "paused"])
+def test_lr_and_speed_do_not_fall_back_to_the_last_epochs_in_validation_and_pauses(tmp_path, phase: Any) -> None:
+    story = Story(tmp_path / "run")
+    step = story.progress(9, 4).model_copy(update={"lr": 0.015, "images_per_second": 1180.0})
+    none = step.model_copy(update={"step": None, "lr": None, "images_per_second": None, "phase": phase})
+    view = absorb(absorb(seen(story), step), none)
+    text = numbers_text(view, 200, 1).plain
+    assert "lr 0.015" in text and "1,180 img/s" in text
+    later = reduce(absorb, [story.epoch(9, lr=0.015), story.epoch(10, lr=0.02, images_per_second=900.0)], view)
+    text = numbers_text(later, 200, 1).plain
+    assert "lr 0.02" in text and "900 img/s" in text, "no step of the newest epoch was seen"
 
 
 @pytest.mark.parametrize(
@@ -95,6 +110,26 @@ def test_a_window_stays_within_the_axis(change) -> None:
     shown = shown.zoom(*change[1:]) if change[0] == "zoom" else shown.pan(*change[1:])
     low, high = shown.window
     assert 0.0 <= low < high <= 1.0 + 1e-12
+
+
+def test_the_values_at_the_cursor_are_written_as_their_kind_is(tmp_path) -> None:
+    """One number after each name, a learning rate as short as it can be, a speed without decimals."""
+    story = Story(tmp_path / "run")
+    rows = [story.epoch(1).per_class[0].model_copy(update={"name": "adenocarcinoma of the colon"})]
+    view = seen(story, lr=8e-08, images_per_second=1123.4696, per_class=rows)
+
+    def at_cursor(name: str) -> str:
+        return format_cursor(plot_of(name, view, Shown(cursor=8, axis="epoch")))
+
+    assert at_cursor("lr") == "epoch 9: learning rate 8e-08"
+    assert at_cursor("speed") == "epoch 9: training 1,123"
+    assert at_cursor("recall") == "epoch 9: adenocarcinoma of t… 0.4500"
+    assert re.fullmatch(r"epoch 9: train \(smoothed\) 0\.\d{4} val 0\.3800", at_cursor("loss"))
+    none = seen(story, lr=math.nan, images_per_second=math.inf)
+    endings = [
+        format_cursor(plot_of(name, none, Shown(cursor=8, axis="epoch"))).split()[-1] for name in ("lr", "speed")
+    ]
+    assert endings == ["–", "∞"]
 
 
 def test_zooming_keeps_the_point_under_the_mouse() -> None:

@@ -10,7 +10,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from medtui.console.widgets.plot import PlotSpec, Point, Series, bucketed, plot_text, round_ticks, smoothed
+from medtui.console.widgets.plot import (
+    PlotSpec,
+    Point,
+    Series,
+    bucketed,
+    format_cursor,
+    plot_text,
+    round_ticks,
+    smoothed,
+)
 
 NAN, INF = math.nan, math.inf
 VALUES = st.floats(allow_nan=True, allow_infinity=True)
@@ -101,6 +110,23 @@ def test_the_values_at_the_cursor_are_read_in_a_narrow_plot_too() -> None:
         "step 2: train 0.7500 val 0.7500"
         in plot_text(PlotSpec(series, x_title="step", cursor=2.0), 40, 10, dark=True).plain
     )
+
+
+@pytest.mark.parametrize(
+    ("cursor", "words"),
+    [
+        (16.0, "epoch 16: val 0.1600"),  # A was over 14 epochs before, B after one
+        (2.0, "epoch 2: val 0.0200 A 0.7000"),
+        (1.0, "epoch 1: val 0.0100 A 0.6000 B 0.5000"),
+        (2.4, "epoch 2.4: val 0.0200 A 0.7000"),
+    ],
+)
+def test_a_cursor_names_only_the_curves_that_have_a_value_there(cursor: float, words: str) -> None:
+    epochs = tuple(float(epoch) for epoch in range(1, 17))
+    own = Series("val", epochs, tuple(epoch / 100 for epoch in epochs), 1)
+    others = Series("A", (1.0, 2.0), (0.6, 0.7), 2, sign="A"), Series("B", (1.0,), (0.5,), 3, sign="B")
+    spec = PlotSpec((own, *others, Series("C", (1.0,), (), 4)), x_title="epoch", cursor=cursor)
+    assert format_cursor(spec) == words
 
 
 def test_buckets_keep_the_extremes_of_every_column() -> None:

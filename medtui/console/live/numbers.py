@@ -28,7 +28,7 @@ def trend(before: float, after: float) -> str:
 
 def numbers(view: RunView) -> list[Text]:
     """Each number with its name, the most important first. Losses of training are smoothed."""
-    started, epochs, progress = view.state.started, view.state.epochs, view.progress
+    started, epochs = view.state.started, view.state.epochs
     if started is None:
         return []
     found = []
@@ -47,18 +47,27 @@ def numbers(view: RunView) -> list[Text]:
         found.append(_named("AUC", number(now.validation.auc), stars.get("auc", "")))
         found.append(_named("ACC", number(now.validation.acc, 3), stars.get("acc", "")))
         found.append(_named("F1", number(now.validation.f1, 3), stars.get("f1", "")))
-    lr = progress.lr if progress is not None and progress.lr is not None else epochs[-1].lr if epochs else None
+    lr, rate = _pace(view)
     if lr is not None and math.isfinite(lr):
         found.append(_named("lr", f"{lr:.2g}", SCHEDULES.get(started.schedule or "", "")))
-    rate = progress.images_per_second if progress is not None else None
-    if rate is None and epochs:
-        rate = epochs[-1].images_per_second
     if rate is not None and math.isfinite(rate):
         found.append(_named("", f"{rate:,.0f}", "img/s"))
     if started.patience is not None and epochs and view.active:
         left = max(0, started.patience - epochs[-1].without_improvement)
         found.append(_named("early stop", f"in {left}", "epoch" if left == 1 else "epochs"))
     return found
+
+
+def _pace(view: RunView) -> tuple[float | None, float | None]:
+    """Learning rate and images per second: of the newest step, also while none is done, as in validation; where none of
+    this epoch or a later one is known, of the newest epoch."""
+    last, step = view.state.epochs[-1] if view.state.epochs else None, view.trained
+    if step is not None and last is not None and (step.epoch or 0) < last.epoch:
+        step = None
+    lr, rate = (step.lr, step.images_per_second) if step is not None else (None, None)
+    if last is not None:
+        lr, rate = last.lr if lr is None else lr, last.images_per_second if rate is None else rate
+    return lr, rate
 
 
 def _named(name: str, value: str, note: str = "") -> Text:

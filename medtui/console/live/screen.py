@@ -10,6 +10,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical, VerticalScroll
+from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Input
 
@@ -36,6 +37,14 @@ CONFUSION_TITLE = "confusion, validation"
 REST_OF_DETAIL = 84  # columns of the classes and the machine
 
 
+class ClassesPane(VerticalScroll):
+    class Resized(Message):
+        """Another size than before, or the first: it is known only after the layout."""
+
+    def on_resize(self) -> None:
+        self.post_message(self.Resized())
+
+
 class Live(BaseScreen):
     SCREEN_NAME = "live"
     CSS_PATH = "styles.tcss"
@@ -51,7 +60,7 @@ class Live(BaseScreen):
     def __init__(self) -> None:
         super().__init__()
         self._refreshed_at = self._pulsed_at = 0.0
-        self._elapsed: int | None = None  # as the top line shows it
+        self._of_top_line: tuple[int | None, int] = (None, 0)  # clock and epoch that it shows
         self._behind = False  # something newer than what is shown
         self._log_key: Any = None
         self._number_rows, self._progress_rows = 1, 3  # that their texts take
@@ -63,7 +72,7 @@ class Live(BaseScreen):
         yield Rows("numbers")
         yield PlotsPane("pane-plots")
         with Container(id="live-detail"):
-            with VerticalScroll(id="pane-classes", classes="pane"):
+            with ClassesPane(id="pane-classes", classes="pane"):
                 yield Static(id="classes")
             with VerticalScroll(id="pane-confusion", classes="pane"):
                 yield Static(id="confusion")
@@ -144,8 +153,9 @@ class Live(BaseScreen):
     def show_status(self, view: RunView | None, status: AppStatus) -> None:
         """And what changes with it, in the same frame: a frame costs more than what is new in it."""
         super().show_status(view, status)
-        if status.elapsed != self._elapsed:
-            self._elapsed = status.elapsed
+        of_top_line = (status.elapsed, view.epoch if view is not None else 0)
+        if of_top_line != self._of_top_line:
+            self._of_top_line = of_top_line
             self._pulse()
 
     def _catch_up(self) -> None:
@@ -368,6 +378,10 @@ class Live(BaseScreen):
     @on(Rows.Resized, "#progress")
     def _progress_resized(self) -> None:
         self._show_progress()
+
+    @on(ClassesPane.Resized)
+    def _classes_resized(self) -> None:
+        self._show_classes()
 
     @on(Rows.Resized, "#log")
     def _log_resized(self) -> None:

@@ -124,24 +124,36 @@ def _drawn(one: _Bar, width: int) -> Text:
 
 
 def _run_bar(view: RunView, eta: float | None) -> _Bar:
-    started, progress = view.state.started, view.progress
+    started = view.state.started
     assert started is not None
-    done = float(progress.done) if progress is not None and progress.step is not None else 0.0
-    done = max(done, float(view.state.epochs[-1].step) if view.state.epochs else 0.0)
     left = f"  {clock(eta)} left" if eta is not None and view.phase == "training" and view.active else ""
     words = f"{view.epoch}/{started.epochs}{left}"
-    return _Bar("run", done, started.steps_per_epoch * started.epochs, words)
+    return _Bar("run", _steps_done(view, started), started.steps_per_epoch * started.epochs, words)
+
+
+def _steps_done(view: RunView, started: RunStarted) -> int:
+    """Steps of the run: what else is done, such as validation, takes none back."""
+    done = [0, *(epoch.step for epoch in view.state.epochs[-1:])]
+    done += [view.trained.done] if view.trained is not None else []
+    now = view.progress
+    if now is not None and now.epoch is not None and now.step is None:  # a pause, or what follows an epoch's last step
+        of_epoch = now.done if now.phase == "paused" else started.steps_per_epoch
+        done.append((now.epoch - 1) * started.steps_per_epoch + of_epoch)
+    return max(done)
 
 
 def _now_bar(view: RunView) -> _Bar | None:
     """Steps of the epoch; or what else is done, such as validation."""
-    started, progress = view.state.started, view.progress
-    if started is None or progress is None or not view.active:
+    started, now = view.state.started, view.doing
+    if started is None or view.progress is None or not view.active:
         return None
-    if progress.step is not None:
-        return _Bar("epoch", progress.step, started.steps_per_epoch, f"{progress.step}/{started.steps_per_epoch}")
-    words = f"{progress.done}/{progress.total}  {clean(progress.activity, 40)}"
-    return _Bar("now", progress.done, progress.total, words)
+    if now is not None and now.step is None:
+        return _Bar("now", now.done, now.total, f"{now.done}/{now.total}  {clean(now.activity, 40)}")
+    steps = started.steps_per_epoch
+    step = now.step if now is not None else None
+    if step is None:  # what follows has not been reported yet
+        step = max(0, min(steps, _steps_done(view, started) - (max(1, view.epoch) - 1) * steps))
+    return _Bar("epoch", step, steps, f"{step}/{steps}")
 
 
 def _wrapped(words: str, width: int) -> str:

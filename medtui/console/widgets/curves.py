@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 from engine.contract.data.published import references
 from engine.contract.wire.protocol import EpochFinished
+from medtui.client.run_fields import format_lr
 from medtui.client.view import RunView
 from medtui.console.widgets.plot import Level, PlotSpec, Point, Series, smoothed
-from medtui.text import by_monitor, clean, number
+from medtui.text import by_monitor, clean, number, shortened
 
 Axis = Literal["step", "epoch", "time"]
 AXIS_TITLES: dict[Axis, str] = {"step": "step", "epoch": "epoch", "time": "minutes"}
@@ -30,8 +31,7 @@ def loss_plot(view: RunView, axis: Axis, *, log: bool, smooth: bool) -> PlotSpec
     validation = [_loss(epoch) for epoch in epochs]
     series = [Series("train", tuple(xs), tuple(ys), TRAIN, faint=smooth)]
     if smooth:
-        name = f"train, smoothed {SMOOTHING}"
-        series.append(Series(name, tuple(xs), tuple(smoothed(ys, SMOOTHING)), SMOOTHED))
+        series.append(Series("train (smoothed)", tuple(xs), tuple(smoothed(ys, SMOOTHING)), SMOOTHED))
     if any(value is not None for value in validation):
         known = [(epoch, value) for epoch, value in zip(epochs, validation, strict=True) if value is not None]
         at = _positions(view, [float(epoch.step) for epoch, _ in known], axis)
@@ -93,12 +93,21 @@ def acc_plot(view: RunView, axis: Axis) -> PlotSpec:
 
 
 def lr_plot(view: RunView, axis: Axis) -> PlotSpec:
-    return _per_epoch(view, axis, ("learning rate", [epoch.lr for epoch in view.state.epochs], SMOOTHED, False))
+    rates = [epoch.lr for epoch in view.state.epochs]
+    return _per_epoch(view, axis, ("learning rate", rates, SMOOTHED, False), written=_short)
 
 
 def speed_plot(view: RunView, axis: Axis) -> PlotSpec:
     rates = [epoch.images_per_second for epoch in view.state.epochs]
-    return _per_epoch(view, axis, ("training", rates, SMOOTHED, False), unit="images/s", robust=True)
+    return _per_epoch(view, axis, ("training", rates, SMOOTHED, False), unit="images/s", robust=True, written=_rounded)
+
+
+def _short(lr: float) -> str:
+    return format_lr(lr) if math.isfinite(lr) else number(lr)
+
+
+def _rounded(rate: float) -> str:
+    return f"{rate:,.0f}" if math.isfinite(rate) else number(rate)
 
 
 def recall_plot(view: RunView, axis: Axis) -> PlotSpec:
@@ -108,7 +117,7 @@ def recall_plot(view: RunView, axis: Axis) -> PlotSpec:
     curves = []
     for colour, worst in enumerate(now[:CLASSES]):
         values = [next((row.recall for row in e.per_class if row.name == worst.name), math.nan) for e in epochs]
-        curves.append((clean(worst.name, 20), values, colour, colour == 0))
+        curves.append((shortened(clean(worst.name, 60), 20), values, colour, colour == 0))
     return _per_epoch(view, axis, *curves, upper=1.0)
 
 

@@ -7,7 +7,7 @@ series is cleaned and bucketed to two points per column before it is plotted. No
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +72,7 @@ class PlotSpec:
     levels: tuple[Level, ...] = ()
     x_title: str = ""
     unit: str = ""  # of the y axis
+    written: Callable[[float], str] = number  # a value at the cursor
     log: bool = False
     cursor: float | None = None  # a position on the x axis
     empty: str = "no values yet"
@@ -153,7 +154,7 @@ def plot_text(spec: PlotSpec, width: int, height: int, *, dark: bool, marker: st
     if legend.cell_len > width:
         legend = _legend(spec, parts, dark, short=True)
     body = _figure(spec, parts, width, height - 1, dark=dark, marker=marker)
-    legend.truncate(width)
+    legend.truncate(width, overflow="ellipsis")
     return Text("\n").join([legend, body])
 
 
@@ -197,15 +198,21 @@ def _legend(spec: PlotSpec, parts: list[tuple[Series, Bucketed]], dark: bool, *,
 
 
 def format_cursor(spec: PlotSpec) -> str:
-    """The values at the cursor."""
+    """The values at the cursor, of the curves that have one there."""
     assert spec.cursor is not None
-    words = [f"{spec.x_title} {spec.cursor:g}:"]
-    for one in spec.series:
-        if one.faint or not one.xs:
-            continue
-        at = min(range(min(len(one.xs), len(one.ys))), key=lambda i: abs(one.xs[i] - (spec.cursor or 0.0)))
-        words.append(f"{one.name} {number(one.ys[at])}")
-    return " ".join(words)
+    there = [(one, _at_cursor(one, spec.cursor)) for one in spec.series if not one.faint]
+    words = [f"{one.name} {spec.written(one.ys[at])}" for one, at in there if at is not None]
+    return " ".join([f"{spec.x_title} {spec.cursor:g}:", *words])
+
+
+def _at_cursor(one: Series, cursor: float) -> int | None:
+    """The nearest value, if no farther than half the way to the next: a shorter run has none where it was over."""
+    n = min(len(one.xs), len(one.ys))
+    if not n:
+        return None
+    at = min(range(n), key=lambda i: abs(one.xs[i] - cursor))
+    steps = [abs(one.xs[i] - one.xs[at]) for i in (at - 1, at + 1) if 0 <= i < n]
+    return at if abs(one.xs[at] - cursor) <= max(steps, default=0.0) / 2 else None
 
 
 def _figure(
