@@ -68,6 +68,7 @@ def test_too_few_images_for_a_batch_says_what_to_add_to_the_command(workspace: P
     assert done.returncode == 2
     why = "training.batch_size must be at most the 28 training images, found 32"
     assert f"{why}: write `training.batch_size=28`." in " ".join(done.stdout.split())
+    assert "SECTION.FIELD=VALUE after its name sets any field." in done.stderr
 
 
 def test_a_run_has_the_data_card_and_the_split_of_every_image(completed: list[dict[str, Any]]) -> None:
