@@ -177,6 +177,10 @@ class ConsoleApp(PaintedPictures, RunControl, inherit_bindings=False):
         self._run_notifier.begin()
         self._pace, self._left, self._shown = Pace(), None, None
 
+    def show_view(self) -> None:
+        if self.base_screen is not None:
+            self.base_screen.show(self.view)
+
     def _show_changes(self) -> None:
         self._tick()
 

@@ -61,6 +61,10 @@ class RunControl(OneQuestion):
     def screen_name(self) -> str:
         raise NotImplementedError
 
+    def show_view(self) -> None:
+        """What the screen shows of a run is that of the present one, or of none."""
+        raise NotImplementedError
+
     def go_to(self, screen: str) -> None:
         raise NotImplementedError
 
@@ -201,6 +205,7 @@ class RunControl(OneQuestion):
             self.show_toast(f"No run found at {run.root}.", severity="warning")
             return False
         self.engines.attach(run)
+        self._seen_folder = run.root
         self._begin_run()
         if not quiet:
             self.show_toast(f"Attached to {name}.")
@@ -235,6 +240,7 @@ class RunControl(OneQuestion):
         name = self.view.run if self.view is not None else None
         self.engines.forget()
         self._begin_run()
+        self.show_view()
         if self.screen_name == "live":
             self.show_toast(f"{name} was deleted or moved.")
 
