@@ -498,6 +498,10 @@ class Tagging:
         "Expected a tag without a comma, which separates tags in a filter; found {tag!r}.",
         "Write several tags with spaces between them.",
     )
+    DAMAGED = Sentence(
+        "Expected the tags and the note of the run in {path}, found a damaged file.",
+        "Correct it, or move it away to begin anew.",
+    )
     NOTE_ENCODING = Sentence("Expected a note in UTF-8, found other bytes.", "Enter it again.")
     NOTE_TOO_LONG = Sentence("Expected a note of at most {limit:,} characters, found {found:,}.", "Shorten it.")
     NO_SUCH_TAG = Sentence("{run} has no tag {tag!r}; it has {tags}.", "Nothing was changed.")

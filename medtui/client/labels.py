@@ -54,6 +54,8 @@ def set_note(run: RunDirectory, note: str) -> Labels:
 
 
 def _write(run: RunDirectory, labels: Labels) -> Labels:
+    if run.labels.is_regular and read_object(run.labels) is None:  # what can still be read in it would be lost
+        raise OutputError(Tagging.DAMAGED, path=run.labels)
     try:
         run.labels.write(json.dumps(asdict(labels), ensure_ascii=False) + "\n", durable=False)
     except OSError as error:

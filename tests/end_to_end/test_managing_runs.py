@@ -11,6 +11,7 @@ import pytest
 from driving import medtui, tiny, yaml_of
 from safetensors.torch import load_file
 
+from engine.contract.store.run_directory import RunDirectory
 from engine.train.checkpoint import save_tensors
 
 
@@ -166,6 +167,19 @@ def test_tags_and_notes_are_kept_with_the_run(trained: Path) -> None:
     assert "tags: paper\nnote: the one to show\n" in shown
     assert "paper" in medtui("runs", "--workspace", trained, cwd=trained).stdout
     assert said("note", "last", "") == "no note"
+
+
+def test_labels_that_cannot_be_read_are_not_overwritten(trained: Path) -> None:
+    run = RunDirectory(Path(asked(trained, "show", "last")["run_dir"]))
+    whole = b'{"tags": ["paper"], "note": "the one to show"}'
+    run.labels.path.write_bytes(whole[:-2])
+    try:
+        for command in (["tag", "last", "new"], ["note", "last", "another"]):
+            refused = medtui("runs", *command, "--workspace", trained, cwd=trained)
+            assert refused.returncode == 2 and "labels.json, found a damaged file. Correct it," in refused.stderr
+            assert run.labels.path.read_bytes() == whole[:-2]
+    finally:
+        run.labels.path.unlink()
 
 
 def test_a_subset_run_is_labelled_wherever_it_is_shown(trained: Path) -> None:
