@@ -104,7 +104,7 @@ def left_behind(work: Work, item: Item, run: RunDirectory | None) -> Iterator[Ev
     if item.run is None:
         yield {"event": "started", "id": item.id, "run": run.name}
     outcome = record.summary.outcome
-    if outcome is None:
+    if outcome is None or outcome == "crashed":
         died: Event = {"event": "interrupted", "id": item.id, "at": None}
         killed: Event = {"event": "ended", "id": item.id, "outcome": "killed", "run": run.name}
         yield killed if item.kill_asked else died
