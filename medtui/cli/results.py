@@ -75,7 +75,7 @@ def list_(
     wide: WideOption = False,
     columns: ColumnsOption = None,
 ) -> None:
-    """List the runs, newest last, by their first start: all, or those that match FILTER."""
+    """List the runs, newest last: all, or those that match FILTER."""
     from engine.contract.wire.errors import UsageError
     from medtui.cli.runs_table import csv_text, json_values, requested
     from medtui.cli.workspaces import chosen_workspaces, listed_runs

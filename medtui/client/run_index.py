@@ -26,7 +26,7 @@ from engine.contract.files.folders import File, Folder
 from engine.contract.files.paths import absolute
 from engine.contract.files.stamps import Stamper
 from engine.contract.machine.process_identity import ProcessIdentity
-from engine.contract.store.run_directory import RunDirectory, first_start, order_and_manifest, run_names
+from engine.contract.store.run_directory import RunDirectory, order_and_manifest, run_names
 from engine.contract.wire.resolved import Resolved
 from medtui.client.labels import Labels
 from medtui.client.run_row import RunRow
@@ -48,7 +48,7 @@ Packed = tuple[str, str, bytes, "bytes | RunRow"]
 
 
 def run_rows(outputs: Path) -> list[RunRow]:
-    """Every run of a workspace, oldest first; a resumed one where it first started."""
+    """Every run of a workspace, oldest first."""
     return unpacked(outputs, packed_rows(outputs))
 
 
@@ -156,7 +156,7 @@ class _IndexedRuns:
         listed = order_and_manifest(run)
         if listed is None:
             return None
-        order, manifest = _place(*listed), listed[1]
+        order, manifest = listed
         record = read_run(run, "links", manifest)
         engine = _decided_by(record)
         if engine is not None and engine != _BY_FILES_ALONE:
@@ -184,13 +184,8 @@ def _unindexed(outputs: Path, name: str) -> Packed | None:
     run = RunDirectory(outputs / name)
     if (listed := order_and_manifest(run)) is None:
         return None
-    order, manifest = _place(*listed), listed[1]
+    order, manifest = listed
     return order, name, b"", read_run_row(run, manifest)
-
-
-def _place(newest: str, manifest: dict[str, Any] | None) -> str:
-    """Of a run in the list: when it first started, as its date says; `newest` where no manifest tells it."""
-    return first_start(manifest or {}) or newest
 
 
 def _in_order(found: Iterable[Packed | None]) -> list[Packed]:

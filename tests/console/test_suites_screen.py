@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from screen_helpers import screen_text, shows, wait_for
+from stand_ins import make_run
 from suite_fixture import held, make_alive, make_pilot, make_queue, make_study, run_name
 
 from engine.contract.recipe.reader import build_recipe
@@ -328,8 +329,9 @@ async def test_the_end_of_a_suite_is_told_on_every_screen(console, workspace: Wo
         with held(workspace):
             await wait_for(pilot, lambda: app._worked == "study")
             journal = Store(workspace, "study").journal()
-            for item in items:
-                ended = {"event": "ended", "id": item.id, "outcome": "completed", "run": None, "detail": ""}
+            for number, item in enumerate(items):
+                run = make_run(workspace, f"20261121_cells_mini-cnn_{number:06x}", epochs=1).name
+                ended = {"event": "ended", "id": item.id, "outcome": "completed", "run": run, "detail": ""}
                 journal.write(ended)
         await shows(pilot, "Suite study has ended: 8 runs: 8 completed.")
 
@@ -364,7 +366,7 @@ async def test_recipes_are_added_while_a_run_trains_then_moved_and_removed(
 
 
 async def test_entries_of_the_queue_say_what_differs_and_what_their_number_is(console, workspace: Workspace) -> None:
-    from stand_ins import TESTED, make_run
+    from stand_ins import TESTED
 
     for epochs in (10, 3000):
         values = {"dataset": {"name": "breastmnist"}, "model": {"name": "mini_cnn"}, "training": {"epochs": epochs}}

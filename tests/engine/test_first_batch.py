@@ -29,8 +29,8 @@ class Stored:
     def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
         self._images, self._labels = images, labels
 
-    def images(self, split: str, *, mapped: bool) -> np.ndarray:
-        assert split == "train" and mapped
+    def images(self, split: str) -> np.ndarray:
+        assert split == "train"
         return self._images
 
     def labels(self, split: str) -> np.ndarray:

@@ -452,17 +452,3 @@ def test_few_runs_need_no_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     ended_run(workspace.outputs, A)
     assert_same(workspace.outputs)
     assert not (tmp_path / "cache").exists()
-
-
-@pytest.mark.parametrize("indexed", [True, False])
-def test_a_resumed_run_is_listed_where_its_date_says(tmp_path: Path, monkeypatch, quick: None, indexed: bool) -> None:
-    """As the console orders by that date; `last` is the one that was resumed."""
-    monkeypatch.setattr(run_index, "SMALLEST", 0 if indexed else 50)
-    outputs = Workspace(tmp_path / "work").outputs
-    for at, name in enumerate((A, B)):
-        manifest = ended_run(outputs, name, "aborted").manifest
-        attempts = [{"started": f"2026-11-2{9 - at}T08:00:00.000+00:00"}]
-        changed = {"started": f"2026-11-2{at}T08:00:00.000+00:00", "attempts": attempts}
-        manifest.path.write_text(json.dumps(json.loads(manifest.path.read_text()) | changed))
-    assert [row.run for row in run_rows(outputs)] == [A, B]
-    assert [run.name for run, _ in list_runs_and_manifests(outputs)] == [B, A]

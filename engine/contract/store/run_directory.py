@@ -237,11 +237,6 @@ def last_start(manifest: dict[str, Any]) -> str:
     return max(str(one.get("order") or one.get("started", "")) for one in begun)
 
 
-def first_start(manifest: dict[str, Any]) -> str:
-    """The place of a run's first attempt, likewise: a resumed run keeps it in a list of runs and their dates."""
-    return str(manifest.get("order") or manifest.get("started", ""))
-
-
 def next_in_order(outputs: Path) -> str:
     """The `order` of an attempt that begins now: after every other one of the workspace, whatever the clock says."""
     now = datetime.now(UTC)
