@@ -64,7 +64,7 @@ class Decoded:
         """These images, or these rows of them, in memory: read in steps, so that it can be ended."""
         n = len(images) if rows is None else len(rows)
         copy = np.empty((n, *images.shape[1:]), images.dtype)
-        step = _rows_per_step(images)
+        step = rows_per_step(images)
         for start in range(0, n, step):
             end = min(start + step, n)
             copy[start:end] = images[start:end] if rows is None else images[rows[start:end]]
@@ -103,7 +103,7 @@ class Decoded:
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             pass
         images = self.images("train")
-        mean, std = channel_statistics(images, _rows_per_step(images), self.on_read)
+        mean, std = channel_statistics(images, rows_per_step(images), self.on_read)
         with contextlib.suppress(OSError):  # a read-only cache: computed again next time
             values = {"train_images": digest, "mean": mean, "std": std}
             file.write(json.dumps(values), durable=False)
@@ -141,7 +141,8 @@ def mapped_array(file: File) -> np.ndarray:
         return flat.reshape(shape, order=order)
 
 
-def _rows_per_step(images: np.ndarray) -> int:
+def rows_per_step(images: np.ndarray) -> int:
+    """Images that are copied or looked at at once: a few megabytes."""
     return max(1, _PIXELS // max(1, images[:1].nbytes))
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from engine.data.cache import rows_per_step
+
 AT_ONCE = 32 * 1024 * 1024  # bytes; fewer are not worth a thread
-STEP = 4 * 1024 * 1024  # bytes that are copied at once
 
 
 class InMemory:
@@ -39,7 +40,7 @@ class InMemory:
 def _read(images: weakref.ref[InMemory], mapped: Any) -> None:
     """Ends early when nobody holds the images any more."""
     copy = np.empty(mapped.shape, mapped.dtype)
-    step = max(1, STEP // max(1, copy[:1].nbytes))
+    step = rows_per_step(copy)
     for start in range(0, len(copy), step):
         if images() is None:
             return

@@ -34,12 +34,13 @@ def tags_of(text: str) -> list[str]:
 
 def set_tags(run: RunDirectory, tags: list[str]) -> Labels:
     """These and no others, each once; one that the run has already is kept. Raises UsageError or OutputError."""
-    for tag in set(tags).difference(read_labels(run).tags):
+    before = read_labels(run)
+    for tag in (tag for tag in tags if tag not in before.tags):
         if not tag or len(tag) > TAG_LIMIT or not tag.isprintable() or " " in tag:
             raise UsageError(Tagging.TAG, limit=TAG_LIMIT, tag=tag)
         if "," in tag:
             raise UsageError(Tagging.COMMA, tag=tag)
-    return _write(run, Labels(tuple(dict.fromkeys(tags)), read_labels(run).note))
+    return _write(run, Labels(tuple(dict.fromkeys(tags)), before.note))
 
 
 def set_note(run: RunDirectory, note: str) -> Labels:

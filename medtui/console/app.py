@@ -198,8 +198,7 @@ class ConsoleApp(PaintedPictures, RunControl, inherit_bindings=False):
             self.load_history.add(view, self._gpus)
             if view is not None and view.outcome is not None and view.own:
                 self.engines.warm_up()
-            if self.base_screen is not None:
-                self.base_screen.show(view)
+            self.show_view()
             self._left = self._pace.left(view) if view is not None else None
         if view is not None:
             self._run_notifier.update(view)

@@ -47,7 +47,7 @@ def random_images(n: int) -> np.ndarray:
 
 @pytest.fixture
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(in_memory, "STEP", 10 * 28 * 28 * 3)
+    monkeypatch.setattr(in_memory, "rows_per_step", lambda images: 10)
 
 
 @pytest.mark.usefixtures("small_steps")
