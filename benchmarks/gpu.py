@@ -17,14 +17,17 @@ from pathlib import Path
 import torch
 
 from benchmarks.epochs import MANY_EPOCHS, alternatives
-from benchmarks.rows import Effort, Row, alternating, at_least, at_least_value
-from benchmarks.stand_in import SPLITS, Recipe, tiny_recipe, write_many
+from benchmarks.rows import Effort, Row, alternating, at_least, at_least_value, table
+from benchmarks.stand_in import Recipe, tiny_recipe, write_many
 
 SPEED_GOAL = 0.95  # of the bare loop
 BUSY_GOAL = 90.0  # %
 ASKED_FOR = 5.0  # seconds of training, at least, during which the device is asked how busy it is
 EVERY = 0.2  # seconds; the driver's own samples are as long
-LARGE = {"train": 4096, "val": 128, "test": 128}  # images of 224 px
+SPLITS = {  # images, by their size in pixels: epochs of some hundred steps, or some dozen, and no smaller batch
+    28: {"train": 39_936, "val": 1_000, "test": 1_000},
+    224: {"train": 4_096, "val": 128, "test": 128},
+}
 
 
 @dataclass(frozen=True)
@@ -53,12 +56,14 @@ def measure(effort: Effort) -> list[Row]:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         archives = {}
-        for size, splits in ((28, SPLITS), (224, LARGE)):
+        for size, splits in SPLITS.items():
             own = Path(folder) / str(size)
             own.mkdir()
             archives[size] = write_many(own, zipfile.ZIP_STORED, size, splits)
         for case in CASES:
-            rows += _rows(case, *archives[case.size], effort, name)
+            of_case = _rows(case, *archives[case.size], effort, name)
+            print(table(of_case), file=sys.stderr, flush=True)
+            rows += of_case
     return rows
 
 
@@ -95,7 +100,7 @@ def _rows(case: Case, archive: Path, md5: str, effort: Effort, name: str) -> lis
         ours(), bare(), ours(), bare()  # compiled, and the fastest convolutions found
         times = alternating(effort.at_most(5).pairs, ours, bare)
         busy = loads(ours)
-    images = SPLITS["train"] if case.size == 28 else LARGE["train"]
+    images = SPLITS[case.size]["train"]
     own, other = ([images / taken for taken in side] for side in times)
     what = f"{case.model} at {case.size} px, images {case.cache}, batches of {case.batch}, {name}"
     # Both are rates: ours / other is the speed

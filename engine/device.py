@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from functools import cache
 
 import numpy as np
 import torch
@@ -52,6 +53,12 @@ def to_device(values: np.ndarray | torch.Tensor, device: torch.device) -> torch.
     if device.type == "cuda":
         values = values.pin_memory()
     return values.to(device, non_blocking=True)
+
+
+@cache
+def constant(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """float32 [N], copied to a device once, not at every step. Computing with it changes nothing in it."""
+    return to_device(torch.tensor(values, dtype=torch.float32), device)
 
 
 def device_name(device: torch.device) -> str:

@@ -8,7 +8,6 @@ ones sample once per batch.)
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ import torch.nn.functional as F
 
 from engine.data.colour import adjusted_brightness, adjusted_contrast, adjusted_saturation
 from engine.data.trivial_augment import DRAWS, SampledOperations, apply_operations, matrices, sample_operations
-from engine.device import to_device
+from engine.device import constant, to_device
 
 CROP_ASPECT = (3 / 4, 4 / 3)
 ERASED_AREA, ERASED_ASPECT = (0.02, 0.33), (0.3, 3.3)  # fraction of the image; height to width
@@ -223,13 +222,7 @@ def erase(images: torch.Tensor, erased: np.ndarray, fill: tuple[float, ...]) -> 
         _within(erased[:, axis], erased[:, axis + 2], side, images.device) for axis, side in ((0, height), (1, width))
     ]
     mask = inside[0][:, None, :, None] & inside[1][:, None, None, :]
-    return torch.where(mask, _values(fill, images.device), images)
-
-
-@cache
-def _values(fill: tuple[float, ...], device: torch.device) -> torch.Tensor:
-    """[C, 1, 1]; copied to a device once, not at every batch."""
-    return torch.tensor(fill, device=device)[:, None, None]
+    return torch.where(mask, constant(fill, images.device)[:, None, None], images)
 
 
 def _within(length: np.ndarray, start: np.ndarray, side: int, device: torch.device) -> torch.Tensor:

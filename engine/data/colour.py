@@ -6,9 +6,9 @@ its arithmetic.
 
 from __future__ import annotations
 
-from functools import cache
-
 import torch
+
+from engine.device import constant
 
 GREY_WEIGHTS = (0.2989, 0.587, 0.114)  # ITU-R BT.601 luma, rounded as torchvision rounds it
 
@@ -35,10 +35,4 @@ def _grey(images: torch.Tensor) -> torch.Tensor:
     """The luma, [B, 1, H, W], in new memory."""
     if images.shape[1] == 1:
         return images.clone()
-    return torch.matmul(_grey_weights(images.device), images.flatten(2)).view(-1, 1, *images.shape[2:])
-
-
-@cache
-def _grey_weights(device: torch.device) -> torch.Tensor:
-    """Copied to a device once, not at every batch."""
-    return torch.tensor(GREY_WEIGHTS, device=device)
+    return torch.matmul(constant(GREY_WEIGHTS, images.device), images.flatten(2)).view(-1, 1, *images.shape[2:])

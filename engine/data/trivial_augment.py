@@ -16,13 +16,14 @@ import torch
 import torch.nn.functional as F
 
 from engine.data.colour import adjusted_brightness, adjusted_contrast, adjusted_saturation
-from engine.device import to_device
+from engine.device import constant, to_device
 
 SHEAR, SHIFT, ROTATION, COLOUR, BITS = 0.99, 0.45, 135.0, 0.99, 6  # the widest; shift as a fraction of the side
 MOVING = ("shear_x", "shear_y", "shift_x", "shift_y", "rotate")
 COLOURING = ("brightness", "saturation", "contrast", "sharpness", "posterize", "solarize", "autocontrast", "equalize")
 OPERATIONS = ("identity", *MOVING, *COLOURING)
 NUMBER = {name: number for number, name in enumerate(OPERATIONS)}
+BLUR = tuple((5 if n == 4 else 1) / 13 for n in range(9))  # 3 x 3, of Pillow's smoothing
 DRAWS = 3  # numbers per image
 
 
@@ -85,8 +86,7 @@ def _sharpness(images: torch.Tensor, strength: torch.Tensor) -> torch.Tensor:
     if min(images.shape[-2:]) <= 2:
         return images
     channels = images.shape[1]
-    kernel = torch.full((3, 3), 1 / 13, device=images.device)
-    kernel[1, 1] = 5 / 13
+    kernel = constant(BLUR, images.device).view(1, 1, 3, 3)
     blurred = F.conv2d(images, kernel.expand(channels, 1, 3, 3), groups=channels)
     inner = images[..., 1:-1, 1:-1]
     inner.add_(blurred.sub_(inner).mul_(-strength * COLOUR))

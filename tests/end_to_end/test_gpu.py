@@ -24,7 +24,7 @@ from engine.run.prepare import prepare
 from engine.run.training import TrainingBatches, loop_plan, new_state, training_step
 from engine.train.mixup import mix_for
 
-pytestmark = pytest.mark.gpu
+pytestmark = [pytest.mark.gpu, pytest.mark.cold]  # a device that was asked for anything does not survive a fork
 
 CUBLAS = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
 
