@@ -39,10 +39,10 @@ class Case:
 
 
 CASES = (
-    Case("mini_cnn", 28, 128),
     Case("resnet18_adapted", 28, 128),
-    Case("resnet18_adapted", 28, 128, "mapped"),
     Case("resnet18", 224, 64),
+    Case("mini_cnn", 28, 128),
+    Case("resnet18_adapted", 28, 128, "mapped"),
     Case("resnet18", 224, 64, "mapped"),
 )
 
