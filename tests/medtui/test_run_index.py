@@ -319,6 +319,17 @@ def test_on_a_network_file_system_the_server_is_asked_by_opening(
     assert was_read == [] and f"{A}/status.json" in opened and f"{A}/metrics" in opened
 
 
+def test_a_time_in_a_distant_future_is_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As tmpfs and NFS keep it, and ext4 does not: in nanoseconds it is longer than 64 bits."""
+    monkeypatch.setattr(
+        stamps, "_facts", lambda found: (found.st_dev, 1, 2, 2**70 + len(list(tmp_path.iterdir())), 4, found.st_mode)
+    )
+    with stamps.Stamper(tmp_path) as stamper:
+        before = stamper.stamp(["."])
+        (tmp_path / "one").write_text("")
+        assert before is not None and before != stamper.stamp(["."])
+
+
 @pytest.mark.parametrize("kind", ["vfat", "cifs", "fuse.sshfs", None])
 def test_where_times_say_little_nothing_is_kept(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, kind: str | None, was_read: list[str]
