@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def _cells(one: RunField, run_rows: list[RunRow]) -> list[str]:
         roots = [run_row.workspace for run_row in run_rows]
         labels = {root: clean(label, 200) for root, label in short_labels(roots).items()}
         return [labels[root] for root in roots]
-    texts = [one.cell(run_row) for run_row in run_rows]
+    texts = list(map(one.cell, run_rows))
     harmless = "".join(texts).isprintable() and max(map(len, texts), default=0) <= CELL_LIMIT
     return texts if harmless else [cell_of(one, run_row) for run_row in run_rows]  # each apart takes its time
 
@@ -120,8 +121,9 @@ def _aligned(columns: list[Column]) -> list[str]:
         texts = [one.title, *cells]
         widths = _widths(texts)
         widest = max(widths)
+        places = (len(text) + widest - width for text, width in zip(texts, widths, strict=True))
         justify = str.rjust if one.is_right_justified else str.ljust
-        padded.append([justify(text, len(text) + widest - width) for text, width in zip(texts, widths, strict=True)])
+        padded.append(list(map(justify, texts, repeat(widest) if widths == list(map(len, texts)) else places)))
     return [GAP.join(line).rstrip() for line in zip(*padded, strict=True)]
 
 

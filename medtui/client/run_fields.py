@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Literal
 
 from engine.contract.recipe.names import alternatives
@@ -64,13 +65,11 @@ def _text(name: str) -> Callable[[RunRow], str]:
 
 
 def _number(name: str, digits: int) -> Callable[[RunRow], str]:
-    return lambda run_row: number(getattr(run_row, name), digits)
+    value = attrgetter(name)
+    return lambda run_row: number(value(run_row), digits)
 
 
-def _of(name: str) -> Callable[[RunRow], Any]:
-    return lambda run_row: getattr(run_row, name)
-
-
+_of = attrgetter
 FIELDS: tuple[RunField, ...] = (
     RunField("run", "run", "text", _of("run"), _of("run"), "name"),
     RunField("state", "outcome", "text", _of("state"), _state, "outcome"),
