@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable
 from itertools import repeat
 from pathlib import Path
@@ -11,7 +9,6 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from engine.contract.recipe.names import alternatives
 from engine.contract.wire.errors import UsageError
 from engine.contract.wire.text import shortened
 from medtui.client.run_fields import (
@@ -51,7 +48,8 @@ def requested(columns: str) -> list[RunField]:
 
 
 def _setting(path: str) -> RunField:
-    from engine.contract.recipe.schema import fields  # slow, and most tables name no field of a recipe
+    from engine.contract.recipe.names import alternatives  # slow, and most tables name no field of a recipe
+    from engine.contract.recipe.schema import fields
 
     if path not in (known := fields()):
         instead = alternatives("field", path, list(known))
@@ -129,6 +127,9 @@ def _aligned(columns: list[Column]) -> list[str]:
 
 def csv_text(run_rows: list[RunRow], fields: list[RunField] | None) -> str:
     """One line per run below one of names; numbers in full, unknown ones empty."""
+    import csv
+    import io
+
     fields = list(FIELDS) if fields is None else fields
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Literal
 
-from engine.contract.recipe.names import alternatives
 from engine.contract.wire.text import without_formula
 from medtui.client.run_row import RunRow
 from medtui.text import UNDEFINED, clean, duration, interval, number, started_at
@@ -119,6 +118,8 @@ def field_named(name: str, fields: Iterable[RunField] = FIELDS) -> RunField | No
 
 def alternative_fields(name: str, fields: Iterable[RunField] = FIELDS) -> str:
     """What to write in place of a name that no field has."""
+    from engine.contract.recipe.names import alternatives  # slow, and most names are right
+
     return alternatives("field", name, [spelling for one in fields for spelling in one.names[:1]])
 
 

@@ -127,7 +127,7 @@ class _IndexedRuns:
 
     def _unchanged(self, names: list[str]) -> dict[str, _Line]:
         """Of the runs in the index, those of which everything that the row was made of is the same."""
-        lines = {name: _Line(*self._known[name].split(b"\t")) for name in names if name in self._known}
+        lines = {name: _Line._make(self._known[name].split(b"\t")) for name in names if name in self._known}
         digests = self._stamper.digests([self._parts_in(name, line) for name, line in lines.items()])
         same: dict[str, _Line] = {}
         for (name, line), digest in zip(lines.items(), digests, strict=True):
