@@ -6,6 +6,7 @@ import os
 import platform
 
 from engine.contract.machine.packages import NUMERIC, REPORTING, installed_version
+from engine.failure import missing_address_space
 
 
 def facts() -> dict[str, str]:
@@ -16,6 +17,8 @@ def facts() -> dict[str, str]:
         found |= _torch_facts()
     except Exception as error:  # a broken torch is what this is here to say
         found["torch_error"] = f"{type(error).__name__}: {str(error)[:300]}"
+        if (limit := missing_address_space(error)) is not None:
+            found["address_space"] = str(limit)
     return found
 
 

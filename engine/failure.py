@@ -13,7 +13,7 @@ from pathlib import Path
 from engine.contract.files.file_system import NO_ROOM, remedy_for_writing
 from engine.contract.files.folders import file_at
 from engine.contract.files.inspection import describe_owner
-from engine.contract.machine.limits import memory
+from engine.contract.machine.limits import Limit, address_space, memory
 from engine.contract.wire.errors import (
     DiskFull,
     FileFailed,
@@ -40,6 +40,8 @@ _REMEDIES = {
 _OUT_OF_MEMORY = re.compile(r"can't allocate memory|not enough memory|out of memory|bad_alloc", re.IGNORECASE)
 _NO_THREAD = re.compile(r"can't start new thread|resource temporarily unavailable", re.IGNORECASE)
 _NO_LIBRARY = re.compile(r"cannot open shared object file|failed to map segment|cannot load native module")
+_NOT_MAPPED = re.compile(r"failed to map segment|cannot allocate memory", re.IGNORECASE)
+LIBRARIES = 8 * 1024**3  # bytes of address space that torch's with CUDA may need; where more is left, that is no cause
 _COMPILER = ("torch._inductor", "torch._dynamo", "triton")
 _DRIVER = re.compile(r"CUDA error|CUDA driver|cuDNN|cuBLAS|NCCL|HIP error", re.IGNORECASE)
 
@@ -94,7 +96,10 @@ def _machine_error(error: Exception, *, running: bool) -> MedtuiError | None:
     if _raised_by(error, _COMPILER):
         return MachineFailed(Failure.COMPILER, reason=text)
     if isinstance(error, ImportError) or (isinstance(error, OSError) and _NO_LIBRARY.search(text)):
-        return (MachineFailed if running else InstallationError)(Libraries.NOT_LOADED, reason=text, again=again)
+        kind = MachineFailed if running else InstallationError
+        if (limit := missing_address_space(error)) is not None:
+            return kind(Libraries.NO_ADDRESS_SPACE, limit=limit, reason=text, again=again)
+        return kind(Libraries.NOT_LOADED, reason=text, again=again)
     if isinstance(error, OSError):
         remedy = _REMEDIES.get(error.errno or 0, "Fix that")
         return FileFailed(Failure.FILE, reason=error, remedy=remedy, again=again)
@@ -105,6 +110,12 @@ def _machine_error(error: Exception, *, running: bool) -> MedtuiError | None:
     if _raised_by(error, ("psutil",)):
         return MachineFailed(Failure.SYSTEM, reason=text, again=again)
     return None
+
+
+def missing_address_space(error: Exception) -> Limit | None:
+    """The limit that may have kept a library from being mapped: nothing is wrong with its file then."""
+    limit = address_space() if _NOT_MAPPED.search(text_of(error)) else None
+    return limit if limit is not None and limit.left < LIBRARIES else None
 
 
 def _not_allowed(error: OSError) -> FileFailed:

@@ -366,6 +366,10 @@ class Libraries:
         "The engine's libraries cannot be imported: {error}: {reason}.",
         "Unset {variables}, or install torch again: `{python} -m pip install --force-reinstall torch`.",
     )
+    NO_ADDRESS_SPACE = Sentence(
+        "The memory limit of this process (RLIMIT_AS) is too small to load the engine's libraries: {limit}; {reason}.",
+        "Raise it, as by `ulimit -v unlimited`, and {again}.",
+    )
     NOT_LOADED = Sentence(
         "A part of the installation cannot be loaded: {reason}.", "Reinstall its package and {again}."
     )

@@ -124,6 +124,11 @@ def on_a_terminal() -> bool:
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
 
 
+def is_plain() -> bool:
+    """Is standard output a file or a pipe, where no variable asks for styles? Then rich need not be imported."""
+    return not sys.stdout.isatty() and not {"FORCE_COLOR", "TTY_COMPATIBLE"} & os.environ.keys()
+
+
 def encodings() -> list[str]:
     """Of standard output and error, as PYTHONIOENCODING may have it."""
     return [stream.encoding for stream in (sys.stdout, sys.stderr) if getattr(stream, "encoding", None)]
@@ -153,7 +158,7 @@ def print_error(text: str) -> None:
 
 def print_text(text: str) -> None:
     """The program's own text with several lines, such as the help of a command."""
-    _write(sys.stdout, visible(text, but="\n\t"))
+    _write(sys.stdout, text if isinstance(sys.stdout, CleanStream) else visible(text, but="\n\t"))
 
 
 def print_error_text(text: str) -> None:

@@ -84,7 +84,18 @@ def _command(name: str) -> Any:
     if isinstance(found, typer.Typer):
         command: Any = typer.main.get_group(found)
         command.name = name
-        return command
+        return _without_types(command)
     program = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     program.command(name, short_help=summary)(found)
-    return typer.main.get_command(program)
+    return _without_types(typer.main.get_command(program))
+
+
+def _without_types(command: Any) -> Any:
+    """In the help of an argument its name says what it is: `RUN`, `FILE`."""
+    for one in command.params:
+        if one.param_type_name == "argument":
+            one.metavar = one.metavar or one.name.upper()
+            one.display_type_rich = lambda ctx: None
+    for inner in getattr(command, "commands", {}).values():
+        _without_types(inner)
+    return command

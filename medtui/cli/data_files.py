@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from medtui.client.inputs import Inputs
 
 OWN = ("folder", "csv", "npz")  # keys of sources that hold a user's own images
-OutputOption = Annotated[Path | None, typer.Option("--output", "-o", parser=path_named, help="The .npz file to write.")]
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", parser=path_named, help="The .npz file to write.")
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace the output file if it exists.")]
 
 
@@ -154,7 +156,12 @@ def _print_lines(lines: list[str]) -> None:
 
 
 def import_(
-    path: Annotated[str, typer.Argument(help="An official .npz file, or a folder, table or .npz of your own images.")],
+    path: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|FOLDER", help="An official .npz file, or a folder, table or .npz of your own images."
+        ),
+    ],
     fields: Annotated[
         list[str] | None,
         typer.Argument(metavar="FIELD=VALUE", help="Fields of the dataset section, for your own images."),

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from medtui.cli.options import DataOption, JsonOption, WorkspaceOption
+from medtui.cli.options import DataOption, JsonOption, OfflineOption, WorkspaceOption
 
 
-def doctor(workspace: WorkspaceOption = None, data: DataOption = None, json: JsonOption = False) -> int:
+def doctor(
+    workspace: WorkspaceOption = None,
+    data: DataOption = None,
+    offline: OfflineOption = False,
+    json: JsonOption = False,
+) -> int:
     """Check the machine and suggest remedies; exit code 1 when a check fails."""
     from engine.contract.store.workspace import find_workspace
     from medtui.cli.run import data_folders

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 REST = "--json lists them, --html shows them"
 HtmlOption = Annotated[
-    Path | None, typer.Option("--html", parser=path_named, help="Write a page with pictures to this file.")
+    Path | None,
+    typer.Option("--html", metavar="FILE", parser=path_named, help="Write a page with pictures to this file."),
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace the page if it exists.")]
 RunOption = Annotated[

@@ -26,7 +26,9 @@ FormatOption = Annotated[
 ]
 OutputOption = Annotated[
     Path | None,
-    typer.Option("--output", "-o", parser=path_named, help="Folder to create. [default: model/ in the run]"),
+    typer.Option(
+        "--output", "-o", metavar="FOLDER", parser=path_named, help="Folder to create. [default: model/ in the run]"
+    ),
 ]
 
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 def tag(
     run: RunArgument,
-    tags: Annotated[list[str] | None, typer.Argument(help="Tags to add; omit them to print the current tags.")] = None,
+    tags: Annotated[
+        list[str] | None, typer.Argument(metavar="TAG", help="Tags to add; omit them to print the current tags.")
+    ] = None,
     remove: Annotated[
         list[str] | None, typer.Option("--remove", metavar="TAG", help="A tag to remove; may be repeated.")
     ] = None,

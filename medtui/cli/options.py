@@ -36,6 +36,7 @@ WorkspaceOption = Annotated[
     Path | None,
     typer.Option(
         "--workspace",
+        metavar="FOLDER",
         parser=path_named,
         help="Folder that holds outputs/. [default: nearest enclosing folder with .git or README.md]",
     ),
@@ -44,6 +45,7 @@ WorkspacesOption = Annotated[
     list[Path] | None,
     typer.Option(
         "--workspace",
+        metavar="FOLDER",
         parser=path_named,
         show_default=False,
         help="Folder that holds outputs/; repeat it for several. [default: nearest enclosing folder with .git or "
@@ -52,12 +54,14 @@ WorkspacesOption = Annotated[
 ]
 AllOption = Annotated[bool, typer.Option("--all", help="Include every workspace that you have used.")]
 DataOption = Annotated[
-    Path | None, typer.Option("--data", parser=path_named, help="Folder to search first for data set files.")
+    Path | None,
+    typer.Option("--data", metavar="FOLDER", parser=path_named, help="Folder to search first for data set files."),
 ]
 PutDataOption = Annotated[
     Path | None,
     typer.Option(
         "--data",
+        metavar="FOLDER",
         parser=path_named,
         show_default=False,
         help="Existing folder to put the file into. [default: $MEDTUI_DATA, else ~/.medmnist]",
@@ -82,6 +86,7 @@ SlurmOption = Annotated[
 RunArgument = Annotated[
     str,
     typer.Argument(
+        metavar="RUN",
         help="A run directory, a run name or a unique part of it, a prefix of its recipe_hash or "
         "resolved_hash, or `last`: the run that holds the workspace, else the one most recently started or resumed.",
         autocompletion=runs,

@@ -38,12 +38,17 @@ TtaOption = Annotated[bool, typer.Option("--tta", help="Average over the views o
 RootOption = Annotated[
     Path | None,
     typer.Option(
-        "--root", parser=path_named, help="Folder that the paths of a table are relative to. [default: its own]"
+        "--root",
+        metavar="FOLDER",
+        parser=path_named,
+        help="Folder that the paths of a table are relative to. [default: its own]",
     ),
 ]
 OutputOption = Annotated[
     Path | None,
-    typer.Option("--output", "-o", parser=path_named, help="Write to this new file instead of the terminal."),
+    typer.Option(
+        "--output", "-o", metavar="FILE", parser=path_named, help="Write to this new file instead of the terminal."
+    ),
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace the output file if it exists.")]
 

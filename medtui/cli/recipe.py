@@ -17,7 +17,9 @@ app = typer.Typer(help=COMMANDS["recipe"].summary, no_args_is_help=True, cls=Com
 
 @app.command()
 def init(
-    path: Annotated[Path, typer.Argument(parser=path_named, help="The file to write.")] = Path("recipe.yaml"),
+    path: Annotated[Path, typer.Argument(metavar="FILE", parser=path_named, help="The file to write.")] = Path(
+        "recipe.yaml"
+    ),
     base: Annotated[
         str, typer.Option("--from", help="A shipped recipe to start from.", autocompletion=recipes)
     ] = "quickstart",

@@ -123,7 +123,11 @@ def _with_settings(run_rows: list[RunRow], fields: list[RunField]) -> list[RunRo
 def _print_table(run_rows: list[RunRow], fields: list[RunField] | None, *, several: bool) -> None:
     """A name that is cut or wrapped cannot be copied: what does not fit is left out, and without a terminal nothing."""
     from medtui.cli.runs_table import describe_dropped, table_lines
-    from medtui.output import print_text
+    from medtui.output import is_plain, print_text
+
+    if is_plain():
+        print_text("\n".join(table_lines(run_rows, fields, None, several=several)[0]))
+        return
     from medtui.rich_output import print_wrapped, stdout_console
 
     console, is_terminal = stdout_console(), sys.stdout.isatty()

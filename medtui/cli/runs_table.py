@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 from rich.cells import cell_len
 
-from engine.contract.recipe.names import alternatives
 from engine.contract.wire.errors import UsageError
 from engine.contract.wire.text import shortened
 from medtui.client.run_fields import (
@@ -50,7 +48,8 @@ def requested(columns: str) -> list[RunField]:
 
 
 def _setting(path: str) -> RunField:
-    from engine.contract.recipe.schema import fields  # slow, and most tables name no field of a recipe
+    from engine.contract.recipe.names import alternatives  # slow, and most tables name no field of a recipe
+    from engine.contract.recipe.schema import fields
 
     if path not in (known := fields()):
         instead = alternatives("field", path, list(known))
@@ -79,7 +78,7 @@ def _cells(one: RunField, run_rows: list[RunRow]) -> list[str]:
         roots = [run_row.workspace for run_row in run_rows]
         labels = {root: clean(label, 200) for root, label in short_labels(roots).items()}
         return [labels[root] for root in roots]
-    texts = [one.cell(run_row) for run_row in run_rows]
+    texts = list(map(one.cell, run_rows))
     harmless = "".join(texts).isprintable() and max(map(len, texts), default=0) <= CELL_LIMIT
     return texts if harmless else [cell_of(one, run_row) for run_row in run_rows]  # each apart takes its time
 
@@ -120,13 +119,17 @@ def _aligned(columns: list[Column]) -> list[str]:
         texts = [one.title, *cells]
         widths = _widths(texts)
         widest = max(widths)
+        places = (len(text) + widest - width for text, width in zip(texts, widths, strict=True))
         justify = str.rjust if one.is_right_justified else str.ljust
-        padded.append([justify(text, len(text) + widest - width) for text, width in zip(texts, widths, strict=True)])
+        padded.append(list(map(justify, texts, repeat(widest) if widths == list(map(len, texts)) else places)))
     return [GAP.join(line).rstrip() for line in zip(*padded, strict=True)]
 
 
 def csv_text(run_rows: list[RunRow], fields: list[RunField] | None) -> str:
     """One line per run below one of names; numbers in full, unknown ones empty."""
+    import csv
+    import io
+
     fields = list(FIELDS) if fields is None else fields
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -13,7 +13,11 @@ from medtui.cli.options import DataOption, JsonOption, OfflineOption, WorkspaceO
 def score(
     file: Annotated[
         Path,
-        typer.Argument(parser=path_named, help="Result file, such as breastmnist_test_[AUC]0.913_[ACC]0.846@run.csv."),
+        typer.Argument(
+            metavar="FILE",
+            parser=path_named,
+            help="Result file, such as breastmnist_test_[AUC]0.913_[ACC]0.846@run.csv.",
+        ),
     ],
     workspace: WorkspaceOption = None,
     data: DataOption = None,

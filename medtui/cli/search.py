@@ -36,7 +36,9 @@ NameArgument = Annotated[
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace the output file if it exists.")]
 OutputOption = Annotated[
     Path | None,
-    typer.Option("--output", "-o", help="Write to this file instead of the terminal.", parser=path_named),
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="Write to this file instead of the terminal.", parser=path_named
+    ),
 ]
 
 
@@ -179,9 +181,9 @@ def best(
 @app.command("figure", short_help="Plot the trials and the importance of each field.")
 def figure(
     name: NameArgument = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The PNG file to write.", parser=path_named)] = Path(
-        "search.png"
-    ),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The PNG file to write.", parser=path_named)
+    ] = Path("search.png"),
     force: ForceOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:

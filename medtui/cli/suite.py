@@ -189,7 +189,8 @@ def job(
     item: Annotated[str, typer.Argument(metavar="ITEM", help="Which of its runs, by the id in its journal.")],
     workspace: WorkspaceOption = None,
     log: Annotated[
-        Path | None, typer.Option("--log", parser=path_named, help="The job's log file, recorded with the run.")
+        Path | None,
+        typer.Option("--log", metavar="FILE", parser=path_named, help="The job's log file, recorded with the run."),
     ] = None,
     search: Annotated[bool, typer.Option("--search", help="It is a run of the search of this name.")] = False,
 ) -> int:
@@ -218,7 +219,9 @@ def table(
     ] = "",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Write to this file instead of the terminal.", parser=path_named),
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write to this file instead of the terminal.", parser=path_named
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the output file if it exists.")] = False,
     workspace: WorkspaceOption = None,
@@ -233,9 +236,9 @@ def table(
 @app.command("curves", short_help="Plot mean curves over seeds, with a band.")
 def curves(
     name: NameArgument = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The PNG file to write.", parser=path_named)] = Path(
-        "curves.png"
-    ),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The PNG file to write.", parser=path_named)
+    ] = Path("curves.png"),
     measure: Annotated[
         str, typer.Option("--measure", help="What to plot: val_auc, val_acc, val_f1, val_loss or train_loss.")
     ] = "val_auc",

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from engine.contract.files.file_system import end_of_torn_line
 from engine.contract.files.folders import File
 from engine.contract.files.inspection import describe_owner
 from engine.contract.store.find_run import find_run
@@ -148,9 +149,7 @@ def append_command(control: File, command: AnyCommand) -> None:
         raise _unwritable(control, error) from None
     try:
         _lock(descriptor)
-        size = os.fstat(descriptor).st_size
-        if size and os.pread(descriptor, 1, size - 1) != b"\n":  # half a line of a writer that died
-            line = b"\n" + line
+        line = end_of_torn_line(descriptor) + line
         if os.write(descriptor, line) != len(line):
             raise NothingToCommand(Control.HALF_WRITTEN, path=control)
     except OSError as error:

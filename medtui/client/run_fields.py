@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Literal
 
-from engine.contract.recipe.names import alternatives
 from engine.contract.wire.text import without_formula
 from medtui.client.run_row import RunRow
 from medtui.text import UNDEFINED, clean, duration, interval, number, started_at
@@ -64,13 +64,11 @@ def _text(name: str) -> Callable[[RunRow], str]:
 
 
 def _number(name: str, digits: int) -> Callable[[RunRow], str]:
-    return lambda run_row: number(getattr(run_row, name), digits)
+    value = attrgetter(name)
+    return lambda run_row: number(value(run_row), digits)
 
 
-def _of(name: str) -> Callable[[RunRow], Any]:
-    return lambda run_row: getattr(run_row, name)
-
-
+_of = attrgetter
 FIELDS: tuple[RunField, ...] = (
     RunField("run", "run", "text", _of("run"), _of("run"), "name"),
     RunField("state", "outcome", "text", _of("state"), _state, "outcome"),
@@ -120,6 +118,8 @@ def field_named(name: str, fields: Iterable[RunField] = FIELDS) -> RunField | No
 
 def alternative_fields(name: str, fields: Iterable[RunField] = FIELDS) -> str:
     """What to write in place of a name that no field has."""
+    from engine.contract.recipe.names import alternatives  # slow, and most names are right
+
     return alternatives("field", name, [spelling for one in fields for spelling in one.names[:1]])
 
 

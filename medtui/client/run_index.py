@@ -42,7 +42,8 @@ _LOADED = time.time_ns()
 _APART = ("run", "run_dir", "labels", "resolved", "damage", "settings")  # of a row: not among the values of its line
 _PAIRS = ("test_auc_ci95", "test_acc_ci95")  # of its values: intervals
 _NO_LABELS = Labels()
-_VALUES = tuple(one.name for one in fields(RunRow) if one.name not in _APART)
+_VALUES = (*(one.name for one in fields(RunRow) if one.name not in (*_APART, *_PAIRS)), *_PAIRS)
+_set_values = object.__setattr__  # of a frozen dataclass
 # Order, name, `resolved`, and the other values, both as JSON; or the row itself, where it is not in the index
 Packed = tuple[str, str, bytes, "bytes | RunRow"]
 
@@ -75,7 +76,7 @@ def unpacked(outputs: Path, packed: list[Packed]) -> list[RunRow]:
             continue
         if resolved not in known:
             known[resolved] = Resolved.model_validate_json(resolved)
-        found.append(_row(outputs / name, known[resolved], next(values)))
+        found.append(_row(outputs, name, known[resolved], next(values)))
     return found
 
 
@@ -126,7 +127,7 @@ class _IndexedRuns:
 
     def _unchanged(self, names: list[str]) -> dict[str, _Line]:
         """Of the runs in the index, those of which everything that the row was made of is the same."""
-        lines = {name: _Line(*self._known[name].split(b"\t")) for name in names if name in self._known}
+        lines = {name: _Line._make(self._known[name].split(b"\t")) for name in names if name in self._known}
         digests = self._stamper.digests([self._parts_in(name, line) for name, line in lines.items()])
         same: dict[str, _Line] = {}
         for (name, line), digest in zip(lines.items(), digests, strict=True):
@@ -221,7 +222,7 @@ def _line(parts: list[str], stamp: str, engine: bytes, order: str, row: RunRow) 
     try:
         resolved = row.resolved.model_dump_json().encode() if row.resolved is not None else b""
         text = json.dumps(values).encode()
-        again = _row(row.run_dir, Resolved.model_validate_json(resolved), json.loads(text))
+        again = _row(row.run_dir.parent, row.run, Resolved.model_validate_json(resolved), json.loads(text))
     except (TypeError, ValueError):
         return None
     if repr(again) != repr(row):  # in which a NaN equals itself
@@ -230,16 +231,16 @@ def _line(parts: list[str], stamp: str, engine: bytes, order: str, row: RunRow) 
     return _Line(_escaped(row.run), places, stamp.encode(), engine, _escaped(order), resolved, text)
 
 
-def _row(run_dir: Path, resolved: Resolved, values: list[Any]) -> RunRow:
-    tags, note = values[-2:]
-    labels = Labels(tuple(tags), note) if tags or note else _NO_LABELS
+def _row(outputs: Path, name: str, resolved: Resolved, values: list[Any]) -> RunRow:
+    *_, auc_ci95, acc_ci95, tags, note = values
     own: dict[str, Any] = dict(zip(_VALUES, values, strict=False))
-    own |= {"run": run_dir.name, "run_dir": run_dir, "resolved": resolved, "labels": labels, "damage": ()}
-    own["settings"] = {}
-    for name in _PAIRS:
-        own[name] = tuple(own[name]) if own[name] is not None else None
+    own["test_auc_ci95"] = tuple(auc_ci95) if auc_ci95 is not None else None
+    own["test_acc_ci95"] = tuple(acc_ci95) if acc_ci95 is not None else None
+    own["labels"] = Labels(tuple(tags), note) if tags or note else _NO_LABELS
+    own["run"], own["outputs"], own["resolved"] = name, outputs, resolved  # `run_dir` is made of these
+    own["settings"], own["damage"] = {}, ()
     row = RunRow.__new__(RunRow)  # its `__init__` sets one field after the other, which takes long for thousands
-    object.__setattr__(row, "__dict__", own)
+    _set_values(row, "__dict__", own)
     return row
 
 

@@ -58,6 +58,14 @@ class RunRow:
         default_factory=dict
     )  # fields of its recipe that were asked for, by their paths
 
+    if not TYPE_CHECKING:  # which would take any name for an attribute
+
+        def __getattr__(self, name: str) -> Any:
+            """`run_dir` of a row from the index, made when it is asked for: of thousands few are."""
+            if name == "run_dir" and (outputs := self.__dict__.get("outputs")) is not None:
+                return self.__dict__.setdefault(name, outputs / self.run)
+            raise AttributeError(name=name, obj=self)
+
     @property
     def workspace(self) -> Path:
         above = self.run_dir.parent

@@ -8,7 +8,7 @@ from typing import Any
 from engine.contract.data.published import Published, published_for, remarks
 from engine.contract.findings.history import history_from
 from engine.contract.findings.rules import findings
-from engine.contract.store.journal import damaged_lines
+from engine.contract.store.journal import describe_damage
 from engine.contract.store.run_directory import RunDirectory, attempts_of
 from engine.contract.store.run_record import RunRecord, read_run, resolved_of_run
 from medtui.client.artifacts import artifacts_there
@@ -18,7 +18,7 @@ from medtui.client.labels import read_labels
 def summary(run: RunDirectory) -> dict[str, Any]:
     """The object that `show --json` prints; paths absolute, for the place where the run lies now."""
     record = read_run(run, "untrusted")
-    found, damage = record.summary, [*record.damage, *_damage_of_journal(record)]
+    found, damage = record.summary, list(dict.fromkeys([*record.damage, *_damage_of_journal(record)]))
     shown = found.model_dump()
     shown |= {"run": run.name, "run_dir": str(run.root), "state": record.state, **asdict(read_labels(run))}
     resolved, resolved_hash = resolved_of_run(record)
@@ -63,9 +63,8 @@ def _published_values(one: Published, among: list[Published]) -> dict[str, Any]:
 
 def _damage_of_journal(record: RunRecord) -> list[str]:
     """Of a run whose engine may be writing the last line just now: nothing."""
-    journal = record.run.journal
     try:
-        damaged = damaged_lines(journal) if not record.alive else 0
+        damage = describe_damage(record.run.journal) if not record.alive else ""
     except OSError:  # reported by the record
         return []
-    return [f"{journal.name} has {damaged} damaged line{'s' * (damaged != 1)}"] if damaged else []
+    return [damage] if damage else []

@@ -38,7 +38,7 @@ from medtui.console.shell.painted import PaintedPictures
 from medtui.console.shell.plain import VisibleText
 from medtui.console.shell.readings import Readings
 from medtui.console.shell.run_control import RunControl
-from medtui.console.shell.status_text import AppStatus, elapsed_of, known
+from medtui.console.shell.status_text import OWN, AppStatus, elapsed_of, known
 from medtui.console.shell.stylesheet import ParsedOnce
 from medtui.console.shell.theme import THEMES
 from medtui.preferences import Preferences, keep_setting, with_chosen
@@ -275,7 +275,9 @@ class ConsoleApp(PaintedPictures, RunControl, inherit_bindings=False):
 
         self._gpus, self.living, self._worked = message.gpus, message.living, message.worked
         gpu = format_gpus(message.gpus)
-        self.status = replace(self.status, lock=message.lock, word=message.word, gpu=gpu, living=message.living)
+        lock, word, living = message.lock, message.word, message.living
+        prepares = word == "preparing" and message.worked is None and lock != OWN
+        self.status = replace(self.status, lock=lock, word=word, prepares=prepares, gpu=gpu, living=living)
         if message.ended is not None:
             self.show_toast(message.ended.words, severity="error" if message.ended.failed else "information")
             self._ring(message.ended.words)

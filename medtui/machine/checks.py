@@ -116,7 +116,10 @@ def check_engine(facts: dict[str, str] | None) -> list[Check]:
         remedy = "Run `python -P -m engine` and check its output."
         return [Check("engine", "engine", "fail", "did not answer `diagnose`", remedy)]
     if "torch_error" in facts:
-        return [Check("engine", "engine", "fail", facts["torch_error"], "Reinstall torch and torchvision together.")]
+        remedy = "Reinstall torch and torchvision together."
+        if "address_space" in facts:
+            remedy = f"Raise the memory limit (RLIMIT_AS, {facts['address_space']}): `ulimit -v unlimited`."
+        return [Check("engine", "engine", "fail", facts["torch_error"], remedy)]
     threads = facts.get("threads", "?")
     found = f"torch {facts.get('torch', '?')} on {facts.get('device', '?')}, {threads} threads"
     checks = [passed("engine", "engine", found)]

@@ -29,6 +29,7 @@ from engine.contract.wire.protocol import (
 from engine.contract.wire.text import counted, format_bytes
 from medtui.client.state import RunState
 from medtui.eta import Eta
+from medtui.output import print_error
 from medtui.rich_output import CleanConsole, print_wrapped
 from medtui.sentences import EngineDeath
 from medtui.text import clean, data_marks, duration, interval, monitored, number, shortened
@@ -205,7 +206,9 @@ def metrics_table(validation: Metrics | None, test: Metrics | None, title: str) 
 def print_results(console: CleanConsole, finished: RunFinished, state: RunState) -> None:
     """The table of results, the paths of report and figures, and how it ended."""
     summary = state.summary
-    if finished.error is not None:
+    if finished.error is not None and state.started is None:  # a refusal, as every command reports it
+        print_error(f"medtui: {finished.error.message} {finished.error.hint}".strip())
+    elif finished.error is not None:
         print_wrapped(console, finished.error.message, style="bold red")
         if finished.error.hint:
             print_wrapped(console, finished.error.hint)

@@ -1,8 +1,9 @@
 """The journal of a suite or of the queue: the truth about its runs, written by a runner and by commands meanwhile.
 
 Each line is a JSON object. Whoever writes holds the file's lock, has read what others wrote before, and flushes to the
-disk before anything follows from it. A line that a kill tore is none, and the next writer begins a new one. Lines that
-cannot be read are passed over and counted (`Work.unreadable`): whoever shows the work says so.
+disk before anything follows from it. A line that a kill tore is none, even where only its end is missing: the next
+writer marks it, so that it never becomes one, and begins a new one. Lines that cannot be read are passed over and
+counted (`Work.unreadable`): whoever shows the work says so.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from engine.contract.files.file_system import append_all, flush, flush_folder
+from engine.contract.files.file_system import append_all, end_of_torn_line, flush, flush_folder
 from engine.contract.files.folders import File
 from engine.contract.wire.errors import OutputError
 from medtui.sentences import Suites
@@ -116,13 +117,11 @@ class Writer:
             return
         at = round(time.time(), 3)
         lines = b"".join(json.dumps({**event, "time": at}).encode() + b"\n" for event in events)
-        size = os.fstat(self._descriptor).st_size
-        if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
-            lines = b"\n" + lines
         try:
-            append_all(self._descriptor, lines)
+            is_new = os.fstat(self._descriptor).st_size == 0
+            append_all(self._descriptor, end_of_torn_line(self._descriptor) + lines)
             flush(self._descriptor)
-            if not size:
+            if is_new:
                 with self._journal.file.folder.opened() as folder:
                     flush_folder(folder)
         except OSError as error:

@@ -125,6 +125,23 @@ async def test_an_engine_that_prepares_is_no_idle_workspace(console, workspace: 
         lock.release()
 
 
+async def test_the_top_line_says_preparing_while_another_engine_may_resume_the_shown_run(
+    console, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And how the run ended before and after."""
+    monkeypatch.setattr("medtui.console.app.POLL_STATUS_EVERY", 0.2)
+    app = console(attach=make_run(workspace, NAME, "stopped"))
+    lock = WorkspaceLock(workspace.lock_file, "e" * 16)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await shows(pilot, "■ stopped", "lock: free")
+        lock.acquire()
+        try:
+            await shows(pilot, "◌ preparing", "lock: engine", ", preparing")
+        finally:
+            lock.release()
+        await shows(pilot, "■ stopped", "lock: free")
+
+
 async def test_no_style_is_parsed_twice_before_the_theme_changes(console, monkeypatch: pytest.MonkeyPatch) -> None:
     """All screens are visited; parsing them again would be most of what the first frame takes."""
     parsed: list[tuple[object, object]] = []

@@ -184,10 +184,12 @@ def test_detach_and_a_recipe_that_stops_contradict_each_other(workspace: Path) -
     assert not list((workspace / "outputs").glob("2*"))
 
 
-def test_a_refused_start_is_refused_detached_too(workspace: Path) -> None:
+@pytest.mark.parametrize("how", [["--detach"], []])
+def test_a_refused_start_says_why_on_standard_error(workspace: Path, how: list[str]) -> None:
     detached(workspace)
-    done = medtui("run", "tiny.yaml", "--detach", cwd=workspace)
-    assert done.returncode == 3 and "is held by" in done.stdout
+    done = medtui("run", "tiny.yaml", *how, cwd=workspace)
+    assert done.returncode == 3 and done.stderr.startswith("medtui: ") and "is held by" in done.stderr
+    assert "is held by" not in done.stdout
 
 
 # ---- another host: simulated by a changed host in what the engine tells of itself -----------------------------------

@@ -191,8 +191,9 @@ def test_offline_before_a_command_without_the_option_says_what_the_variable_says
     mirror: Mirror, home: Path, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     own = environment(mirror, home) | {"TORCH_HOME": str(home)}
-    by_option = medtui("--offline", *command, cwd=tmp_path, environment=own)
-    assert "MEDTUI_OFFLINE is set" in by_option.stdout
+    orders = [("--offline", *command), *([("doctor", "--offline")] * (command == ("doctor",)))]
+    for one in orders:
+        assert "MEDTUI_OFFLINE is set" in medtui(*one, cwd=tmp_path, environment=own).stdout
     assert "MEDTUI_OFFLINE is set" not in medtui(*command, cwd=tmp_path, environment=own).stdout
 
 

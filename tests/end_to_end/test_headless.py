@@ -154,8 +154,8 @@ def test_a_second_start_is_refused_names_the_holder_and_leaves_nothing(workspace
         before = sorted(workspace.rglob("*"))
         second = medtui("run", "tiny.yaml", cwd=workspace)
         assert second.returncode == 3
-        assert str(first.process.pid) in second.stdout
-        assert run.name in second.stdout
+        assert str(first.process.pid) in second.stderr
+        assert run.name in second.stderr
         assert set(workspace.glob("outputs/*")) <= set(before)
         refused = json_lines(medtui("run", "tiny.yaml", "--json", cwd=workspace).stdout)[-1]
         assert (refused["exit_code"], refused["outcome"], refused["run_dir"]) == (3, "failed", None)
@@ -325,7 +325,7 @@ def test_an_outputs_that_is_a_file_is_refused(workspace: Path) -> None:
     (workspace / "outputs").write_text("not a folder")
     done = medtui("run", "tiny.yaml", cwd=workspace)
     assert done.returncode == 2
-    assert "found a file" in done.stdout
+    assert "found a file" in done.stderr
 
 
 # ---- flags ---------------------------------------------------------------------------------------------------------

@@ -197,7 +197,7 @@ def test_an_edited_recipe_of_the_run_is_refused_with_the_field_name(workspace: P
     run.recipe.path.write_text(run.recipe.path.read_text().replace("  epochs: 2\n", "  epochs: 7\n"))
     done = medtui("run", "--resume", "last", cwd=workspace)
     assert done.returncode == 2
-    assert "would not continue as it began: training.epochs 2 → 7." in done.stdout
+    assert "would not continue as it began: training.epochs 2 → 7." in done.stderr
 
 
 def test_other_versions_are_refused(workspace: Path) -> None:
@@ -207,7 +207,7 @@ def test_other_versions_are_refused(workspace: Path) -> None:
     run.manifest.path.write_text(json.dumps(manifest))
     done = medtui("run", "--resume", "last", cwd=workspace)
     assert done.returncode == 2
-    assert "torch 1.13.1 → " in done.stdout
+    assert "torch 1.13.1 → " in done.stderr
 
 
 def test_changes_that_do_not_affect_results_are_accepted(workspace: Path, undisturbed: RunDirectory) -> None:

@@ -61,7 +61,7 @@ def test_a_removed_lock_file_ends_no_healthy_run_and_allows_no_second_start(work
     run, pid = detached(workspace)
     (workspace / "outputs" / ".medtui.lock").unlink()
     refused = medtui("run", "tiny.yaml", "--workspace", workspace, cwd=workspace)
-    assert (refused.returncode, f"engine {pid}, whose lock file was removed" in refused.stdout) == (3, True)
+    assert (refused.returncode, f"engine {pid}, whose lock file was removed" in refused.stderr) == (3, True)
     assert trains(run, pid)
     assert orphans.find_orphans(Workspace(workspace)) == []
     assert medtui("stop", run.name, "--workspace", workspace, cwd=workspace).returncode == 0
@@ -156,8 +156,8 @@ def test_a_process_other_than_an_engine_that_holds_the_lock_is_named(workspace: 
         assert other.stdout is not None and other.stdin is not None and other.stdout.readline()
         refused = medtui("run", "tiny.yaml", "--workspace", workspace, cwd=workspace)
         assert refused.returncode == 3
-        assert f"process {other.pid} (" in refused.stdout and "not a medtui engine" in refused.stdout
-        assert "1a2b3c" not in refused.stdout
+        assert f"process {other.pid} (" in refused.stderr and "not a medtui engine" in refused.stderr
+        assert "1a2b3c" not in refused.stderr
         checks = json.loads(medtui("doctor", "--json", "--workspace", workspace, cwd=workspace).stdout)["checks"]
         (found,) = [check for check in checks if check["id"] == "lock"]
         assert (found["level"], f"process {other.pid} " in found["found"], found["remedy"] != "") == (

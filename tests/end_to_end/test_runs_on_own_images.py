@@ -67,7 +67,7 @@ def test_too_few_images_for_a_batch_says_what_to_add_to_the_command(workspace: P
     done = medtui("run", pictures, "dataset.size=28", "model.name=mini_cnn", cwd=workspace)
     assert done.returncode == 2
     why = "training.batch_size must be at most the 28 training images, found 32"
-    assert f"{why}: write `training.batch_size=28`." in " ".join(done.stdout.split())
+    assert f"{why}: write `training.batch_size=28`." in " ".join(done.stderr.split())
     assert "SECTION.FIELD=VALUE after its name sets any field." in done.stderr
 
 
@@ -194,7 +194,7 @@ def test_a_run_resumes_on_the_same_images_and_refuses_others_by_name(tmp_path: P
     content = file.read_bytes()
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     refused = medtui("run", "--resume", run.name, cwd=tmp_path)
-    said = " ".join(refused.stdout.split())
+    said = " ".join(refused.stderr.split())
     assert refused.returncode == 2 and "would not continue as it began: data " in said and "a/003.png changed" in said
 
     file.write_bytes(content)
@@ -207,7 +207,7 @@ def test_a_missing_folder_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> 
     recipe = tmp_path / "mine.yaml"
     recipe.write_text("dataset: {folder: nowhere}\n")
     refused = medtui("run", recipe, cwd=tmp_path)
-    assert refused.returncode == 4 and "Expected a folder at" in refused.stdout and "dataset.folder" in refused.stdout
+    assert refused.returncode == 4 and "Expected a folder at" in refused.stderr and "dataset.folder" in refused.stderr
     assert not list((tmp_path / "outputs").glob("2*"))
 
 

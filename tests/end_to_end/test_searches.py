@@ -46,7 +46,7 @@ def untestable(place: Path) -> dict[str, dict[str, Any]]:
 def test_a_search_never_reads_the_test_split(place: Path) -> None:
     (place / "graded.yaml").write_text(yaml_of(untestable(place)))
     read = medtui("run", "graded.yaml", cwd=place)
-    assert read.returncode == 4 and "test_labels" in read.stdout, read.stdout  # as it does where it is read
+    assert read.returncode == 4 and "test_labels" in read.stderr, read.stderr  # as it does where it is read
     (place / "lr.yaml").write_text(f"recipe: graded.yaml\n{LR}budget: {{runs: 2}}\n")
     found = medtui("search", "lr.yaml", cwd=place)
     assert found.returncode == 0, found.stdout + found.stderr

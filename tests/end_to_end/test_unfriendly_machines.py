@@ -106,7 +106,7 @@ def test_a_limit_on_the_size_of_files_refuses_before_the_first_checkpoint(tmp_pa
     (tmp_path / "large.yaml").write_text(yaml_of(tiny(model={"name": "resnet18", "pretrained": False})))
     limited = ["bash", "-c", 'ulimit -f 51200 && exec "$@"', "bash", *MEDTUI, "run", "large.yaml"]
     done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert done.returncode == 2 and "ulimit -f" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 2 and "ulimit -f" in done.stderr, done.stdout + done.stderr
     assert not [path for path in (tmp_path / "outputs").iterdir() if path.name[0] != "."]
 
 

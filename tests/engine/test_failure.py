@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from engine import failure
+from engine.contract.machine.limits import Limit
 from engine.contract.sentence import Sentence
 from engine.contract.wire.errors import DataError, MedtuiError
 from engine.failure import as_failure, as_import_failure, reason_of
@@ -129,3 +131,16 @@ def test_an_error_that_says_what_to_do_stays_what_it_is() -> None:
 def test_the_reason_of_a_missing_part_is_one_sentence(name: str) -> None:
     words = reason_of(MACHINE[name][0])
     assert words.endswith(".") and "\n" not in words and isinstance(as_failure(MACHINE[name][0]), MedtuiError)
+
+
+@pytest.mark.parametrize("left", [None, 100, 1024**4])
+def test_a_library_that_a_memory_limit_kept_out_is_not_to_be_reinstalled(
+    monkeypatch: pytest.MonkeyPatch, left: int | None
+) -> None:
+    """The limit is named; without one, or where there is room, it is no cause."""
+    limit = None if left is None else Limit("ulimit -v", left + 1_500_000_000, 1_500_000_000)
+    monkeypatch.setattr(failure, "address_space", lambda: limit)
+    found = as_import_failure(ImportError("libtorch_cuda.so: failed to map segment from shared object"))
+    is_cause = left == 100
+    assert ("memory limit of this process (RLIMIT_AS)" in found.message) == is_cause
+    assert ("ulimit -v, 1.5 GB" in found.message, "einstall" in found.hint) == (is_cause, not is_cause)

@@ -88,7 +88,7 @@ def test_hostile_names_in_a_manifest_are_shown_without_control_characters(run: R
     run.manifest.path.write_text(json.dumps(manifest))
     done = medtui("run", "--resume", run.name, cwd=tmp_path)
     assert done.returncode == 2
-    assert "owned" in done.stdout
+    assert "owned" in done.stderr
     assert "\x1b" not in done.stdout + done.stderr
 
 

@@ -84,9 +84,12 @@ def test_half_a_line_waits_for_its_other_half(run: RunDirectory) -> None:
     assert [command.id for command in file.poll()] == ["1"]
 
 
-def test_half_a_line_of_a_dead_writer_does_not_swallow_the_next_command(run: RunDirectory) -> None:
+@pytest.mark.parametrize("missing", [1, 2, 20])
+def test_half_a_line_of_a_dead_writer_is_no_command_and_does_not_swallow_the_next(
+    run: RunDirectory, missing: int
+) -> None:
     file = ControlFile(run.control, ME)
-    write(run, b'{"command":"stop","id":"dead"')
+    write(run, stop("dead").line()[:-missing])
     append_command(run.control, stop("1"))
     assert [command.id for command in file.poll()] == ["1"]
 

@@ -28,6 +28,7 @@ from medtui.client.labels import set_note, set_tags
 from medtui.client.run_index import index_file, run_rows
 from medtui.client.run_management import archive, delete, unarchive
 from medtui.client.run_row import RunRow
+from medtui.client.run_summary import summary
 from medtui.client.runs import read_run_row
 
 TICK = 0.02  # seconds; longer than a tick of the kernel's clock
@@ -137,6 +138,13 @@ def damaged(run: RunDirectory) -> None:
     file.write_bytes(content[: len(content) // 2])
 
 
+def garbled(run: RunDirectory) -> None:
+    """A line in the middle of its journal is garbage; its ends are as they were."""
+    if run.journal.is_there:
+        first, *others = run.journal.path.read_bytes().splitlines(keepends=True)
+        run.journal.path.write_bytes(b"".join([first, b"\0" * 20 + b"\n", *others]))
+
+
 def scrambled(content: bytes) -> bytes:
     return bytes(byte ^ 1 if at % 997 == 5 else byte for at, byte in enumerate(content))
 
@@ -161,6 +169,7 @@ OPERATIONS: dict[str, Callable[[RunDirectory, Workspace], object]] = {
     "evaluated": lambda run, ws: (run.evaluations.path / "1").mkdir(),
     "pruned": lambda run, ws: run.last.path.write_bytes(b"x") if not run.last.is_there else run.last.path.unlink(),
     "damaged": lambda run, ws: damaged(run),
+    "garbled": lambda run, ws: garbled(run),
     "status gone": lambda run, ws: run.status.delete(),
     "no run any more": lambda run, ws: [file.delete() for file in (run.status, run.manifest, run.journal)],
     "a link to it": lambda run, ws: (ws.outputs / D).symlink_to(run.root),
@@ -214,6 +223,13 @@ def test_what_did_not_change_is_not_read_again(workspace: Workspace, was_read: l
     set_tags(RunDirectory(workspace.outputs / A), ["new"])
     assert [run_row.labels.tags for run_row in run_rows(workspace.outputs)] == [("new",), (), ()]
     assert was_read == [A]
+
+
+def test_a_line_of_garbage_in_a_journal_is_marked_in_the_list_in_the_words_of_show(workspace: Workspace) -> None:
+    run = RunDirectory(workspace.outputs / A)
+    garbled(run)
+    (row,) = (row for row in run_rows(workspace.outputs) if row.run == A)
+    assert row.damage == ("events.jsonl has 1 damaged line",) and list(row.damage) == summary(run)["damage"]
 
 
 def test_a_run_that_lives_is_read_each_time_and_its_death_is_shown(workspace: Workspace, was_read: list[str]) -> None:
@@ -317,6 +333,17 @@ def test_on_a_network_file_system_the_server_is_asked_by_opening(
     )
     assert_same(workspace.outputs)
     assert was_read == [] and f"{A}/status.json" in opened and f"{A}/metrics" in opened
+
+
+def test_a_time_in_a_distant_future_is_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As tmpfs and NFS keep it, and ext4 does not: in nanoseconds it is longer than 64 bits."""
+    monkeypatch.setattr(
+        stamps, "_facts", lambda found: (found.st_dev, 1, 2, 2**70 + len(list(tmp_path.iterdir())), 4, found.st_mode)
+    )
+    with stamps.Stamper(tmp_path) as stamper:
+        before = stamper.stamp(["."])
+        (tmp_path / "one").write_text("")
+        assert before is not None and before != stamper.stamp(["."])
 
 
 @pytest.mark.parametrize("kind", ["vfat", "cifs", "fuse.sshfs", None])

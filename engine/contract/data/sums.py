@@ -13,8 +13,6 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import platformdirs
-
 from engine.contract.data.archives import open_data_file
 from engine.contract.files.folders import Folder, file_at
 from engine.contract.files.paths import expanded, has_no_home
@@ -25,10 +23,16 @@ CLOCK_TICK = 0.02  # seconds; file systems stamp files with a clock that is this
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """`$MEDTUI_CACHE`, else the platform's own place for caches; a place that cannot be, for a user without a home."""
-    folder = environment.get("MEDTUI_CACHE") or platformdirs.user_cache_dir("medtui")
+    folder = environment.get("MEDTUI_CACHE") or _own_cache_folder()
     if has_no_home(folder):  # where nothing can be kept: no folder named `~` is made in the current one
         return Path(os.devnull) / "home of nobody" / "medtui"
     return expanded(folder)
+
+
+def _own_cache_folder() -> str:
+    import platformdirs  # slow, and only asked where no variable says it
+
+    return platformdirs.user_cache_dir("medtui")
 
 
 def checksum_file() -> Path:

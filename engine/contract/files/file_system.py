@@ -52,6 +52,15 @@ def append_all(descriptor: int, data: bytes) -> None:
         raise
 
 
+def end_of_torn_line(descriptor: int) -> bytes:
+    """What a file of JSON lines needs before the next one: where a writer died in its last line, an end that spoils it.
+
+    It may lack no more than its line feed. Whoever read the file since has passed it over, and has acted on that.
+    """
+    size = os.fstat(descriptor).st_size
+    return b"#\n" if size and os.pread(descriptor, 1, size - 1) != b"\n" else b""
+
+
 def set_mode(descriptor: int, mode: int) -> None:
     """The mode, where modes mean anything: CIFS, exFAT and S3 mounts refuse to change them. Raises OSError."""
     try:

@@ -13,13 +13,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import struct
 import sys
 import threading
 import time
-from array import array
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, partial
 from hashlib import blake2b
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -34,7 +35,8 @@ WORTH_A_PROCESS = 1000  # groups of names
 LOCAL = {"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "overlay", "tmpfs", "xfs", "zfs"}
 SHARED = {"beegfs", "ceph", "gfs2", "gpfs", "lustre", "nfs", "nfs4", "ocfs2"}  # between machines
 _KINDS = (stat.S_IFREG, stat.S_IFDIR)
-_KIND, _WORD = 0o170000, 2**64 - 1  # bits of a mode that tell the kind; of a word
+_KIND = 0o170000  # bits of a mode that tell the kind
+_facts = attrgetter("st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns", "st_mode")
 
 
 class Stamp(NamedTuple):
@@ -82,18 +84,24 @@ class Stamper:
 
     def stamp(self, names: Iterable[str]) -> Stamp | None:
         """Of all these together. None where one is missing, neither file nor folder, or on another file system."""
-        words, newest, look, device = array("Q"), 0, self._look, self._device
+        words = self._words(names)
+        if words is None or any(mode & _KIND not in _KINDS for mode in words[4::5]):
+            return None
+        return Stamp(_digest(words), max(0, *words[2::5], *words[3::5]))
+
+    def _words(self, names: Iterable[str]) -> list[int] | None:
+        """What is compared of each, one after the other: tens of thousands are looked at for one list of runs."""
+        words: list[int] = []
+        look = self._look
         try:
             for name in names:
-                found = look(name)
-                if found.st_mode & _KIND not in _KINDS or found.st_dev != device:
-                    return None
-                modified, changed = found.st_mtime_ns, found.st_ctime_ns
-                words.extend((found.st_ino & _WORD, found.st_size, modified & _WORD, changed & _WORD, found.st_mode))
-                newest = max(newest, modified, changed)
+                words += _facts(look(name))
         except OSError:
             return None
-        return Stamp(blake2b(words.tobytes(), digest_size=16).hexdigest(), newest)
+        if set(words[::6]) - {self._device}:
+            return None
+        del words[::6]
+        return words
 
     def digests(self, groups: Sequence[Sequence[str]]) -> list[str]:
         """Of the stamp of each of these groups of names; empty where there is none.
@@ -119,8 +127,9 @@ class Stamper:
         return found if len(found) == len(groups) else [self._digest(names) for names in groups]  # it was killed
 
     def _digest(self, names: Sequence[str]) -> str:
-        stamp = self.stamp(names)
-        return stamp.digest if stamp is not None else ""
+        """That of a stamp, and of no stamp where there is none: what is neither file nor folder has another mode."""
+        words = self._words(names)
+        return _digest(words) if words is not None else ""
 
     def folders(self, name: str) -> list[str]:
         """This folder and every one below it, no link followed. Raises OSError."""
@@ -148,6 +157,14 @@ class Stamper:
             return os.fstat(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _digest(words: list[int]) -> str:
+    try:
+        packed = struct.pack("=" + "QqqqI" * (len(words) // 5), *words)
+    except struct.error:  # times in a distant future
+        packed = repr(words).encode()
+    return blake2b(packed, digest_size=16).hexdigest()
 
 
 def _file_system(descriptor: int) -> str | None:

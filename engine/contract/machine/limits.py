@@ -18,6 +18,7 @@ import psutil
 
 ROOT = Path("/")
 KERNEL_KILLS = "/proc/vmstat"
+ADDRESS_SPACE = "ulimit -v"
 NO_LIMIT = 1 << 60  # bytes; v1 writes the largest page number for "none"
 
 
@@ -66,6 +67,11 @@ def memory(root: Path = ROOT) -> Memory:
 def memory_limits(root: Path = ROOT) -> list[Limit]:
     """Every bound on this process's memory but the machine's own."""
     return [*_cgroup_limits(root), *_resource_limits(root)]
+
+
+def address_space() -> Limit | None:
+    """What `ulimit -v` leaves, where there is such a limit: libraries count too, as far as they are mapped."""
+    return next((one for one in _resource_limits(ROOT) if one.name == ADDRESS_SPACE), None)
 
 
 def cores(root: Path = ROOT) -> int:
@@ -139,7 +145,7 @@ def _machine(root: Path) -> tuple[int | None, int | None]:
 def _resource_limits(root: Path) -> Iterator[Limit]:
     size = {name.rstrip(":"): 1024 * pages for name, pages in _table(root / "proc" / "self" / "status").items()}
     for number, name, used in (
-        (resource.RLIMIT_AS, "ulimit -v", "VmSize"),
+        (resource.RLIMIT_AS, ADDRESS_SPACE, "VmSize"),
         (resource.RLIMIT_DATA, "ulimit -d", "VmData"),
     ):
         soft, _ = resource.getrlimit(number)

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 
 from engine.contract.files.folders import FileOrPath, file_at
 from engine.contract.wire.protocol import LINE_LIMIT, AnyEvent, parse_event
+from engine.contract.wire.text import counted
+
+_BLOCK = 1024 * 1024  # bytes of one read
 
 
 def read_journal(path: FileOrPath) -> Iterator[AnyEvent]:
@@ -24,6 +27,28 @@ def damaged_lines(path: FileOrPath) -> int:
     """How many lines of a journal are no JSON objects, a half last one among them. Raises OSError."""
     with file_at(path).reading() as file:
         return sum(not _is_object(line) for line in iter(lambda: file.readline(LINE_LIMIT + 1), b""))
+
+
+def looks_complete(path: FileOrPath) -> bool:
+    """Does each line begin and end as an object does, but for a half last one? Raises OSError.
+
+    For lists of runs, which parse no journal: what is garbage between braces only `damaged_lines` finds.
+    """
+    lines = complete = 0
+    before = b"}\n"  # as if there were a line above the first
+    with file_at(path).reading() as file:
+        while block := file.read(_BLOCK):
+            lines += block.count(b"\n")
+            complete += (before + block).count(b"}\n{")
+            before = (before + block)[-2:]
+    is_half = before[-1:] != b"\n"
+    return complete == lines + is_half and (is_half or before == b"}\n")
+
+
+def describe_damage(path: FileOrPath) -> str:
+    """In a few words; "" where every line is one. Raises OSError."""
+    damaged = damaged_lines(path)
+    return f"{file_at(path).name} has {counted(damaged, 'damaged line')}" if damaged else ""
 
 
 def _is_object(line: bytes) -> bool:

@@ -16,7 +16,7 @@ from engine.contract.files.folders import File
 from engine.contract.files.inspection import age, untrusted_entry
 from engine.contract.files.paths import is_link
 from engine.contract.machine.process_identity import ProcessIdentity
-from engine.contract.store.journal import read_journal
+from engine.contract.store.journal import describe_damage, looks_complete, read_journal
 from engine.contract.store.run_directory import RunDirectory, read_object
 from engine.contract.store.starting_weights import starting_weights
 from engine.contract.store.status import RunSummary, Status, fold_summary, read_status
@@ -174,6 +174,8 @@ def _damage(run: RunDirectory, manifest: dict[str, Any] | None, status: Status |
         yield f"{run.journal.name} is {_why_unread(run.journal)}"
     elif status is not None and status.seq and not _seems_complete(run.journal, status):
         yield f"{run.journal.name} is damaged"
+    elif scan != "nothing" and (found := _damaged_lines(run.journal)):
+        yield found
     if scan != "nothing":
         try:
             untrusted = untrusted_entry(run.folder.itself, kinds_only=scan == "links")
@@ -186,7 +188,7 @@ def _damage(run: RunDirectory, manifest: dict[str, Any] | None, status: Status |
 def _seems_complete(journal: File, status: Status) -> bool:
     """Does it begin with an event, and of a run that has reported its end, reach as far as its status file?
 
-    By its ends alone: lists of runs do not read whole journals.
+    By its ends alone.
     """
     try:
         with journal.reading() as opened:
@@ -199,6 +201,14 @@ def _seems_complete(journal: File, status: Status) -> bool:
     except OSError:
         return False
     return last.endswith(b"\n") and _seq_of(last[:-1].rpartition(b"\n")[2]) >= status.seq
+
+
+def _damaged_lines(journal: File) -> str:
+    """In words; "" where there are none, or it cannot be read, which the caller reports."""
+    try:
+        return "" if looks_complete(journal) else describe_damage(journal)
+    except OSError:
+        return ""
 
 
 def _seq_of(line: bytes) -> int:

@@ -13,7 +13,7 @@ from textual.widget import Widget
 
 from medtui.actions import EVERYWHERE, Action
 from medtui.console.shell.app_context import context_of
-from medtui.console.shell.status_text import CONNECTING, AppStatus, status_line
+from medtui.console.shell.status_text import CONNECTING, AppStatus, status_line, status_word
 
 if TYPE_CHECKING:
     from medtui.client.view import RunView
@@ -173,7 +173,7 @@ class TooSmall(Widget):
         self._word = CONNECTING
 
     def show_status(self, view: RunView | None, status: AppStatus) -> None:
-        word = view.status_label if view is not None else status.word
+        word = status_word(view, status)
         if word != self._word:
             self._word = word
             self.refresh()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 UNKNOWN = "…"  # what has not been checked yet
 CONNECTING = "connecting"
+OWN = "this console"  # holds the workspace
 GLYPHS = {
     "idle": "○",
     CONNECTING: "◌",
@@ -54,6 +55,7 @@ class AppStatus:
 
     lock: str = UNKNOWN
     word: str = CONNECTING  # what the workspace's engine does, as long as no run is shown
+    prepares: bool = False  # does another engine hold the workspace that has no run yet? It may resume the shown one
     gpu: str = ""
     link: str = "link ok"
     eta: float | None = None  # seconds
@@ -93,9 +95,16 @@ class _Part:
     texts: tuple[Text, ...]
 
 
+def status_word(view: RunView | None, status: AppStatus) -> str:
+    """What the engine does, or how the shown run ended."""
+    if view is None:
+        return status.word
+    return "preparing" if view.outcome is not None and status.prepares else view.status_label
+
+
 def status_line(view: RunView | None, status: AppStatus, width: int) -> Text:
     """As much as fits, the most important first."""
-    word = view.status_label if view is not None else status.word
+    word = status_word(view, status)
     parts = [
         _Part(0, (Text(" medtui", style="bold"),)),
         _Part(0, (Text(f"{GLYPHS.get(word, '·')} {clean(word, 40)}", style=STYLES.get(word, "bold")),)),
@@ -170,7 +179,7 @@ def describe_lock(state: LockState, own: bool, holder_run: str | None) -> str:
     if not state.held:
         return "free" if state.held is False else "unknown"
     if own:
-        return "this console"
+        return OWN
     if state.holder is not None and state.holder.is_runner:
         return shortened(clean(str(state.holder.owner)), 40)
     if state.holder is not None and state.run is None:  # perhaps to resume the run that the line shows as ended
