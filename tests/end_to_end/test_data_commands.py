@@ -278,7 +278,7 @@ def test_an_archive_is_imported_at_its_own_size_and_stays_synthetic(own: dict[st
 @pytest.mark.parametrize("command", ["import", "fetch"])
 def test_help_says_where_a_file_is_put(own: dict[str, str], tmp_path: Path, command: str) -> None:
     said = " ".join(medtui("data", command, "--help", cwd=tmp_path, environment=own).stdout.split())
-    assert "> Existing folder to put the file into. [default: $MEDTUI_DATA, else ~/.medmnist]" in said
+    assert "FOLDER Existing folder to put the file into. [default: $MEDTUI_DATA, else ~/.medmnist]" in said
 
 
 def test_what_is_imported_is_put_where_help_says(own: dict[str, str], tmp_path: Path) -> None:
