@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 sys.path.insert(0, str(Path(__file__).parent))
-from warm_starts import ENGINE, MEDTUI, ROOT, WarmPopen, forkable
+from warm_starts import ENGINE, MEDTUI, ROOT, WarmPopen, customizing, forkable
 
 sys.path.pop(0)  # no child finds what lies here
 
@@ -151,16 +151,18 @@ def become(request: dict[str, Any]) -> NoReturn:
     _open_streams()
     words = request["words"]
     sys.orig_argv = list(words)
+    for folder in customizing(request["environment"].get("PYTHONPATH", "")):
+        _customize(folder)
     if words[: len(ENGINE)] == ENGINE:
         if os.environ.get("MISBEHAVE"):
-            _misbehave()
+            _customize(str(MISBEHAVING))
         _end_with(lambda: _run_engine(words[len(ENGINE) :]))
     _end_with(lambda: _run_command(words[len(MEDTUI) :], request["figures"], request["background"]))
 
 
-def _misbehave() -> None:
-    """As where the double's folder stands in PYTHONPATH: it is imported before anything of the engine's."""
-    sys.path.insert(0, str(MISBEHAVING))
+def _customize(folder: str) -> None:
+    """As where the folder stands in PYTHONPATH: its file is run before anything of the engine's or the command's."""
+    sys.path.insert(0, folder)
     sys.modules.pop("sitecustomize", None)  # of this machine
     importlib.import_module("sitecustomize")
     sys.path.pop(0)
