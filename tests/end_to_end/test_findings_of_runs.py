@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,16 @@ import openpyxl
 import pytest
 from driving import Engine, json_lines, medtui, tiny, yaml_of
 
-from engine.data.cells import generate
+from engine.data import cells
 
 pytestmark = pytest.mark.slow  # real runs; the rules themselves are tested every day in contract/test_findings.py
 
 Change = Callable[[str, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]  # (split, images, labels) → the same
 STEADY = {"schedule": "constant", "warmup_epochs": 0, "mixup_alpha": 0.0, "label_smoothing": 0.0, "patience": None}
 PLAIN = {"hflip": 0.0, "vflip": 0.0, "rotation": 0.0, "brightness": 0.0, "contrast": 0.0}
+
+
+generate = cache(cells.generate)
 
 
 def archive(path: Path, change: Change, images: int = 96) -> dict[str, Any]:
