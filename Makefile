@@ -58,7 +58,7 @@ guards: .venv/installed
 FAULTS := suites two_users requirements several_processes suites_on_cluster many_starts kernels callers_environment \
     limits_of_a_job pause frozen_disk
 faults: .venv/installed
-	$(BIN)/pytest --exhaustive --timeout=7200 tests/faults tests/medtui/test_trackers.py \
+	$(BIN)/pytest --exhaustive --timeout=7200 tests/faults tests/medtui/test_trackers.py tests/console/test_typing.py \
 	    $(FAULTS:%=tests/end_to_end/test_%.py)
 
 # Every model of the catalogue at every size: trained a step, resumed bit for bit, evaluated, exported; the quickstart and
