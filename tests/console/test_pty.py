@@ -196,6 +196,7 @@ def test_the_end_of_a_run_rings_the_bell_and_notifies_unless_switched_off(
         "dataset": {"name": "cells", "limit": 32},
         "model": {"name": "mini_cnn"},
         "training": {"epochs": 1, "batch_size": 16},
+        "evaluation": {"test": False},
     }
     (workspace.root / "tiny.yaml").write_text(json.dumps(recipe))
     if not wanted:

@@ -155,7 +155,7 @@ def test_a_validation_split_of_one_class_has_no_auc(tmp_path: Path) -> None:
 
 def test_input_that_stalls(tmp_path: Path) -> None:
     """`slow_input` is an engine whose batches come late from its seventh epoch on."""
-    recipe = tiny(training={**STEADY, "epochs": 10}, dataset={"limit": 32})
+    recipe = tiny(training={**STEADY, "epochs": 10}, dataset={"limit": 32}, evaluation={"test": False})
     doubles = str(Path(__file__).parents[1] / "doubles")
     engine = Engine(tmp_path, module="slow_input", environment={"PYTHONPATH": doubles})
     try:
