@@ -33,6 +33,7 @@ sys.path.pop(0)  # no child finds what lies here
 MISBEHAVING = Path(__file__).with_name("doubles") / "misbehaving"
 _SET_MM, _ARG_END = 35, 9  # of prctl
 _COLLAPSE, _LARGE_PAGE = 25, 2 << 20  # of madvise; bytes
+LONG, REST = 500, 0.03  # epochs; seconds
 started_with: dict[str, str] = {}
 
 
@@ -76,7 +77,22 @@ def import_everything() -> None:
         importlib.import_module(name)
     for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
         finalizer.atexit = False  # torch takes its operators apart, one by one, in a process that ends anyway
+    rest_in_long_runs()
     import_commands()
+
+
+def rest_in_long_runs() -> None:
+    """A run of so many epochs is there to be stopped: it rests before each batch, and leaves its core to other tests."""
+    from engine.run.training import TrainingBatches
+
+    made = TrainingBatches.__call__
+
+    def after_a_rest(batches: TrainingBatches, epoch: int, step: int) -> Any:
+        if batches._prepared.recipe.training.epochs >= LONG:
+            time.sleep(REST)
+        return made(batches, epoch, step)
+
+    TrainingBatches.__call__ = after_a_rest  # type: ignore[method-assign]
 
 
 def build_what_is_built_once() -> None:
