@@ -82,7 +82,7 @@ def import_everything() -> None:
 
 
 def rest_in_long_runs() -> None:
-    """A run of so many epochs is there to be stopped: it rests before each batch, and leaves its core to other tests."""
+    """A run of so many epochs is there to be stopped: it rests before each batch, and leaves its core to others."""
     from engine.run.training import TrainingBatches
 
     made = TrainingBatches.__call__
