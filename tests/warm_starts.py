@@ -59,11 +59,14 @@ def forkable(environment: dict[str, str], own: dict[str, str]) -> bool:
 
 def customizing(path: str) -> list[str]:
     """The folders of a PYTHONPATH that hold nothing but what the interpreter imports at its start."""
-    return [folder for folder in path.split(os.pathsep) if folder and _only_customizes(Path(folder))]
+    return [folder for folder in path.split(os.pathsep) if _only_customizes(Path(folder))]
 
 
 def _only_customizes(folder: Path) -> bool:
-    return folder.is_dir() and {path.name for path in folder.iterdir()} - {"__pycache__"} == {_SITE}
+    try:
+        return folder.is_absolute() and {path.name for path in folder.iterdir()} - {"__pycache__"} == {_SITE}
+    except OSError:  # no folder, or one that may not be read
+        return False
 
 
 def _others(name: str, value: str) -> str:

@@ -21,7 +21,7 @@ def test_an_interrupted_run_with_every_technique_ends_as_one_that_was_not(tmp_pa
     whole = medtui("run", "recipe.yaml", cwd=tmp_path)
     assert whole.returncode == 0, whole.stdout[-2000:] + whole.stderr
     stopped = medtui("run", "recipe.yaml", "--set", "runtime.max_minutes=0.0001", cwd=tmp_path)
-    for budget in ("0.0001", "0.02", "null"):
+    for budget in ("0.02", "null"):
         assert stopped.returncode in (0, 6), stopped.stderr
         stopped = medtui("run", "--resume", "last", "--set", f"runtime.max_minutes={budget}", cwd=tmp_path)
         if stopped.returncode == 0:
