@@ -58,7 +58,7 @@ guards: .venv/installed
 FAULTS := suites two_users requirements several_processes suites_on_cluster many_starts kernels callers_environment \
     limits_of_a_job pause frozen_disk
 faults: .venv/installed
-	$(BIN)/pytest --exhaustive --timeout=7200 tests/faults tests/medtui/test_trackers.py \
+	$(BIN)/pytest --exhaustive --timeout=7200 tests/faults tests/medtui/test_trackers.py tests/console/test_typing.py \
 	    $(FAULTS:%=tests/end_to_end/test_%.py)
 
 # Every model of the catalogue at every size: trained a step, resumed bit for bit, evaluated, exported; the quickstart and
@@ -82,12 +82,13 @@ bench: .venv/installed
 pictures: .venv/installed
 	$(BIN)/python docs/make_pictures.py $(DATA)
 
-# pip's resolver takes its time over torch: about three minutes.
+# pip's resolver takes its time over torch: one to three minutes. Modules are compiled when they are first imported,
+# while mypy works: pip would compile all of torch's, one by one, which takes as long as all else it does.
 .venv/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "medtui needs Python 3.11 or newer, found " + sys.version.split()[0])'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev]'
 	touch $@
 
 clean:

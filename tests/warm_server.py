@@ -26,13 +26,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 sys.path.insert(0, str(Path(__file__).parent))
-from warm_starts import ENGINE, MEDTUI, ROOT, WarmPopen, forkable
+from warm_starts import ENGINE, MEDTUI, ROOT, WarmPopen, customizing, forkable
 
 sys.path.pop(0)  # no child finds what lies here
 
 MISBEHAVING = Path(__file__).with_name("doubles") / "misbehaving"
 _SET_MM, _ARG_END = 35, 9  # of prctl
 _COLLAPSE, _LARGE_PAGE = 25, 2 << 20  # of madvise; bytes
+LONG, REST = 500, 0.03  # epochs; seconds
 started_with: dict[str, str] = {}
 
 
@@ -76,7 +77,22 @@ def import_everything() -> None:
         importlib.import_module(name)
     for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
         finalizer.atexit = False  # torch takes its operators apart, one by one, in a process that ends anyway
+    rest_in_long_runs()
     import_commands()
+
+
+def rest_in_long_runs() -> None:
+    """A run of so many epochs is there to be stopped: it rests before each batch, and leaves its core to others."""
+    from engine.run.training import TrainingBatches
+
+    made = TrainingBatches.__call__
+
+    def after_a_rest(batches: TrainingBatches, epoch: int, step: int) -> Any:
+        if batches._prepared.recipe.training.epochs >= LONG:
+            time.sleep(REST)
+        return made(batches, epoch, step)
+
+    TrainingBatches.__call__ = after_a_rest  # type: ignore[method-assign]
 
 
 def build_what_is_built_once() -> None:
@@ -151,16 +167,18 @@ def become(request: dict[str, Any]) -> NoReturn:
     _open_streams()
     words = request["words"]
     sys.orig_argv = list(words)
+    for folder in customizing(request["environment"].get("PYTHONPATH", "")):
+        _customize(folder)
     if words[: len(ENGINE)] == ENGINE:
         if os.environ.get("MISBEHAVE"):
-            _misbehave()
+            _customize(str(MISBEHAVING))
         _end_with(lambda: _run_engine(words[len(ENGINE) :]))
     _end_with(lambda: _run_command(words[len(MEDTUI) :], request["figures"], request["background"]))
 
 
-def _misbehave() -> None:
-    """As where the double's folder stands in PYTHONPATH: it is imported before anything of the engine's."""
-    sys.path.insert(0, str(MISBEHAVING))
+def _customize(folder: str) -> None:
+    """As where the folder stands in PYTHONPATH: its file is run before anything of the engine's or the command's."""
+    sys.path.insert(0, folder)
     sys.modules.pop("sitecustomize", None)  # of this machine
     importlib.import_module("sitecustomize")
     sys.path.pop(0)

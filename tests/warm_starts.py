@@ -5,7 +5,8 @@
 child of the caller's all the same, in its session or one of their own, with the arguments that the process table would
 show, standard streams, folder and environment as asked. Everything else is started as ever, and so is what a fork
 cannot do: an environment that is read while the interpreter or a library is loaded, a program for before the start
-(`preexec_fn`), a test marked `cold`. What a start from nothing promises is tested by tests
+(`preexec_fn`), a test marked `cold`. A folder of PYTHONPATH that holds a `sitecustomize.py` and nothing else can be had
+by a fork: it imports that file before anything else it does. What a start from nothing promises is tested by tests
 with that mark. The server is `warm_server.py`.
 """
 
@@ -43,15 +44,37 @@ _PARAMETERS = ("close_fds", "pass_fds", "cwd", "env", "startupinfo", "creationfl
 _PARAMETERS += ("c2pread", "c2pwrite", "errread", "errwrite", "restore_signals", "gid", "gids", "uid", "umask")
 _PARAMETERS += ("start_new_session", "process_group")
 _SUBREAPER = 36  # of prctl
+_SITE = "sitecustomize.py"  # the interpreter imports it at its start
 
 
 def forkable(environment: dict[str, str], own: dict[str, str]) -> bool:
     """Would a fork of a process with the environment `own` be as one that was started with this environment?"""
     return all(
-        _loaded(value) <= _loaded(own.get(name, "")) if name == "LD_PRELOAD" else own.get(name) == value
-        for name, value in environment.items()
-        if name.startswith(AT_LOADING) and name not in AFTER_ALL and value
+        _loaded(value) <= _loaded(own.get(name, "")) if name == "LD_PRELOAD" else value in ("", own.get(name))
+        for name, given in environment.items()
+        if name.startswith(AT_LOADING) and name not in AFTER_ALL
+        for value in (_others(name, given),)
     )
+
+
+def customizing(path: str) -> list[str]:
+    """The folders of a PYTHONPATH that hold nothing but what the interpreter imports at its start."""
+    return [folder for folder in path.split(os.pathsep) if _only_customizes(Path(folder))]
+
+
+def _only_customizes(folder: Path) -> bool:
+    try:
+        return folder.is_absolute() and {path.name for path in folder.iterdir()} - {"__pycache__"} == {_SITE}
+    except OSError:  # no folder, or one that may not be read
+        return False
+
+
+def _others(name: str, value: str) -> str:
+    """The value without these folders; an engine is told of them by a variable, and finds nothing else there."""
+    if name not in ("PYTHONPATH", "MEDTUI_PYTHONPATH"):
+        return value
+    known = customizing(value)
+    return os.pathsep.join(folder for folder in value.split(os.pathsep) if folder not in known)
 
 
 def _loaded(value: str) -> set[str]:

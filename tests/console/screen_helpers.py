@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 
@@ -10,6 +11,9 @@ from textual.pilot import Pilot
 from medtui.console.app import ConsoleApp
 
 PATIENCE = 60.0  # seconds; the machine may be loaded
+# `medtui` for a terminal, without the engine that it keeps warm: three seconds of a core where a test starts no run
+_PROGRAM = "from medtui.console.shell.engines import Engines; Engines.warm_up = lambda engines: None"
+ENGINELESS = [sys.executable, "-P", "-c", f"{_PROGRAM}; from medtui.cli import main; main()"]
 
 
 def screen_text(app: ConsoleApp) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from graphics_decoders import ITERM, SIXEL, decoded, enlarged, kitty_pictures, placeholder_cells, sixel_picture
 from PIL import Image
+from screen_helpers import ENGINELESS
 from stand_ins import make_run
 from test_terminal import Terminal as TmuxTerminal
 
@@ -57,7 +58,7 @@ def opened(workspace: Workspace, cache: Path, answer: str | None, delay: float =
     """Results with the run in detail; the terminal answers `delay` seconds after it was asked, in two writes."""
     kept = {name: value for name, value in os.environ.items() if name not in ("TMUX", "TMUX_PANE", "LC_TERMINAL")}
     environment = {**kept, "MEDTUI_CACHE": str(cache), "PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8"}
-    with console(workspace.root, environment, size=SIZE) as terminal:
+    with console(workspace.root, environment, size=SIZE, program=ENGINELESS) as terminal:
         terminal.wait_for(QUERIES, patience=PATIENCE)
         if answer is not None:
             threading.Timer(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from screen_helpers import ENGINELESS
 from stand_ins import Story, make_run
 
 from benchmarks.terminal import CONSOLE, Terminal, console
@@ -66,7 +67,7 @@ def test_hostile_text_reaches_the_terminal_on_no_screen(workspace: Workspace, is
     hostile_run(workspace)
     (workspace.root / f"{HOSTILE.replace('/', '|')}.yaml").write_text(f"# {HOSTILE}\ndataset: {{name: {HOSTILE!r}}}\n")
     (workspace.outputs / ".medtui.lock").write_text(json.dumps({"pid": 1, "host": HOSTILE, "run": HOSTILE}))
-    with opened(workspace, isolated) as terminal:
+    with opened(workspace, isolated, ENGINELESS) as terminal:
         terminal.type("/", *"evil", "\r", "j")  # the recipe: in the list, as text, with what is wrong with it
         terminal.wait_for("evil·]52;c;QUFB··[2J·1m·", patience=PATIENCE)
         for keys, words in (
@@ -148,7 +149,7 @@ def test_a_burst_of_keys_ends_as_it_was_typed_in_form_and_text(workspace: Worksp
             time.sleep(0.05)
         return recipe.read_text()
 
-    with opened(workspace, isolated) as terminal:
+    with opened(workspace, isolated, ENGINELESS) as terminal:
         terminal.write(b"/mine\rl")  # find it, and into its form; two below the data set is the limit
         terminal.wait_for("mine.yaml", patience=PATIENCE)
         assert saved(terminal, "jj\rnull\r") == BURST
@@ -196,6 +197,7 @@ def test_the_end_of_a_run_rings_the_bell_and_notifies_unless_switched_off(
         "dataset": {"name": "cells", "limit": 32},
         "model": {"name": "mini_cnn"},
         "training": {"epochs": 1, "batch_size": 16},
+        "evaluation": {"test": False},
     }
     (workspace.root / "tiny.yaml").write_text(json.dumps(recipe))
     if not wanted:
@@ -215,7 +217,7 @@ def test_the_end_of_a_run_rings_the_bell_and_notifies_unless_switched_off(
 
 @pytest.mark.slow
 def test_esc_and_a_key_in_one_read_are_esc_and_that_key(workspace: Workspace, isolated: dict[str, str]) -> None:
-    with opened(workspace, isolated) as terminal:
+    with opened(workspace, isolated, ENGINELESS) as terminal:
         for keys, words in (
             (b"\x1b2", "diagnostics"),
             (b"\x1b?", "everywhere"),

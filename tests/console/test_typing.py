@@ -141,7 +141,9 @@ async def test_a_paste_among_keys_keeps_its_position(console, workspace) -> None
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 4))])
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.everyday("0")
+@pytest.mark.usual("0", "1")
 async def test_no_burst_loses_a_key(console, workspace, seed: int) -> None:
     """Random values into random fields, the keys cut into reads at random places."""
     draw = random.Random(seed)

@@ -117,7 +117,7 @@ class ProductCopy:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        junk = shutil.ignore_patterns("__pycache__", "outputs")
+        junk = shutil.ignore_patterns("outputs")
         for folder in ("engine", "medtui", "recipes", "docs"):
             shutil.copytree(ROOT / folder, root / folder, ignore=junk)
         text = (root / SOURCES).read_text()

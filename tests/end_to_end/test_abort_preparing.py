@@ -162,7 +162,7 @@ def test_an_unusable_temporary_folder_does_not_prevent_a_run(how: str, tmp_path:
     folder = tmp_path / "tmp"
     if how != "missing":
         folder.mkdir(mode=0o500 if how == "read-only" else 0o700)
-    (tmp_path / "recipe.yaml").write_text(json.dumps(tiny(training={"epochs": 1})))
+    (tmp_path / "recipe.yaml").write_text(json.dumps(tiny(training={"epochs": 1}, evaluation={"test": how != "full"})))
     command = [*MEDTUI, "run", "recipe.yaml"]
     if how == "full":
         mount = f"mount -t tmpfs -o size=16k none {folder} && head -c 99999 /dev/zero 2>/dev/null > {folder}/full; "

@@ -17,7 +17,9 @@ from medtui.suites.store import Store
 @pytest.mark.slow
 def test_a_detached_suite_goes_on_alone_and_tells_of_its_end_once(tmp_path: Path) -> None:
     (tmp_path / "README.md").touch()
-    (tmp_path / "short.yaml").write_text(yaml_of(tiny(training={"epochs": 2, "batch_size": 16})))
+    (tmp_path / "short.yaml").write_text(
+        yaml_of(tiny(training={"epochs": 2, "batch_size": 16}, evaluation={"test": False}))
+    )
     (tmp_path / "pair.yaml").write_text("recipe: short.yaml\nseeds: 1-2\n")
     settings = tmp_path / "settings.yaml"
     with Receiver() as server:

@@ -24,7 +24,8 @@ from engine.train.restore import restore
 from engine.train.state import TrainingState
 
 SIZES = (28, 64, 128, 224)
-SLOW = {(name, 28) for name in ("swin_t", "vit_s_16", "mobilenet_v3_large", "convnext_tiny")}  # one of each kind
+# One with batch normalisation; one of attention, layer normalisation and branches that are left out at random
+SLOW = {(name, 28) for name in ("mobilenet_v3_large", "swin_t")}
 EXPORTED = {("vit_s_16", 28)}  # the others by `make models`
 PAIRS = [(spec, size) for spec in MODELS for size in SIZES if spec.fits(size)]
 

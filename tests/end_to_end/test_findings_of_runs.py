@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,16 @@ import openpyxl
 import pytest
 from driving import Engine, json_lines, medtui, tiny, yaml_of
 
-from engine.data.cells import generate
+from engine.data import cells
 
 pytestmark = pytest.mark.slow  # real runs; the rules themselves are tested every day in contract/test_findings.py
 
 Change = Callable[[str, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]  # (split, images, labels) → the same
 STEADY = {"schedule": "constant", "warmup_epochs": 0, "mixup_alpha": 0.0, "label_smoothing": 0.0, "patience": None}
 PLAIN = {"hflip": 0.0, "vflip": 0.0, "rotation": 0.0, "brightness": 0.0, "contrast": 0.0}
+
+
+generate = cache(cells.generate)
 
 
 def archive(path: Path, change: Change, images: int = 96) -> dict[str, Any]:
@@ -151,7 +155,7 @@ def test_a_validation_split_of_one_class_has_no_auc(tmp_path: Path) -> None:
 
 def test_input_that_stalls(tmp_path: Path) -> None:
     """`slow_input` is an engine whose batches come late from its seventh epoch on."""
-    recipe = tiny(training={**STEADY, "epochs": 10}, dataset={"limit": 32})
+    recipe = tiny(training={**STEADY, "epochs": 10}, dataset={"limit": 32}, evaluation={"test": False})
     doubles = str(Path(__file__).parents[1] / "doubles")
     engine = Engine(tmp_path, module="slow_input", environment={"PYTHONPATH": doubles})
     try:

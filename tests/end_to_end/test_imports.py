@@ -35,7 +35,8 @@ def test_the_console_side_imports_nothing_heavy(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_medtui_run_imports_no_textual_and_nothing_heavy(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(
-        "{dataset: {name: cells, limit: 32}, model: {name: mini_cnn}, training: {epochs: 1, batch_size: 16}}"
+        "{dataset: {name: cells, limit: 32}, model: {name: mini_cnn}, training: {epochs: 1, batch_size: 16},"
+        " evaluation: {test: false}}"
     )
     code = (
         "import sys; sys.argv = ['medtui', 'run', 'recipe.yaml', '--json']\n"

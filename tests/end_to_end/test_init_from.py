@@ -39,7 +39,8 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     workspace = tmp_path_factory.mktemp("interrupted")
     trained(workspace, 1)
     engine = Engine(workspace)
-    engine.train(tiny(dataset={"limit": None}, training={"epochs": 1, "batch_size": 4, "init_from": "last"}))
+    training = {"epochs": 1, "batch_size": 2, "init_from": "last"}  # steps enough to be killed in, and few to resume
+    engine.train(tiny(dataset={"limit": 1000}, training=training))
     run = RunDirectory(Path(engine.wait_for_event("run.started")["run_dir"]))
     engine.process.send_signal(signal.SIGKILL)
     engine.end()

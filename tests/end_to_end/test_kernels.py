@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 def aborted_run(workspace: Path, environment: dict[str, str] | None = None, **runtime: Any) -> RunDirectory:
     """A run that was paused at its first batch and aborted. `runtime`: of its recipe."""
     engine = Engine(workspace, environment=environment)
-    engine.train(tiny(runtime=runtime))
+    engine.train(tiny(runtime=runtime, evaluation={"test": False}))
     engine.send("pause", id="p")
     run = RunDirectory(Path(engine.wait_for_event("run.started")["run_dir"]))
     engine.wait_for_phase("paused")

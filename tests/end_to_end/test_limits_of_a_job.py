@@ -159,6 +159,6 @@ def test_images_that_a_job_s_memory_cannot_hold_are_mapped_though_the_machine_co
     archive = tmp_path / "mine.npz"
     dataset = {"name": "breastmnist", "size": 224, "archive": str(archive), "md5": zeros(archive, 8000), "limit": None}
     environment = {"MEDTUI_CACHE": str(tmp_path / "cache")}
-    recipe = tiny(dataset=dataset)
+    recipe = tiny(dataset=dataset, evaluation={"test": False})
     assert started(tmp_path, recipe, enter, **environment)["resolved"]["storage"] == "mapped"
     assert started(tmp_path, recipe, **environment)["resolved"]["storage"] == "ram"

@@ -189,8 +189,8 @@ def test_the_workbook_has_its_sheets_a_row_per_epoch_and_native_charts(run_dir: 
 
 
 def test_plain_torchvision_gives_the_runs_scores(workspace: Path, real_data: Path) -> None:
-    # the test split is whole: 156; full precision, as plain torchvision has it
-    settings = ("dataset.limit=156", "training.epochs=1", "training.amp=false", "evaluation.tta=false")
+    # full precision, as plain torchvision has it
+    settings = ("dataset.limit=64", "training.epochs=1", "training.amp=false", "evaluation.tta=false")
     sets = [argument for setting in settings for argument in ("--set", setting)]
     done = medtui("run", "breastmnist", "--data", real_data, *sets, "--json", cwd=workspace)
     assert done.returncode == 0, done.stderr
@@ -211,5 +211,9 @@ def test_plain_torchvision_gives_the_runs_scores(workspace: Path, real_data: Pat
     with torch.no_grad():
         expected = model.eval()(inputs).softmax(1).numpy()
     written = next((run_dir / "metrics").glob("*_test_*.csv"))
-    scores = pd.read_csv(written, index_col=0, header=None).to_numpy()
-    assert np.abs(scores - expected).max() < 1e-5
+    scores = pd.read_csv(written, index_col=0, header=None).sort_index().to_numpy()
+    assert len(scores) == 64
+    # which of the 156 a limited split has is known by their scores: each is another one's, in the official order
+    distances = np.abs(scores[:, None] - expected[None]).max(axis=2)
+    assert distances.min(axis=1).max() < 1e-5
+    assert np.all(np.diff(distances.argmin(axis=1)) > 0)

@@ -94,7 +94,7 @@ class ProductCopy:
     def __init__(self, root: Path, sha256: str) -> None:
         self.root, self.sha256 = root, sha256
         for name in ("engine", "medtui", "recipes", "docs"):
-            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "pictures"))
+            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("pictures"))
         catalogue = root / CATALOGUE
         text = catalogue.read_text()
         marker = "MODELS: tuple[ModelSpec, ...] = (\n"

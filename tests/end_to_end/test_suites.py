@@ -162,13 +162,13 @@ def test_the_queue_survives_its_runner_and_does_every_run_once(place: Path, star
 # ---- kills at random moments ----------------------------------------------------------------------------------------
 
 
-def grid(place: Path, seeds: str) -> None:
+def grid(place: Path, seeds: str, epochs: int) -> None:
     """Two data sets, twice as many with dropout, and each with these seeds."""
     import numpy as np
 
     np.savez(place / "graded.npz", **graded_arrays())
     digest = md5((place / "graded.npz").read_bytes(), usedforsecurity=False).hexdigest()
-    training = {"epochs": 15, "batch_size": 16, "patience": None}
+    training = {"epochs": epochs, "batch_size": 16, "patience": None}
     (place / "cells.yaml").write_text(yaml_of(tiny(training=training)))
     graded = tiny(training=training)
     graded["dataset"] = {"name": "bloodmnist", "archive": str(place / "graded.npz"), "md5": digest}
@@ -191,15 +191,17 @@ def results(place: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("seeds", "runs", "often"), [("1", 4, 1), ("1-3", 12, 10)], ids=["once", "often"])
+@pytest.mark.parametrize(
+    ("seeds", "epochs", "runs", "often"), [("1", 8, 4, 1), ("1-3", 15, 12, 10)], ids=["once", "often"]
+)
 @pytest.mark.usual("once")
 def test_a_suite_that_is_killed_at_any_moment_ends_as_one_that_is_not(
-    tmp_path_factory: pytest.TempPathFactory, seeds: str, runs: int, often: int
+    tmp_path_factory: pytest.TempPathFactory, seeds: str, epochs: int, runs: int, often: int
 ) -> None:
     undisturbed, disturbed = (tmp_path_factory.mktemp(name) for name in ("undisturbed", "disturbed"))
     for place in (undisturbed, disturbed):
         (place / "README.md").touch()
-    grid(undisturbed, seeds)
+    grid(undisturbed, seeds, epochs)
     for name in ("grid.yaml", "cells.yaml", "graded.yaml"):
         (disturbed / name).write_text((undisturbed / name).read_text())
     quiet = medtui("suite", "run", "grid.yaml", cwd=undisturbed)

@@ -26,14 +26,15 @@ from medtui.suites.job_record import read_record
 from medtui.suites.store import Store, runs_of
 
 pytestmark = pytest.mark.slow
-EPOCHS = 30  # of a tenth of a second: time enough to signal a job that has begun to train
+EPOCHS = 20  # of a tenth of a second: time enough to signal a job that has begun to train
 PATIENCE = 240.0  # seconds; each job starts from nothing
 
 
 def make(place: Path, suite: str, **training: Any) -> Path:
     place.mkdir(exist_ok=True)
     (place / "README.md").touch()
-    recipe = tiny(training={"epochs": EPOCHS, "batch_size": 8, "patience": None, **training})
+    training = {"epochs": EPOCHS, "batch_size": 8, "patience": None, **training}
+    recipe = tiny(training=training, evaluation={"test": False})  # whose figures would take longer than the training
     (place / "short.yaml").write_text(yaml_of(recipe))
     (place / "study.yaml").write_text(suite)
     return place

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.skipif(REASON is not None, reason=REASON or "")
 TEAM = 23100
 ADA, BOB = User(23001, 23001, (TEAM,)), User(23002, 23002, (TEAM,))
 LONG = tiny(training={"epochs": 100_000}, runtime={"checkpoint_minutes": 1e-6})
+SHORT = tiny(training={"epochs": 1, "warmup_epochs": 0}, evaluation={"test": False})  # nor its figures
 SLOW = 120.0  # seconds, for what starts an engine on a loaded machine
 
 
@@ -59,7 +60,7 @@ def made(folder: Path, kind: str) -> Path:
     (root / "outputs").mkdir(parents=True)
     (root / "README.md").touch()
     (root / "long.yaml").write_text(yaml_of(LONG))
-    (root / "tiny.yaml").write_text(yaml_of(tiny(training={"epochs": 1, "warmup_epochs": 0})))
+    (root / "tiny.yaml").write_text(yaml_of(SHORT))
     for user in (ADA, BOB):
         home = folder / f"home-{user.uid}"
         home.mkdir()

@@ -80,7 +80,7 @@ def test_a_run_is_complete_although_the_clock_says_1970(tmp_path: Path, engine: 
 
 @pytest.mark.slow
 def test_without_proc_commands_answer_in_sentences(tmp_path: Path) -> None:
-    (tmp_path / "tiny.yaml").write_text(yaml_of(tiny(training={"epochs": 1})))
+    (tmp_path / "tiny.yaml").write_text(yaml_of(tiny(training={"epochs": 1}, evaluation={"test": False})))
     for arguments in (["doctor"], ["runs"], ["run", "tiny.yaml"]):
         hidden = ["unshare", "--mount", "sh", "-c", 'umount --lazy /proc && exec "$@"', "sh", *MEDTUI, *arguments]
         done = subprocess.run(hidden, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False)

@@ -29,6 +29,7 @@ STATISTICS = ([0.5] * 3, [0.25] * 3)
 ADAPTED = [spec for spec in MODELS if spec.adapted and spec.name != "resnet18_adapted"]
 LARGE = {"resnet34", "vgg16_bn", "vit_b_16", "resnet50", "efficientnet_v2_s"}  # slow
 LARGE |= {"resnet18_adapted", "resnet18"}  # in `test_model.py`
+SIBLINGS = {"resnet18", "resnet34", "vit_b_16"}  # of others of their families
 
 every_size = pytest.mark.parametrize(
     ("spec", "size"),
@@ -205,6 +206,7 @@ def trained_a_step(spec: ModelSpec, size: int, images: torch.Tensor) -> nn.Modul
 
 @every_model
 @pytest.mark.everyday("mini_cnn", "vit_s_16")
+@pytest.mark.usual(*(spec.name for spec in MODELS if spec.name not in SIBLINGS))
 def test_a_step_trains_every_parameter_and_torchvisions_model_gives_the_same_scores_with_these_weights(
     spec: ModelSpec,
 ) -> None:

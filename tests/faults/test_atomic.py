@@ -29,6 +29,9 @@ def undisturbed(fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactor
     return list_runs(workspace / "outputs")[0]
 
 
+EVERYDAY = ("fsync */checkpoints/*-5", "rename */last.safetensors-5", "write */events.jsonl-0")
+
+
 def loads(path: File) -> bool:
     try:
         return bool(verified_digest(path))
@@ -87,7 +90,8 @@ def survives(fork_server: ForkServer, workspace: Path, undisturbed: RunDirectory
     ],
     ids=lambda value: f"{value.on} {value.path}" if isinstance(value, Fault) else str(value),
 )
-@pytest.mark.everyday("fsync */checkpoints/*-5", "rename */last.safetensors-5", "write */events.jsonl-0")
+@pytest.mark.everyday(*EVERYDAY)
+@pytest.mark.usual(*EVERYDAY, "write */checkpoints/*-5", "write */reports/*-0")
 def test_a_write_fsync_or_rename_that_fails_costs_no_checkpoint_and_no_artifact(
     fault: Fault, status: int, fork_server: ForkServer, undisturbed: RunDirectory, tmp_path: Path
 ) -> None:

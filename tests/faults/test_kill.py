@@ -79,12 +79,13 @@ MOMENTS: dict[str, Any] = {
     "between the two that go": lambda run: Fault("unlink", PREVIOUS_BEST, 1, "kill"),
     "before the last word": at_event("run.finished"),
 }
+EVERYDAY = ("before the first checkpoint", "inside a checkpoint write", "between the renames of a checkpoint")
+EVERYDAY += ("in evaluation",)
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.everyday(
-    "before the first checkpoint", "inside a checkpoint write", "between the renames of a checkpoint", "in evaluation"
-)
+@pytest.mark.everyday(*EVERYDAY)
+@pytest.mark.usual(*EVERYDAY, "between last and best", "in reporting", "before the last word")
 def test_a_killed_run_resumes_to_the_same_weights_history_and_scores(
     moment: str, fork_server: ForkServer, undisturbed: RunDirectory, tmp_path: Path
 ) -> None:
