@@ -82,13 +82,12 @@ bench: .venv/installed
 pictures: .venv/installed
 	$(BIN)/python docs/make_pictures.py $(DATA)
 
-# pip's resolver takes its time over torch: one to three minutes. Modules are compiled when they are first imported,
-# while mypy works: pip would compile all of torch's, one by one, which takes as long as all else it does.
+# pip's resolver takes its time over torch: about three minutes.
 .venv/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "medtui needs Python 3.11 or newer, found " + sys.version.split()[0])'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
 clean:
