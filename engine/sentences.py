@@ -130,7 +130,7 @@ class Checkpoints:
     """What a run resumes from."""
 
     BEST_LOST = Sentence(
-        "{path} does not hold the weights of epoch {epoch}, the best so far, and no other checkpoint does.",
+        "{path} does not hold the weights of epoch {epoch}, the best so far.",
         "Restore it, or start a new run.",
     )
     FORMAT = Sentence(

@@ -59,7 +59,7 @@ def reopen_run(
 
 
 def restore_newest(job: Job, run: RunDirectory, state: TrainingState) -> File | None:
-    """Restore `last`; where it is damaged, loudly, or missing, `previous`. Which one it was.
+    """Restore `last`; where it is missing or, loudly, damaged or its best weights are lost, `previous`. Which it was.
 
     Without either the run starts over: it ended before its first checkpoint. Raises CheckpointError.
     """
@@ -69,6 +69,7 @@ def restore_newest(job: Job, run: RunDirectory, state: TrainingState) -> File | 
             continue
         try:
             restore(path, state)
+            _check_best(run, state)
         except CheckpointError as error:
             trouble = trouble or error
             continue
@@ -86,6 +87,19 @@ def restore_newest(job: Job, run: RunDirectory, state: TrainingState) -> File | 
     return None
 
 
+def _check_best(run: RunDirectory, state: TrainingState) -> None:
+    """Raises CheckpointError where the best weights of the restored state are neither in it nor in a file."""
+    if state.best_epoch is None or _is_best(state):
+        return
+    if not any(holds_best(file, state) for file in (run.best, run.previous_best)):
+        raise CheckpointError(Checkpoints.BEST_LOST, path=run.best, epoch=state.best_epoch)
+
+
+def _is_best(state: TrainingState) -> bool:
+    """Are its own weights the best so far?"""
+    return (state.epoch, state.step) == (state.best_epoch, 0)
+
+
 def recover_best(run: RunDirectory, state: TrainingState, save: Callable[[TrainingState], None]) -> None:
     """Make `best` what the restored state says it is, whenever the run was killed.
 
@@ -99,7 +113,7 @@ def recover_best(run: RunDirectory, state: TrainingState, save: Callable[[Traini
         return
     elif holds_best(run.previous_best, state):
         run.previous_best.move(run.best)
-    elif (state.epoch, state.step) == (state.best_epoch, 0):
+    elif _is_best(state):
         save(state)
     else:
         raise CheckpointError(Checkpoints.BEST_LOST, path=run.best, epoch=state.best_epoch)

@@ -20,6 +20,7 @@ from engine.contract.store.checkpoint_file import DIGEST, ContentDigest, read_he
 from engine.contract.store.run_directory import RunDirectory, make_parts
 from engine.contract.wire.errors import CheckpointError
 from engine.run.callbacks import TrainingCallbacks
+from engine.run.resume import recover_best, restore_newest
 from engine.run.retention import drop_previous_checkpoints
 from engine.sentences import Alarms, Checkpoints
 from engine.train.checkpoint import save_best, save_last
@@ -261,6 +262,45 @@ def test_the_position_of_a_run_that_monitors_the_loss_is_restored_with_an_undefi
     forged(path, lambda values: values["history"][0].update(val_auc=0.5))
     with pytest.raises(CheckpointError, match="a best AUC of nan of epoch 1 of 1"):
         restore(path, new_state())
+
+
+def lose(path: Path, how: str) -> None:
+    content = path.read_bytes()
+    path.unlink()
+    if how == "truncated":
+        path.write_bytes(content[:-9])
+    elif how == "a folder":
+        path.mkdir()
+
+
+@pytest.mark.parametrize("how", ["deleted", "truncated", "a folder"])
+def test_a_run_whose_best_weights_are_lost_resumes_from_the_generation_that_holds_them(
+    how: str, tmp_path: Path
+) -> None:
+    run, state, told = RunDirectory(tmp_path / "run"), new_state(), []
+    run.root.mkdir()
+    make_parts(run)
+    train(state, STEPS)
+    save_last(run.last, run.previous, state)
+    save_best(run.best, run.previous_best, state)
+    expected, best = everything(state, tmp_path), run.best.path.read_bytes()
+    train(state, 1)
+    save_last(run.last, run.previous, state)
+    lose(run.best.path, how)
+    job = SimpleNamespace(stream=SimpleNamespace(alarm=lambda *kinds, **fields: told.append(fields)))
+    found = new_state(seed=1)
+    assert restore_newest(job, run, found) == run.previous
+    assert everything(found, tmp_path) == expected
+    if how == "a folder":
+        run.best.put_aside()
+    recover_best(run, found, lambda state: save_best(run.best, run.previous_best, state))
+    assert run.best.path.read_bytes() == best
+    assert [(fields["epoch"], fields["step"]) for fields in told] == [(2, 0)]
+    run.best.delete()
+    run.previous.delete()
+    with pytest.raises(CheckpointError, match="does not hold the weights of epoch 1, the best so far") as refused:
+        restore_newest(job, run, new_state())
+    assert refused.value.code == Checkpoints.BEST_LOST.code
 
 
 # ---- what a completed run keeps --------------------------------------------------------------------------------------
