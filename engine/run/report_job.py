@@ -20,7 +20,7 @@ from engine.run.history import history_of
 from engine.run.job import Job, JobResult
 from engine.run.needs import Needs
 from engine.run.prepare import WithModel
-from engine.run.reporting import artifacts_of, report_of, score_file_path, write_each
+from engine.run.reporting import artifacts_of, remove_other_scores, report_of, score_file_path, write_each
 from engine.run.train_job import split_results
 from engine.sentences import Decisions, Reports
 
@@ -57,30 +57,25 @@ def report_again(job: Job, command: Report) -> JobResult:
     failed = write_each(job, run, report, chosen)
     for error in failed.values():
         raise error
+    remove_other_scores(run, score_file)
     return JobResult(metrics={"validation": None, "test": result.metrics})
 
 
 def _results(job: Job, run: RunDirectory, prepared: WithModel) -> tuple[Evaluated, np.ndarray, File]:
     """The test split's results by the run's own scores; without them the best weights are evaluated again."""
     labels, facts = prepared.labels["test"], prepared.facts
-    for file in _score_files(run):
+    troubles: list[DataError] = []
+    for file in (file for file in run.score_files() if file.is_regular):
         try:
             scores = read_scores(file.path, len(labels), facts.classes).astype(np.float32)
         except DataError as error:
-            job.stream.note(Decisions.SCORES_AGAIN, "warning", reason=error.message)
+            troubles.append(error)
             continue
         return evaluate_with_ci95(labels, scores, facts.task, facts.class_names), scores, file
+    for trouble in troubles:
+        job.stream.note(Decisions.SCORES_AGAIN, "warning", reason=trouble.message)
     require_weights(run)
     prepared.model.load_state_dict(load_best(run))
     views = views_for(facts.symmetry, prepared.recipe.evaluation.tta)
     result, scores = split_results(job, prepared, prepared.model, "test", views)
     return result, scores, score_file_path(run, prepared, result.metrics)
-
-
-def _score_files(run: RunDirectory) -> list[File]:
-    try:
-        names = run.metrics.names()
-    except OSError:
-        return []
-    files = (run.metrics / name for name in sorted(names) if "_test_" in name and name.endswith(".csv"))
-    return [file for file in files if file.is_regular]

@@ -65,7 +65,7 @@ def write_artifacts(job: Job, run: RunDirectory, report: RunReport, score_file: 
         job.stream.sync_journal()
     if score_file is not None:
         failed = write_each(job, run, report, artifacts_of(run, score_file))
-        remove_other_scores(score_file)
+        remove_other_scores(run, score_file)
     else:
         artifacts = artifacts_of(run, run.metrics / "scores.csv")
         failed = write_each(job, run, report, [one for one in artifacts if one[0] in WITHOUT_TEST])
@@ -177,12 +177,12 @@ def score_file_path(run: RunDirectory, prepared: LoadedData, test: Metrics) -> F
     return run.metrics / (f"limited_{name}" if prepared.limited else name)
 
 
-def remove_other_scores(score_file: File) -> None:
-    """The score files of an earlier attempt: their names hold its results. The other artifacts were replaced."""
-    folder = score_file.parent
-    for name in folder.names():
-        if "_test_" in name and name.endswith(".csv") and name != score_file.name:
-            (folder / name).delete()
+def remove_other_scores(run: RunDirectory, score_file: File) -> None:
+    """The score files of an earlier attempt, or name of the run, which are in their names. The other artifacts were
+    replaced. Raises OSError."""
+    for file in run.score_files():
+        if file.name != score_file.name:
+            file.put_aside() if file.is_folder else file.delete()
 
 
 def report_of(

@@ -8,6 +8,10 @@ GROWING = {"history": "metrics/history.csv", "per_class": "metrics/per_class.csv
 
 
 def artifacts_there(run: RunDirectory, announced: dict[str, str]) -> dict[str, str]:
-    """Those that were announced, and the tables of a run that ended before it could do so; paths within the run."""
-    growing = {name: path for name, path in GROWING.items() if run.folder.file(path).is_regular}
-    return growing | announced
+    """Those that are there, of what was announced and of the tables of a run that ended before it could do so; paths
+    within the run."""
+    there = {name: path for name, path in (GROWING | announced).items() if run.folder.file(path).is_regular}
+    if "scores" in announced and "scores" not in there:  # `medtui report` may have made it, of a run renamed since
+        for file in run.score_files():
+            there["scores"] = file.name_below
+    return there

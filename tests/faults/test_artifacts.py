@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +115,35 @@ def test_every_artifact_of_a_finished_run_is_rebuilt_without_training(fork_serve
     assert openpyxl.load_workbook(run.root / "reports/report.xlsx").sheetnames[0] == "Summary"
     again = medtui("report", "--workspace", tmp_path, cwd=tmp_path)
     assert again.returncode == 0 and "Nothing is missing" in again.stdout
+
+
+@pytest.fixture(scope="module")
+def completed(fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    workspace = tmp_path_factory.mktemp("completed")
+    assert fork_server.run(workspace, new_run(tiny())).status == 0
+    return workspace
+
+
+def copy_of(completed: Path, workspace: Path, name: str = "renamed") -> RunDirectory:
+    shutil.copytree(only_run(completed).root, workspace / "outputs" / name)
+    return only_run(workspace)
+
+
+@pytest.mark.parametrize("damage", ["garbage", "deleted"])
+def test_a_renamed_run_has_one_score_file_after_its_report_and_show_names_it(
+    damage: str, completed: Path, tmp_path: Path
+) -> None:
+    run = copy_of(completed, tmp_path)
+    (old,) = run.score_files()
+    scores = old.path.read_bytes()
+    assert only_run(completed).name in old.name
+    old.path.write_text("garbage\n") if damage == "garbage" else old.path.unlink()
+    done = medtui("report", run.name, "--workspace", tmp_path, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (new,) = run.score_files()
+    assert "@renamed" in new.name and new.path.read_bytes() == scores
+    shown = json.loads(medtui("show", "--json", "--workspace", tmp_path, cwd=tmp_path).stdout)
+    assert shown["artifacts"]["scores"] == str(new.path)
 
 
 def test_an_unfinished_run_has_no_report_and_the_message_tells_how_to_get_one(

@@ -104,6 +104,15 @@ class RunDirectory:
     def metrics(self) -> File:
         return self.folder.file("metrics")
 
+    def score_files(self) -> list[File]:
+        """Of the test split: one, unless somebody put another there. Its name holds that of the run when it ended,
+        which may have another name now. None where they cannot be listed."""
+        try:
+            names = self.metrics.names()
+        except OSError:
+            return []
+        return [self.metrics / name for name in names if "_test_[AUC]" in name and name.endswith(".csv")]
+
     @property
     def evaluations(self) -> File:
         """One folder per later evaluation, `1`, `2` …"""
