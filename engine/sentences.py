@@ -183,6 +183,7 @@ class Decisions:
         "of its results may differ."
     )
     SCORES_AGAIN = Sentence("The scores are computed again: {reason}")
+    TABLE_AGAIN = Sentence("{table} does not hold what the run recorded: it is written again.")
     PROCESSES = Sentence("{processes} processes train this run together; CPU threads of each: {threads}.")
     TIME_USED_UP = Sentence("The time budget (runtime.max_minutes) is used up; training ends here.")
     WITH_DRIFT = Sentence("The run continues although this changed: {changes}. Its results are marked.")

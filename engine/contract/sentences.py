@@ -220,20 +220,24 @@ class Lock:
     )
 
 
+_DESCRIBED_AGAIN = "`medtui report RUN` makes that of a completed run again; of another one resuming the run does."
+
+
 class ModelDescription:
     """The file next to a run's best weights that says what model they are of."""
 
     DAMAGED = Sentence(
         "{path} is damaged or not a model description: {where}: {reason}.",
-        "A run writes it next to its best weights; resuming the run rewrites it.",
+        _DESCRIBED_AGAIN,
     )
+    MISSING = Sentence("{run} has no model description any more ({path}).", "`medtui report {run}` makes it again.")
     NONE = Sentence(
         "{run} has no model description ({path}): it was trained by an earlier version, or had no validation yet.",
         "`medtui evaluate {run}` works without it.",
     )
     UNREADABLE = Sentence(
         "The model description {path} cannot be read: {reason}.",
-        "A run writes it next to its best weights; resuming the run rewrites it.",
+        _DESCRIBED_AGAIN,
     )
 
 

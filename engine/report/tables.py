@@ -69,16 +69,23 @@ def write_history_csv(path: FileOrPath, report: RunReport) -> None:
     file_at(path).extend_to(history_table(report.history))
 
 
+def per_class_table(
+    report: RunReport,
+    validation: Iterable[tuple[int, Sequence[ClassMetrics]]],
+    kept: Mapping[int, bytes] | None = None,
+) -> bytes:
+    """Validation epoch by epoch, and at the end the test split by the best weights. `kept`: as for `class_table`."""
+    return class_table(validation, kept) + class_rows(report.best_epoch, "test", report.per_class)
+
+
 def write_per_class_csv(
     path: FileOrPath,
     report: RunReport,
     validation: Iterable[tuple[int, Sequence[ClassMetrics]]],
     kept: Mapping[int, bytes] | None = None,
 ) -> None:
-    """Validation epoch by epoch, and at the end the test split by the best weights. `kept`: as for `class_table`.
-    Raises OSError."""
-    table = class_table(validation, kept) + class_rows(report.best_epoch, "test", report.per_class)
-    file_at(path).extend_to(table)
+    """Raises OSError."""
+    file_at(path).extend_to(per_class_table(report, validation, kept))
 
 
 def write_confusion_csv(path: FileOrPath, report: RunReport) -> None:

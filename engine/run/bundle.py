@@ -10,12 +10,12 @@ from engine.contract.store.model_bundle import BundledWeights, ModelBundle, read
 from engine.contract.store.run_directory import RunDirectory
 from engine.contract.wire.errors import CheckpointError
 from engine.evaluate.predict import views_for
-from engine.run.prepare import Prepared
+from engine.run.prepare import WithModel
 
 DATA_CARD = "data_card.json"  # of a user's own images
 
 
-def describe_best(run: RunDirectory, prepared: Prepared, resolved_hash: str | None) -> None:
+def describe_best(run: RunDirectory, prepared: WithModel, resolved_hash: str | None) -> None:
     """Write the bundle of `best`, where there is one and the bundle is not of it already.
 
     A kill between the two leaves the older bundle; when the run is resumed, this makes them agree. Raises OSError or
@@ -33,7 +33,7 @@ def describe_best(run: RunDirectory, prepared: Prepared, resolved_hash: str | No
     write_bundle(run.model_bundle, bundle)
 
 
-def bundle_of(run: RunDirectory, prepared: Prepared, resolved_hash: str | None) -> ModelBundle:
+def bundle_of(run: RunDirectory, prepared: WithModel, resolved_hash: str | None) -> ModelBundle:
     """Of the best weights as they are: without what is computed once they are final. Raises CheckpointError."""
     mean, std = prepared.statistics
     views = views_for(prepared.facts.symmetry, prepared.recipe.evaluation.tta)
@@ -57,7 +57,7 @@ def bundle_of(run: RunDirectory, prepared: Prepared, resolved_hash: str | None) 
     )
 
 
-def _bits(run: RunDirectory, prepared: Prepared) -> int:
+def _bits(run: RunDirectory, prepared: WithModel) -> int:
     """Per channel of the deepest training image, by which others are scaled too; official archives have 8."""
     if DATA_CARD not in prepared.data.attachments:
         return 8

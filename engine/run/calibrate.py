@@ -25,7 +25,7 @@ from engine.failure import reason_of
 from engine.run.bundle import bundle_of
 from engine.run.bundled_model import classifier_of, tensors_of
 from engine.run.job import Job
-from engine.run.prepare import Prepared
+from engine.run.prepare import WithModel
 from engine.run.scores import split_scores
 from engine.sentences import Alarms, Decisions
 from engine.train.checkpoint import save_tensors
@@ -34,7 +34,7 @@ TRAINING_IMAGES = 2048  # at most, whose features are used; enough for the covar
 
 
 def complete_bundle(
-    job: Job, run: RunDirectory, prepared: Prepared, model: nn.Module, resolved_hash: str | None
+    job: Job, run: RunDirectory, prepared: WithModel, model: nn.Module, resolved_hash: str | None
 ) -> None:
     """Add calibration and features to the bundle of the best weights, which `model` has. Raises Aborted.
 
@@ -52,7 +52,7 @@ def complete_bundle(
         job.stream.alarm("artifact", Alarms.NOT_CALIBRATED, run=run.name, reason=reason_of(error))
 
 
-def _complete(job: Job, run: RunDirectory, prepared: Prepared, model: nn.Module, resolved_hash: str | None) -> None:
+def _complete(job: Job, run: RunDirectory, prepared: WithModel, model: nn.Module, resolved_hash: str | None) -> None:
     bundle = bundle_of(run, prepared, resolved_hash)
     calibration, uncalibrated = None, None
     with _capturing(prepared, model) as captured:
@@ -75,12 +75,12 @@ def _complete(job: Job, run: RunDirectory, prepared: Prepared, model: nn.Module,
     write_bundle(run.model_bundle, bundle.model_copy(update={**fitted, "features": features}))
 
 
-def _capturing(prepared: Prepared, model: nn.Module) -> contextlib.AbstractContextManager[list[list[torch.Tensor]]]:
+def _capturing(prepared: WithModel, model: nn.Module) -> contextlib.AbstractContextManager[list[list[torch.Tensor]]]:
     built = prepared.built
     return capturing(model, classifier_of(built), built.spec.channels_last)
 
 
-def _calibration(job: Job, prepared: Prepared, model: nn.Module, views: list[View]) -> Calibration:
+def _calibration(job: Job, prepared: WithModel, model: nn.Module, views: list[View]) -> Calibration:
     """Raises NoTemperature."""
     labels = prepared.labels["val"]
     scores = split_scores(prepared, model, "val", views, lambda done: _progress(job, "calibrating", done, len(labels)))
@@ -90,13 +90,13 @@ def _calibration(job: Job, prepared: Prepared, model: nn.Module, views: list[Vie
     )
 
 
-def _training_rows(prepared: Prepared) -> np.ndarray:
+def _training_rows(prepared: WithModel) -> np.ndarray:
     """Which training images are used, evenly spaced: all, where they are few."""
     images = len(prepared.splits["train"])
     return np.linspace(0, images - 1, min(images, TRAINING_IMAGES)).astype(np.int64)
 
 
-def _training_features(job: Job, prepared: Prepared, model: nn.Module) -> list[np.ndarray]:
+def _training_features(job: Job, prepared: WithModel, model: nn.Module) -> list[np.ndarray]:
     """Of training images without augmentation, by depth."""
     rows = _training_rows(prepared)
     with _capturing(prepared, model) as captured:

@@ -14,6 +14,7 @@ import torch
 
 from engine.contract.files.folders import File, file_at
 from engine.contract.recipe.reader import read_recipe
+from engine.contract.store.find_model import require_description
 from engine.contract.store.model_bundle import ModelBundle
 from engine.contract.store.run_directory import RunDirectory, is_run, read_object
 from engine.contract.store.run_record import read_run
@@ -65,6 +66,7 @@ def export(job: Job, command: Export) -> JobResult:
     with job.control.interruptible():
         run = run_of(command.run, "exported")
         require_weights(run)
+        require_description(run)
         _refuse_existing(target, command.replace)
         model = load_model(run.checkpoints, "cpu")
         splits = ("train", "test") if command.int8 else ("test",)

@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import numpy as np
 
+from engine.contract.data.datasets import SPLITS
 from engine.contract.files.folders import File
 from engine.contract.recipe.reader import read_recipe
+from engine.contract.recipe.recorded import resolved_hash_of
+from engine.contract.store.model_bundle import read_bundle
 from engine.contract.store.run_directory import RunDirectory, read_object
 from engine.contract.store.run_record import read_run
-from engine.contract.wire.errors import DataError, UsageError
+from engine.contract.wire.errors import CheckpointError, DataError, UsageError
 from engine.contract.wire.jobs import Report
 from engine.evaluate.metrics import Evaluated, evaluate_with_ci95
 from engine.evaluate.predict import views_for
 from engine.evaluate.score_file import read_scores
 from engine.run.best_weights import load_best
+from engine.run.bundle import describe_best
+from engine.run.calibrate import complete_bundle
 from engine.run.disk import REPORT_BYTES, check_disk_space
-from engine.run.evaluate_job import bytes_for, prepared_test, require_weights, run_of
+from engine.run.evaluate_job import bytes_for, prepared_splits, require_weights, run_of
 from engine.run.history import history_of
 from engine.run.job import Job, JobResult
 from engine.run.needs import Needs
 from engine.run.prepare import WithModel
-from engine.run.reporting import artifacts_of, remove_other_scores, report_of, score_file_path, write_each
+from engine.run.reporting import (
+    altered_tables,
+    announce,
+    artifacts_of,
+    remove_other_scores,
+    report_of,
+    score_file_path,
+    write_each,
+)
 from engine.run.train_job import split_results
 from engine.sentences import Decisions, Reports
 
@@ -41,24 +54,47 @@ def report_again(job: Job, command: Report) -> JobResult:
         recipe = read_recipe(run.recipe)
         if not recipe.evaluation.test:
             raise UsageError(Reports.NOT_TESTED, run=run.name)
-        prepared = prepared_test(job, run, recipe)
+        undescribed = run.best.is_regular and not _is_described(run)
+        prepared = prepared_splits(job, run, recipe, SPLITS if undescribed else ("test",))
         check_disk_space(run.root, REPORT_BYTES + bytes_for(prepared), "A report")
         needs.check(job.control.raise_if_aborted)
     job.enter("evaluating")
     result, scores, score_file = _results(job, run, prepared)
     manifest = read_object(run.manifest) or {}
+    if undescribed:
+        _describe(job, run, prepared, resolved_hash_of(manifest, recipe))
     best, history = record.summary.validation, history_of(run)
     report = report_of(run, prepared, history, manifest, record.outcome, best, result, scores)
     job.enter("reporting")
     artifacts = artifacts_of(run, score_file)
     for folder in {path.parent.name_below for _, path, _ in artifacts}:
         run.folder.file(folder).make_folder(exist_ok=True)
-    chosen = [one for one in artifacts if command.everything or not one[1].is_regular]
+    altered = altered_tables(run, report)
+    for name in sorted(altered):
+        job.stream.note(Decisions.TABLE_AGAIN, "warning", table=f"{name}.csv")
+    chosen = [one for one in artifacts if command.everything or one[0] in altered or not one[1].is_regular]
     failed = write_each(job, run, report, chosen)
     for error in failed.values():
         raise error
     remove_other_scores(run, score_file)
     return JobResult(metrics={"validation": None, "test": result.metrics})
+
+
+def _is_described(run: RunDirectory) -> bool:
+    """Has it what is needed to use its best weights?"""
+    try:
+        bundle = read_bundle(run.model_bundle)
+    except CheckpointError:
+        return False
+    return bundle.features is None or run.features.is_regular
+
+
+def _describe(job: Job, run: RunDirectory, prepared: WithModel, resolved_hash: str | None) -> None:
+    """As the run did when it ended. Raises CheckpointError or OSError."""
+    prepared.model.load_state_dict(load_best(run))
+    describe_best(run, prepared, resolved_hash)  # though what completes it may fail
+    complete_bundle(job, run, prepared, prepared.model, resolved_hash)
+    announce(job, run, "model", run.model_bundle)
 
 
 def _results(job: Job, run: RunDirectory, prepared: WithModel) -> tuple[Evaluated, np.ndarray, File]:

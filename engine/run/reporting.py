@@ -6,7 +6,7 @@ import contextlib
 import math
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -25,7 +25,7 @@ from engine.contract.store.resumable import texts_of
 from engine.contract.store.run_directory import RunDirectory, attempts_of
 from engine.contract.store.starting_weights import describe_start
 from engine.contract.wire.monitor import NAMES
-from engine.contract.wire.protocol import ArtifactWritten, Metrics, Progress
+from engine.contract.wire.protocol import ArtifactWritten, ClassMetrics, Metrics, Progress
 from engine.contract.wire.resolved import Resolved, describe_decisions
 from engine.control import Aborted
 from engine.evaluate.metrics import Evaluated
@@ -34,7 +34,13 @@ from engine.events import now
 from engine.failure import reason_of
 from engine.report.content import FIGURE_NAMES, FirstBatch, RunReport
 from engine.report.samples import read_batch_json, spread_rows, write_batch_json, write_samples_json
-from engine.report.tables import write_confusion_csv, write_history_csv, write_per_class_csv
+from engine.report.tables import (
+    history_table,
+    per_class_table,
+    write_confusion_csv,
+    write_history_csv,
+    write_per_class_csv,
+)
 from engine.run.first_batch import first_batch
 from engine.run.history import class_history_of, lost_class_rows
 from engine.run.job import Job
@@ -123,11 +129,27 @@ def _report_failure(job: Job, run: RunDirectory, name: str, path: File, error: E
 
 
 def _per_class(run: RunDirectory) -> Write:
-    def write(path: File, report: RunReport) -> None:
-        kept = lost_class_rows(run, len(report.history))
-        write_per_class_csv(path, report, class_history_of(run), kept)
+    return lambda path, report: write_per_class_csv(path, report, *_validation(run, report))
 
-    return write
+
+def _validation(
+    run: RunDirectory, report: RunReport
+) -> tuple[Iterator[tuple[int, list[ClassMetrics]]], dict[int, bytes]]:
+    """Of the classes, epoch by epoch, and the rows that the journal has no more. Raises OSError."""
+    return class_history_of(run), lost_class_rows(run, len(report.history))
+
+
+def altered_tables(run: RunDirectory, report: RunReport) -> set[str]:
+    """Those that are there and hold something else than the run recorded. Raises OSError."""
+    tables = {"history": history_table(report.history), "per_class": per_class_table(report, *_validation(run, report))}
+    return {name for name, table in tables.items() if _is_altered(run.metrics / f"{name}.csv", table)}
+
+
+def _is_altered(file: File, table: bytes) -> bool:
+    try:
+        return file.content(len(table)) != table
+    except OSError:  # not there, longer, or no regular file
+        return file.is_regular
 
 
 def _write_workbook(path: File, report: RunReport) -> None:

@@ -146,6 +146,43 @@ def test_a_renamed_run_has_one_score_file_after_its_report_and_show_names_it(
     assert shown["artifacts"]["scores"] == str(new.path)
 
 
+@pytest.mark.parametrize("name", ["history", "per_class"])
+def test_a_report_writes_a_table_again_that_does_not_hold_what_the_run_recorded(
+    name: str, completed: Path, tmp_path: Path
+) -> None:
+    run = copy_of(completed, tmp_path)
+    table = run.metrics.path / f"{name}.csv"
+    content = table.read_bytes()
+    for garbage in (
+        b"garbage\n",
+        b"x" + content,
+        content[:-5],
+        content + b"7,garbage\n",
+        content.replace(b"1,", b"1,9", 1),
+    ):
+        table.write_bytes(garbage)
+        done = medtui("report", run.name, "--workspace", tmp_path, cwd=tmp_path)
+        assert (done.returncode, done.stdout.split()) == (0, [str(table)]), done.stderr
+        assert table.read_bytes() == content
+    assert f"{name}.csv does not hold what the run recorded" in " ".join(done.stderr.split())
+
+
+def test_a_report_describes_the_best_weights_again_as_the_run_did(completed: Path, tmp_path: Path) -> None:
+    run = copy_of(completed, tmp_path)
+    (files, names) = (run.checkpoints.path, ("model.json", "features.safetensors"))
+    before = {name: (files / name).read_bytes() for name in names}
+    for name in names:
+        (files / name).unlink()
+    refused = medtui("predict", run.name, tmp_path, "--workspace", tmp_path, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert f"no model description any more ({files / 'model.json'}). `medtui report {run.name}` makes it again." in (
+        " ".join(refused.stderr.split())
+    )
+    done = medtui("report", run.name, "--workspace", tmp_path, cwd=tmp_path)
+    assert (done.returncode, done.stdout.split()) == (0, [str(files / "model.json")]), done.stderr
+    assert {name: (files / name).read_bytes() for name in names} == before
+
+
 def test_an_unfinished_run_has_no_report_and_the_message_tells_how_to_get_one(
     fork_server: ForkServer, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from engine.contract.files.paths import absolute, expanded, is_there, path_statu
 from engine.contract.sentences import ModelDescription
 from engine.contract.store.find_run import find_run
 from engine.contract.store.run_directory import RunDirectory
+from engine.contract.store.run_record import read_run
 from engine.contract.wire.errors import UsageError
 
 DESCRIPTION = "model.json"
@@ -24,6 +25,15 @@ def find_model(outputs: Path, word: str) -> tuple[Path, RunDirectory | None]:
     if word and is_there(given / DESCRIPTION):
         return absolute(given), None
     run = find_run(outputs, word)
-    if not run.model_bundle.is_there:
-        raise UsageError(ModelDescription.NONE, run=run.name, path=run.model_bundle)
+    require_description(run)
     return absolute(run.checkpoints.path), run
+
+
+def require_description(run: RunDirectory) -> None:
+    """Raises UsageError."""
+    if run.model_bundle.is_there:
+        return
+    is_over = read_run(run).outcome in ("completed", "stopped") and run.best.is_there
+    raise UsageError(
+        ModelDescription.MISSING if is_over else ModelDescription.NONE, run=run.name, path=run.model_bundle
+    )
