@@ -10,7 +10,7 @@ from engine.contract.findings.history import history_from
 from engine.contract.findings.rules import findings
 from engine.contract.store.journal import describe_damage
 from engine.contract.store.run_directory import RunDirectory, attempts_of
-from engine.contract.store.run_record import RunRecord, read_run, resolved_of_run
+from engine.contract.store.run_record import RunRecord, own_recipe, read_run, resolved_of_run
 from medtui.client.artifacts import artifacts_there
 from medtui.client.labels import read_labels
 
@@ -21,6 +21,8 @@ def summary(run: RunDirectory) -> dict[str, Any]:
     found, damage = record.summary, list(dict.fromkeys([*record.damage, *_damage_of_journal(record)]))
     shown = found.model_dump()
     shown |= {"run": run.name, "run_dir": str(run.root), "state": record.state, **asdict(read_labels(run))}
+    if run.recipe.is_regular and own_recipe(run) is None and not any(run.recipe.name in what for what in damage):
+        damage.append(f"{run.recipe.name} is damaged")  # lists do not parse it
     resolved, resolved_hash = resolved_of_run(record)
     shown |= {"resolved": resolved.model_dump(mode="json") if resolved else None, "resolved_hash": resolved_hash}
     shown |= {"outcome": record.outcome, "weights": record.weights, "damage": damage}

@@ -115,6 +115,46 @@ def test_a_finished_run_stays_completed_and_usable_whichever_file_is_damaged(
     assert not clean.run(DONE).root.exists()
 
 
+def a_folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+def truncated(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-9])
+
+
+def garbage(file: Path) -> None:
+    file.write_text("garbage")
+
+
+@pytest.mark.parametrize(
+    ("name", "harm", "said"),
+    [
+        ("checkpoints/best.safetensors", Path.unlink, "best.safetensors is missing"),
+        ("checkpoints/best.safetensors", truncated, "best.safetensors is damaged"),
+        ("checkpoints/best.safetensors", garbage, "best.safetensors is damaged"),
+        ("checkpoints/best.safetensors", a_folder, "best.safetensors is unreadable: a folder, not a regular file"),
+        ("checkpoints/model.json", Path.unlink, "model.json is missing"),
+        ("recipe.yaml", Path.unlink, "recipe.yaml is missing"),
+        ("recipe.yaml", a_folder, "recipe.yaml is unreadable: a folder, not a regular file"),
+        ("labels.json", garbage, "labels.json is damaged"),
+        ("metrics/*_test_*.csv", Path.unlink, "its score file is missing"),
+    ],
+)
+def test_show_and_runs_say_what_a_completed_run_lacks_and_list_no_file_that_is_gone(
+    name: str, harm: Callable[[Path], None], said: str, clean: Scene, commands: Commands
+) -> None:
+    run = clean.run(DONE)
+    (file,) = run.root.glob(name) if "*" in name else [run.root / name]
+    harm(file)
+    (listed,) = [one for one in json.loads(output_of(clean, commands, "runs", "--json").out) if one["run"] == DONE]
+    shown = json.loads(output_of(clean, commands, "show", DONE, "--json").out)
+    assert listed["damage"] == shown["damage"] == [said]
+    assert all(Path(path).is_file() for path in shown["artifacts"].values())
+    assert f"! {said}" in output_of(clean, commands, "show", DONE).out
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_a_run_without_one_of_its_files_is_evaluated_from_the_others(
     name: str, clean: Scene, scene_fork_server: ForkServer

@@ -17,6 +17,7 @@ from engine.contract.files.inspection import age, untrusted_entry
 from engine.contract.files.paths import is_link
 from engine.contract.machine.process_identity import ProcessIdentity
 from engine.contract.store.journal import describe_damage, looks_complete, read_journal
+from engine.contract.store.lacking import describe_lacking, why_unread
 from engine.contract.store.run_directory import RunDirectory, read_object
 from engine.contract.store.starting_weights import starting_weights
 from engine.contract.store.status import RunSummary, Status, fold_summary, read_status
@@ -105,6 +106,8 @@ def read_run(
         worked = [seconds for seconds in (summary.worked, status.worked if status else None) if seconds is not None]
         summary = summary.model_copy(update={"worked": max(worked, default=None)})
     damage = tuple(_damage(run, manifest, status, scan))
+    if scan != "nothing" and not is_link(run.root):
+        damage += tuple(describe_lacking(run, summary))
     return RunRecord(run, manifest, status, summary, identity, engine_id, damage)
 
 
@@ -169,9 +172,9 @@ def _damage(run: RunDirectory, manifest: dict[str, Any] | None, status: Status |
         return
     for file, read in ((run.manifest, manifest is not None), (run.status, status is not None)):
         if not read:
-            yield f"{file.name} is {_why_unread(file)}"
+            yield f"{file.name} is {why_unread(file)}"
     if not run.journal.is_regular:
-        yield f"{run.journal.name} is {_why_unread(run.journal)}"
+        yield f"{run.journal.name} is {why_unread(run.journal)}"
     elif status is not None and status.seq and not _seems_complete(run.journal, status):
         yield f"{run.journal.name} is damaged"
     elif scan != "nothing" and (found := _damaged_lines(run.journal)):
@@ -215,13 +218,3 @@ def _seq_of(line: bytes) -> int:
     """Of an event; 0 of what is none."""
     event = parse_event(line)
     return event.seq or 0 if event is not None else 0
-
-
-def _why_unread(file: File) -> str:
-    if not file.is_there:
-        return "missing"
-    try:
-        file.reading().close()
-    except OSError as error:
-        return f"unreadable: {(error.strerror or str(error)).removeprefix('it is ')}"
-    return "damaged"
