@@ -16,10 +16,11 @@ from engine.contract.data.datasets import DatasetFacts
 from engine.contract.files.folders import File
 from engine.contract.recipe.reader import read_recipe
 from engine.contract.recipe.recipe import Recipe
-from engine.contract.store.checkpoint_file import weights_digest
+from engine.contract.store.checkpoint_file import read_header, weights_digest
 from engine.contract.store.model_bundle import read_bundle
 from engine.contract.store.resumable import data_folders_of
 from engine.contract.store.run_directory import RunDirectory, read_object, refuse_untrusted_entries
+from engine.contract.store.run_record import read_run
 from engine.contract.wire.errors import CheckpointError, OutputError, UsageError
 from engine.contract.wire.jobs import Evaluate
 from engine.contract.wire.message import Message
@@ -67,8 +68,13 @@ def run_of(folder: str, what: str) -> RunDirectory:
 
 
 def require_weights(run: RunDirectory) -> None:
-    if not run.best.is_regular:
-        raise UsageError(Evaluation.NO_WEIGHTS, run=run.name, path=run.best)
+    """Raises CheckpointError where a run that had them has them no more, UsageError where it never had."""
+    if run.best.is_regular:
+        return
+    record = read_run(run)
+    if record.outcome == "completed" or record.summary.best_epoch is not None:
+        read_header(run.best)  # refuses
+    raise UsageError(Evaluation.NO_WEIGHTS, run=run.name, path=run.best)
 
 
 def prepared_test(job: Job, run: RunDirectory, recipe: Recipe) -> WithModel:

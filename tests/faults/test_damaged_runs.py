@@ -163,6 +163,19 @@ def test_a_run_without_one_of_its_files_is_evaluated_from_the_others(
     assert scene_fork_server.run(clean.workspace, {"job": "evaluate", "run": str(clean.run(DONE).root)}).status == 0
 
 
+@pytest.mark.parametrize("harm", [Path.unlink, a_folder])
+def test_evaluate_predict_and_export_say_the_same_of_a_completed_run_whose_best_weights_are_gone(
+    harm: Callable[[Path], None], clean: Scene, commands: Commands
+) -> None:
+    best = clean.run(DONE).best.path
+    harm(best)
+    (clean.workspace / "image.png").write_bytes(b"none")
+    for words in (("evaluate", DONE), ("predict", DONE, "image.png"), ("export", DONE, "--format", "torch")):
+        said = output_of(clean, commands, *words)
+        assert said.code == 5, (words, said)
+        assert f"The checkpoint {best} cannot be read: " in " ".join(said.err.split()), (words, said)
+
+
 @pytest.mark.parametrize("harm", ["missing", "damaged at 0%"])
 def test_a_run_without_a_manifest_resumes_only_with_allow_drift_and_gets_a_complete_one(
     harm: str, clean: Scene, scene_fork_server: ForkServer
