@@ -291,6 +291,10 @@ class Recipes:
         "{source}: {found}.",
         "Correct {them} and try again; `medtui {kind} run --help` says what the file of a {kind} may have.",
     )
+    OF_RUN_MISSING = Sentence(
+        "The recipe of {run} is missing: there is no {path}.",
+        "Put it back, or write it again by the values in manifest.json, below must_match of the newest attempt.",
+    )
     SET = Sentence("Expected section.field=value, found {found!r}.", "For example training.lr=0.01.")
     SET_WITHOUT_SECTION = Sentence("Expected section.field=value, found {found!r}.", "Write {instead}.")
     UNREADABLE = Sentence("The recipe {name} cannot be read{why}.", "Choose another.")

@@ -249,6 +249,7 @@ def _run(run_options: RunOptions) -> int:
 
 def _resume(run_options: RunOptions, word: str, *, allow_drift: bool) -> int:
     """Resume a run with its own recipe unless one is named. Other settings must not change its identity."""
+    from engine.contract.recipe.reader import require_recipe
     from engine.contract.store.find_run import find_run
     from engine.contract.store.workspace import find_workspace
     from medtui.client.resume import resume_command, workspace_of
@@ -261,6 +262,8 @@ def _resume(run_options: RunOptions, word: str, *, allow_drift: bool) -> int:
         ws = workspace_of(run, ws)
     if (store := store_of_run(run, ws)) is not None:
         refuse_on_cluster(store)
+    if run_options.recipe is None:
+        require_recipe(run.recipe)
     recipe = _composed(run_options.recipe or str(run.recipe), run_options)
     start = resume_command(
         run,

@@ -176,6 +176,14 @@ def test_evaluate_predict_and_export_say_the_same_of_a_completed_run_whose_best_
         assert f"The checkpoint {best} cannot be read: " in " ".join(said.err.split()), (words, said)
 
 
+def test_a_run_whose_recipe_is_gone_says_so_and_where_its_values_are(clean: Scene, commands: Commands) -> None:
+    for name, words in ((BROKEN, ("run", "--resume", BROKEN)), (DONE, ("evaluate", DONE)), (DONE, ("report", DONE))):
+        clean.run(name).recipe.delete()
+        said = output_of(clean, commands, *words)
+        assert said.code == 2, (words, said)
+        assert f"The recipe of {name} is missing" in said.err and "must_match" in said.err, (words, said)
+
+
 @pytest.mark.parametrize("harm", ["missing", "damaged at 0%"])
 def test_a_run_without_a_manifest_resumes_only_with_allow_drift_and_gets_a_complete_one(
     harm: str, clean: Scene, scene_fork_server: ForkServer

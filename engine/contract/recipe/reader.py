@@ -48,8 +48,15 @@ def build_recipe(
 
 def read_recipe(file: File) -> Recipe:
     """A run's own recipe. Raises RecipeError."""
+    require_recipe(file)
     text = read_yaml_file(file)
     return build_recipe(text.values, source=text.source, lines=text.lines)
+
+
+def require_recipe(file: File) -> None:
+    """Raises RecipeError where a run's own recipe is not there."""
+    if not file.is_there:
+        raise RecipeError(Recipes.OF_RUN_MISSING, run=file.parent.name, path=file)
 
 
 def recipe_from_values(values: Mapping[str, Any], model: type[Recipe] = Recipe) -> Recipe:
