@@ -73,6 +73,8 @@ def resumed_run(job: Job, command: Train) -> ResumedRun | None:
     manifest = check_resumable(run, job.workspace)
     if command.suite_item is None and (lock := lock_of_job(job.workspace.folder, manifest)):
         lock.acquire()  # until this process ends
+    if run.journal.is_there:
+        run.journal.reading().close()  # what is no file refuses, before anything is changed
     resumed = ResumedRun(run, manifest, command.allow_drift, data_folders_of(manifest))
     if run.best.is_there and not resumed.has_checkpoint:
         raise CheckpointError(Checkpoints.NONE_TO_RESUME_FROM, run=run.name)

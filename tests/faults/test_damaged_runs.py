@@ -184,6 +184,19 @@ def test_a_run_whose_recipe_is_gone_says_so_and_where_its_values_are(clean: Scen
         assert f"The recipe of {name} is missing" in said.err and "must_match" in said.err, (words, said)
 
 
+def test_a_run_whose_journal_is_a_folder_is_refused_by_a_resume_as_by_a_report(
+    clean: Scene, commands: Commands
+) -> None:
+    run = clean.run(BROKEN)
+    a_folder(run.journal.path)
+    before = {path: path.stat().st_mtime_ns for path in run.root.rglob("*")}
+    said = output_of(clean, commands, "run", "--resume", BROKEN)
+    assert said.code == 5
+    assert f"{run.journal.path}: it is a folder, not a regular file" in " ".join(said.err.split()), said
+    assert "Errno" not in said.text
+    assert {path: path.stat().st_mtime_ns for path in run.root.rglob("*")} == before, "what is refused changes nothing"
+
+
 @pytest.mark.parametrize("harm", ["missing", "damaged at 0%"])
 def test_a_run_without_a_manifest_resumes_only_with_allow_drift_and_gets_a_complete_one(
     harm: str, clean: Scene, scene_fork_server: ForkServer
