@@ -17,6 +17,7 @@ from engine.contract.data.datasets import TaskKind
 from engine.contract.data.tables import ENDINGS
 from engine.contract.files.folders import named_by_user
 from engine.contract.files.paths import expanded, path_status
+from engine.contract.files.patterns import matching
 from engine.contract.store.model_bundle import ModelBundle
 from engine.contract.wire.errors import DataError
 from engine.contract.wire.text import counted
@@ -149,15 +150,15 @@ def _named(word: str, here: Path, bundle: ModelBundle, root: Path | None) -> Lis
         if kind in TABLES:
             return _in_table(path, word, bundle, root)
         return _in_archive(path, word, bundle) if kind == ".npz" else Listed([_file(path, word, bundle)])
-    matches = sorted(glob.glob(str(path), recursive=True)) if glob.has_magic(word) else []  # noqa: PTH207
+    matches = matching(expanded(word), here) if glob.has_magic(word) else []
     if not matches:
         return Listed([_missing(word, there.trouble or NO_FILE)])
     return _together([_named(_shown(match, word, here), here, bundle, root) for match in matches])
 
 
-def _shown(match: str, word: str, here: Path) -> str:
+def _shown(match: Path, word: str, here: Path) -> str:
     """As the pattern was written: relative where it is."""
-    return match if expanded(word).is_absolute() else os.path.relpath(match, here)
+    return str(match) if expanded(word).is_absolute() else os.path.relpath(match, here)
 
 
 def _in_folder(path: Path, word: str, bundle: ModelBundle) -> Listed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -123,3 +124,20 @@ def test_labels_of_an_archive_are_those_of_the_model_or_none(
     if not evaluated:
         (why,) = found.unevaluated
         assert "(malignant, benign)" in why and ", ".join(names or ()) in why
+
+
+@pytest.mark.parametrize("pattern", ["**", "**/*", "**/*.png", "scans/**", "scans/*", "s*", "s*/*.png", "link/*.png"])
+def test_a_pattern_follows_no_link_to_a_folder_and_counts_no_image_twice(folder: Path, pattern: str) -> None:
+    (folder / "scans" / "loop").symlink_to(folder)
+    (folder / "link").symlink_to(folder / "scans")
+    (folder / "scans" / ".hidden.png").write_bytes(b"")
+    below = "link" if pattern.startswith("link") else "scans"
+    names = [entry.name for entry in list_images([pattern], folder, BUNDLE).entries]
+    assert sorted(map(os.path.normpath, names)) == [f"{below}/{number}.png" for number in range(3)]
+
+
+def test_a_pattern_works_in_a_folder_whose_name_looks_like_one(folder: Path) -> None:
+    odd = folder / "[new]"
+    odd.mkdir()
+    (folder / "scans" / "0.png").rename(odd / "0.png")
+    assert [entry.name for entry in list_images(["*.png"], odd, BUNDLE).entries] == ["0.png"]
