@@ -337,8 +337,16 @@ class Images:
         "{path}: expected the array `test_images` or `images`, found {found}.",
         "Save it with such a name, by `numpy.savez_compressed`.",
     )
+    NO_HEADER = Sentence(
+        "{path}: expected a first line with the names of its columns, each once; found {found}.",
+        "Write one above the rows, such as `file` or `file,label`.",
+    )
     NO_IMAGES = Sentence(
         "{path}: expected {array} as uint8 N×H×W or N×H×W×3, or uint16 N×H×W; found {found}.", "Convert it."
+    )
+    UNEVEN = Sentence(
+        "{path}, line {number}: expected {columns} values, as many as the first line has; found {found}.",
+        "Correct the line.",
     )
     UNREADABLE = Sentence("{image} cannot be read: {reason}.", "Check it, or leave it out.")
 

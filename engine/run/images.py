@@ -16,7 +16,7 @@ from engine.contract.data.archive_card import read_archive_card
 from engine.contract.data.datasets import TaskKind
 from engine.contract.data.tables import ENDINGS
 from engine.contract.files.folders import named_by_user
-from engine.contract.files.paths import expanded, path_status
+from engine.contract.files.paths import expanded, is_file, path_status
 from engine.contract.files.patterns import matching
 from engine.contract.store.model_bundle import ModelBundle
 from engine.contract.wire.errors import DataError
@@ -218,17 +218,24 @@ def _in_table(path: Path, word: str, bundle: ModelBundle, root: Path | None) -> 
     """One image per row, with its label where there is one; relative paths are below `root` or the table's folder."""
     rows = read_rows(path, None, at_least=1)
     column = column_named(rows.header, FILE_NAMES) or (rows.header[0] if len(rows.header) == 1 else None)
+    below, shown_below = (path.parent, Path(word).parent) if root is None else (root, root)
+    if column is not None and _is_image(below, column):
+        raise DataError(Images.NO_HEADER, path=path, found=column[:100])
     if column is None:
         raise DataError(Images.NO_FILE_COLUMN, path=path, columns=", ".join(rows.header)[:200])
     labels, unused, labelled_by = _labels_of_rows(rows, column, bundle)
     named = zip(rows.values(column), labels, strict=True)
-    below, shown_below = (path.parent, Path(word).parent) if root is None else (root, root)
     entries = [replace(_file_of_row(below, shown_below, name, bundle), label=label) for name, label in named]
     return Listed(
         entries,
         unused=[f"{path}: {unused}"] if unused else [],
         label_columns=[labelled_by] if labelled_by is not None else [],
     )
+
+
+def _is_image(below: Path, name: str) -> bool:
+    """Is it that of a file, in a list that has no header?"""
+    return Path(name).suffix.lower() in SUFFIXES or is_file(below / expanded(name.replace("\\", "/")))
 
 
 def _file_of_row(below: Path, shown_below: Path, name: str, bundle: ModelBundle) -> Entry:

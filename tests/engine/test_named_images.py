@@ -14,6 +14,7 @@ from own_pictures import speckled
 from PIL import Image
 
 from engine.contract.store.model_bundle import ModelBundle
+from engine.contract.wire.errors import DataError
 from engine.data.own.pictures import Picture, Unreadable
 from engine.run.images import Listed, entry_of, list_images
 from medtui.client.predict import described
@@ -141,3 +142,17 @@ def test_a_pattern_works_in_a_folder_whose_name_looks_like_one(folder: Path) -> 
     odd.mkdir()
     (folder / "scans" / "0.png").rename(odd / "0.png")
     assert [entry.name for entry in list_images(["*.png"], odd, BUNDLE).entries] == ["0.png"]
+
+
+@pytest.mark.parametrize("first", ["0.png", "../scans/0.JPG", "readme"])
+def test_a_list_without_a_header_says_so_and_does_not_lose_its_first_image(folder: Path, first: str) -> None:
+    (folder / "scans" / "readme").write_text("")  # a file of any name
+    with pytest.raises(DataError, match=f"expected a first line with the names of its columns.*found {first}"):
+        listed(folder, f"{first}\n1.png\n", folder / "scans")
+
+
+@pytest.mark.parametrize("table", ["", "file,label\n0.png\n"])
+def test_a_table_to_predict_names_no_setting_of_recipes(folder: Path, table: str) -> None:
+    with pytest.raises(DataError) as caught:
+        listed(folder, table, folder / "scans")
+    assert "dataset." not in str(caught.value)
