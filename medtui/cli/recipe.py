@@ -25,6 +25,7 @@ def init(
     ] = "quickstart",
 ) -> None:
     """Write a recipe file to edit; never overwrites a file."""
+    from engine.contract.files.folders import file_at
     from engine.contract.files.paths import expanded
     from engine.contract.recipe.reader import find_recipe
     from engine.contract.wire.errors import OutputError, UsageError
@@ -34,8 +35,7 @@ def init(
     path = expanded(path)
     text = find_recipe(base).read_text(encoding="utf-8")
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+        file_at(path).create(text.encode())  # all of it or nothing
     except FileExistsError:
         raise UsageError(RecipeFile.EXISTS, path=path) from None
     except OSError as error:

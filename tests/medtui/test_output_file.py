@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 from driving import json_lines, medtui
 
-from engine.contract.wire.errors import OutputError
+from engine.contract.wire.errors import OutputError, UsageError
+from medtui.cli.recipe import init
 from medtui.client.inputs import Inputs
 from medtui.client.output_file import check_ending, check_output
 from medtui.sentences import OutputFile
@@ -210,3 +212,18 @@ def test_an_ending_counts_in_capitals_and_may_be_missing_where_the_command_says_
     check_ending(tmp_path / "x", (".csv", ""))
     with pytest.raises(OutputError):
         check_ending(tmp_path / "x", (".csv",))
+
+
+def test_a_recipe_that_does_not_fit_on_the_disk_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("engine.contract.files.folders.append_all", full)
+    with pytest.raises(OutputError, match="No space left"):
+        init(tmp_path / "new.yaml", "quickstart")
+    assert not (tmp_path / "new.yaml").exists()
+    monkeypatch.undo()
+    init(tmp_path / "new.yaml", "quickstart")
+    assert "model" in (tmp_path / "new.yaml").read_text()
+    with pytest.raises(UsageError, match="already exists"):
+        init(tmp_path / "new.yaml", "quickstart")
