@@ -202,6 +202,10 @@ class Filter:
     NO_ORDER = Sentence("{name} cannot be compared with {sign}.", "{name}: matches a part of it, {name}= all of it.")
     NO_VALUE = Sentence("Expected a value after {term}, found none.", "Write it without a space in between.")
     NUMBER = Sentence("Expected a number after {term}, found {found!r}.", "Write one such as 0.9 or 1e-3.")
+    OF_RECIPES = Sentence(
+        "{name} is a field of recipes, which are not read for this list.",
+        "`medtui runs {name}=VALUE` filters by it in a shell.",
+    )
     SEVERAL = Sentence("Expected one value after {term}, found {found!r}.", "Only : and = take alternatives.")
     UNKNOWN_NAME = Sentence(
         "There is no field named {found!r}; {alternatives}.", "Double quotes make the term a text to search for."

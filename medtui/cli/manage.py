@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -73,7 +74,7 @@ def archive(run: RunArgument, workspace: WorkspaceOption = None) -> None:
 
     ws, found = _found(run, workspace)
     moved = run_management.archive(found, ws)
-    print_line(f"Moved to {moved}. `medtui runs unarchive {found.name}` moves it back.")
+    print_line(f"Moved to {moved}. `medtui runs unarchive {quote(found.name)}` moves it back.")
 
 
 def unarchive(

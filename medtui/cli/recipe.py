@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -40,7 +41,7 @@ def init(
         raise UsageError(RecipeFile.EXISTS, path=path) from None
     except OSError as error:
         raise OutputError(RecipeFile.UNWRITABLE, path=path, reason=error.strerror) from None
-    print_line(f"Wrote {path}. Edit it, then: medtui run {path}")
+    print_line(f"Wrote {path}. Edit it, then: medtui run {quote(str(path))}")
 
 
 @app.command()

@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any
 
 from engine.contract.files.file_system import end_of_torn_line
@@ -187,4 +188,4 @@ def describe_result(run: RunDirectory, name: str, result: CommandResult) -> str:
         return f"Run {run.name} had already ended: {ended.outcome}."
     if read_run(run).alive is False:
         return f"The engine of run {run.name} ended without answering."
-    return f"Run {run.name} did not answer. `medtui kill {run.name}` forces it to end."
+    return f"Run {run.name} did not answer. `medtui kill {quote(run.name)}` forces it to end."
