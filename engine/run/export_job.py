@@ -209,6 +209,8 @@ def _card(run: RunDirectory, model: BundledModel, data: LoadedData, made: Made) 
             test=record.summary.test,
             per_class=record.summary.per_class if record.summary.test is not None else [],
             weights=record.weights,
+            outcome=record.outcome,
+            epochs=(record.summary.epochs_done, record.summary.epochs_planned),
             checks={name: (check.difference, check.metrics) for name, check in made.checks.items()},
             files=[name for name in NAMES if name in made.files or name in _bundle_files(model.bundle)],
         )
