@@ -6,7 +6,7 @@ from engine.contract.sentence import Sentence
 
 _FETCH_OR_CORRECT = "Fetch the official file again, or correct this one."
 _BY_HAND = "By hand: put {download} into one of these, or pass --data FOLDER."
-_ANOTHER_DISK = "or choose a --workspace on another disk."
+_ANOTHER_DISK = "or choose {option} on another disk."
 _ALLOW_DRIFT = "or pass --allow-drift, which marks the results."
 _NO_COMPILER = "training.compile needs a working compiler, found none: {reason}."
 _OR_NO_COMPILE = "or write training.compile: false."
