@@ -298,6 +298,7 @@ class OutputFile:
     NO_FILE = Sentence("{path} is not a regular file, so it is not replaced.", "Choose another file.")
     NOT_NEW = Sentence("{path} already exists.", "Choose another name: the console replaces no file.")
     NO_FOLDER = Sentence("Cannot write {path}: there is no such folder{why}.", "Choose another file.")
+    STANDARD_OUTPUT = Sentence("Expected the name of what is to be written, found `-`.", "Choose a name.")
     PICTURE = Sentence("{path} is named as a picture, so nothing else replaces it.", "Choose another file.")
 
 

@@ -30,10 +30,12 @@ def init(
     from engine.contract.files.paths import expanded
     from engine.contract.recipe.reader import find_recipe
     from engine.contract.wire.errors import OutputError, UsageError
+    from medtui.client.output_file import check_named
     from medtui.output import print_line
     from medtui.sentences import RecipeFile
 
     path = expanded(path)
+    check_named(path)
     text = find_recipe(base).read_text(encoding="utf-8")
     try:
         file_at(path).create(text.encode())  # all of it or nothing
