@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,7 @@ SUFFIXES = {*ENDINGS, ".jfif"}  # of the files in a folder
 TABLES = {".csv", ".tsv"}
 _GREY = "L"
 NO_FILE = "there is no such file"
+ADDRESS = "it is an address, and none is fetched; expected a file"
 NO_ROW_FILE = f"{NO_FILE} (--root says what the paths of a table are relative to)"
 
 
@@ -57,6 +59,7 @@ class Listed:
     ignored: int = 0  # files in folders that are not images, by their names
     unused: list[str] = field(default_factory=list)  # why labels that are there are not of this model's classes
     label_columns: list[str] = field(default_factory=list)  # of tables: which the labels are from
+    file_columns: list[str] = field(default_factory=list)  # which the files are from, where another could be meant
 
     @property
     def labelled(self) -> int:
@@ -95,6 +98,7 @@ def _together(parts: Sequence[Listed]) -> Listed:
         sum(part.ignored for part in parts),
         [why for part in parts for why in part.unused],
         list(dict.fromkeys(column for part in parts for column in part.label_columns)),
+        list(dict.fromkeys(column for part in parts for column in part.file_columns)),
     )
 
 
@@ -152,8 +156,12 @@ def _named(word: str, here: Path, bundle: ModelBundle, root: Path | None) -> Lis
         return _in_archive(path, word, bundle) if kind == ".npz" else Listed([_file(path, word, bundle)])
     matches = matching(expanded(word), here) if glob.has_magic(word) else []
     if not matches:
-        return Listed([_missing(word, there.trouble or NO_FILE)])
+        return Listed([_missing(word, ADDRESS if _is_address(word) else there.trouble or NO_FILE)])
     return _together([_named(_shown(match, word, here), here, bundle, root) for match in matches])
+
+
+def _is_address(word: str) -> bool:
+    return re.match(r"[a-z][a-z0-9+.-]*://", word, re.IGNORECASE) is not None
 
 
 def _shown(match: Path, word: str, here: Path) -> str:
@@ -230,6 +238,7 @@ def _in_table(path: Path, word: str, bundle: ModelBundle, root: Path | None) -> 
         entries,
         unused=[f"{path}: {unused}"] if unused else [],
         label_columns=[labelled_by] if labelled_by is not None else [],
+        file_columns=[column] if column_named([name for name in rows.header if name != column], FILE_NAMES) else [],
     )
 
 
@@ -243,6 +252,8 @@ def _file_of_row(below: Path, shown_below: Path, name: str, bundle: ModelBundle)
     shown = str(shown_below / name)
     if not name or "\0" in name:
         return _missing(shown, "a row names no file")
+    if _is_address(name):
+        return _missing(name, ADDRESS)
     path = below / expanded(name.replace("\\", "/"))
     completed = [Path(f"{path}{ending}") for ending in ("", *ENDINGS, *map(str.upper, ENDINGS))]
     there = next((one for one in completed if path_status(one).is_there), None)

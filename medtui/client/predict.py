@@ -170,6 +170,8 @@ def described(summary: dict[str, Any], rest: str = "") -> Iterator[str]:
     if len(unreadable) > NAMED:
         yield f"and {len(unreadable) - NAMED} more{rest}"
     yield _counted(summary)
+    if files := summary.get("file_columns"):
+        yield f"The files are those named in {clean(', '.join(files), 80)}; other columns could name files too."
     if summary["temperature"] is None:
         why = f" {summary['uncalibrated']}" if summary.get("uncalibrated") else ""
         yield f"Uncalibrated: the bundle has no temperature, so the probabilities are the model's scores.{why}"

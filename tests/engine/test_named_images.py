@@ -156,3 +156,21 @@ def test_a_table_to_predict_names_no_setting_of_recipes(folder: Path, table: str
     with pytest.raises(DataError) as caught:
         listed(folder, table, folder / "scans")
     assert "dataset." not in str(caught.value)
+
+
+@pytest.mark.parametrize("words", [["http://x/y.png"], ["tables/new.csv"]])
+def test_an_address_is_shown_as_typed_and_said_not_to_be_fetched(folder: Path, words: list[str]) -> None:
+    (folder / "tables" / "new.csv").write_text("file\nhttp://x/y.png\n")
+    (entry,) = list_images(words, folder, BUNDLE).entries
+    assert entry.name == "http://x/y.png"
+    with pytest.raises(Unreadable, match="address, and none is fetched"):
+        entry.read()
+
+
+def test_a_table_with_two_columns_of_files_says_which_is_taken(folder: Path) -> None:
+    found = listed(folder, "image,path\n1.png,0.png\n", folder / "scans")
+    assert [Path(entry.name).name for entry in found.entries] == ["0.png"] and found.file_columns == ["path"]
+    summary: dict[str, Any] = {"unreadable": {}, "predicted": 1, "ignored": 0, "unlike": 0, "temperature": 1.0}
+    summary |= {"metrics": None, "file_columns": found.file_columns}
+    assert "The files are those named in path; other columns could name files too." in list(described(summary))
+    assert listed(folder, "image,label\n1.png,benign\n", folder / "scans").file_columns == []
