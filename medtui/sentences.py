@@ -374,6 +374,15 @@ class Reproducing:
     )
 
 
+class Scores:
+    """Result files of MedMNIST."""
+
+    NAMED_OTHERWISE = Sentence(
+        "The name of the file says {name} {named}, but its scores give {found:.4f}.",
+        "It was renamed, or its lines were changed.",
+    )
+
+
 class SearchFields:
     """What is wrong with a search's file. They follow the name of the field."""
 
