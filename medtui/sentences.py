@@ -128,7 +128,8 @@ class Control:
     OTHER_MACHINE = Sentence("Signals cannot reach an engine on another machine.", "Abort it instead.")
     RUN_OVER = Sentence("Run {run} is over: {outcome}.", "See `medtui show {run}`.")
     RUN_OVER_RESUMABLE = Sentence("Run {run} is over: {outcome}.", "`medtui run --resume {run}` continues it.")
-    UNWRITABLE = Sentence("Cannot write to {path}{owner}: {reason}.", "Only the owner of the engine may command a run.")
+    NOT_OWNER = Sentence("Cannot write to {path}{owner}: {reason}.", "Only the owner of the engine may command a run.")
+    UNWRITABLE = Sentence("Cannot write to {path}{owner}: {reason}.", "Commands go through it: make it writable.")
 
 
 class DataFiles:
@@ -543,7 +544,10 @@ class Tracking:
         "If that is interrupted, `medtui track {run} --to {tracker}` adds the rest.",
     )
     UNKNOWN = Sentence("There is no tracker named {found!r}; {alternatives}.", "See `medtui track --help`.")
-    UNWRITABLE = Sentence("Cannot write to the directory of run {run}: {reason}.", "Only its owner can track it.")
+    NOT_OWNER = Sentence("Cannot write to the directory of run {run}: {reason}.", "Only its owner can track it.")
+    UNWRITABLE = Sentence(
+        "Cannot write to the directory of run {run}: {reason}.", "What is tracked is recorded there: make it writable."
+    )
     WITHOUT_PACKAGE = Sentence(
         "runtime.track names {tracker}, which is not installed: the run is not written to it.",
         "`pip install 'medtui[{tracker}]'`; `medtui track RUN --to {tracker}` then adds the run at any time.",

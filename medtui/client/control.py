@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -42,6 +43,7 @@ from medtui.client.view import Request, RunView
 from medtui.sentences import Control
 from medtui.text import duration
 
+DENIED = (errno.EACCES, errno.EPERM)  # to a user who is not the owner
 COMMANDS: dict[str, type[Any]] = {
     "pause": Pause,
     "resume": Resume,
@@ -173,7 +175,10 @@ def _lock(descriptor: int) -> None:
 
 def _unwritable(control: File, error: OSError) -> NothingToCommand:
     owner = describe_owner(control)
-    return NothingToCommand(Control.UNWRITABLE, path=control, owner=owner, reason=error.strerror)
+    denied = error.errno in DENIED
+    return NothingToCommand(
+        Control.NOT_OWNER if denied else Control.UNWRITABLE, path=control, owner=owner, reason=error.strerror
+    )
 
 
 def describe_result(run: RunDirectory, name: str, result: CommandResult) -> str:
