@@ -237,6 +237,9 @@ class Job:
 
     ABORTED = Sentence("The job was aborted.", "Start it again.")
     CANCELLED = Sentence("The job was cancelled.", "Start it again.")
+    INTERRUPTED = Sentence("Interrupted.")
+    INTERRUPTED_EARLY = Sentence("Interrupted: nothing was written.")
+    INTERRUPTED_LATE = Sentence("Interrupted; written before: {names}.")
 
 
 class Listing:
