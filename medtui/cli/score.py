@@ -38,6 +38,7 @@ def score(
     from engine.contract.wire.errors import UsageError
     from engine.contract.wire.jobs import Score
     from engine.contract.wire.protocol import EvaluationFinished
+    from engine.contract.wire.text import counted
     from medtui.cli.job_progress import JobProgress
     from medtui.cli.run import data_folders
     from medtui.client.job import CLEANUP, do_job
@@ -60,7 +61,7 @@ def score(
         print_json({**values, "auc": metrics.auc, "acc": metrics.acc})
     else:
         numbers = f"AUC {number(metrics.auc)}, ACC {number(metrics.acc)}"
-        print_line(f"{result.dataset} {result.split}, {result.n} images: {numbers}")
+        print_line(f"{result.dataset} {result.split}, {counted(result.n, 'image')}: {numbers}")
         for name, reason in metrics.reasons.items():
             print_line(f"{name}: {reason}")
     for name, (named, value) in others.items():
