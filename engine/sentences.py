@@ -6,7 +6,7 @@ from engine.contract.sentence import Sentence
 
 _FETCH_OR_CORRECT = "Fetch the official file again, or correct this one."
 _BY_HAND = "By hand: put {download} into one of these, or pass --data FOLDER."
-_ANOTHER_DISK = "or choose a --workspace on another disk."
+_ANOTHER_DISK = "or choose {option} on another disk."
 _ALLOW_DRIFT = "or pass --allow-drift, which marks the results."
 _NO_COMPILER = "training.compile needs a working compiler, found none: {reason}."
 _OR_NO_COMPILE = "or write training.compile: false."
@@ -338,8 +338,16 @@ class Images:
         "{path}: expected the array `test_images` or `images`, found {found}.",
         "Save it with such a name, by `numpy.savez_compressed`.",
     )
+    NO_HEADER = Sentence(
+        "{path}: expected a first line with the names of its columns, each once; found {found}.",
+        "Write one above the rows, such as `file` or `file,label`.",
+    )
     NO_IMAGES = Sentence(
         "{path}: expected {array} as uint8 N×H×W or N×H×W×3, or uint16 N×H×W; found {found}.", "Convert it."
+    )
+    UNEVEN = Sentence(
+        "{path}, line {number}: expected {columns} values, as many as the first line has; found {found}.",
+        "Correct the line.",
     )
     UNREADABLE = Sentence("{image} cannot be read: {reason}.", "Check it, or leave it out.")
 

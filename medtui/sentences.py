@@ -128,7 +128,8 @@ class Control:
     OTHER_MACHINE = Sentence("Signals cannot reach an engine on another machine.", "Abort it instead.")
     RUN_OVER = Sentence("Run {run} is over: {outcome}.", "See `medtui show {run}`.")
     RUN_OVER_RESUMABLE = Sentence("Run {run} is over: {outcome}.", "`medtui run --resume {run}` continues it.")
-    UNWRITABLE = Sentence("Cannot write to {path}{owner}: {reason}.", "Only the owner of the engine may command a run.")
+    NOT_OWNER = Sentence("Cannot write to {path}{owner}: {reason}.", "Only the owner of the engine may command a run.")
+    UNWRITABLE = Sentence("Cannot write to {path}{owner}: {reason}.", "Commands go through it: make it writable.")
 
 
 class DataFiles:
@@ -202,6 +203,10 @@ class Filter:
     NO_ORDER = Sentence("{name} cannot be compared with {sign}.", "{name}: matches a part of it, {name}= all of it.")
     NO_VALUE = Sentence("Expected a value after {term}, found none.", "Write it without a space in between.")
     NUMBER = Sentence("Expected a number after {term}, found {found!r}.", "Write one such as 0.9 or 1e-3.")
+    OF_RECIPES = Sentence(
+        "{name} is a field of recipes, which are not read for this list.",
+        "`medtui runs {name}=VALUE` filters by it in a shell.",
+    )
     SEVERAL = Sentence("Expected one value after {term}, found {found!r}.", "Only : and = take alternatives.")
     UNKNOWN_NAME = Sentence(
         "There is no field named {found!r}; {alternatives}.", "Double quotes make the term a text to search for."
@@ -232,6 +237,9 @@ class Job:
 
     ABORTED = Sentence("The job was aborted.", "Start it again.")
     CANCELLED = Sentence("The job was cancelled.", "Start it again.")
+    INTERRUPTED = Sentence("Interrupted.")
+    INTERRUPTED_EARLY = Sentence("Interrupted: nothing was written.")
+    INTERRUPTED_LATE = Sentence("Interrupted; written before: {names}.")
 
 
 class Listing:
@@ -294,6 +302,7 @@ class OutputFile:
     NO_FILE = Sentence("{path} is not a regular file, so it is not replaced.", "Choose another file.")
     NOT_NEW = Sentence("{path} already exists.", "Choose another name: the console replaces no file.")
     NO_FOLDER = Sentence("Cannot write {path}: there is no such folder{why}.", "Choose another file.")
+    STANDARD_OUTPUT = Sentence("Expected the name of what is to be written, found `-`.", "Choose a name.")
     PICTURE = Sentence("{path} is named as a picture, so nothing else replaces it.", "Choose another file.")
 
 
@@ -366,6 +375,15 @@ class Reproducing:
     NO_TABLE = Sentence("There is no published table named {found!r}; {alternatives}.")
     SEEDS = Sentence(
         "Expected --seeds as whole numbers from 0 to 4294967295 with commas, found {found!r}.", "Write --seeds 1,2,3."
+    )
+
+
+class Scores:
+    """Result files of MedMNIST."""
+
+    NAMED_OTHERWISE = Sentence(
+        "The name of the file says {name} {named}, but its scores give {found:.4f}.",
+        "It was renamed, or its lines were changed.",
     )
 
 
@@ -529,7 +547,10 @@ class Tracking:
         "If that is interrupted, `medtui track {run} --to {tracker}` adds the rest.",
     )
     UNKNOWN = Sentence("There is no tracker named {found!r}; {alternatives}.", "See `medtui track --help`.")
-    UNWRITABLE = Sentence("Cannot write to the directory of run {run}: {reason}.", "Only its owner can track it.")
+    NOT_OWNER = Sentence("Cannot write to the directory of run {run}: {reason}.", "Only its owner can track it.")
+    UNWRITABLE = Sentence(
+        "Cannot write to the directory of run {run}: {reason}.", "What is tracked is recorded there: make it writable."
+    )
     WITHOUT_PACKAGE = Sentence(
         "runtime.track names {tracker}, which is not installed: the run is not written to it.",
         "`pip install 'medtui[{tracker}]'`; `medtui track RUN --to {tracker}` then adds the run at any time.",

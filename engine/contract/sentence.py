@@ -7,7 +7,13 @@ are three, each a module of groups of sentences: `engine/contract/sentences.py` 
 
 from __future__ import annotations
 
+import re
+import shlex
 import string
+from collections.abc import Mapping
+
+_COMMAND = re.compile(r"(`medtui [^`]*`)")
+_WORDS = {"command"}  # fields that are several words of a command, and no text of a user
 
 
 class Sentence:
@@ -35,7 +41,16 @@ class Sentence:
     def text(self, **fields: object) -> tuple[str, str]:
         """Message and hint with these fields. Raises KeyError for one that is missing.
 
-        A message ends with its last field where that is a question: `did you mean lr?`
+        What a user wrote is quoted where it is part of a command, so that the command can be pasted into a shell. A
+        message ends with its last field where that is a question: `did you mean lr?`
         """
-        message = self.message.format_map(fields)
-        return message.removesuffix(".") if message.endswith("?.") else message, self.hint.format_map(fields)
+        message = _filled(self.message, fields)
+        return message.removesuffix(".") if message.endswith("?.") else message, _filled(self.hint, fields)
+
+
+def _filled(template: str, fields: Mapping[str, object]) -> str:
+    parts = _COMMAND.split(template)
+    if len(parts) == 1:
+        return template.format_map(fields)
+    quoted = {name: value if name in _WORDS else shlex.quote(str(value)) for name, value in fields.items()}
+    return "".join(part.format_map(quoted if part.startswith("`medtui ") else fields) for part in parts)

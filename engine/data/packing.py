@@ -21,7 +21,7 @@ from engine.contract.data.datasets import SPLITS, DatasetFacts
 from engine.contract.files.folders import File, Folder, file_at
 from engine.contract.files.inspection import free_space
 from engine.contract.files.paths import path_status
-from engine.contract.wire.errors import DataError, OutputError
+from engine.contract.wire.errors import OutputError
 from engine.contract.wire.text import format_bytes
 from engine.data.archive_file import OnRead
 from engine.data.cache import Decoded
@@ -116,11 +116,11 @@ def card_for(facts: DatasetFacts, size: int, counts: dict[str, np.ndarray], md5:
 
 
 def refuse_full(target: Path, need: int) -> None:
-    """Raises DataError where that many bytes may not fit. Deflated they are fewer."""
+    """Raises OutputError where that many bytes may not fit. Deflated they are fewer."""
     folder = next(above for above in target.absolute().parents if path_status(above).is_folder)  # the rest is made
     free = free_space(Folder(folder).itself)
     if need > free:
-        raise DataError(
+        raise OutputError(
             Packing.NO_SPACE, path=target, need=format_bytes(need), free=format_bytes(free), folder=target.parent
         )
 

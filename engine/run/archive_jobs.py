@@ -11,6 +11,7 @@ from engine.contract.files.folders import file_at
 from engine.contract.recipe.sources import data_source, official_sets, official_source
 from engine.contract.wire.errors import DataError, OutputError
 from engine.contract.wire.jobs import ExportData, ImportData, Synthesise
+from engine.contract.wire.text import counted
 from engine.data.archive import ArchiveSpec, check_structure
 from engine.data.archive_file import CHUNK, ArchiveFile
 from engine.data.packing import packed
@@ -92,7 +93,7 @@ def export(job: Job, command: ExportData) -> JobResult:
     with job.control.interruptible():
         data = decoded_data(job, data_source(all_images_of(command.dataset, "data export")))
         card = packed(data, Path(command.output), ReadProgress(job), replace=command.replace)
-        job.stream.log(f"{command.output}: {sum(card.images.values()):,} images, MD5 {card.md5}.")
+        job.stream.log(f"{command.output}: {counted(sum(card.images.values()), 'image')}, MD5 {card.md5}.")
     return JobResult()
 
 
@@ -104,5 +105,5 @@ def synthesise(job: Job, command: Synthesise) -> JobResult:
         card = synthesised(
             facts, command.size, command.limit, Path(command.output), progress, replace_it=command.replace
         )
-        job.stream.log(f"{command.output}: {sum(card.images.values()):,} synthetic images, MD5 {card.md5}.")
+        job.stream.log(f"{command.output}: {counted(sum(card.images.values()), 'synthetic image')}, MD5 {card.md5}.")
     return JobResult()

@@ -20,17 +20,21 @@ RUN_FILES = 60  # folders and files, temporary ones among them
 REPORT_BYTES = 8_000_000  # journal, tables, workbook, figures
 
 
-def check_disk_space(outputs: Path, need: int, what: str) -> None:
-    """Raises OutputError where fewer than `need` bytes are free. A file system that does not say is not refused."""
+def check_disk_space(outputs: Path, need: int, what: str, option: str = "a --workspace") -> None:
+    """Raises OutputError where fewer than `need` bytes are free. A file system that does not say is not refused.
+
+    `option`: what puts the files elsewhere.
+    """
     try:
         there = disk_space(outputs)
     except OSError:
         return
     free = there.bytes
     if there.files is not None and there.files < RUN_FILES:
-        raise OutputError(Space.NO_FILES, job=what, need=RUN_FILES, folder=outputs, free=there.files)
+        raise OutputError(Space.NO_FILES, job=what, need=RUN_FILES, folder=outputs, free=there.files, option=option)
     if need > free:
-        raise OutputError(Space.NO_BYTES, job=what, need=format_bytes(need), folder=outputs, free=format_bytes(free))
+        sizes = {"need": format_bytes(need), "free": format_bytes(free)}
+        raise OutputError(Space.NO_BYTES, job=what, folder=outputs, option=option, **sizes)
 
 
 def check_disk(job: Job, recipe: Recipe, model: nn.Module, resumed: ResumedRun | None) -> None:

@@ -38,6 +38,8 @@ from engine.sentences import Exports
 ONNX, INT8, TORCH, CARD, CHECK = "model.onnx", "model.int8.onnx", "model.pt2", "README.md", "check.json"
 NAMES = ("model.json", "best.safetensors", "features.safetensors", ONNX, INT8, TORCH, CARD, CHECK)
 TOLERANCE = 1e-4  # of a score: more is no rounding
+PROGRAM_BYTES = 2_000_000  # of a program without its weights
+CARD_BYTES = 100_000
 QUANTISING_IMAGES = 256  # training images that the ranges of activations are taken from
 
 Scores = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -71,7 +73,7 @@ def export(job: Job, command: Export) -> JobResult:
         model = load_model(run.checkpoints, "cpu")
         splits = ("train", "test") if command.int8 else ("test",)
         data = loaded_splits(job, run, read_recipe(run.recipe), splits)
-        check_disk_space(target.parent.path, 6 * run.best.size + 10_000_000, "An export")
+        check_disk_space(target.parent.path, _bytes_of(command, run, model.bundle), "An export", "an --output")
     job.enter("evaluating")
     made = _made(job, command, run, model, data)
     job.enter("reporting")
@@ -91,6 +93,13 @@ def _refuse_existing(target: File, replace: bool) -> None:
     above = target.path.parent
     if not is_export or (is_run(above) and target.name == RunDirectory(above).checkpoints.name):
         raise OutputError(Exports.NOT_AN_EXPORT, folder=target)
+
+
+def _bytes_of(command: Export, run: RunDirectory, bundle: ModelBundle) -> int:
+    """About what it takes: the bundle, and for each program its weights and code; one of 8 bits is made of another."""
+    programs = len(command.formats) + 2 * command.int8
+    copied = sum((run.checkpoints / name).size for name in _bundle_files(bundle))
+    return copied + programs * (run.best.size + PROGRAM_BYTES) + CARD_BYTES
 
 
 # ---- what is made ----------------------------------------------------------------------------------------------------
@@ -211,6 +220,8 @@ def _card(run: RunDirectory, model: BundledModel, data: LoadedData, made: Made) 
             test=record.summary.test,
             per_class=record.summary.per_class if record.summary.test is not None else [],
             weights=record.weights,
+            outcome=record.outcome,
+            epochs=(record.summary.epochs_done, record.summary.epochs_planned),
             checks={name: (check.difference, check.metrics) for name, check in made.checks.items()},
             files=[name for name in NAMES if name in made.files or name in _bundle_files(model.bundle)],
         )

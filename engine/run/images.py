@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,8 @@ from engine.contract.data.archive_card import read_archive_card
 from engine.contract.data.datasets import TaskKind
 from engine.contract.data.tables import ENDINGS
 from engine.contract.files.folders import named_by_user
-from engine.contract.files.paths import expanded, path_status
+from engine.contract.files.paths import expanded, is_file, path_status
+from engine.contract.files.patterns import matching
 from engine.contract.store.model_bundle import ModelBundle
 from engine.contract.wire.errors import DataError
 from engine.contract.wire.text import counted
@@ -38,6 +40,7 @@ SUFFIXES = {*ENDINGS, ".jfif"}  # of the files in a folder
 TABLES = {".csv", ".tsv"}
 _GREY = "L"
 NO_FILE = "there is no such file"
+ADDRESS = "it is an address, and none is fetched; expected a file"
 NO_ROW_FILE = f"{NO_FILE} (--root says what the paths of a table are relative to)"
 
 
@@ -56,6 +59,7 @@ class Listed:
     ignored: int = 0  # files in folders that are not images, by their names
     unused: list[str] = field(default_factory=list)  # why labels that are there are not of this model's classes
     label_columns: list[str] = field(default_factory=list)  # of tables: which the labels are from
+    file_columns: list[str] = field(default_factory=list)  # which the files are from, where another could be meant
 
     @property
     def labelled(self) -> int:
@@ -94,6 +98,7 @@ def _together(parts: Sequence[Listed]) -> Listed:
         sum(part.ignored for part in parts),
         [why for part in parts for why in part.unused],
         list(dict.fromkeys(column for part in parts for column in part.label_columns)),
+        list(dict.fromkeys(column for part in parts for column in part.file_columns)),
     )
 
 
@@ -149,15 +154,19 @@ def _named(word: str, here: Path, bundle: ModelBundle, root: Path | None) -> Lis
         if kind in TABLES:
             return _in_table(path, word, bundle, root)
         return _in_archive(path, word, bundle) if kind == ".npz" else Listed([_file(path, word, bundle)])
-    matches = sorted(glob.glob(str(path), recursive=True)) if glob.has_magic(word) else []  # noqa: PTH207
+    matches = matching(expanded(word), here) if glob.has_magic(word) else []
     if not matches:
-        return Listed([_missing(word, there.trouble or NO_FILE)])
+        return Listed([_missing(word, ADDRESS if _is_address(word) else there.trouble or NO_FILE)])
     return _together([_named(_shown(match, word, here), here, bundle, root) for match in matches])
 
 
-def _shown(match: str, word: str, here: Path) -> str:
+def _is_address(word: str) -> bool:
+    return re.match(r"[a-z][a-z0-9+.-]*://", word, re.IGNORECASE) is not None
+
+
+def _shown(match: Path, word: str, here: Path) -> str:
     """As the pattern was written: relative where it is."""
-    return match if expanded(word).is_absolute() else os.path.relpath(match, here)
+    return str(match) if expanded(word).is_absolute() else os.path.relpath(match, here)
 
 
 def _in_folder(path: Path, word: str, bundle: ModelBundle) -> Listed:
@@ -217,17 +226,25 @@ def _in_table(path: Path, word: str, bundle: ModelBundle, root: Path | None) -> 
     """One image per row, with its label where there is one; relative paths are below `root` or the table's folder."""
     rows = read_rows(path, None, at_least=1)
     column = column_named(rows.header, FILE_NAMES) or (rows.header[0] if len(rows.header) == 1 else None)
+    below, shown_below = (path.parent, Path(word).parent) if root is None else (root, root)
+    if column is not None and _is_image(below, column):
+        raise DataError(Images.NO_HEADER, path=path, found=column[:100])
     if column is None:
         raise DataError(Images.NO_FILE_COLUMN, path=path, columns=", ".join(rows.header)[:200])
     labels, unused, labelled_by = _labels_of_rows(rows, column, bundle)
     named = zip(rows.values(column), labels, strict=True)
-    below, shown_below = (path.parent, Path(word).parent) if root is None else (root, root)
     entries = [replace(_file_of_row(below, shown_below, name, bundle), label=label) for name, label in named]
     return Listed(
         entries,
         unused=[f"{path}: {unused}"] if unused else [],
         label_columns=[labelled_by] if labelled_by is not None else [],
+        file_columns=[column] if column_named([name for name in rows.header if name != column], FILE_NAMES) else [],
     )
+
+
+def _is_image(below: Path, name: str) -> bool:
+    """Is it that of a file, in a list that has no header?"""
+    return Path(name).suffix.lower() in SUFFIXES or is_file(below / expanded(name.replace("\\", "/")))
 
 
 def _file_of_row(below: Path, shown_below: Path, name: str, bundle: ModelBundle) -> Entry:
@@ -235,6 +252,8 @@ def _file_of_row(below: Path, shown_below: Path, name: str, bundle: ModelBundle)
     shown = str(shown_below / name)
     if not name or "\0" in name:
         return _missing(shown, "a row names no file")
+    if _is_address(name):
+        return _missing(name, ADDRESS)
     path = below / expanded(name.replace("\\", "/"))
     completed = [Path(f"{path}{ending}") for ending in ("", *ENDINGS, *map(str.upper, ENDINGS))]
     there = next((one for one in completed if path_status(one).is_there), None)

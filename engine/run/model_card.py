@@ -12,6 +12,7 @@ from engine.contract.models.catalogue import spec_of
 from engine.contract.store.model_bundle import ModelBundle
 from engine.contract.store.starting_weights import describe_origin
 from engine.contract.wire.protocol import ClassMetrics, Metrics
+from engine.contract.wire.text import counted
 
 FILES = {
     "model.json": "what the model takes and gives; with the weights it is all that `medtui predict` needs",
@@ -23,6 +24,7 @@ FILES = {
     "check.json": "how far each file's scores are from PyTorch's on the test split, and its metrics",
 }
 UNDEFINED = "–"
+ENDINGS = {"stopped": "was stopped", "aborted": "was aborted", "failed": "failed", "crashed": "crashed"}
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class CardContent:
     test: Metrics | None  # as the run itself reported
     per_class: Sequence[ClassMetrics]
     weights: str | None
+    outcome: str | None
+    epochs: tuple[int, int | None]  # trained, and planned
     checks: dict[str, tuple[float, Metrics]]  # difference and metrics by file
     files: Sequence[str]
 
@@ -57,7 +61,16 @@ def _title(content: CardContent) -> list[str]:
         f"It takes {'grey' if bundle.channels == 1 else 'RGB'} images of {bundle.size}×{bundle.size} pixels"
         + (f", enlarges them to {bundle.input_size}×{bundle.input_size}" if bundle.input_size else "")
         + f", and gives {len(bundle.class_names)} scores ({bundle.task}).",
+        *_unfinished(content),
     ]
+
+
+def _unfinished(content: CardContent) -> list[str]:
+    if content.outcome == "completed":
+        return []
+    done, planned = content.epochs
+    epochs = f"{done:,} of {planned:,} epochs" if planned is not None else counted(done, "epoch")
+    return [f"**The run {ENDINGS.get(content.outcome or '', 'was not over')} after {epochs}.**"]
 
 
 def _data(content: CardContent) -> list[str]:
@@ -82,9 +95,10 @@ def _data(content: CardContent) -> list[str]:
 def _metrics(content: CardContent) -> list[str]:
     head = ["## Results on the test split", ""]
     if content.test is None:
-        return [*head, "The run has no test results."]
+        head += ["The run itself reported none; these were measured when it was exported.", ""]
     rows = ["| | AUC | 95 % interval | ACC | 95 % interval |", "| --- | --- | --- | --- | --- |"]
-    rows.append(f"| the run, views {', '.join(content.bundle.views)} | {_cells(content.test)} |")
+    if content.test is not None:
+        rows.append(f"| the run, views {', '.join(content.bundle.views)} | {_cells(content.test)} |")
     rows += [
         f"| {name}, without test-time augmentation | {_cells(found)} |" for name, (_, found) in content.checks.items()
     ]

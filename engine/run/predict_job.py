@@ -169,6 +169,7 @@ def _summary(
         "ignored": listed.ignored,
         "labels_unused": listed.unevaluated,
         "label_columns": listed.label_columns,
+        "file_columns": listed.file_columns,
         "unlike": tally.unlike if model.space is not None else None,
         "threshold": features.threshold if model.space is not None and features is not None else None,
         "views": [view.name for view in views],

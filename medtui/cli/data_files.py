@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -205,7 +206,7 @@ def import_(
     if json:
         print_json({"path": str(target)})
     elif target.suffix == ".npz":
-        _print_lines([f"Written to {target}, with its card.", f"`medtui run {target}` trains on it."])
+        _print_lines([f"Written to {target}, with its card.", f"`medtui run {quote(str(target))}` trains on it."])
 
 
 def export(
@@ -287,7 +288,9 @@ def synth(
         synthesise(name, size, limit, target, ws, replace=force, by="medtui data synth", on_event=progress)
     card = _report_archive(target, as_json=json)
     if card is not None and not json:
-        fields = f"dataset.name={name} dataset.size={size} dataset.archive={target} dataset.md5='\"{card.md5}\"'"
+        fields = (
+            f"dataset.name={name} dataset.size={size} dataset.archive={quote(str(target))} dataset.md5='\"{card.md5}\"'"
+        )
         recipe = name if name in shipped_recipes() else "bloodmnist"
         small = f" training.batch_size={min(16, limit)}" if limit is not None and limit < 128 else ""
         print_line(f"medtui run {recipe} {fields} model.pretrained=false{small}")

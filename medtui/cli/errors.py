@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -22,6 +23,8 @@ from medtui.text import json_line
 if TYPE_CHECKING:
     from engine.contract.wire.errors import MedtuiError
 
+INTERRUPTED = 128 + signal.SIGINT  # exit code
+
 
 def ended(work: Callable[[], object]) -> int:
     """Do it; the exit code, by what it returns or raises."""
@@ -31,12 +34,14 @@ def ended(work: Callable[[], object]) -> int:
     try:
         code = work()
         sys.stdout.flush()
+        if code == INTERRUPTED:  # what typer makes of an interrupt, by its version
+            return _interrupted()
         return code if isinstance(code, int) else 0
     except MedtuiError as error:
         report_error(error)
         return error.exit_code
     except KeyboardInterrupt:
-        return 130
+        return _interrupted()
     except (BrokenPipeError, ReaderGone):
         discard_output()
         return 0
@@ -49,7 +54,7 @@ def ended(work: Callable[[], object]) -> int:
         return OutputError.exit_code
     except Exception as error:
         if _is_a(error, "Abort"):
-            return 130
+            return _interrupted()
         if _is_a(error, "NoArgsIsHelpError"):  # a group of commands, and none named
             print_text(error.format_message())  # type: ignore[attr-defined]
             return 0
@@ -65,6 +70,18 @@ def ended(work: Callable[[], object]) -> int:
             return usage.exit_code
         print_error_text(traceback.format_exc())
         return INTERNAL
+    except BaseException as error:
+        if not _is_a(error, "Interrupted"):
+            raise
+        return _interrupted(str(error))
+
+
+def _interrupted(words: str = "") -> int:
+    """Says so, and what the job has written, where it knows."""
+    from medtui.sentences import Job
+
+    print_error(f"medtui: {words or Job.INTERRUPTED.text()[0]}")
+    return INTERRUPTED
 
 
 _OF_PYDANTIC = re.compile(r"Input should be a valid (integer|number).*", re.DOTALL)
@@ -76,7 +93,7 @@ def in_plain_words(reason: str) -> str:
     return _OF_PYDANTIC.sub(lambda found: kinds[found[1]], reason).rstrip(".")
 
 
-def _is_a(error: Exception, name: str) -> bool:
+def _is_a(error: BaseException, name: str) -> bool:
     """By the name of its class or a base: typer brings its own copy of click, or uses click itself, by its version."""
     return any(base.__name__ == name for base in type(error).__mro__)
 

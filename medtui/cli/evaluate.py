@@ -73,12 +73,13 @@ def _print_json(
 def _print(
     run: str, result: EvaluationFinished, validation: EvaluationFinished | None, method: str, folder: str
 ) -> None:
+    from engine.contract.wire.text import counted
     from medtui.output import print_line
     from medtui.text import interval, number
 
     views = f"{len(result.views)} view{'s' * (len(result.views) != 1)}"
     for one in (result,) if validation is None else (validation, result):
         numbers = f"AUC {number(one.metrics.auc)}, ACC {number(one.metrics.acc)}"
-        print_line(f"{run}, {one.split}, {one.n} images, {method or views}: {numbers}")
+        print_line(f"{run}, {one.split}, {counted(one.n, 'image')}, {method or views}: {numbers}")
     print_line(f"95 % intervals: AUC {interval(result.metrics.auc_ci95)}, ACC {interval(result.metrics.acc_ci95)}")
     print_line(f"Written to {folder}.")

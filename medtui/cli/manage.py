@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.contract.wire.text import format_bytes
+from engine.contract.wire.text import counted, format_bytes
 from medtui.cli.completion import runs as complete_runs
 from medtui.cli.options import JsonOption, RunArgument, WorkspaceOption
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from engine.contract.store.run_directory import RunDirectory
     from engine.contract.store.workspace import Workspace
     from medtui.client.pruning import Prunable
+
+
+ALL_SKIPPED = 1  # exit code: no run can be pruned now
 
 
 def tag(
@@ -70,7 +74,7 @@ def archive(run: RunArgument, workspace: WorkspaceOption = None) -> None:
 
     ws, found = _found(run, workspace)
     moved = run_management.archive(found, ws)
-    print_line(f"Moved to {moved}. `medtui runs unarchive {found.name}` moves it back.")
+    print_line(f"Moved to {moved}. `medtui runs unarchive {quote(found.name)}` moves it back.")
 
 
 def unarchive(
@@ -137,11 +141,12 @@ def prune(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
-) -> None:
+) -> int:
     """Remove checkpoints that are no longer needed; asks first.
 
     A completed run keeps its best weights and can be shown, evaluated and reported as before. Runs that can be resumed
-    are left unchanged unless --resumable is given.
+    are left unchanged unless --resumable is given. Exit code 1: every run was skipped, as none can be
+    changed now.
     """
     from engine.contract.store.workspace import find_workspace
     from medtui.client.pruning import prune_all
@@ -157,9 +162,10 @@ def prune(
         for line in (*(f"Skipped: {reason}" for reason in skipped), *map(_plan_line, plans)):
             print_line(line)
         if not going or dry_run:
-            print_line(f"{format_bytes(total)} would be freed." if going else "Nothing to remove.")
+            print_line(_nothing_freed(total, len(going), len(skipped)))
+    code = ALL_SKIPPED if skipped and not plans and not dry_run else 0
     if not going or dry_run or (json and not yes):
-        return
+        return code
     if not yes:
         _ask_to_prune(going, total)
     freed, troubles = prune_all(going, ws)
@@ -167,8 +173,15 @@ def prune(
         print_error(f"medtui: {error}")
     if not json:
         print_line(f"Freed {format_bytes(freed)}.")
-    if troubles:
-        raise typer.Exit(troubles[0].exit_code)
+    return troubles[0].exit_code if troubles else code
+
+
+def _nothing_freed(total: int, going: int, skipped: int) -> str:
+    if going:
+        return f"{format_bytes(total)} would be freed."
+    if not skipped:
+        return "Nothing to remove."
+    return f"Nothing was removed: {counted(skipped, 'run')} skipped."
 
 
 def _prunable(names: list[str], ws: Workspace, *, resumable: bool) -> tuple[list[Prunable], list[str]]:

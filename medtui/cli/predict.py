@@ -75,7 +75,7 @@ def predict(
     from medtui.cli.job_progress import JobProgress
     from medtui.client.inputs import Inputs, files_of_model
     from medtui.client.output_file import check_output
-    from medtui.client.predict import described, predicted
+    from medtui.client.predict import check_name, described, predicted
     from medtui.output import print_error, print_json_line
     from medtui.sentences import Predicting
     from medtui.text import json_line
@@ -91,6 +91,7 @@ def predict(
         raise UsageError(Predicting.NO_IMAGES)
     if target is not None:
         check_output(target, force=force, inputs=Inputs([*words, *files_of_model(folder)], below))
+        check_name(target, as_json=json)
     with (
         JobProgress(quiet=json, on_stderr=True) as progress,
         predicted(

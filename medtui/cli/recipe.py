@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -25,22 +26,24 @@ def init(
     ] = "quickstart",
 ) -> None:
     """Write a recipe file to edit; never overwrites a file."""
+    from engine.contract.files.folders import file_at
     from engine.contract.files.paths import expanded
     from engine.contract.recipe.reader import find_recipe
     from engine.contract.wire.errors import OutputError, UsageError
+    from medtui.client.output_file import check_named
     from medtui.output import print_line
     from medtui.sentences import RecipeFile
 
     path = expanded(path)
+    check_named(path)
     text = find_recipe(base).read_text(encoding="utf-8")
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+        file_at(path).create(text.encode())  # all of it or nothing
     except FileExistsError:
         raise UsageError(RecipeFile.EXISTS, path=path) from None
     except OSError as error:
         raise OutputError(RecipeFile.UNWRITABLE, path=path, reason=error.strerror) from None
-    print_line(f"Wrote {path}. Edit it, then: medtui run {path}")
+    print_line(f"Wrote {path}. Edit it, then: medtui run {quote(str(path))}")
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -39,7 +40,8 @@ FilterArgument = Annotated[
     typer.Argument(
         metavar="FILTER",
         help="Terms such as dataset:breast 'lr>=1e-3' 'auc>0.9' -tag:bad, or words; in quotes where a shell would read "
-        "> or <. Names: outcome auc acc val_auc seed lr epochs dataset model from tag note date took hash and more.",
+        "> or <. Names: outcome auc acc val_auc seed lr epochs dataset model from tag note date took hash and "
+        "more, or recipe fields such as training.lr.",
         show_default=False,
     ),
 ]
@@ -89,7 +91,8 @@ def list_(
     gc.disable()  # until this command ends: of thousands of rows none is garbage
     query, fields = parse_filter(" ".join(terms or [])), requested(columns) if columns is not None else None
     found = listed_runs(chosen_workspaces(workspace, everywhere=everywhere), everywhere=everywhere, archived=archived)
-    shown = _with_settings(query.of(found.rows), fields or [])
+    shown = query.of(_with_settings(found.rows, query.settings))
+    shown = _with_settings(shown, [one.name for one in fields or [] if one.kind == "setting"])
     if json:
         print_json([json_values(run_row, fields) for run_row in shown])
     elif csv:
@@ -109,9 +112,8 @@ for command in (tag, note, archive, unarchive, delete, prune):
     app.command()(command)
 
 
-def _with_settings(run_rows: list[RunRow], fields: list[RunField]) -> list[RunRow]:
-    """With what the columns tell of their recipes."""
-    paths = [one.name for one in fields if one.kind == "setting"]
+def _with_settings(run_rows: list[RunRow], paths: Sequence[str]) -> list[RunRow]:
+    """With what columns or a filter tell of their recipes."""
     if not paths:
         return run_rows
     from medtui.client.run_settings import with_settings

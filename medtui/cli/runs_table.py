@@ -17,11 +17,12 @@ from medtui.client.run_fields import (
     LISTED,
     RunField,
     alternative_fields,
+    alternative_settings,
     cell_of,
     exported,
     exported_titles,
     field_named,
-    recipe_field,
+    setting_named,
 )
 from medtui.client.run_row import RunRow
 from medtui.sentences import Listing
@@ -40,21 +41,13 @@ def requested(columns: str) -> list[RunField]:
         raise UsageError(Listing.NO_COLUMNS, known=describe_columns())
     found: list[RunField] = []
     for name in names:
-        one = _setting(name.strip()) if "." in name else field_named(name)
+        of_recipes = "." in name
+        one = setting_named(name.strip()) if of_recipes else field_named(name)
         if one is None:
-            raise UsageError(Listing.NO_SUCH_COLUMN, found=shortened(name), alternatives=alternative_fields(name))
+            instead = alternative_settings(name.strip()) if of_recipes else alternative_fields(name)
+            raise UsageError(Listing.NO_SUCH_COLUMN, found=shortened(name.strip()), alternatives=instead)
         found.append(one)
     return list({one.name: one for one in found}.values())
-
-
-def _setting(path: str) -> RunField:
-    from engine.contract.recipe.names import alternatives  # slow, and most tables name no field of a recipe
-    from engine.contract.recipe.schema import fields
-
-    if path not in (known := fields()):
-        instead = alternatives("field", path, list(known))
-        raise UsageError(Listing.NO_SUCH_COLUMN, found=shortened(path), alternatives=instead)
-    return recipe_field(path)
 
 
 def table_lines(

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -70,7 +71,7 @@ def _print_summary(shown: dict[str, Any], *, every_published: bool) -> None:
     for change in shown["drift"]:
         print_wrapped(console, f"drift between attempts: {clean(change, 200)}")
     if shown["state"] in ("aborted", "crashed", "killed") and RunDirectory(Path(shown["run_dir"])).last.is_regular:
-        print_wrapped(console, f"`medtui run --resume {shown['run']}` resumes it.")
+        print_wrapped(console, f"`medtui run --resume {quote(shown['run'])}` resumes it.")
     console.print(f"folder  {shown['run_dir']}", soft_wrap=True)
     for log in shown["job_logs"]:
         console.print(f"job's output  {clean(log, 4096)}", soft_wrap=True)

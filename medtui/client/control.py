@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any
 
 from engine.contract.files.file_system import end_of_torn_line
@@ -41,6 +43,7 @@ from medtui.client.view import Request, RunView
 from medtui.sentences import Control
 from medtui.text import duration
 
+DENIED = (errno.EACCES, errno.EPERM)  # to a user who is not the owner
 COMMANDS: dict[str, type[Any]] = {
     "pause": Pause,
     "resume": Resume,
@@ -172,7 +175,10 @@ def _lock(descriptor: int) -> None:
 
 def _unwritable(control: File, error: OSError) -> NothingToCommand:
     owner = describe_owner(control)
-    return NothingToCommand(Control.UNWRITABLE, path=control, owner=owner, reason=error.strerror)
+    denied = error.errno in DENIED
+    return NothingToCommand(
+        Control.NOT_OWNER if denied else Control.UNWRITABLE, path=control, owner=owner, reason=error.strerror
+    )
 
 
 def describe_result(run: RunDirectory, name: str, result: CommandResult) -> str:
@@ -187,4 +193,4 @@ def describe_result(run: RunDirectory, name: str, result: CommandResult) -> str:
         return f"Run {run.name} had already ended: {ended.outcome}."
     if read_run(run).alive is False:
         return f"The engine of run {run.name} ended without answering."
-    return f"Run {run.name} did not answer. `medtui kill {run.name}` forces it to end."
+    return f"Run {run.name} did not answer. `medtui kill {quote(run.name)}` forces it to end."

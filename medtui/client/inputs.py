@@ -18,6 +18,7 @@ from typing import Any
 from engine.contract.data.tables import ENDINGS, MOST_BYTES, delimiter_of, text_of
 from engine.contract.files.folders import named_by_user
 from engine.contract.files.paths import absolute, expanded, is_file, is_folder, is_there, place_of
+from engine.contract.files.patterns import matching
 from engine.contract.recipe.data_source import SearchPaths
 from engine.contract.recipe.own_images import OwnImages
 from engine.contract.recipe.sources import DatasetSection, data_source
@@ -84,7 +85,7 @@ def _matches(word: str | Path) -> list[Path]:
     path = expanded(word)
     if is_there(path) or not glob.has_magic(str(path)):
         return [path]
-    return [Path(match) for match in glob.iglob(str(path), recursive=True)]  # noqa: PTH207
+    return matching(path)
 
 
 def _places_below(folder: Path) -> Iterator[tuple[int, int] | None]:

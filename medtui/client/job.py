@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import ABORTED, MedtuiError, RunFailed
-from engine.contract.wire.jobs import Start
+from engine.contract.wire.jobs import Export, Start
 from engine.contract.wire.protocol import Abort, AnyEvent, ErrorInfo
 from medtui.client.engine_process import EngineProcess
 from medtui.client.feed import RunFeed
@@ -15,6 +15,7 @@ from medtui.client.state import RunState
 from medtui.sentences import Job
 
 POLL = 1.0  # seconds between checks whether the caller has cancelled
+LAST_LOOKS = 3  # at what an engine said that was ended
 CLEANUP = 5.0  # seconds for an engine to clean up a download
 
 
@@ -23,6 +24,10 @@ class JobAborted(MedtuiError):
 
     kind = "aborted"
     exit_code = ABORTED
+
+
+class Interrupted(BaseException):
+    """Ctrl-C ended a job: what it has written, in a sentence. No KeyboardInterrupt: typer would end without it."""
 
 
 def do_job(
@@ -46,11 +51,13 @@ def do_job(
             for _, event in feed.poll(POLL):
                 if event is not None:
                     on_event(event)
-    except BaseException:
+    except BaseException as error:
         if grace:
             engine.send(Abort(id="give-up", by=start.by))
             engine.wait(grace)
         engine.kill()
+        if isinstance(error, KeyboardInterrupt):
+            raise Interrupted(_interrupted(start, feed)) from None
         raise
     state = feed.view.state
     if (death := feed.death) is not None:
@@ -61,6 +68,19 @@ def do_job(
     if state.finished.outcome == "aborted":
         raise JobAborted(Job.ABORTED)
     return state
+
+
+def _interrupted(start: Start, feed: RunFeed) -> str:
+    """What a job that was ended by Ctrl-C has written, in a sentence."""
+    for _ in range(LAST_LOOKS):
+        if not feed.over:
+            list(feed.poll(POLL))
+    written = [event.name for event in feed.view.state.artifacts]
+    if written:
+        return Job.INTERRUPTED_LATE.text(names=", ".join(written))[0]
+    if isinstance(start, Export) and start.replace:  # file by file, none of which is announced
+        return Job.INTERRUPTED.text()[0]
+    return Job.INTERRUPTED_EARLY.text()[0]
 
 
 def _as_raised(info: ErrorInfo, exit_code: int) -> MedtuiError:

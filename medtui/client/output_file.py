@@ -21,6 +21,7 @@ def check_output(path: Path, *, force: bool, inputs: Inputs = NOTHING, is_pictur
     Only a regular file is ever replaced, on request: a device, a pipe, a folder, a link and what it leads to stay, and
     so do what the command reads (`inputs`) and pictures, unless it makes one (`is_picture`).
     """
+    check_named(path)
     file = file_at(path)
     if file.is_there and not file.is_regular:
         raise OutputError(OutputFile.NO_FILE, path=path)
@@ -31,6 +32,12 @@ def check_output(path: Path, *, force: bool, inputs: Inputs = NOTHING, is_pictur
         raise OutputError(OutputFile.EXISTS, path=path)
     if not (folder := path_status(path.parent)).is_folder:
         raise OutputError(OutputFile.NO_FOLDER, path=path, why=folder.why)
+
+
+def check_named(path: Path) -> None:
+    """To other programs `-` is standard output; here it would be a file of that name. Raises OutputError."""
+    if path == Path("-"):
+        raise OutputError(OutputFile.STANDARD_OUTPUT)
 
 
 def check_ending(path: Path, endings: Sequence[str], remedy: str = "Choose another name.") -> None:
@@ -57,6 +64,7 @@ def write_text(path: Path, text: str) -> None:
 
 def export_folder(path: Path) -> Path:
     """From the root. Neither a link, which is not followed, nor a file gives way to it. Raises OutputError."""
+    check_named(path)
     file = file_at(path)
     if not path.name or (file.is_there and not file.is_folder):
         raise OutputError(OutputFile.IS_NO_FOLDER, path=path)

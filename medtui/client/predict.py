@@ -23,6 +23,7 @@ from engine.contract.wire.jobs import Predict
 from engine.contract.wire.protocol import AnyEvent, Metrics
 from engine.contract.wire.text import counted
 from medtui.client.job import CLEANUP, do_job
+from medtui.client.output_file import check_ending
 from medtui.sentences import Predicting
 from medtui.text import clean, interval, number
 
@@ -102,6 +103,14 @@ class Predictions:
             raise OutputError(Predicting.UNWRITABLE, path=path, reason=error.strerror) from None
 
 
+def check_name(path: Path, *, as_json: bool) -> None:
+    """Does the name of a file say what is written? Raises OutputError."""
+    if as_json:
+        check_ending(path, (".jsonl", ".ndjson", ".json", ".txt", ""), "--json writes a line of JSON per image.")
+    else:
+        check_ending(path, (".csv", ".txt", ""), "Choose another name; `medtui predict --json` writes JSON.")
+
+
 def _copy(source: Any, target: Any) -> None:
     while block := source.read(BLOCK):
         target.write(block)
@@ -161,6 +170,8 @@ def described(summary: dict[str, Any], rest: str = "") -> Iterator[str]:
     if len(unreadable) > NAMED:
         yield f"and {len(unreadable) - NAMED} more{rest}"
     yield _counted(summary)
+    if files := summary.get("file_columns"):
+        yield f"The files are those named in {clean(', '.join(files), 80)}; other columns could name files too."
     if summary["temperature"] is None:
         why = f" {summary['uncalibrated']}" if summary.get("uncalibrated") else ""
         yield f"Uncalibrated: the bundle has no temperature, so the probabilities are the model's scores.{why}"

@@ -100,6 +100,21 @@ LISTED = FIELDS[:13]  # without further options; the more important, the further
 FILTERED = tuple(one for one in FIELDS if one.kind != "interval")
 
 
+def setting_named(path: str) -> RunField | None:
+    """A field of recipes by its path; None where there is none."""
+    from engine.contract.recipe.schema import fields  # slow, and most tables name no field of a recipe
+
+    return recipe_field(path) if path in fields() else None
+
+
+def alternative_settings(path: str) -> str:
+    """What to write in place of a path that no field of recipes has."""
+    from engine.contract.recipe.names import alternatives
+    from engine.contract.recipe.schema import fields
+
+    return alternatives("field", path, list(fields()))
+
+
 def recipe_field(path: str) -> RunField:
     """A field of the recipe, such as `training.cutmix_alpha`, of rows that were given it."""
 

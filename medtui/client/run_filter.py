@@ -10,20 +10,30 @@ import math
 import operator
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any
 
 from engine.contract.wire.errors import UsageError
 from engine.contract.wire.text import shortened
-from medtui.client.run_fields import FILTERED, RunField, alternative_fields, describe_subset, field_named
+from medtui.client.run_fields import (
+    FILTERED,
+    RunField,
+    alternative_fields,
+    alternative_settings,
+    describe_subset,
+    field_named,
+    setting_named,
+)
 from medtui.client.run_row import RunRow
 from medtui.sentences import Filter
 from medtui.text import started_at
 
 EXAMPLE = "dataset:breast lr>=1e-3 auc>0.9 -tag:bad"
 _WORDS = re.compile(r'(?:[^\s"]|"[^"]*(?:"|$))+')  # a quote that is not closed yet goes to the end
-_TERM = re.compile(r"(?P<name>[^\W\d]\w*)(?P<sign>>=|<=|!=|[:=<>])(?P<value>.*)", re.DOTALL)
+_TERM = re.compile(r"(?P<name>[^\W\d]\w*(\.\w+)?)(?P<sign>>=|<=|!=|[:=<>])(?P<value>.*)", re.DOTALL)
 _ALTERNATIVES = re.compile(r'(?:[^,"]|"[^"]*(?:"|$))+')
 _UNITS = {"": 1, "s": 1, "min": 60, "m": 60, "h": 3600}
 _DURATION = re.compile(r"(?P<number>.*?\d\.?)(?P<unit>s|min|m|h|)", re.DOTALL)
@@ -44,6 +54,7 @@ class RunFilter:
 
     text: str
     terms: tuple[Test, ...] = ()
+    settings: tuple[str, ...] = ()  # fields of recipes that the rows must have been given
 
     def matches(self, run_row: RunRow) -> bool:
         return all(term(run_row) for term in self.terms)
@@ -58,7 +69,10 @@ NO_FILTER = RunFilter("")
 
 def parse_filter(text: str) -> RunFilter:
     """Raises UsageError for a term that is no filter; the sentence names the term."""
-    return RunFilter(text, tuple(_test(word) for word in _WORDS.findall(text)))
+    words = _WORDS.findall(text)
+    terms = (_TERM.fullmatch(word.removeprefix("-")) for word in words)
+    settings = [term["name"].lower() for term in terms if term is not None and "." in term["name"]]
+    return RunFilter(text, tuple(map(_test, words)), tuple(dict.fromkeys(settings)))
 
 
 def parse_typed(text: str) -> RunFilter:
@@ -121,10 +135,7 @@ def _test_of_term(word: str) -> Test:
     if term is None:
         found = _unquoted(word).lower()
         return lambda run_row: found in searched_text(run_row)
-    one = field_named(term["name"], FILTERED)
-    if one is None:
-        instead = alternative_fields(term["name"], FILTERED)
-        raise UsageError(Filter.UNKNOWN_NAME, found=shortened(term["name"]), alternatives=instead)
+    one = _field(term["name"])
     sign, beginning = term["sign"], f"{term['name']}{term['sign']}"
     values = [_unquoted(value) for value in _ALTERNATIVES.findall(term["value"])]
     if not any(values):
@@ -139,6 +150,17 @@ def _test_of_term(word: str) -> Test:
     return lambda run_row: any(test(run_row) for test in tests)
 
 
+def _field(name: str) -> RunField:
+    """With a dot one of recipes."""
+    if "." not in name:
+        one, instead = field_named(name, FILTERED), partial(alternative_fields, name, FILTERED)
+    else:
+        one, instead = setting_named(name.lower()), partial(alternative_settings, name)
+    if one is None:
+        raise UsageError(Filter.UNKNOWN_NAME, found=shortened(name), alternatives=instead())
+    return one
+
+
 def _unquoted(text: str) -> str:
     return text.replace('"', "")
 
@@ -147,13 +169,13 @@ def _ordered(one: RunField, sign: str, value: str, beginning: str) -> Test:
     """An unknown value is neither less nor greater than anything."""
     if one.kind == "date":
         return _dated(one, sign, value, beginning)
-    if one.kind not in ("number", "duration"):
+    if one.kind not in ("number", "duration", "setting"):
         raise UsageError(Filter.NO_ORDER, name=one.names[0], sign=sign)
     limit, order = _number(one, value, beginning), _ORDER[sign]
 
     def test(run_row: RunRow) -> bool:
         found = one.value(run_row)
-        return found is not None and order(found, limit)
+        return _is_number(found) and order(found, limit)
 
     return test
 
@@ -200,12 +222,30 @@ def _equal(one: RunField, value: str, beginning: str, *, exact: bool) -> Test:
             if value:  # not yet typed, after a comma
                 _check_date(value, beginning)
             return lambda run_row: started_at(one.value(run_row) or "").startswith(value)
+        case "setting":
+            return lambda run_row: _has_setting(run_row, one, lower, exact=exact)
         case "hash":
             hashes = ("short_hash", "recipe_hash", "resolved_hash")
             return lambda run_row: any((getattr(run_row, name) or "").startswith(lower) for name in hashes)
     if exact:
         return lambda run_row: (one.value(run_row) or "").lower() == lower
     return lambda run_row: lower in (one.value(run_row) or "").lower()
+
+
+def _has_setting(run_row: RunRow, one: RunField, expected: str, *, exact: bool) -> bool:
+    """`expected`: a number, or what a recipe has."""
+    found = one.value(run_row)
+    if found is None:
+        return False
+    if _is_number(found):
+        with suppress(ValueError):
+            return _is_near(found, float(expected))
+    text = one.cell(run_row).lower()
+    return text == expected if exact else expected in text
+
+
+def _is_number(found: Any) -> bool:
+    return isinstance(found, int | float) and not isinstance(found, bool)
 
 
 def _is_near(found: float | None, expected: float) -> bool:

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from shlex import quote
 from types import FrameType
 from typing import Protocol
 
@@ -232,7 +233,8 @@ def _interrupt(
 def _note_how_to_reattach(state: RunState, display: Display) -> None:
     assert state.started is not None
     name = state.started.run
-    display.note(f"The run continues in the background. `medtui attach {name}` shows it, `medtui stop {name}` ends it.")
+    attach, stop = f"medtui attach {quote(name)}", f"medtui stop {quote(name)}"
+    display.note(f"The run continues in the background. `{attach}` shows it, `{stop}` ends it.")
     display.note(f"run      {state.started.run_dir}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 from rich.progress import BarColumn, Task, TaskID, TextColumn
 from rich.progress import Progress as Bars
@@ -231,7 +232,7 @@ def print_results(console: CleanConsole, finished: RunFinished, state: RunState)
     on_request = finished.error is not None and finished.error.code == EngineDeath.KILLED_ON_REQUEST.code
     console.print(f"{'killed' if on_request else finished.outcome} (exit code {finished.exit_code})")
     if finished.exit_code in (STOPPED, ABORTED) and state.started is not None and state.last_checkpoint is not None:
-        print_wrapped(console, f"`medtui run --resume {state.started.run}` resumes it.")
+        print_wrapped(console, f"`medtui run --resume {quote(state.started.run)}` resumes it.")
 
 
 def _print_paths(console: CleanConsole, run_dir: Path, artifacts: dict[str, str]) -> None:

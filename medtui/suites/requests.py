@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from shlex import quote
 from typing import Literal
 
 from engine.contract.machine.hardware import refuse_impossible
@@ -218,6 +219,8 @@ def _waiting(work: Work, entry: str, action: str) -> Item:
         known = ", ".join(one.id for one in work.of("pending")[:20]) or "none that waits"
         raise UsageError(Suites.NO_SUCH_ITEM, found=shortened(entry), known=known)
     if item.state != "pending":
-        remedy = f"`medtui stop {item.run}` ends it." if not item.over and item.run else "See `medtui queue list`."
+        remedy = (
+            f"`medtui stop {quote(item.run)}` ends it." if not item.over and item.run else "See `medtui queue list`."
+        )
         raise UsageError(Suites.ITEM_RUNNING, item=f"Entry {item.id}", state=item.state, action=action, remedy=remedy)
     return item

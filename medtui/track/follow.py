@@ -13,6 +13,7 @@ from typing import Any
 from engine.contract.recipe.yaml_reader import read_yaml_file
 from engine.contract.store.run_directory import RunDirectory
 from engine.contract.wire.errors import MedtuiError, OutputError, UsageError
+from medtui.client.control import DENIED
 from medtui.client.feed import RunFeed
 from medtui.client.liveness import Heartbeat
 from medtui.client.sources import POLL, RunFiles
@@ -51,7 +52,7 @@ def only_follower(run: RunDirectory, name: str, patience: float) -> Iterator[Non
     try:
         descriptor = (make_folder(run) / f"{name}.lock").descriptor(os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise OutputError(Tracking.UNWRITABLE, run=run.name, reason=error.strerror) from None
+        raise _unwritable(run, error) from None
     try:
         while True:
             try:
@@ -62,10 +63,16 @@ def only_follower(run: RunDirectory, name: str, patience: float) -> Iterator[Non
                     raise AlreadyTracked(Tracking.ALREADY, run=run.name, tracker=name) from None
                 time.sleep(0.1)
             except OSError as error:
-                raise OutputError(Tracking.UNWRITABLE, run=run.name, reason=error.strerror) from None
+                raise _unwritable(run, error) from None
         yield
     finally:
         os.close(descriptor)
+
+
+def _unwritable(run: RunDirectory, error: OSError) -> OutputError:
+    """Not every one is the owner's affair: a file system may be full, or mounted to be read only."""
+    denied = error.errno in DENIED
+    return OutputError(Tracking.NOT_OWNER if denied else Tracking.UNWRITABLE, run=run.name, reason=error.strerror)
 
 
 class Follower:

@@ -587,6 +587,16 @@ async def test_the_filter_knows_fields_and_an_error_stands_above_all_runs(consol
 
 
 @pytest.mark.asyncio
+async def test_a_filter_by_a_field_of_recipes_says_which_command_reads_it(console, workspace) -> None:
+    alike(workspace)
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await pilot.press("slash", *"training.lr>1")
+        await shows(pilot, "training.lr is a field of recipes", "medtui runs training.lr=VALUE", "runs · 3 ")
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize("size", [(60, 18), (80, 24), (120, 40)], ids=str)
 async def test_enter_opens_a_run_on_the_whole_screen_and_esc_returns_to_its_row(console, workspace, size) -> None:
     names = alike(workspace)

@@ -254,3 +254,8 @@ def test_a_recipe_that_differs_in_a_digit_is_another_experiment(
     with pytest.raises(RecipeError) as error:
         find_recipe("experimnt.yaml")
     assert error.value.fields["alternatives"] == "did you mean experiment.yaml?"
+
+
+def test_where_there_are_no_names_none_are_said_to_be_known() -> None:
+    """As where a command without options is given one."""
+    assert alternatives("option", "--json", {}) == "there are none"

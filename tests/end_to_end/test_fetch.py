@@ -214,7 +214,7 @@ def test_a_data_set_that_is_generated_needs_no_file(command: str, home: Path, tm
     assert "cells is generated and needs no file" in done.stderr
 
 
-def test_ctrl_c_ends_data_fetch_and_keeps_nothing(mirror: Mirror, home: Path, tmp_path: Path) -> None:
+def test_ctrl_c_ends_data_fetch_keeps_nothing_and_says_so(mirror: Mirror, home: Path, tmp_path: Path) -> None:
     mirror.serve = silent_after(1000)
     process = subprocess.Popen(
         [*MEDTUI, "data", "fetch", "breastmnist"],
@@ -231,7 +231,8 @@ def test_ctrl_c_ends_data_fetch_and_keeps_nothing(mirror: Mirror, home: Path, tm
         assert process.wait(PATIENCE) == 130
     finally:
         process.kill()
-        process.communicate()
+        said = process.communicate()[1]
+    assert said.strip() == "medtui: Interrupted: nothing was written."
     assert left(home / ".medmnist") == []
 
 

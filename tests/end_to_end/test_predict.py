@@ -213,9 +213,9 @@ def test_unreadable_images_are_named_and_the_others_predicted(run: Path, workspa
 
 def test_no_readable_image_is_an_error_and_leaves_no_file(run: Path, workspace: Path, tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no image")
-    done = medtui("predict", run.name, tmp_path / "text.png", "-o", tmp_path / "out.csv", "--json", cwd=workspace)
+    done = medtui("predict", run.name, tmp_path / "text.png", "-o", tmp_path / "out.jsonl", "--json", cwd=workspace)
     assert (done.returncode, json.loads(done.stdout)["error"]["code"]) == (4, "images.nothing_readable")
-    assert not (tmp_path / "out.csv").exists()
+    assert not (tmp_path / "out.jsonl").exists()
 
 
 def test_a_single_image_that_is_not_there_is_refused_in_one_plain_sentence(run: Path, workspace: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from driving import MEDTUI, PATIENCE, Engine, medtui, tiny, yaml_of
 
 from engine.contract.store.run_directory import RunDirectory, list_runs
+from medtui.cli import manage
 
 
 @pytest.fixture(scope="module")
@@ -207,3 +208,16 @@ def test_a_damaged_run_does_not_prevent_others_from_being_pruned(workspace: Path
     assert done.returncode == 5 and "best.safetensors" in done.stderr
     assert completed.last.is_there and not RunDirectory(copied).last.is_there
     assert re.search(r"^Freed \d+\.\d MB\.$", done.stdout, re.M)
+
+
+def test_prune_says_how_many_runs_it_skipped_and_fails_where_those_are_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    skipped = ["a is running.", "b belongs to ada."]
+    monkeypatch.setattr("medtui.client.pruning.prunable_runs", lambda *_, **__: ([], skipped))
+    assert manage.prune(yes=True, workspace=tmp_path) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "Nothing was removed: 2 runs skipped."
+    assert manage.prune(dry_run=True, workspace=tmp_path) == 0, "a look is no failure"
+    monkeypatch.setattr("medtui.client.pruning.prunable_runs", lambda *_, **__: ([], []))
+    assert manage.prune(yes=True, workspace=tmp_path) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "Nothing to remove."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from own_pictures import speckled
 from PIL import Image
 
 from engine.contract.store.model_bundle import ModelBundle
+from engine.contract.wire.errors import DataError
 from engine.data.own.pictures import Picture, Unreadable
 from engine.run.images import Listed, entry_of, list_images
 from medtui.client.predict import described
@@ -123,3 +125,52 @@ def test_labels_of_an_archive_are_those_of_the_model_or_none(
     if not evaluated:
         (why,) = found.unevaluated
         assert "(malignant, benign)" in why and ", ".join(names or ()) in why
+
+
+@pytest.mark.parametrize("pattern", ["**", "**/*", "**/*.png", "scans/**", "scans/*", "s*", "s*/*.png", "link/*.png"])
+def test_a_pattern_follows_no_link_to_a_folder_and_counts_no_image_twice(folder: Path, pattern: str) -> None:
+    (folder / "scans" / "loop").symlink_to(folder)
+    (folder / "link").symlink_to(folder / "scans")
+    (folder / "scans" / ".hidden.png").write_bytes(b"")
+    below = "link" if pattern.startswith("link") else "scans"
+    names = [entry.name for entry in list_images([pattern], folder, BUNDLE).entries]
+    assert sorted(map(os.path.normpath, names)) == [f"{below}/{number}.png" for number in range(3)]
+
+
+def test_a_pattern_works_in_a_folder_whose_name_looks_like_one(folder: Path) -> None:
+    odd = folder / "[new]"
+    odd.mkdir()
+    (folder / "scans" / "0.png").rename(odd / "0.png")
+    assert [entry.name for entry in list_images(["*.png"], odd, BUNDLE).entries] == ["0.png"]
+
+
+@pytest.mark.parametrize("first", ["0.png", "../scans/0.JPG", "readme"])
+def test_a_list_without_a_header_says_so_and_does_not_lose_its_first_image(folder: Path, first: str) -> None:
+    (folder / "scans" / "readme").write_text("")  # a file of any name
+    with pytest.raises(DataError, match=f"expected a first line with the names of its columns.*found {first}"):
+        listed(folder, f"{first}\n1.png\n", folder / "scans")
+
+
+@pytest.mark.parametrize("table", ["", "file,label\n0.png\n"])
+def test_a_table_to_predict_names_no_setting_of_recipes(folder: Path, table: str) -> None:
+    with pytest.raises(DataError) as caught:
+        listed(folder, table, folder / "scans")
+    assert "dataset." not in str(caught.value)
+
+
+@pytest.mark.parametrize("words", [["http://x/y.png"], ["tables/new.csv"]])
+def test_an_address_is_shown_as_typed_and_said_not_to_be_fetched(folder: Path, words: list[str]) -> None:
+    (folder / "tables" / "new.csv").write_text("file\nhttp://x/y.png\n")
+    (entry,) = list_images(words, folder, BUNDLE).entries
+    assert entry.name == "http://x/y.png"
+    with pytest.raises(Unreadable, match="address, and none is fetched"):
+        entry.read()
+
+
+def test_a_table_with_two_columns_of_files_says_which_is_taken(folder: Path) -> None:
+    found = listed(folder, "image,path\n1.png,0.png\n", folder / "scans")
+    assert [Path(entry.name).name for entry in found.entries] == ["0.png"] and found.file_columns == ["path"]
+    summary: dict[str, Any] = {"unreadable": {}, "predicted": 1, "ignored": 0, "unlike": 0, "temperature": 1.0}
+    summary |= {"metrics": None, "file_columns": found.file_columns}
+    assert "The files are those named in path; other columns could name files too." in list(described(summary))
+    assert listed(folder, "image,label\n1.png,benign\n", folder / "scans").file_columns == []

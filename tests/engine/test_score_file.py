@@ -19,6 +19,7 @@ from engine.contract.wire.errors import DataError, UsageError
 from engine.evaluate.metrics import evaluate
 from engine.evaluate.score_file import ScoreFileName, parse_name, read_scores, write_scores
 from engine.sentences import ScoreFile
+from medtui.cli.score import differing
 
 BREAST, RETINA = datasets()["breastmnist"], datasets()["retinamnist"]
 
@@ -266,3 +267,19 @@ def test_non_finite_scores_are_passed_on_to_the_metrics(tmp_path: Path) -> None:
     metrics = evaluate(np.array([0, 1]), scores, "binary", BREAST.class_names).metrics
     assert np.isnan(metrics.auc)
     assert metrics.reasons["auc"]
+
+
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [
+        ("breastmnist_test_[AUC]0.500_[ACC]0.846@z.csv", {"AUC": ("0.500", 0.5094)}),
+        ("breastmnist_test_[AUC]0.509_[ACC]0.846@z.csv", {}),
+        ("breastmnist_test_[AUC]0.51_[ACC]0.9@z.csv", {}),
+        ("breastmnist_test_[AUC]0.509_[ACC]0.1@z.csv", {"ACC": ("0.1", 0.8462)}),
+        ("breastmnist_test_[AUC]nan_[ACC]nan@z.csv", {}),
+        ("breastmnist_test.csv", {}),
+    ],
+)
+def test_a_name_that_says_another_score_than_the_file_is_told(name: str, others: dict[str, tuple[str, float]]) -> None:
+    assert differing(name, {"AUC": 0.5094, "ACC": 0.8462}) == others
+    assert differing(name, {"AUC": None, "ACC": float("nan")}) == {}, "nothing is known"

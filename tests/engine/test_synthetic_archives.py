@@ -13,7 +13,8 @@ from own_pictures import converted
 from engine.contract.data.archive_card import SYNTHETIC, read_archive_card
 from engine.contract.data.card import last_card
 from engine.contract.data.datasets import datasets
-from engine.data.packing import packed
+from engine.contract.wire.errors import OutputError
+from engine.data.packing import packed, refuse_full
 from engine.data.synthetic import synthesised
 from medtui.client.archive_size import closest_size, image_sides
 
@@ -82,3 +83,12 @@ def test_the_size_that_is_trained_with_loses_no_pixel_where_there_is_one() -> No
     assert [closest_size(sides) for sides in ((28, 28), (29, 10), (64, 20), (65, 65), (500, 300))] == [
         28, 64, 64, 128, 224
     ]  # fmt: skip
+
+
+def test_an_archive_that_does_not_fit_on_the_disk_is_refused_as_other_outputs_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.data.packing.free_space", lambda folder: 10)
+    with pytest.raises(OutputError, match=r"may need 1\.0 MB") as caught:
+        refuse_full(tmp_path / "new.npz", 1_000_000)
+    assert caught.value.exit_code == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 import pytest
 from driving import json_lines, medtui
 
-from engine.contract.wire.errors import OutputError
+from engine.contract.wire.errors import OutputError, UsageError
+from medtui.cli.recipe import init
 from medtui.client.inputs import Inputs
-from medtui.client.output_file import check_ending, check_output
+from medtui.client.output_file import check_ending, check_output, export_folder
 from medtui.sentences import OutputFile
 
 
@@ -210,3 +212,43 @@ def test_an_ending_counts_in_capitals_and_may_be_missing_where_the_command_says_
     check_ending(tmp_path / "x", (".csv", ""))
     with pytest.raises(OutputError):
         check_ending(tmp_path / "x", (".csv",))
+
+
+def test_a_recipe_that_does_not_fit_on_the_disk_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("engine.contract.files.folders.append_all", full)
+    with pytest.raises(OutputError, match="No space left"):
+        init(tmp_path / "new.yaml", "quickstart")
+    assert not (tmp_path / "new.yaml").exists()
+    monkeypatch.undo()
+    init(tmp_path / "new.yaml", "quickstart")
+    assert "model" in (tmp_path / "new.yaml").read_text()
+    with pytest.raises(UsageError, match="already exists"):
+        init(tmp_path / "new.yaml", "quickstart")
+
+
+def test_a_dash_says_that_it_names_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert refusal(Path("-")) == OutputFile.STANDARD_OUTPUT.code
+    for write in (export_folder, lambda path: init(path, "quickstart")):
+        with pytest.raises(OutputError, match="found `-`"):
+            write(Path("-"))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "endings"),
+    [
+        ("x.json", (), ".csv or .txt"),
+        ("x.xlsx", (), ".csv or .txt"),
+        ("x.csv", ("--json",), ".jsonl, .ndjson, .json or .txt"),
+    ],
+)
+def test_predictions_under_a_name_of_another_kind_say_what_is_written(
+    name: str, more: tuple[str, ...], endings: str, pictures: Path
+) -> None:
+    done = medtui("predict", "model", "own", "-o", name, *more, cwd=pictures.parent)
+    assert done.returncode == 2 and f"Expected a name that ends in {endings}, found {name}." in done.stderr, done.stderr
+    assert not (pictures.parent / name).exists()

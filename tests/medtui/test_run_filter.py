@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -200,3 +201,30 @@ def test_a_thousand_runs_are_filtered_while_a_person_types() -> None:
     assert time.process_time() - began < 0.2
     assert [one.seed for one in found] == list(range(501, 1000))
     assert started_at(STARTED).startswith("2026-11-20")
+
+
+@pytest.mark.parametrize(
+    ("text", "passes"),
+    [
+        ("training.lr>0.01", True),
+        ("training.lr>0.02", False),
+        ("-training.lr>0.01", False),
+        ("training.lr=2e-2", True),
+        ("training.optimizer:adam", True),
+        ("training.optimizer=adam", False),
+        ("training.optimizer=ADAMW,sgd", True),
+        ("training.optimizer!=sgd", True),
+        ("augmentation.hflip=true", True),
+        ("training.patience>1", False),
+    ],
+)
+def test_a_filter_takes_fields_of_recipes(text: str, passes: bool) -> None:
+    query = parse_filter(text)
+    found = replace(row(), settings={"training.lr": 0.02, "training.optimizer": "adamw", "augmentation.hflip": True})
+    assert query.matches(found) is passes and is_term(text)
+    assert [name in text for name in query.settings] == [True], "which the rows are then given"
+
+
+def test_a_field_that_recipes_lack_says_which_was_meant() -> None:
+    with pytest.raises(UsageError, match=r"no field named 'training.lrr'; did you mean training.lr\?"):
+        parse_filter("training.lrr>1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import json
 import os
@@ -41,7 +42,7 @@ import medtui.client.trackers
 from engine.contract.recipe.reader import build_recipe
 from engine.contract.recipe.runtime_section import TRACKERS
 from engine.contract.store.run_directory import RunDirectory
-from engine.contract.wire.errors import InstallationError, RecipeError, UsageError
+from engine.contract.wire.errors import InstallationError, OutputError, RecipeError, UsageError
 from engine.contract.wire.jobs import Train
 from medtui.client.state import RunState
 from medtui.client.trackers import RunTrackers, is_installed, missing_trackers, trackers_of
@@ -209,6 +210,22 @@ def test_two_followers_of_a_run_do_not_write_the_same(run: RunDirectory) -> None
     assert (refused.value.code, refused.value.exit_code) == (Tracking.ALREADY.code, 3)
     with only_follower(run, "mlflow", 0.0):
         pass
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(errno.EROFS, "make it writable"), (errno.ENOSPC, "make it writable"), (errno.EACCES, "Only its owner")],
+)
+def test_a_run_that_cannot_be_tracked_says_whether_that_is_the_owners_affair(
+    run: RunDirectory, number: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(run: RunDirectory) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("medtui.track.follow.make_folder", refused)
+    with pytest.raises(OutputError) as caught, only_follower(run, "mlflow", 0.0):
+        pass
+    assert said in caught.value.hint
 
 
 # ---- what goes wrong ----------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from medtui.console.terminal_restore import ENDING
 
 ROOT = Path(medtui.__file__).parents[1]
 TABLE = dict(re.findall(r"^\| (\d+|128 \+ n) \| (.+) \|$", (ROOT / "README.md").read_text(), re.MULTILINE))
-OF_COMMANDS = {"REFUSED", "NO_ANSWER", "DEVIATES", "SOME_UNREADABLE"}
+OF_COMMANDS = {"REFUSED", "NO_ANSWER", "DEVIATES", "SOME_UNREADABLE", "ALL_SKIPPED", "NAMED_OTHERWISE", "INTERRUPTED"}
 
 
 def returned_codes() -> Iterator[int]:

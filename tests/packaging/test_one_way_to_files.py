@@ -49,7 +49,6 @@ ALLOWED = {
     ("medtui/console/recipes/screen.py", ".open"): "an entry of the list, by the recipe store",
     ("medtui/output.py", "open"): "/dev/null",
     ("medtui/output.py", "os.open"): "/dev/null",
-    ("medtui/cli/recipe.py", ".open"): "a new recipe where the user names it, never over another file",
     ("medtui/cli/recipe.py", ".read_text"): "a file of this package",
     ("engine/contract/data/published.py", ".read_text"): "a file of this package",
     ("medtui/machine/checks.py", ".read_text"): "a file of the system",

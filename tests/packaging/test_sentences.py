@@ -124,3 +124,11 @@ def test_the_sentences_of_a_side(side: str) -> None:
         GOLDEN.mkdir(exist_ok=True)
         file.write_text(text)
     assert text == file.read_text()
+
+
+def test_a_command_that_a_sentence_suggests_quotes_what_a_user_wrote() -> None:
+    """It is made to be pasted into a shell."""
+    sentence = Sentence("No {found!r}; see {found}.", "`medtui runs list {found}` lists it, as does {found}.")
+    message, hint = sentence.text(found="lr>1; reboot")
+    assert message == "No 'lr>1; reboot'; see lr>1; reboot."
+    assert hint == "`medtui runs list 'lr>1; reboot'` lists it, as does lr>1; reboot."

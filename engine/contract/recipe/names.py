@@ -123,6 +123,8 @@ def _or(names: Iterable[str]) -> str:
 
 
 def _listed(what: str, names: list[str]) -> str:
+    if not names:
+        return "there are none"
     if what == "run":
         newest = ", ".join(names[-NEAREST:][::-1])
         return f"the newest of {len(names)}: {newest}" if len(names) > NEAREST else f"known: {newest}"

@@ -63,7 +63,7 @@ def _described(event: AnyEvent, monitor: Monitor) -> Iterator[str]:
             yield f"checkpoint: {event.path} at {at}, {event.bytes / 1e6:,.1f} MB in {event.seconds:.2f} s"
         case EvaluationFinished():
             views = f"{len(event.views)} view{'s' * (len(event.views) != 1)}"
-            yield f"evaluated: {event.split} split, {event.n:,} images, {views}: {_metrics(event.metrics)}"
+            yield f"evaluated: {event.split} split, {counted(event.n, 'image')}, {views}: {_metrics(event.metrics)}"
         case ArtifactWritten():
             yield f"written: {event.path}"
         case Log():

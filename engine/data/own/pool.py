@@ -25,7 +25,7 @@ from engine.contract.files.file_system import try_lock
 from engine.contract.files.folders import File
 from engine.contract.files.inspection import free_space
 from engine.contract.wire.errors import DataError
-from engine.contract.wire.text import format_bytes
+from engine.contract.wire.text import counted, format_bytes
 from engine.data.access import Access
 from engine.data.archive_file import OnRead
 from engine.data.cache import CacheEntry, mapped_array
@@ -171,7 +171,7 @@ def _converted(request: Request, folder: File, tasks: Sequence[Task], access: Ac
     done = len(tasks) - len(left)
     images = sum(task.items for task in left)
     again = f" ({done} of {len(tasks)} parts were done before)" if done else ""
-    access.log(f"converting {images:,} images to {request.size} px{again}")
+    access.log(f"converting {counted(images, 'image')} to {request.size} px{again}")
     total = sum(request.listing.files.stats[name][0] for task in left for name in task.names)
     if request.kind == "npz":
         total = sum(task.items for task in left) * _row_bytes(left)

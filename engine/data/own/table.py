@@ -26,7 +26,7 @@ from engine.contract.recipe.setting import names_of
 from engine.contract.wire.errors import DataError, RecipeError
 from engine.data.own.files import Files, Stat, stat_of
 from engine.data.own.listing import SPLIT_NAMES, Item, Listing, group_in
-from engine.sentences import Table
+from engine.sentences import Images, Table
 
 FILE_NAMES = ("path", "file", "filename", "filepath", "image", "imagepath", "imagefile", "img", "imagename", "imageid")
 LABEL_NAMES = ("label", "labels", "class", "classname", "target", "diagnosis", "dx", "category", "y")
@@ -101,7 +101,8 @@ def list_table(path: Path, root: Path, options: Mapping[str, Any]) -> tuple[List
 
 
 def read_rows(path: Path, delimiter: str | None, at_least: int = 2) -> Rows:
-    """at_least: columns. Raises DataError."""
+    """at_least: columns; one is enough where images alone are named, and no recipe is there to be corrected. Raises
+    DataError."""
     try:
         content = named_by_user(path).content(MOST_BYTES)
     except OSError as error:
@@ -115,14 +116,14 @@ def read_rows(path: Path, delimiter: str | None, at_least: int = 2) -> Rows:
     try:
         header = [name.strip() for name in next(reader, [])]
         if len(header) < at_least or not all(header[:1]) or len(set(header)) < len(header):
-            raise DataError(Table.NO_HEADER, path=path, found=", ".join(header)[:100] or "nothing")
+            found = ", ".join(header)[:100] or "nothing"
+            raise DataError(Table.NO_HEADER if at_least > 1 else Images.NO_HEADER, path=path, found=found)
         rows = []
         for values in reader:
             if any(values):
                 if len(values) != len(header):
-                    raise DataError(
-                        Table.UNEVEN, path=path, number=reader.line_num, found=len(values), columns=len(header)
-                    )
+                    fields = {"number": reader.line_num, "found": len(values), "columns": len(header)}
+                    raise DataError(Table.UNEVEN if at_least > 1 else Images.UNEVEN, path=path, **fields)
                 rows.append((reader.line_num, dict(zip(header, (value.strip() for value in values), strict=True))))
     except csv.Error as error:
         raise DataError(Table.UNREADABLE, path=path, reason=f"line {reader.line_num}: {error}") from None

@@ -15,6 +15,7 @@ from textual.widgets import Input
 from engine.contract.wire.errors import UsageError
 from medtui.client.run_filter import EXAMPLE, NO_FILTER, RunFilter, describe_names, parse_filter, parse_typed
 from medtui.console.shell.plain import Static
+from medtui.sentences import Filter
 
 
 class FilterField(Vertical):
@@ -63,6 +64,8 @@ class FilterField(Vertical):
         """Use the filter of the text; False where it is none: that is told, and all runs are shown."""
         try:
             found, shown = parse(self.field.value), Text(describe_names(), "dim")
+            if found.settings:  # of many runs that would take its time, with each key
+                raise UsageError(Filter.OF_RECIPES, name=found.settings[0])
         except UsageError as error:
             found, shown = None, Text(str(error), "bold red")
         self._show(shown)

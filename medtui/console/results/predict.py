@@ -17,7 +17,7 @@ from textual.containers import VerticalScroll
 from engine.contract.store.find_model import find_model
 from engine.contract.store.run_directory import RunDirectory
 from engine.contract.wire.protocol import Progress
-from medtui.client.predict import PredictedImage, Predictions, described, predicted
+from medtui.client.predict import PredictedImage, Predictions, check_name, described, predicted
 from medtui.console.results.ask_images import AskImages, words_of
 from medtui.console.shell.app_context import AppContext, context_of
 from medtui.console.shell.engines import who
@@ -105,6 +105,7 @@ class PredictionsScreen(EngineDialog[Found]):
             context_of(self).show_toast(f"Written to {name}.")
 
     def save_to(self, made: Found, path: Path) -> None:
+        check_name(path, as_json=False)
         made.predictions.save(path, force=False)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
+from shlex import quote
 
 from engine.contract.store.resumable import check_resumable
 from engine.contract.store.run_directory import ARCHIVE, RunDirectory
@@ -43,7 +44,7 @@ async def note(context: AppContext, run: RunDirectory) -> str | None:
 
 async def archive(context: AppContext, run: RunDirectory) -> str | None:
     run_management.refuse_living(run, context.workspace)
-    back = f"`medtui runs unarchive {clean(run.name)}`"
+    back = f"`medtui runs unarchive {quote(clean(run.name))}`"
     words = f"Move {clean(run.name)} to outputs/{ARCHIVE}? Archived runs are not listed; {back} restores it."
     question = Question(words, [("no", "leave it"), ("yes", "move it")], likely="yes")
     if await context.push_screen_wait(question) != "yes":
