@@ -100,7 +100,7 @@ ACTIONS: tuple[Action, ...] = (
         "f9",
         "kill switch",
         "Open the kill switch; works in every field.",
-        "kill_switch('stop')",
+        "kill_switch('stop', False)",
         changes=True,
         priority=True,
     ),

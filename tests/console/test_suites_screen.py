@@ -213,6 +213,37 @@ async def test_pause_and_stop_mean_the_selected_run(console, workspace: Workspac
             await shows(pilot, "kill switch", "seed 2")
 
 
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ("p", "completed: nothing to pause"),
+        ("C", "completed: nothing to save"),
+        ("jlllS", "waiting: nothing to stop"),
+        ("hK", "There is no run here: nothing to abort"),
+        ("ht", "There is no run here: nothing to retry"),
+        ("]S", "waiting: nothing to stop"),
+    ],
+)
+async def test_a_key_to_a_run_says_that_the_selected_one_has_nothing_to_end(
+    console, workspace: Workspace, keys: str, words: str
+) -> None:
+    """While others train, one of which the top line shows."""
+    make_study(workspace)
+    make_queue(workspace)
+    app = console()
+    with held(workspace, run_name(2), run_name(5)):
+        async with app.run_test(size=SIZE, notifications=True) as pilot:
+            await wait_for(pilot, lambda: app.view is not None and app.view.phase == "training")
+            await opened(pilot, app)
+            await pilot.press(*("right_square_bracket" if key == "]" else key for key in keys))
+            await shows(pilot, words)
+            assert len(app.screen_stack) == 2
+            assert not app.can(app.actions["run.stop"]) and not app.can(app.actions["suites.retry"])
+            await pilot.press("f9")  # always opens, and names the run
+            await shows(pilot, "kill switch", "seed 3")
+    assert not list(workspace.outputs.glob("*/control.jsonl"))
+
+
 @pytest.mark.slow
 async def test_a_run_that_failed_is_retried_and_one_that_is_done_is_not(console, workspace: Workspace) -> None:
     items = make_study(workspace)

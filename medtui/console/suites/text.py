@@ -14,7 +14,6 @@ from medtui.suites.formats import mean_and_sd
 from medtui.suites.grid import Row, without_common
 from medtui.suites.statistics import summarise
 from medtui.suites.status import ItemStatus, word_of
-from medtui.suites.work import ENDED
 from medtui.text import clean, number, shortened
 
 STATE_GLYPHS = GLYPHS | {"pending": "·", "claimed": "◌", "running": "●", "interrupted": "↻", "killed": "†"}
@@ -131,7 +130,7 @@ def selected_text(status: ItemStatus | None, actions: Mapping[str, Action]) -> T
     keys = []
     if item.run is not None:
         keys.append(f"{actions['suites.open'].key} opens it")
-    if item.state in ENDED and item.state != "completed":
+    if item.can_be_retried:
         keys.append(f"{actions['suites.retry'].key} retries it")
     return text.append("\n" + "; ".join(keys), "dim") if keys else text
 
