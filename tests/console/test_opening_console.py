@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from driving import Engine, tiny
 from rich.console import RenderableType
 from screen_helpers import shows, wait_for
 from stand_ins import make_run
+from suite_fixture import make_study, run_name, without_runner
 from textual.color import Color
 from textual.css import stylesheet
 from textual.css.model import RuleSet
@@ -21,9 +23,11 @@ from textual.screen import Screen
 from engine.contract.store.lock import WorkspaceLock
 from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.workspace import Workspace
+from engine.contract.wire.errors import UsageError
 from medtui.console.app import ConsoleApp
 from medtui.console.shell.opening import Opening
 from medtui.console.shell.theme import DARK, LIGHT
+from medtui.machine.needs import Needs, needs_of_engines
 from medtui.settings import Settings
 
 FREEZE = gc.freeze  # which the fixtures replace
@@ -140,6 +144,25 @@ async def test_the_top_line_says_preparing_while_another_engine_may_resume_the_s
         finally:
             lock.release()
         await shows(pilot, "■ stopped", "lock: free")
+
+
+async def test_an_engine_whose_runner_was_killed_holds_the_workspace_in_every_place_that_says_so(
+    console, workspace: Workspace
+) -> None:
+    """In the top line, in Machine, to who starts a run there, and in whose hands its data are."""
+    make_study(workspace)
+    with without_runner(workspace, run_name(2)):
+        assert needs_of_engines(workspace) != Needs()
+        app = console()
+        async with app.run_test(size=(160, 40), notifications=True) as pilot:
+            await shows(pilot, "● training", f"lock: engine {os.getpid()} of suite study, no runner")
+            assert app.view is not None
+            shown = app.view.run
+            with pytest.raises(UsageError, match=f"held by engine {os.getpid()} of suite study, whose runner is gone"):
+                app.start_run({})
+            assert app.view.run == shown == run_name(2)
+            await pilot.press("2")
+            await shows(pilot, f"engine {os.getpid()}, alive", "of suite study, no runner")
 
 
 async def test_no_style_is_parsed_twice_before_the_theme_changes(console, monkeypatch: pytest.MonkeyPatch) -> None:

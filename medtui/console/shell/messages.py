@@ -61,7 +61,7 @@ def poll_status(
     `worked`: the suite, or the queue, that had a runner when it was polled before. `folder`: of the run on
     display.
     """
-    state = LockState.read(workspace.lock_file)
+    state = LockState.of_workspace(workspace.folder)
     other = None if state.run == shown_run else state.run
     works = suite_of(state)
     ended = _ended(workspace, worked) if worked is not None and works != worked else None

@@ -182,6 +182,8 @@ def describe_lock(state: LockState, own: bool, holder_run: str | None) -> str:
         return OWN
     if state.holder is not None and state.holder.is_runner:
         return shortened(clean(str(state.holder.owner)), 40)
+    if state.holder is not None and state.holder.is_without_runner:
+        return f"engine {state.holder.pid} of {shortened(clean(str(state.holder.owner), 200), 24)}, no runner"
     if state.holder is not None and state.run is None:  # perhaps to resume the run that the line shows as ended
         return f"engine {state.holder.pid}, preparing"
     who = f"engine {state.holder.pid}" if state.holder else "another process"
