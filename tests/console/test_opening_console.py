@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from driving import Engine, tiny
 from rich.console import RenderableType
-from screen_helpers import shows, wait_for
+from screen_helpers import screen_text, shows, wait_for
 from stand_ins import make_run
 from suite_fixture import make_study, run_name, without_runner
 from textual.color import Color
@@ -132,7 +132,7 @@ async def test_an_engine_that_prepares_is_no_idle_workspace(console, workspace: 
 async def test_the_top_line_says_preparing_while_another_engine_may_resume_the_shown_run(
     console, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And how the run ended before and after."""
+    """And nothing of that run, whose name and times would be another run's; how it ended before and after."""
     monkeypatch.setattr("medtui.console.app.POLL_STATUS_EVERY", 0.2)
     app = console(attach=make_run(workspace, NAME, "stopped"))
     lock = WorkspaceLock(workspace.lock_file, "e" * 16)
@@ -141,9 +141,11 @@ async def test_the_top_line_says_preparing_while_another_engine_may_resume_the_s
         lock.acquire()
         try:
             await shows(pilot, "◌ preparing", "lock: engine", ", preparing")
+            first = screen_text(app).splitlines()[0]  # it may as well be another run that is prepared
+            assert "1a2b3c" not in first and "elapsed" not in first and "breastmnist" not in first
         finally:
             lock.release()
-        await shows(pilot, "■ stopped", "lock: free")
+        await shows(pilot, "■ stopped", "1a2b3c", "lock: free")
 
 
 async def test_an_engine_whose_runner_was_killed_holds_the_workspace_in_every_place_that_says_so(
