@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from engine.contract.machine.hardware import refuse_impossible
@@ -178,12 +178,12 @@ def add_to_queue(
     `named`: fields that tell it from other runs of its recipe, shown with it.
     """
     refuse_impossible(recipe)
-    [item] = planned("queue", [recipe], data, offline=offline, named=named).items
+    [item] = distinguished(planned("queue", [recipe], data, offline=offline, named=named).items)
     with queue_of(workspace).make().writing() as writer:
         id_ = str(writer.work.added + 1)
         writer.add({"event": "added", "item": {**item.values(), "id": id_}})
         ahead = len(writer.work.of("pending")) - 1
-        return _distinguished(writer.work, id_), ahead
+        return replace(item, id=id_), ahead
 
 
 def describe_added(item: Item, ahead: int) -> str:

@@ -412,7 +412,7 @@ async def test_entries_of_the_queue_say_what_differs_and_what_their_number_is(co
     app = console()
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot, app)
-        await shows(pilot, "test AUC 0.", "val AUC 0.", "mini_cnn, epochs 10,", "mini_cnn, epochs 3000,")
+        await shows(pilot, "test AUC 0.", "val AUC 0.", "mini_cnn, defaults, epochs 10,", "mini_cnn, defaults, epoc")
 
 
 async def test_what_differs_among_entries_stands_first_where_not_all_fits() -> None:
