@@ -205,8 +205,8 @@ def _worked(run: RunDirectory) -> _Worked:
         summary = fold_summary(summary, event)
         if isinstance(event, EpochFinished):
             trained = summary.worked or 0.0
-    is_whole = summary.outcome in ("completed", "stopped")
-    return _Worked(summary.epochs_done, trained, max(0.0, (summary.worked or 0.0) - trained) if is_whole else None)
+    has_report = summary.outcome in ("completed", "stopped")
+    return _Worked(summary.epochs_done, trained, max(0.0, (summary.worked or 0.0) - trained) if has_report else None)
 
 
 def _recipe_of(run: RunDirectory, model: type[Recipe]) -> Recipe | None:

@@ -51,16 +51,16 @@ def _defaults() -> Fields:
 
 
 def _set_in(fields: Fields) -> list[str]:
-    """In what it differs from the likest shipped recipe of its data, or the defaults, whose name is told too unless it
+    """In what it differs from the likest shipped recipe of its data, or the defaults, whose name is said too unless it
     is the first.
 
     A field that an older recipe has not is no difference.
     """
     of_data = {name: one for name, one in _shipped().items() if one.get("dataset.name") == fields.get("dataset.name")}
-    told = {name: _changed(fields, one) for name, one in (of_data | {"defaults": _defaults()}).items()}
-    first, likest = next(iter(told)), min(told, key=lambda name: len(told[name]))
+    changed = {name: _changed(fields, one) for name, one in (of_data | {"defaults": _defaults()}).items()}
+    first, likest = next(iter(changed)), min(changed, key=lambda name: len(changed[name]))
     names = [likest] if likest != first else []
-    return [*names, *(f"{path.partition('.')[2]} {fields[path]}" for path in told[likest])]
+    return [*names, *(f"{path.partition('.')[2]} {fields[path]}" for path in changed[likest])]
 
 
 def _changed(fields: Fields, base: Fields) -> list[str]:

@@ -60,12 +60,12 @@ def test_the_training_loss_is_smoothed_and_its_trend_shown(tmp_path) -> None:
     assert f"loss {expected:.3f} ↘" in numbers_text(view, 200, 1).plain
 
 
-def test_no_early_stop_is_told_that_comes_after_the_last_epoch_or_while_the_report_is_made(tmp_path) -> None:
-    for epochs, told in ((22, True), (21, False), (10, False)):
+def test_no_early_stop_is_shown_that_comes_after_the_last_epoch_or_while_the_report_is_made(tmp_path) -> None:
+    for epochs, shown in ((22, True), (21, False), (10, False)):
         story = Story(tmp_path / str(epochs), epochs=epochs)
         story.facts = {"patience": 15}
         view = seen(story)
-        assert ("early stop in 13 epochs" in numbers_text(view, 200, 1).plain) == told
+        assert ("early stop in 13 epochs" in numbers_text(view, 200, 1).plain) == shown
         for phase in ("evaluating", "reporting"):
             assert "early stop" not in numbers_text(absorb(view, story.phase(phase)), 200, 1).plain
 

@@ -95,26 +95,26 @@ class _Part:
     texts: tuple[Text, ...]
 
 
-def _told(view: RunView | None, status: AppStatus) -> RunView | None:
+def _shown_run(view: RunView | None, status: AppStatus) -> RunView | None:
     """The run that the line is about: not one that has ended while an engine prepares, which may be another one's."""
     return None if view is not None and view.outcome is not None and status.prepares else view
 
 
 def status_word(view: RunView | None, status: AppStatus) -> str:
     """What the engine does, or how the shown run ended."""
-    told = _told(view, status)
-    return told.status_label if told is not None else status.word
+    shown = _shown_run(view, status)
+    return shown.status_label if shown is not None else status.word
 
 
 def status_line(view: RunView | None, status: AppStatus, width: int) -> Text:
     """As much as fits, the most important first."""
-    word, told = status_word(view, status), _told(view, status)
+    word, shown = status_word(view, status), _shown_run(view, status)
     parts = [
         _Part(0, (Text(" medtui", style="bold"),)),
         _Part(0, (Text(f"{GLYPHS.get(word, '·')} {clean(word, 40)}", style=STYLES.get(word, "bold")),)),
     ]
-    if told is not None:
-        parts += _of_run(told, status)
+    if shown is not None:
+        parts += _of_run(shown, status)
     lock = clean(status.lock, 60)
     parts.append(_Part(1, tuple(Text(f"lock: {shortened(lock, most)}") for most in (60, 24, 14))))
     if status.readonly:
