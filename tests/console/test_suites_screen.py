@@ -19,6 +19,7 @@ from medtui.console.shell.dialogs import Question
 from medtui.console.suites import suite_actions
 from medtui.console.suites.tables import QueueTable, SuiteGrid, SuiteList
 from medtui.console.suites.text import distinct_first
+from medtui.plain.suite_status import print_status
 from medtui.suites.detached import Started
 from medtui.suites.requests import add_to_queue
 from medtui.suites.settling import Queue
@@ -242,6 +243,24 @@ async def test_a_key_to_a_run_says_that_the_selected_one_has_nothing_to_end(
             await pilot.press("f9")  # always opens, and names the run
             await shows(pilot, "kill switch", "seed 3")
     assert not list(workspace.outputs.glob("*/control.jsonl"))
+
+
+async def test_what_is_interrupted_is_no_waiting_run_in_totals_list_and_title(
+    console, workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And each AUC of the list says of which split it is."""
+    make_study(workspace)
+    store = Store(workspace, "study")
+    counts = "1 waiting, 1 interrupted, 2 running, 2 completed, 1 stopped, 1 failed"
+    with held(workspace, run_name(2), run_name(5)):
+        print_status(store, store.journal().work)
+        listed = capsys.readouterr().out
+        app = console()
+        async with app.run_test(size=SIZE) as pilot:
+            await opened(pilot, app)
+            await shows(pilot, f"8 runs: {counts}")
+    assert f"8 runs: {counts}." in listed and "interrupted " in listed
+    assert re.search(r"training +\d+/\d+ +val 0\.\d{4} ", listed) and re.search(r"completed .* test 0\.9000 ", listed)
 
 
 @pytest.mark.slow

@@ -100,7 +100,7 @@ def test_an_entry_that_waits_has_the_same_word_in_a_list_as_on_the_screen(worksp
     assert "1  waiting " in capsys.readouterr().out
     assert "waiting" in cell_text(status_of(item, workspace)).plain
     add_to_queue(workspace, recipe())
-    assert describe_counts(queue_of(workspace).journal().work) == "1 run: 1 waiting."
+    assert describe_counts(queue_of(workspace).journal().work, workspace) == "1 run: 1 waiting."
 
 
 def test_an_entry_that_runs_is_neither_moved_nor_removed(workspace: Workspace) -> None:

@@ -96,5 +96,5 @@ def _ended(workspace: Workspace, name: str) -> Ended | None:
         return None
     owner = capitalised(store.owner)
     if work.next is not None:
-        return Ended(f"{owner} has no runner any more: {describe_counts(work)}", failed=False)
-    return Ended(f"{owner} has ended: {describe_counts(work)}", failed=bool(work.of("failed")))
+        return Ended(f"{owner} has no runner any more: {describe_counts(work, workspace)}", failed=False)
+    return Ended(f"{owner} has ended: {describe_counts(work, workspace)}", failed=bool(work.of("failed")))

@@ -13,7 +13,7 @@ from medtui.console.suites.reader import ShownSuite, SuiteLine, SuitesState
 from medtui.suites.formats import mean_and_sd
 from medtui.suites.grid import Row, without_common
 from medtui.suites.statistics import summarise
-from medtui.suites.status import ItemStatus, word_of
+from medtui.suites.status import ItemStatus, counts_text, word_of
 from medtui.text import clean, number, shortened
 
 STATE_GLYPHS = GLYPHS | {"pending": "·", "claimed": "◌", "running": "●", "interrupted": "↻", "killed": "†"}
@@ -55,7 +55,8 @@ def mean_text(row: Row, runs: Mapping[str, ItemStatus]) -> Text:
 
 def title_of(shown: ShownSuite) -> str:
     """`study · 12 runs: 11 completed, 1 failed · bloodmnist`."""
-    counts = ", ".join(f"{count} {word_of(state)}" for state, count in shown.line.counts.items())
+    interrupted = sum(one.item.state == "pending" and one.shown == "interrupted" for one in shown.runs.values())
+    counts = counts_text(shown.line.counts, interrupted)
     runs = f"{shown.line.n} run{'s' * (shown.line.n != 1)}: {counts}" if shown.line.n else "no runs"
     parts = [shown.line.name, runs, shown.grid.common]
     return " · ".join(filter(None, parts))
