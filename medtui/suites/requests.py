@@ -28,6 +28,8 @@ from medtui.text import capitalised
 
 Request = Literal["finish", "stop", "abort"]
 
+SHOWN_IDS = 20  # of the entries of the queue, in a sentence
+
 # ---- a runner -------------------------------------------------------------------------------------------------------
 
 
@@ -212,11 +214,17 @@ def _distinguished(work: Work, entry: str) -> Item:
     return next(one for one in distinguished(work.items.values()) if one.id == entry)
 
 
+def _which_wait(work: Work) -> str:
+    """By their numbers."""
+    ids = [one.id for one in work.of("pending")]
+    shown = ", ".join([*ids[:SHOWN_IDS], *["…"] * (len(ids) > SHOWN_IDS)])
+    return f"its waiting entr{'y is' if len(ids) == 1 else 'ies are'} {shown}" if ids else "none is waiting in it"
+
+
 def _waiting(work: Work, entry: str, action: str) -> Item:
     item = work.items.get(entry)
     if item is None:
-        known = ", ".join(one.id for one in work.of("pending")[:20]) or "none that waits"
-        raise UsageError(Suites.NO_SUCH_ITEM, found=shortened(entry), known=known)
+        raise UsageError(Suites.NO_SUCH_ITEM, found=shortened(entry), waiting=_which_wait(work))
     if item.state != "pending":
         remedy = f"`medtui stop {item.run}` ends it." if not item.over and item.run else "See `medtui queue list`."
         raise UsageError(Suites.ITEM_RUNNING, item=f"Entry {item.id}", state=item.state, action=action, remedy=remedy)

@@ -440,6 +440,17 @@ async def test_what_differs_among_entries_stands_first_where_not_all_fits() -> N
     assert [one[:11] for one in distinct_first(labels, 30)] == ["epochs 10, ", "epochs 3000"]
 
 
+async def test_the_footer_says_the_keys_of_the_queue_where_the_cursor_is_in_it(console, workspace: Workspace) -> None:
+    make_study(workspace)
+    make_queue(workspace)
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        assert "u earlier" not in screen_text(app).splitlines()[-1]
+        await pilot.press("right_square_bracket")
+        await shows(pilot, "u earlier", "d later", "D remove")
+
+
 @pytest.mark.parametrize("size", [(60, 18), (120, 40)], ids=str)
 async def test_where_there_is_only_a_queue_keys_mean_the_queue(console, workspace: Workspace, size, started) -> None:
     make_queue(workspace)

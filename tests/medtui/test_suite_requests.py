@@ -90,8 +90,16 @@ def test_entries_of_the_queue_are_added_at_its_end_moved_and_removed(workspace: 
     assert [item.id for item in queue_of(workspace).journal().work.of("pending")] == ["3", "2"]
     item, ahead = add_to_queue(workspace, recipe(4))
     assert (item.id, ahead) == ("4", 2), "no number is given twice"
-    with pytest.raises(UsageError, match="no entry '1'"):
+    with pytest.raises(UsageError, match="no entry '1'; its waiting entries are 3, 2, 4"):
         remove_from_queue(workspace, "1")
+
+
+def test_a_wrong_number_of_an_entry_says_which_entries_wait(workspace: Workspace) -> None:
+    with pytest.raises(UsageError, match="The queue has no entry '2'; none is waiting in it"):
+        move_in_queue(workspace, "2", 1)
+    add_to_queue(workspace, recipe())
+    with pytest.raises(UsageError, match="The queue has no entry '2'; its waiting entry is 1"):
+        move_in_queue(workspace, "2", 1)
 
 
 def test_an_entry_that_waits_has_the_same_word_in_a_list_as_on_the_screen(workspace: Workspace, capsys) -> None:

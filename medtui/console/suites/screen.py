@@ -31,6 +31,7 @@ from medtui.suites.work import Item
 POLL_EVERY = 2.0  # seconds, while the screen is shown
 WIDE, HIGH = 120, 30  # columns and rows, from which there is room for curves
 QUEUE_PANE = 1
+OF_QUEUE = ("suites.earlier", "suites.later", "suites.remove")  # actions
 ROOMY = 160  # columns, from which the queue has room for what its entries are
 
 
@@ -236,6 +237,8 @@ class Suites(BaseScreen):
         selected = self.selected
         if action.id == "suites.open":
             return selected is not None and selected.item.run is not None
+        if action.id in OF_QUEUE:
+            return self._in_queue and selected is not None and selected.item.state == "pending"
         if action.id == "suites.retry":
             return selected is not None and selected.item.can_be_retried
         return super().offers(action)

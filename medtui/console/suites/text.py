@@ -157,5 +157,6 @@ def empty_queue_text(actions: Mapping[str, Action]) -> str:
 
 
 def queue_title(state: SuitesState) -> str:
-    waiting = sum(one.item.state == "pending" for one in state.queue)
-    return f"queue · {waiting} waiting" + (" · its runner is working" if state.queue_runner else "")
+    pending = [one for one in state.queue if one.item.state == "pending"]
+    counts = counts_text({"pending": len(pending)}, sum(one.shown == "interrupted" for one in pending))
+    return f"queue · {counts or '0 waiting'}" + (" · its runner is working" if state.queue_runner else "")
