@@ -491,7 +491,7 @@ class Suites:
     )
     NO_OUTPUT = Sentence("A workbook needs an output file.", "Pass --output FILE.xlsx.")
     NO_PLAN = Sentence("Expected the plan of suite {name}, found none in {path}.", _START_AGAIN)
-    NO_SUCH_ITEM = Sentence("The queue has no entry {found!r}; it has {known}.", "See `medtui queue list`.")
+    NO_SUCH_ITEM = Sentence("The queue has no entry {found!r}; {waiting}.", "See `medtui queue list`.")
     NO_SUITES = Sentence(
         "There are no suites in {folder}.", "`medtui suite run FILE` or `medtui run RECIPE --seeds 1-3` starts one."
     )

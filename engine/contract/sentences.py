@@ -209,7 +209,7 @@ class Lock:
     )
     SLOT_HELD = Sentence(
         "The workspace {workspace} is held by {holder}, whose runner is gone.",
-        "`medtui suite resume` (or `medtui queue start`) continues with it; or wait for it, or stop it.",
+        "`{command}` continues with it; or wait for it, or stop it.",
     )
     UNSUPPORTED = Sentence(
         "The file system of {folder} cannot lock files ({reason}).", "Choose a --workspace on a local disk."

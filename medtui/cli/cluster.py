@@ -134,7 +134,7 @@ def _print_outcome(store: Store, work: Work, scheduler: Scheduler, outcome: Outc
     for item in outcome.done:
         print_line(f"{item.label}: {item.state}, {item.detail}" + (f" by {item.run}" if item.run else ""))
     if not outcome.submitted:
-        print_line(f"Nothing to submit: {describe_counts(work)}")
+        print_line(f"Nothing to submit: {describe_counts(work, store.workspace)}")
         return
     jobs = [job for job, _ in outcome.submitted.values()]
     several = f"jobs {jobs[0]} to {jobs[-1]}" if len(jobs) > 1 else f"job {jobs[0]}"

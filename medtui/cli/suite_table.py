@@ -165,7 +165,7 @@ def _left(store: Store, work: Work) -> list[str]:
         return []
     from medtui.suites.status import describe_counts
 
-    words = f"Not complete: {describe_counts(work)}"
+    words = f"Not complete: {describe_counts(work, store.workspace)}"
     under_way = store.runner() is not None or work.of("submitted")
     return [words if under_way else f"{words} `{store.continue_command(work)}` continues."]
 

@@ -119,14 +119,12 @@ def work_detached(store: Store, slots: int | None, *, as_json: bool, stays: bool
 
 def display_for(ws: Workspace, *, as_json: bool, total: int | None) -> Any:
     """How work on a suite, a search or the queue is shown. `total`: as of `work_on`."""
-    from engine.contract.store.run_directory import RunDirectory
     from medtui.plain.suite import WorkBars, WorkJson, WorkLines
     from medtui.rich_output import stdout_console
 
     if as_json:
         return WorkJson()
     console = stdout_console(never_fails=True)
-    outputs = RunDirectory(ws.outputs)
     if console.is_terminal:
-        return WorkBars(console, outputs, total)
-    return WorkLines(stdout_console(never_fails=True, soft_wrap=True), outputs, total)
+        return WorkBars(console, ws, total)
+    return WorkLines(stdout_console(never_fails=True, soft_wrap=True), ws, total)

@@ -142,9 +142,11 @@ def weights_state(recipe: Recipe, search_paths: SearchPaths | None = None) -> tu
 
 
 def previous_pace(recipe: Recipe, workspace: Workspace) -> tuple[float | None, str]:
-    """Seconds of a whole run at the pace of the newest one with like epochs, and its name.
+    """Seconds of a whole run at the pace of one with like epochs, and its name.
 
-    Its epochs with all that lay between them, as many as are planned, and what came after the last of them.
+    Its epochs with all that lay between them, as many as are planned, and what came after the last of them. The newest
+    that wrote its report; where there is none, the newest of the others, and after its epochs what comes after those
+    of any run.
     """
     return Paces(workspace, type(recipe)).of(recipe)
 
@@ -155,20 +157,30 @@ class Paces:
     def __init__(self, workspace: Workspace, model: type[Recipe] = Recipe) -> None:
         self._runs = list_runs(workspace.outputs)[-RECENT_RUNS:]
         self._recipes = [_recipe_of(run, model) for run in self._runs]
-        self._worked: dict[str, tuple[int, float, float] | None] = {}
+        self._worked: dict[str, _Worked | None] = {}
 
     def of(self, recipe: Recipe) -> tuple[float | None, str]:
         """As `previous_pace`."""
+        found: tuple[float | None, str] = None, ""
         for run, before in reversed(list(zip(self._runs, self._recipes, strict=True))):
             if before is None or not _alike(before, recipe):
                 continue
             worked = self._work_of(run)
-            if worked is not None and worked[0]:
-                done, trained, in_all = worked
-                return trained / done * recipe.training.epochs + in_all - trained, run.name
-        return None, ""
+            if worked is None or not worked.epochs:
+                continue
+            seconds = worked.trained / worked.epochs * recipe.training.epochs
+            if worked.report is not None:
+                return seconds + worked.report, run.name
+            if found[0] is None:
+                found = seconds + self._any_report(), run.name
+        return found
 
-    def _work_of(self, run: RunDirectory) -> tuple[int, float, float] | None:
+    def _any_report(self) -> float:
+        """Seconds after the epochs of the newest run that wrote its report, whatever it trained."""
+        worked = (self._work_of(run) for run in reversed(self._runs))
+        return next((one.report for one in worked if one is not None and one.report is not None), 0.0)
+
+    def _work_of(self, run: RunDirectory) -> _Worked | None:
         if run.name not in self._worked:
             try:
                 self._worked[run.name] = _worked(run)
@@ -177,14 +189,24 @@ class Paces:
         return self._worked[run.name]
 
 
-def _worked(run: RunDirectory) -> tuple[int, float, float]:
-    """Epochs that were done, and seconds of work up to the end of the last, and in all. Raises OSError."""
+@dataclass(frozen=True)
+class _Worked:
+    """What a run has done so far."""
+
+    epochs: int
+    trained: float  # seconds of work up to the end of the last of them
+    report: float | None  # seconds after it; None of a run that lives, or ended without its report
+
+
+def _worked(run: RunDirectory) -> _Worked:
+    """Raises OSError."""
     summary, trained = RunSummary(), 0.0
     for event in read_journal(run.journal):
         summary = fold_summary(summary, event)
         if isinstance(event, EpochFinished):
             trained = summary.worked or 0.0
-    return summary.epochs_done, trained, max(trained, summary.worked or 0.0)
+    has_report = summary.outcome in ("completed", "stopped")
+    return _Worked(summary.epochs_done, trained, max(0.0, (summary.worked or 0.0) - trained) if has_report else None)
 
 
 def _recipe_of(run: RunDirectory, model: type[Recipe]) -> Recipe | None:

@@ -301,9 +301,16 @@ class ConsoleApp(PaintedPictures, RunControl, inherit_bindings=False):
     def screen_name(self) -> str:
         return self.base_screen.SCREEN_NAME if self.base_screen is not None else ""
 
-    def _follow_selected(self) -> None:
-        if self.base_screen is not None:
-            self.base_screen.follow_selected()
+    def _means_a_run(self, command: str) -> bool:
+        if not self.may_change():
+            return False
+        if (screen := self.base_screen) is None:
+            return True
+        screen.follow_selected()
+        words = screen.nothing_to(command)
+        if words is not None:
+            self.show_toast(words, severity="warning")
+        return words is None
 
     def get_base_screen(self, name: str) -> BaseScreen:
         base_screen = self.get_screen(name)
@@ -346,7 +353,8 @@ class ConsoleApp(PaintedPictures, RunControl, inherit_bindings=False):
         self.go_to("recipes")
 
     def can(self, action: Action) -> bool:
-        return not (action.changes and self.readonly) and self._is_possible(action)
+        offered = self.base_screen is None or self.base_screen.offers(action)
+        return offered and not (action.changes and self.readonly) and self._is_possible(action)
 
     def _is_possible(self, action: Action) -> bool:
         return keymap.possible(
@@ -375,13 +383,14 @@ class ConsoleApp(PaintedPictures, RunControl, inherit_bindings=False):
             base_screen.show(self.view)
             self._show_status(self.view)
 
-    def action_kill_switch(self, command: str) -> None:
+    def action_kill_switch(self, command: str, of_selected: bool = True) -> None:
+        """`of_selected`: not where the selected run has nothing to end; the kill switch's own key always opens it."""
         from medtui.console.kill_switch.screen import KillSwitch
 
-        if isinstance(self.screen, KillSwitch) or not self.may_change():
+        if isinstance(self.screen, KillSwitch) or (not of_selected and not self.may_change()):
             return
-        self._follow_selected()
-        self.push_screen(KillSwitch(command))
+        if not of_selected or self._means_a_run(command):
+            self.push_screen(KillSwitch(command))
 
     def action_command_palette(self) -> None:
         below = any(isinstance(screen, CommandPalette) for screen in self.screen_stack)  # the kill switch
@@ -416,9 +425,11 @@ class ConsoleApp(PaintedPictures, RunControl, inherit_bindings=False):
             self._leaving = False
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Keys of unavailable actions do nothing; those of a read-only console say why."""
+        """Keys of unavailable actions do nothing; those of a read-only console, or of a list of runs, say why."""
         shared = {"kill_switch": "run.stop", "pause": "run.pause", "checkpoint": "run.checkpoint"}
-        return action not in shared or self._is_possible(self.actions[shared[action]])
+        if action not in shared or self._is_possible(self.actions[shared[action]]):
+            return True
+        return self.base_screen is not None and not self.base_screen.offers(self.actions[shared[action]])
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[Any]:
         return ()

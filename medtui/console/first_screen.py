@@ -37,7 +37,7 @@ def _find(workspace: Workspace, requested: RunDirectory | None) -> FirstScreen:
         return FirstScreen("results" if over else "live", requested.name)
     from engine.contract.store.lock import LockState, living_runs
 
-    state = LockState.read(workspace.lock_file)
+    state = LockState.of_workspace(workspace.folder)
     if not state.held_by_engine:
         return FirstScreen()
     run = next(iter(living_runs(workspace.folder)), None)

@@ -126,13 +126,13 @@ def needs_of_engines(workspace: Workspace) -> Needs:
     this workspace."""
     needs = Needs()
     for there in (workspace, *_workspaces_in_use(workspace)):
-        lock = LockState.read(there.lock_file)
-        if lock.held is False:
-            continue
-        if lock.run is None:
-            holder = str(lock) if lock.held else "a lock that cannot be read"
-            return replace(needs, everything=(f"{holder} in {there.root}",))
-        needs |= needs_of_run(read_run(RunDirectory(there.outputs / lock.run)), may_begin=True)
+        for lock in map(LockState.read, there.locks):  # engines whose runner is gone hold a slot's
+            if lock.held is False:
+                continue
+            if lock.run is None:
+                holder = str(lock) if lock.held else "a lock that cannot be read"
+                return replace(needs, everything=(f"{holder} in {there.root}",))
+            needs |= needs_of_run(read_run(RunDirectory(there.outputs / lock.run)), may_begin=True)
     return needs
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from engine.contract.findings.rules import findings
 from engine.contract.store.starting_weights import describe_origin
-from engine.contract.wire.errors import ABORTED, STOPPED
+from engine.contract.wire.errors import ABORTED, STOPPED, UsageError, WorkspaceLocked
 from engine.contract.wire.protocol import (
     Alarm,
     AnyEvent,
@@ -230,7 +230,9 @@ def print_results(console: CleanConsole, finished: RunFinished, state: RunState)
     if finished.run_dir is not None:
         _print_paths(console, Path(finished.run_dir), summary.artifacts)
     on_request = finished.error is not None and finished.error.code == EngineDeath.KILLED_ON_REQUEST.code
-    console.print(f"{'killed' if on_request else finished.outcome} (exit code {finished.exit_code})")
+    is_refused = state.started is None and finished.exit_code in (UsageError.exit_code, WorkspaceLocked.exit_code)
+    word = "killed" if on_request else "refused" if is_refused else finished.outcome
+    console.print(f"{word} (exit code {finished.exit_code})")
     if finished.exit_code in (STOPPED, ABORTED) and state.started is not None and state.last_checkpoint is not None:
         print_wrapped(console, f"`medtui run --resume {quote(state.started.run)}` resumes it.")
 

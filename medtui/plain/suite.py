@@ -13,6 +13,7 @@ from rich.progress import Progress as Bars
 
 from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.run_record import read_run
+from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import MedtuiError
 from medtui.client.view import RunView
 from medtui.output import print_json_line
@@ -105,9 +106,9 @@ def hang_up_ignored() -> Iterator[None]:
 class WorkLines:
     """A line for each run that starts or ends."""
 
-    def __init__(self, console: CleanConsole, outputs: RunDirectory, total: int | None = None) -> None:
-        """`outputs`: the folder of the runs; `total`: how many there will be; None: as many as there are."""
-        self.console, self._outputs, self._total = console, outputs, total
+    def __init__(self, console: CleanConsole, workspace: Workspace, total: int | None = None) -> None:
+        """`total`: how many there will be; None: as many as there are."""
+        self.console, self._workspace, self._total = console, workspace, total
         self.work: Work | None = None
 
     def event(self, event: Event, item: Item) -> None:
@@ -121,7 +122,7 @@ class WorkLines:
         print_wrapped(self.console, text, style="yellow")
 
     def end(self, work: Work) -> None:
-        print_wrapped(self.console, describe_counts(work))
+        print_wrapped(self.console, describe_counts(work, self._workspace))
 
     def close(self) -> None:
         pass
@@ -157,7 +158,7 @@ class WorkLines:
         detail = f": {item.detail}" if item.detail else ""
         if item.run is None or item.state not in ("completed", "stopped"):
             return f"{item.state}{detail}"
-        found = read_run(RunDirectory(self._outputs.root / item.run)).summary
+        found = read_run(RunDirectory(self._workspace.outputs / item.run)).summary
         result = f", validation {monitored(found.validation, found.monitor)}" if found.validation else ""
         if found.test is not None:
             result = f", test AUC {number(found.test.auc)}, ACC {number(found.test.acc)}"
@@ -167,8 +168,8 @@ class WorkLines:
 class WorkBars(WorkLines):
     """The same, above a bar for each run that lives and one for all."""
 
-    def __init__(self, console: CleanConsole, outputs: RunDirectory, total: int | None = None) -> None:
-        super().__init__(console, outputs, total)
+    def __init__(self, console: CleanConsole, workspace: Workspace, total: int | None = None) -> None:
+        super().__init__(console, workspace, total)
         columns = (
             CleanColumn("{task.description:<34}"),
             BarColumn(bar_width=None),

@@ -16,7 +16,7 @@ OUTCOMES = {COMPLETED: "completed", RunFailed.exit_code: "failed", STOPPED: "sto
 def facts_of_end(store: Store, work: Work, runner: str, exit_code: int, host: str) -> tuple[Occurrence, Facts]:
     """By the same names as of a run; what only a run has is unknown. `runner`: its id."""
     outcome = OUTCOMES.get(exit_code, "ended")
-    text = f"{capitalised(store.owner)}: {describe_counts(work)}"
+    text = f"{capitalised(store.owner)}: {describe_counts(work, store.workspace)}"
     occurrence = Occurrence("failure" if outcome == "failed" else "end", f"{runner} end", text)
     unknown: Facts = dict.fromkeys(("run", "dataset", "model", "epoch", "epochs", "seconds"))
     unknown |= dict.fromkeys(("validation_auc", "test_auc", "test_acc"))

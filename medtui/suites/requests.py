@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from shlex import quote
 from typing import Literal
 
@@ -28,6 +28,8 @@ from medtui.suites.work import ENDED_ON_REQUEST, Item, Work
 from medtui.text import capitalised
 
 Request = Literal["finish", "stop", "abort"]
+
+SHOWN_IDS = 20  # of the entries of the queue, in a sentence
 
 # ---- a runner -------------------------------------------------------------------------------------------------------
 
@@ -179,12 +181,12 @@ def add_to_queue(
     `named`: fields that tell it from other runs of its recipe, shown with it.
     """
     refuse_impossible(recipe)
-    [item] = planned("queue", [recipe], data, offline=offline, named=named).items
+    [item] = distinguished(planned("queue", [recipe], data, offline=offline, named=named).items)
     with queue_of(workspace).make().writing() as writer:
         id_ = str(writer.work.added + 1)
         writer.add({"event": "added", "item": {**item.values(), "id": id_}})
         ahead = len(writer.work.of("pending")) - 1
-        return _distinguished(writer.work, id_), ahead
+        return replace(item, id=id_), ahead
 
 
 def describe_added(item: Item, ahead: int) -> str:
@@ -213,11 +215,17 @@ def _distinguished(work: Work, entry: str) -> Item:
     return next(one for one in distinguished(work.items.values()) if one.id == entry)
 
 
+def _which_wait(work: Work) -> str:
+    """By their numbers."""
+    ids = [one.id for one in work.of("pending")]
+    shown = ", ".join([*ids[:SHOWN_IDS], *["…"] * (len(ids) > SHOWN_IDS)])
+    return f"its waiting entr{'y is' if len(ids) == 1 else 'ies are'} {shown}" if ids else "none is waiting in it"
+
+
 def _waiting(work: Work, entry: str, action: str) -> Item:
     item = work.items.get(entry)
     if item is None:
-        known = ", ".join(one.id for one in work.of("pending")[:20]) or "none that waits"
-        raise UsageError(Suites.NO_SUCH_ITEM, found=shortened(entry), known=known)
+        raise UsageError(Suites.NO_SUCH_ITEM, found=shortened(entry), waiting=_which_wait(work))
     if item.state != "pending":
         remedy = (
             f"`medtui stop {quote(item.run)}` ends it." if not item.over and item.run else "See `medtui queue list`."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,14 +113,30 @@ def status_values(store: Store, work: Work) -> dict[str, Any]:
     return {"name": store.name, "runner": runner, "scheduler": work.scheduler, "counts": work.counts(), "runs": runs}
 
 
-def describe_counts(work: Work) -> str:
-    """`12 runs: 11 completed, 1 failed.`"""
+def describe_counts(work: Work, workspace: Workspace) -> str:
+    """`12 runs: 10 completed, 1 interrupted, 1 failed.`, in the words of each run."""
     n = len(work.items)
     pruned = [item for item in work.items.values() if item.pruned is not None and item.over]
     left = {state: count - sum(item.state == state for item in pruned) for state, count in work.counts().items()}
-    counted = [*left.items(), ("pruned", len(pruned))]
-    counts = ", ".join(f"{count} {word_of(state)}" for state, count in counted if count)
+    interrupted = sum(_is_interrupted(item, workspace) for item in work.items.values())
+    counts = counts_text({**left, "pruned": len(pruned)}, interrupted)
     return f"{n} run{'s' * (n != 1)}: {counts}." if n else "No runs."
+
+
+def counts_text(counts: Mapping[Any, int], interrupted: int) -> str:
+    """`2 waiting, 1 interrupted, 3 completed`. `interrupted`: of those that wait, begun before."""
+    words: dict[str, int] = {}
+    for state, count in counts.items():
+        if state == "pending":
+            words |= {word_of(state): count - interrupted, "interrupted": interrupted}
+        else:
+            words[word_of(state)] = count
+    return ", ".join(f"{count} {word}" for word, count in words.items() if count)
+
+
+def _is_interrupted(item: Item, workspace: Workspace) -> bool:
+    """Does it wait to be resumed? Its run may have been deleted."""
+    return item.state == "pending" and item.run is not None and is_run(run_directory(workspace, item.run).root)
 
 
 def describe_damage(store: Store, work: Work) -> str | None:

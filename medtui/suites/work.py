@@ -62,6 +62,10 @@ class Item:
     def over(self) -> bool:
         return self.state in ENDED
 
+    @property
+    def can_be_retried(self) -> bool:
+        return self.state in ("failed", *ENDED_ON_REQUEST)
+
 
 def item_from(values: Any) -> Item:
     """Raises ValueError, KeyError or TypeError for what is none."""

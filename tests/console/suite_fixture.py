@@ -101,3 +101,17 @@ def held(workspace: Workspace, *living: str) -> Iterator[None]:
     finally:
         for one in (*slots, lock):
             one.release()
+
+
+@contextmanager
+def without_runner(workspace: Workspace, run: str) -> Iterator[None]:
+    """As `held`, by the engine of this run alone: the runner was killed."""
+    runner, slot = WorkspaceLock(workspace.lock_file, RUNNER, OWNER), SlotLock(workspace.folder, 1, OWNER, RUNNER, "1")
+    runner.acquire()
+    slot.acquire()
+    slot.describe(run)
+    runner.release()
+    try:
+        yield
+    finally:
+        slot.release()

@@ -39,7 +39,7 @@ def seen(story: Story, **ninth: Any) -> RunView:
 
 
 def test_the_numbers_are_those_of_the_newest_epoch_and_snapshot(tmp_path) -> None:
-    story = Story(tmp_path / "run")
+    story = Story(tmp_path / "run", epochs=100)
     story.facts = {"schedule": "one_cycle", "patience": 15}
     text = numbers_text(seen(story), 200, 1).plain
     # of the eighth epoch of the story: validation loss 0.65 - 0.03 * 8, AUC 0.92 - 0.01 * 2; the sixth was the best
@@ -58,6 +58,16 @@ def test_the_training_loss_is_smoothed_and_its_trend_shown(tmp_path) -> None:
     weights = [0.9**3, 0.9**2, 0.9, 1.0]
     expected = (sum(weights[:3]) * 1.0 + 0.5) / sum(weights)
     assert f"loss {expected:.3f} ↘" in numbers_text(view, 200, 1).plain
+
+
+def test_no_early_stop_is_shown_that_comes_after_the_last_epoch_or_while_the_report_is_made(tmp_path) -> None:
+    for epochs, shown in ((22, True), (21, False), (10, False)):
+        story = Story(tmp_path / str(epochs), epochs=epochs)
+        story.facts = {"patience": 15}
+        view = seen(story)
+        assert ("early stop in 13 epochs" in numbers_text(view, 200, 1).plain) == shown
+        for phase in ("evaluating", "reporting"):
+            assert "early stop" not in numbers_text(absorb(view, story.phase(phase)), 200, 1).plain
 
 
 @pytest.mark.parametrize("phase", ["training", "paused"])

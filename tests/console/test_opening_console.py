@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 import pytest
 from driving import Engine, tiny
 from rich.console import RenderableType
-from screen_helpers import shows, wait_for
+from screen_helpers import screen_text, shows, wait_for
 from stand_ins import make_run
+from suite_fixture import make_study, run_name, without_runner
 from textual.color import Color
 from textual.css import stylesheet
 from textual.css.model import RuleSet
@@ -21,9 +23,11 @@ from textual.screen import Screen
 from engine.contract.store.lock import WorkspaceLock
 from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.workspace import Workspace
+from engine.contract.wire.errors import UsageError
 from medtui.console.app import ConsoleApp
 from medtui.console.shell.opening import Opening
 from medtui.console.shell.theme import DARK, LIGHT
+from medtui.machine.needs import Needs, needs_of_engines
 from medtui.settings import Settings
 
 FREEZE = gc.freeze  # which the fixtures replace
@@ -128,7 +132,7 @@ async def test_an_engine_that_prepares_is_no_idle_workspace(console, workspace: 
 async def test_the_top_line_says_preparing_while_another_engine_may_resume_the_shown_run(
     console, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And how the run ended before and after."""
+    """And nothing of that run, whose name and times would be another run's; how it ended before and after."""
     monkeypatch.setattr("medtui.console.app.POLL_STATUS_EVERY", 0.2)
     app = console(attach=make_run(workspace, NAME, "stopped"))
     lock = WorkspaceLock(workspace.lock_file, "e" * 16)
@@ -137,9 +141,30 @@ async def test_the_top_line_says_preparing_while_another_engine_may_resume_the_s
         lock.acquire()
         try:
             await shows(pilot, "◌ preparing", "lock: engine", ", preparing")
+            first = screen_text(app).splitlines()[0]  # it may as well be another run that is prepared
+            assert "1a2b3c" not in first and "elapsed" not in first and "breastmnist" not in first
         finally:
             lock.release()
-        await shows(pilot, "■ stopped", "lock: free")
+        await shows(pilot, "■ stopped", "1a2b3c", "lock: free")
+
+
+async def test_an_engine_whose_runner_was_killed_holds_the_workspace_in_every_place_that_says_so(
+    console, workspace: Workspace
+) -> None:
+    """In the top line, in Machine, to who starts a run there, and in whose hands its data are."""
+    make_study(workspace)
+    with without_runner(workspace, run_name(2)):
+        assert needs_of_engines(workspace) != Needs()
+        app = console()
+        async with app.run_test(size=(160, 40), notifications=True) as pilot:
+            await shows(pilot, "● training", f"lock: engine {os.getpid()} of suite study, no runner")
+            assert app.view is not None
+            shown = app.view.run
+            with pytest.raises(UsageError, match=f"held by engine {os.getpid()} of suite study, whose runner is gone"):
+                app.start_run({})
+            assert app.view.run == shown == run_name(2)
+            await pilot.press("2")
+            await shows(pilot, f"engine {os.getpid()}, alive", "of suite study, no runner")
 
 
 async def test_no_style_is_parsed_twice_before_the_theme_changes(console, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,7 +50,7 @@ def test_a_run_that_was_deleted_or_renamed_is_pending_for_status_counts_table_an
     harm(workspace.outputs / RUNS[0])
     assert to_retry(store, store.journal().work, failed=False) == [plan.items[0].id]
     work = work_of(store)
-    assert describe_counts(work) == "3 runs: 2 waiting, 1 completed."
+    assert describe_counts(work, workspace) == "3 runs: 2 waiting, 1 completed."
     assert [one.shown for one in statuses_of(work.items.values(), workspace)] == ["pending", "completed", "pending"]
     (block,) = table_of(work.items.values(), workspace)
     assert block.groups[0].notes[0] == "2 of 3 missing"

@@ -19,6 +19,7 @@ from medtui.console.shell.dialogs import Question
 from medtui.console.suites import suite_actions
 from medtui.console.suites.tables import QueueTable, SuiteGrid, SuiteList
 from medtui.console.suites.text import distinct_first
+from medtui.plain.suite_status import print_status
 from medtui.suites.detached import Started
 from medtui.suites.requests import add_to_queue
 from medtui.suites.settling import Queue
@@ -213,6 +214,55 @@ async def test_pause_and_stop_mean_the_selected_run(console, workspace: Workspac
             await shows(pilot, "kill switch", "seed 2")
 
 
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ("p", "completed: nothing to pause"),
+        ("C", "completed: nothing to save"),
+        ("jlllS", "waiting: nothing to stop"),
+        ("hK", "There is no run here: nothing to abort"),
+        ("ht", "There is no run here: nothing to retry"),
+        ("]S", "waiting: nothing to stop"),
+    ],
+)
+async def test_a_key_to_a_run_says_that_the_selected_one_has_nothing_to_end(
+    console, workspace: Workspace, keys: str, words: str
+) -> None:
+    """While others train, one of which the top line shows."""
+    make_study(workspace)
+    make_queue(workspace)
+    app = console()
+    with held(workspace, run_name(2), run_name(5)):
+        async with app.run_test(size=SIZE, notifications=True) as pilot:
+            await wait_for(pilot, lambda: app.view is not None and app.view.phase == "training")
+            await opened(pilot, app)
+            await pilot.press(*("right_square_bracket" if key == "]" else key for key in keys))
+            await shows(pilot, words)
+            assert len(app.screen_stack) == 2
+            assert not app.can(app.actions["run.stop"]) and not app.can(app.actions["suites.retry"])
+            await pilot.press("f9")  # always opens, and names the run
+            await shows(pilot, "kill switch", "seed 3")
+    assert not list(workspace.outputs.glob("*/control.jsonl"))
+
+
+async def test_what_is_interrupted_is_no_waiting_run_in_totals_list_and_title(
+    console, workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And each AUC of the list says of which split it is."""
+    make_study(workspace)
+    store = Store(workspace, "study")
+    counts = "1 waiting, 1 interrupted, 2 running, 2 completed, 1 stopped, 1 failed"
+    with held(workspace, run_name(2), run_name(5)):
+        print_status(store, store.journal().work)
+        listed = capsys.readouterr().out
+        app = console()
+        async with app.run_test(size=SIZE) as pilot:
+            await opened(pilot, app)
+            await shows(pilot, f"8 runs: {counts}")
+    assert f"8 runs: {counts}." in listed and "interrupted " in listed
+    assert re.search(r"training +\d+/\d+ +val 0\.\d{4} ", listed) and re.search(r"completed .* test 0\.9000 ", listed)
+
+
 @pytest.mark.slow
 async def test_a_run_that_failed_is_retried_and_one_that_is_done_is_not(console, workspace: Workspace) -> None:
     items = make_study(workspace)
@@ -381,13 +431,24 @@ async def test_entries_of_the_queue_say_what_differs_and_what_their_number_is(co
     app = console()
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot, app)
-        await shows(pilot, "test AUC 0.", "val AUC 0.", "mini_cnn, epochs 10,", "mini_cnn, epochs 3000,")
+        await shows(pilot, "test AUC 0.", "val AUC 0.", "mini_cnn, defaults, epochs 10,", "mini_cnn, defaults, epoc")
 
 
 async def test_what_differs_among_entries_stands_first_where_not_all_fits() -> None:
     labels = ["breastmnist, mini_cnn, epochs 10, seed 1", "breastmnist, mini_cnn, epochs 3000, seed 1"]
     assert distinct_first(labels, 42) == labels
     assert [one[:11] for one in distinct_first(labels, 30)] == ["epochs 10, ", "epochs 3000"]
+
+
+async def test_the_footer_says_the_keys_of_the_queue_where_the_cursor_is_in_it(console, workspace: Workspace) -> None:
+    make_study(workspace)
+    make_queue(workspace)
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        assert "u earlier" not in screen_text(app).splitlines()[-1]
+        await pilot.press("right_square_bracket")
+        await shows(pilot, "u earlier", "d later", "D remove")
 
 
 @pytest.mark.parametrize("size", [(60, 18), (120, 40)], ids=str)

@@ -101,6 +101,7 @@ def test_engines_whose_runner_was_killed_keep_the_workspace_for_their_suite(outp
     runner.wait(30)
     by_hand = refusal(WorkspaceLock(outputs / ".medtui.lock"))
     assert by_hand.code == Lock.SLOT_HELD.code and f"engine {engine.pid} of suite grid" in by_hand.message
+    assert by_hand.hint.startswith("`medtui suite resume grid` continues with it")
     assert refusal(WorkspaceLock(outputs / ".medtui.lock", "q", "the queue")).code == Lock.SLOT_HELD.code
     adopting = WorkspaceLock(outputs / ".medtui.lock", "r2", "suite grid")
     adopting.acquire(patience=0)
@@ -108,6 +109,15 @@ def test_engines_whose_runner_was_killed_keep_the_workspace_for_their_suite(outp
     engine.kill()
     engine.wait(30)
     WorkspaceLock(outputs / ".medtui.lock").acquire(patience=0)
+
+
+def test_a_refusal_by_an_engine_of_the_queue_says_the_command_of_the_queue(outputs: Path, hold: Hold) -> None:
+    runner = hold(HOLD_WORKSPACE, "r1", "the queue")
+    hold(HOLD_SLOT, "r1", "the queue", "1")
+    runner.kill()
+    runner.wait(30)
+    hint = refusal(WorkspaceLock(outputs / ".medtui.lock")).hint
+    assert hint is not None and hint.startswith("`medtui queue start` continues with it")
 
 
 def test_the_locks_of_a_workspace_are_its_own_and_those_of_its_slots(outputs: Path) -> None:

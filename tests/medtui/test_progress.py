@@ -7,9 +7,9 @@ import io
 import pytest
 from rich.console import Console
 
-from engine.contract.wire.protocol import CommandAccepted, RunStarted
+from engine.contract.wire.protocol import CommandAccepted, ErrorInfo, RunFinished, RunStarted
 from medtui.client.state import RunState
-from medtui.plain.progress import PlainLines
+from medtui.plain.progress import PlainLines, print_results
 from medtui.rich_output import CleanConsole
 
 
@@ -48,3 +48,11 @@ def test_on_a_terminal_no_word_is_broken_and_a_file_has_one_line_per_sentence(wi
     assert "12 epochs of 18 steps" in written.getvalue()
     assert max(map(len, shown.getvalue().splitlines())) <= width
     assert shown.getvalue().split() == written.getvalue().split()
+
+
+@pytest.mark.parametrize(("code", "word"), [(2, "refused"), (3, "refused"), (4, "failed"), (5, "failed")])
+def test_a_run_that_was_refused_says_refused_and_not_that_it_failed(code: int, word: str) -> None:
+    output, error = io.StringIO(), ErrorInfo(kind="locked", message="It is held.", hint="Wait for it.")
+    end = RunFinished(time=0.0, seq=1, outcome="failed", exit_code=code, metrics={}, run_dir=None, error=error)
+    print_results(CleanConsole(output), end, RunState())
+    assert output.getvalue() == f"{word} (exit code {code})\n"

@@ -13,6 +13,7 @@ from engine.contract.recipe.recipe import Recipe
 from engine.contract.store.lock import WorkspaceLock
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import UsageError, WorkspaceLocked
+from medtui.cli.compose import compose
 from medtui.client.facts import facts_of
 from medtui.client.occurrences import Occurrence
 from medtui.client.view import RunView
@@ -89,8 +90,16 @@ def test_entries_of_the_queue_are_added_at_its_end_moved_and_removed(workspace: 
     assert [item.id for item in queue_of(workspace).journal().work.of("pending")] == ["3", "2"]
     item, ahead = add_to_queue(workspace, recipe(4))
     assert (item.id, ahead) == ("4", 2), "no number is given twice"
-    with pytest.raises(UsageError, match="no entry '1'"):
+    with pytest.raises(UsageError, match="no entry '1'; its waiting entries are 3, 2, 4"):
         remove_from_queue(workspace, "1")
+
+
+def test_a_wrong_number_of_an_entry_says_which_entries_wait(workspace: Workspace) -> None:
+    with pytest.raises(UsageError, match="The queue has no entry '2'; none is waiting in it"):
+        move_in_queue(workspace, "2", 1)
+    add_to_queue(workspace, recipe())
+    with pytest.raises(UsageError, match="The queue has no entry '2'; its waiting entry is 1"):
+        move_in_queue(workspace, "2", 1)
 
 
 def test_an_entry_that_waits_has_the_same_word_in_a_list_as_on_the_screen(workspace: Workspace, capsys) -> None:
@@ -99,7 +108,7 @@ def test_an_entry_that_waits_has_the_same_word_in_a_list_as_on_the_screen(worksp
     assert "1  waiting " in capsys.readouterr().out
     assert "waiting" in cell_text(status_of(item, workspace)).plain
     add_to_queue(workspace, recipe())
-    assert describe_counts(queue_of(workspace).journal().work) == "1 run: 1 waiting."
+    assert describe_counts(queue_of(workspace).journal().work, workspace) == "1 run: 1 waiting."
 
 
 def test_an_entry_that_runs_is_neither_moved_nor_removed(workspace: Workspace) -> None:
@@ -269,20 +278,28 @@ def test_files_of_suites_are_those_that_name_recipes(workspace: Workspace) -> No
 def test_an_entry_of_the_queue_says_what_was_set(workspace: Workspace) -> None:
     named = ("training.lr", "model.name", "runtime.threads", "training.lr")
     item, _ = add_to_queue(workspace, recipe(training={"lr": 0.5}, model={"name": "mini_cnn"}), named=named)
-    assert item.label == "cells, mini_cnn, lr 0.5, seed 42", "what is no part of the identity is left out"
+    assert item.label == "cells, mini_cnn, lr 0.5, defaults, seed 42", "what is no part of the identity is left out"
 
 
-def test_entries_of_the_queue_say_what_differs_among_those_of_their_data_and_model(workspace: Workspace) -> None:
-    """Whatever they were added by: when the first one was added, nobody knew the second."""
-    add_to_queue(workspace, recipe(training={"epochs": 7}))
-    item, _ = add_to_queue(workspace, recipe(training={"epochs": 3000}), named=["training.epochs"])
-    add_to_queue(workspace, recipe(training={"epochs": 7}, model={"name": "mini_cnn"}))
-    first, second, other = (
-        one.label.split(", ") for one in distinguished(queue_of(workspace).journal().work.of("pending"))
-    )
-    assert first[2:] == ["epochs 7", "seed 42"]
-    assert second[2:] == ["epochs 3000", "seed 42"] and item.label == ", ".join(second)
-    assert other[2:] == ["seed 42"]
+def test_an_entry_of_the_queue_says_what_its_own_recipe_sets_whatever_else_is_added(workspace: Workspace) -> None:
+    """What it shares with the others too: `limit 40` of all of them is no less a fact."""
+    wanted = {
+        "cells, resnet18_adapted, limit 40, epochs 1, seed 42": ("quickstart", "dataset.limit=40", "training.epochs=1"),
+        "cells, resnet18_adapted, limit 40, epochs 2, seed 7": (
+            "quickstart",
+            "dataset.limit=40",
+            "training.epochs=2",
+            "training.seed=7",
+        ),
+        "cells, resnet18_adapted, seed 42": ("quickstart",),
+        "cells, mini_cnn, strict, epochs 2, seed 42": ("strict", "training.epochs=2"),
+        "bloodmnist, resnet18_adapted, seed 42": ("bloodmnist",),
+    }
+    for at, (label, (name, *assignments)) in enumerate(wanted.items(), 1):
+        assert add_to_queue(workspace, compose(name, {}, assignments)[0])[0].label == label
+        work = queue_of(workspace).journal().work
+        assert [one.label for one in distinguished(work.of("pending"))] == list(wanted)[:at]
+        assert [one.label for one in work.of("pending")] == list(wanted)[:at], "as scripts get them"
 
 
 def test_entries_of_a_damaged_queue_are_told_apart_too() -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from engine.contract.files.folders import Folder
 from engine.contract.files.paths import absolute, expanded
-from engine.contract.machine.engines import LOCK_FILE
 from engine.contract.recipe.names import alternatives
 from engine.contract.sentences import Runs
 from engine.contract.store.lock import LockState
@@ -37,7 +36,7 @@ def find_run(outputs: Path, word: str, here: Path | None = None) -> RunDirectory
     if not runs:
         raise _archived(outputs, word) or UsageError(Runs.NONE_YET, folder=outputs)
     if word == "last":
-        held = LockState.read(Folder(outputs).file(LOCK_FILE)).run
+        held = LockState.of_workspace(Folder(outputs)).run
         return next((run for run in runs if run.name == held), runs[-1])
     named = [run for run in runs if run.name == word] or [run for run in runs if word in run.name]
     hashed = [run for run in runs if _has_hash(run, word)] if not named and HASH_PREFIX.fullmatch(word) else []

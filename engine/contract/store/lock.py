@@ -80,6 +80,17 @@ class Holder:
         """Does it give slots to engines, instead of training itself?"""
         return self.owner is not None and self.slot is None
 
+    @property
+    def is_without_runner(self) -> bool:
+        """An engine that keeps the workspace closed by its slot alone: read where the workspace itself is free."""
+        return self.slot is not None
+
+    @property
+    def adopting_command(self) -> str:
+        """The command whose runner goes on with an engine that has none any more."""
+        kind, _, name = (self.owner or "").partition(" ")
+        return f"medtui {kind} resume {name}" if kind in ("suite", "search") else "medtui queue start"
+
     def __str__(self) -> str:
         if self.is_runner:
             return f"{self.owner} (runner {self.pid} on {self.host}, since {self.since_text})"
@@ -251,7 +262,8 @@ class WorkspaceLock:
         for file in slot_locks(self.file.folder):
             state = LockState.read(file)
             if state.held and not (self._owner and state.holder and state.holder.owner == self._owner):
-                raise WorkspaceLocked(Lock.SLOT_HELD, workspace=_root(self.file), holder=state)
+                command = state.holder.adopting_command if state.holder else "medtui suite resume NAME"
+                raise WorkspaceLocked(Lock.SLOT_HELD, workspace=_root(self.file), holder=state, command=command)
             if state.holder is not None:
                 adopted.add(state.holder.pid)
         for engine in engines_in(self.file.folder):

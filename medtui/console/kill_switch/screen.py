@@ -86,11 +86,12 @@ class KillSwitch(SeeThrough, Dialog[None]):
 
     @property
     def _which(self) -> str:
-        """The run, where that matters: several train."""
+        """The run; "" while it has none yet."""
         started = self._view.state.started if self._view is not None else None
-        if started is None or len(context_of(self).living) < 2:
+        if started is None:
             return ""
-        return f"{short_hash(started.run)} · {started.model} · seed {started.seed}"
+        seed = f"seed {started.seed}" if started.seed is not None else ""
+        return " · ".join(filter(None, (short_hash(started.run), seed, started.model)))
 
     @property
     def _command(self) -> str:
@@ -106,7 +107,7 @@ class KillSwitch(SeeThrough, Dialog[None]):
             self.set_class(self._over, "-over")
             self.set_focus(self.query_one("#cancel"))
         found, advice = self._steps()
-        what = end_text(view, found) if self._over else choices_text(view, self.chosen, self._command, self._which)
+        what = end_text(view, found) if self._over else self._choices_text()
         if what != self._text:
             self._text = what
             self.query_one("#kill-switch-choices", Static).update(what)
@@ -115,6 +116,9 @@ class KillSwitch(SeeThrough, Dialog[None]):
         clocks.display = bool(found)
         if found:
             clocks.update(fitting(found, advice, *self._available_size))
+
+    def _choices_text(self) -> Text:
+        return choices_text(self._view, self.chosen, self._command, self._which, self._available_size[0])
 
     def _label_buttons(self) -> None:
         confirm, cancel = self.query_one("#confirm", Button), self.query_one("#cancel", Button)

@@ -69,11 +69,12 @@ def what_next(view: RunView | None, checkpoint: str | None, actions: Mapping[str
     return f"{resume} in Results shows from where it can be resumed."
 
 
-def choices_text(view: RunView | None, chosen: int, name: str, run: str = "") -> Text:
-    """`run`: which one, where several train."""
+def choices_text(view: RunView | None, chosen: int, name: str, run: str = "", width: int = 80) -> Text:
+    """`run`: which one."""
     word = view.status_label if view is not None else CONNECTING
-    which = f"  {shortened(clean(run), 36)}" if run else ""
-    text = Text(f"kill switch   {GLYPHS.get(word, '·')} {clean(word, 30)}{which}\n", "bold")
+    title = f"kill switch   {GLYPHS.get(word, '·')} {clean(word, 30)}"
+    which = f"  {shortened(clean(run), max(8, width - len(title) - 2))}" if run else ""
+    text = Text(f"{title}{which}\n", "bold")
     for number, (command, words) in enumerate(CHOICES):
         mark = "▸" if number == chosen else " "
         shown = name if number == chosen else command

@@ -52,10 +52,18 @@ def numbers(view: RunView) -> list[Text]:
         found.append(_named("lr", f"{lr:.2g}", SCHEDULES.get(started.schedule or "", "")))
     if rate is not None and math.isfinite(rate):
         found.append(_named("", f"{rate:,.0f}", "img/s"))
-    if started.patience is not None and epochs and view.active:
-        left = max(0, started.patience - epochs[-1].without_improvement)
+    if (left := _early_stop(view)) is not None:
         found.append(_named("early stop", f"in {left}", "epoch" if left == 1 else "epochs"))
     return found
+
+
+def _early_stop(view: RunView) -> int | None:
+    """Epochs without improvement that end it early; None where its last epoch comes before, or is over."""
+    started, epochs = view.state.started, view.state.epochs
+    if started is None or started.patience is None or not epochs or not view.active:
+        return None
+    left = max(0, started.patience - epochs[-1].without_improvement)
+    return left if view.phase in ("training", "paused") and left < started.epochs - epochs[-1].epoch else None
 
 
 def _pace(view: RunView) -> tuple[float | None, float | None]:

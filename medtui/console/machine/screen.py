@@ -140,7 +140,7 @@ class Machine(BaseScreen):
 
     def _read_workspace(self) -> WorkspacePolled:
         workspace = self._app.workspace
-        lock = LockState.read(workspace.lock_file)
+        lock = LockState.of_workspace(workspace.folder)
         holder = lock.holder
         lives = holder.process.is_alive() if holder is not None else None
         found = WorkspaceState(str(workspace.root), lock, lives, tuple(find_orphans(workspace)), scheduler_job())

@@ -55,6 +55,8 @@ def _lock_text(state: WorkspaceState, width: int) -> Text:
     words, host = f"engine {holder.pid}, {lives[state.holder_lives]}", f"on {clean(holder.host, 60)}"
     text.append(words, "not bold yellow")
     text.append(f", {host}\n" if len(words) + len(host) + 10 <= width else f"\n        {host}\n", "not bold")
+    if holder.is_without_runner:
+        text.append(f"        of {clean(str(holder.owner), width - 19)}, no runner\n", "not bold yellow")
     text.append(f"        since {holder.since_text}\n", "not bold")
     run = clean(holder.run or "preparing a run", 200)
     return text.append(run if len(run) <= width else "…" + run[1 - width :], "not bold")  # a run's hash is at its end

@@ -226,7 +226,7 @@ def _decision_differences(runs: list[Compared], width: int) -> Text:
         rows = {"weights": values} if len(set(values)) > 1 else {}
         return _differences(rows, runs, width).append(f"not recorded for {', '.join(unknown)}\n", "dim")
     text = _differences(decision_differences(runs), runs, width)
-    text = text or Text("none: the runs used the same settings\n", "dim")
+    text = text or Text("none: the same automatic choices\n", "dim")
     hashes = {run.run_row.resolved_hash for run in runs}
     if len(hashes) == 1 and None not in hashes:
         text.append("These runs are the same experiment.\n", "dim")

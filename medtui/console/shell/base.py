@@ -12,6 +12,7 @@ from textual.widget import Widget
 from textual.worker import Worker, WorkerState
 
 from engine.contract.wire.errors import MedtuiError
+from medtui.actions import Action
 from medtui.console.shell.app_context import AppContext, context_of
 from medtui.console.shell.frame import KeyLine, PaneTabs, StatusLine, TooSmall
 from medtui.console.shell.garbage import SETTLED, keep_present_objects
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 
 HORIZONTAL = [(0, "-tiny-width"), (60, "-narrow"), (80, "-stacked"), (120, "-wide")]  # columns
+COMMANDS = {"run.pause": "pause", "run.stop": "stop", "run.abort": "abort", "run.checkpoint": "save"}  # to a run
 VERTICAL = [(0, "-tiny-height"), (18, "-low"), (30, "-high")]  # rows
 
 
@@ -113,6 +115,15 @@ class BaseScreen(Screen[None]):
 
     def follow_selected(self) -> None:
         """Before a command to the run that is shown: if another one is selected here, that is meant."""
+
+    def nothing_to(self, command: str) -> str | None:
+        """Why a command to a run, such as pause, does nothing to the selected one; None where it means a run."""
+        return None
+
+    def offers(self, action: Action) -> bool:
+        """Does it do something to what is selected here?"""
+        command = COMMANDS.get(action.id)
+        return command is None or self.nothing_to(command) is None
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """A worker that failed, perhaps on somebody else's file, is reported and ends nothing."""

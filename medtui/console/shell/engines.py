@@ -52,13 +52,15 @@ class Engines:
 
     def held_by_another(self) -> str | None:
         """A description of who holds the workspace; None for nobody, and for an engine of this console."""
-        state = LockState.read(self.workspace.lock_file)
+        state = LockState.of_workspace(self.workspace.folder)
         if not state.held:
             return None
         if state.holder is None:
             return state.other_holder or "another process"
         if state.holder.is_runner:
             return str(state.holder)
+        if state.holder.is_without_runner:
+            return f"engine {state.holder.pid} of {state.holder.owner}, whose runner is gone"
         return None if self.is_own(state) else f"engine {state.holder.pid} on {state.holder.host}"
 
     def warm_up(self) -> None:

@@ -61,7 +61,7 @@ def poll_status(
     `worked`: the suite, or the queue, that had a runner when it was polled before. `folder`: of the run on
     display.
     """
-    state = LockState.read(workspace.lock_file)
+    state = LockState.of_workspace(workspace.folder)
     other = None if state.run == shown_run else state.run
     works = suite_of(state)
     ended = _ended(workspace, worked) if worked is not None and works != worked else None
@@ -96,5 +96,5 @@ def _ended(workspace: Workspace, name: str) -> Ended | None:
         return None
     owner = capitalised(store.owner)
     if work.next is not None:
-        return Ended(f"{owner} has no runner any more: {describe_counts(work)}", failed=False)
-    return Ended(f"{owner} has ended: {describe_counts(work)}", failed=bool(work.of("failed")))
+        return Ended(f"{owner} has no runner any more: {describe_counts(work, workspace)}", failed=False)
+    return Ended(f"{owner} has ended: {describe_counts(work, workspace)}", failed=bool(work.of("failed")))

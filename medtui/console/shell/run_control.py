@@ -155,18 +155,19 @@ class RunControl(OneQuestion):
                 (describe_remote_engine(status) if status else None) or "Its engine is unknown.", severity="warning"
             )
 
-    def _follow_selected(self) -> None:
-        """Whatever run is selected on the screen is what a command means."""
+    def _means_a_run(self, command: str) -> bool:
+        """Is there a run that this command means, which is followed from now on? Where there is none, it says so."""
         raise NotImplementedError
 
     def action_pause(self) -> None:
-        self._follow_selected()
+        if not self._means_a_run("pause"):
+            return
         view = self.view
         self.command("resume" if view is not None and view.phase == "paused" else "pause")
 
     def action_checkpoint(self) -> None:
-        self._follow_selected()
-        self.command("checkpoint")
+        if self._means_a_run("save"):
+            self.command("checkpoint")
 
     @property
     def holder_run(self) -> str | None:

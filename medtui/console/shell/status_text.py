@@ -95,22 +95,26 @@ class _Part:
     texts: tuple[Text, ...]
 
 
+def _shown_run(view: RunView | None, status: AppStatus) -> RunView | None:
+    """The run that the line is about: not one that has ended while an engine prepares, which may be another one's."""
+    return None if view is not None and view.outcome is not None and status.prepares else view
+
+
 def status_word(view: RunView | None, status: AppStatus) -> str:
     """What the engine does, or how the shown run ended."""
-    if view is None:
-        return status.word
-    return "preparing" if view.outcome is not None and status.prepares else view.status_label
+    shown = _shown_run(view, status)
+    return shown.status_label if shown is not None else status.word
 
 
 def status_line(view: RunView | None, status: AppStatus, width: int) -> Text:
     """As much as fits, the most important first."""
-    word = status_word(view, status)
+    word, shown = status_word(view, status), _shown_run(view, status)
     parts = [
         _Part(0, (Text(" medtui", style="bold"),)),
         _Part(0, (Text(f"{GLYPHS.get(word, '·')} {clean(word, 40)}", style=STYLES.get(word, "bold")),)),
     ]
-    if view is not None:
-        parts += _of_run(view, status)
+    if shown is not None:
+        parts += _of_run(shown, status)
     lock = clean(status.lock, 60)
     parts.append(_Part(1, tuple(Text(f"lock: {shortened(lock, most)}") for most in (60, 24, 14))))
     if status.readonly:
@@ -182,6 +186,8 @@ def describe_lock(state: LockState, own: bool, holder_run: str | None) -> str:
         return OWN
     if state.holder is not None and state.holder.is_runner:
         return shortened(clean(str(state.holder.owner)), 40)
+    if state.holder is not None and state.holder.is_without_runner:
+        return f"engine {state.holder.pid} of {shortened(clean(str(state.holder.owner), 200), 24)}, no runner"
     if state.holder is not None and state.run is None:  # perhaps to resume the run that the line shows as ended
         return f"engine {state.holder.pid}, preparing"
     who = f"engine {state.holder.pid}" if state.holder else "another process"

@@ -12,6 +12,7 @@ from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.message import Message
 
+from medtui.actions import Action
 from medtui.console.shell.app_context import key_of
 from medtui.console.shell.base import BaseScreen
 from medtui.console.shell.keymap import bindings
@@ -23,13 +24,14 @@ from medtui.console.suites.tables import QueueTable, SuiteGrid, SuiteList
 from medtui.console.widgets.plot import Plot, PlotSpec
 from medtui.console.widgets.table import DataTable
 from medtui.suites.detached import Started
-from medtui.suites.status import ItemStatus
+from medtui.suites.status import ItemStatus, word_of
 from medtui.suites.store import QUEUE, Store, named_by, queue_of
 from medtui.suites.work import Item
 
 POLL_EVERY = 2.0  # seconds, while the screen is shown
 WIDE, HIGH = 120, 30  # columns and rows, from which there is room for curves
 QUEUE_PANE = 1
+OF_QUEUE = ("suites.earlier", "suites.later", "suites.remove")  # actions
 ROOMY = 160  # columns, from which the queue has room for what its entries are
 
 
@@ -158,7 +160,7 @@ class Suites(BaseScreen):
     def _show_selected(self) -> None:
         selected = self.selected
         self.query_one("#suites-selected", Static).update(text.selected_text(selected, self._app.actions))
-
+        self.refresh_keys()
         self._show_curves()
 
     def _show_curves(self) -> None:
@@ -215,6 +217,31 @@ class Suites(BaseScreen):
             return
         if view is None or view.run != selected.item.run:
             self._app.attach_to(selected.item.run, quiet=True)
+
+    def nothing_to(self, command: str) -> str | None:
+        """Another run than the selected one is never meant."""
+        selected = self.selected
+        if self.state is None or (self.state.shown is None and not self._in_queue):
+            return None
+        if selected is None:
+            return f"There is no run here: nothing to {command}."
+        if not selected.lives:
+            return f"This one is {word_of(selected.shown)}: nothing to {command}."
+        followed = self._app.handle.run_directory if self._app.handle is not None else None
+        is_followed = followed is not None and followed.name == selected.item.run
+        return None if is_followed else f"Another run than this one is followed: nothing to {command}."
+
+    def offers(self, action: Action) -> bool:
+        if not self.alive:
+            return super().offers(action)
+        selected = self.selected
+        if action.id == "suites.open":
+            return selected is not None and selected.item.run is not None
+        if action.id in OF_QUEUE:
+            return self._in_queue and selected is not None and selected.item.state == "pending"
+        if action.id == "suites.retry":
+            return selected is not None and selected.item.can_be_retried
+        return super().offers(action)
 
     def _follow_if_idle(self) -> None:
         if self.is_current and not self._app.busy:
@@ -274,7 +301,9 @@ class Suites(BaseScreen):
     @work
     async def action_retry(self) -> None:
         store, selected = self._needed_store(), self.selected
-        if store is not None and selected is not None:
+        if store is not None and selected is None:
+            self._app.show_toast("There is no run here: nothing to retry.")
+        elif store is not None and selected is not None:
 
             async def retry() -> str:
                 return await asyncio.to_thread(suite_actions.retry, store, selected, key_of(self, "suites.run"))

@@ -77,7 +77,8 @@ def _left(store: Store) -> tuple[Slots, list[str]]:
     again |= {item.id for item in work.of("pending", "claimed", "running")}
     left = [item for item in work.items.values() if item.id in again]
     if not left:
-        raise UsageError(Suites.NOTHING_LEFT, owner=store.owner, counts=describe_counts(work).rstrip("."))
+        counts = describe_counts(work, store.workspace).rstrip(".")
+        raise UsageError(Suites.NOTHING_LEFT, owner=store.owner, counts=counts)
     slots = requests.slots_of_items(left)
     return slots, [f"runs  {len(left)}", *describe_items(left, store.workspace, slots)]
 

@@ -13,8 +13,7 @@ from medtui.console.suites.reader import ShownSuite, SuiteLine, SuitesState
 from medtui.suites.formats import mean_and_sd
 from medtui.suites.grid import Row, without_common
 from medtui.suites.statistics import summarise
-from medtui.suites.status import ItemStatus, word_of
-from medtui.suites.work import ENDED
+from medtui.suites.status import ItemStatus, counts_text, word_of
 from medtui.text import clean, number, shortened
 
 STATE_GLYPHS = GLYPHS | {"pending": "·", "claimed": "◌", "running": "●", "interrupted": "↻", "killed": "†"}
@@ -56,7 +55,8 @@ def mean_text(row: Row, runs: Mapping[str, ItemStatus]) -> Text:
 
 def title_of(shown: ShownSuite) -> str:
     """`study · 12 runs: 11 completed, 1 failed · bloodmnist`."""
-    counts = ", ".join(f"{count} {word_of(state)}" for state, count in shown.line.counts.items())
+    interrupted = sum(one.item.state == "pending" and one.shown == "interrupted" for one in shown.runs.values())
+    counts = counts_text(shown.line.counts, interrupted)
     runs = f"{shown.line.n} run{'s' * (shown.line.n != 1)}: {counts}" if shown.line.n else "no runs"
     parts = [shown.line.name, runs, shown.grid.common]
     return " · ".join(filter(None, parts))
@@ -131,7 +131,7 @@ def selected_text(status: ItemStatus | None, actions: Mapping[str, Action]) -> T
     keys = []
     if item.run is not None:
         keys.append(f"{actions['suites.open'].key} opens it")
-    if item.state in ENDED and item.state != "completed":
+    if item.can_be_retried:
         keys.append(f"{actions['suites.retry'].key} retries it")
     return text.append("\n" + "; ".join(keys), "dim") if keys else text
 
@@ -157,5 +157,6 @@ def empty_queue_text(actions: Mapping[str, Action]) -> str:
 
 
 def queue_title(state: SuitesState) -> str:
-    waiting = sum(one.item.state == "pending" for one in state.queue)
-    return f"queue · {waiting} waiting" + (" · its runner is working" if state.queue_runner else "")
+    pending = [one for one in state.queue if one.item.state == "pending"]
+    counts = counts_text({"pending": len(pending)}, sum(one.shown == "interrupted" for one in pending))
+    return f"queue · {counts or '0 waiting'}" + (" · its runner is working" if state.queue_runner else "")
