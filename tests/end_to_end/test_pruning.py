@@ -147,7 +147,7 @@ def test_a_training_run_is_refused_by_name_and_skipped_among_all(tmp_path: Path)
         engine.wait_for_event("epoch.finished", epoch=2)
         named, every = prune(tmp_path, name, "--resumable", "--yes"), prune(tmp_path, "--resumable", "--yes")
         assert named.returncode == 2 and name in named.stderr
-        assert every.returncode == 0 and f"Skipped: {name} " in every.stdout and every.stdout.count("Skipped: ") == 1
+        assert every.returncode == 1 and f"Skipped: {name} " in every.stdout and every.stdout.count("Skipped: ") == 1
         engine.send("stop")
         assert engine.end() == 6
     finally:

@@ -166,8 +166,13 @@ def test_stop_from_the_login_side_and_logs_that_are_found_from_the_run(slurm: Sl
     assert medtui("suite", "run", "study.yaml", "--on", "slurm", cwd=place).returncode == 0
     item = next(iter(store.journal().work.items.values()))
     run = wait_until(lambda: training(store, item.id), lambda: f"{job_logs(store)}\n{slurm.logs()}")
-    status = json.loads(medtui("suite", "status", "--json", cwd=place).stdout)
-    assert status["scheduler"] == "slurm" and status["runs"][0]["shown"] == "training"
+
+    def status() -> dict[str, Any]:
+        return dict(json.loads(medtui("suite", "status", "--json", cwd=place).stdout))
+
+    # Its status file is written once a second: after its first epoch it may still say what it did before
+    wait_until(lambda: status()["runs"][0]["shown"] == "training", lambda: str(status()))
+    assert status()["scheduler"] == "slurm"
     stopped = medtui("suite", "stop", cwd=place)
     assert stopped.returncode == 0, stopped.stderr
     assert "1 run asked to stop after the batch." in stopped.stdout and "2 runs cancelled" in stopped.stdout
