@@ -163,7 +163,7 @@ class _IndexedRuns:
         if engine is not None and engine != _BY_FILES_ALONE:
             record = read_run(run, "links", manifest)  # it may have died while the run was read
         row = row_of(record)
-        if engine is not None and not row.damage and row.resolved is not None:
+        if engine is not None and _is_told_by_folders(row.damage) and row.resolved is not None:
             line = _line(parts, stamp.digest, engine, order, row)
             if line is not None:
                 self._kept[name] = b"\t".join(line)
@@ -216,9 +216,14 @@ def _decided_by(record: RunRecord) -> bytes | None:
     return json.dumps([identity.pid, identity.started, identity.host, identity.boot]).encode()
 
 
+def _is_told_by_folders(damage: tuple[str, ...]) -> bool:
+    """Can it not end without a change to a folder? What is wrong within a file may be repaired there."""
+    return all(what.endswith(" is missing") for what in damage)
+
+
 def _line(parts: list[str], stamp: str, engine: bytes, order: str, row: RunRow) -> _Line | None:
     """None where JSON would not give the same row back."""
-    values = [*(getattr(row, name) for name in _VALUES), row.labels.tags, row.labels.note]
+    values = [*(getattr(row, name) for name in _VALUES), row.labels.tags, row.labels.note, row.damage]
     try:
         resolved = row.resolved.model_dump_json().encode() if row.resolved is not None else b""
         text = json.dumps(values).encode()
@@ -232,13 +237,13 @@ def _line(parts: list[str], stamp: str, engine: bytes, order: str, row: RunRow) 
 
 
 def _row(outputs: Path, name: str, resolved: Resolved, values: list[Any]) -> RunRow:
-    *_, auc_ci95, acc_ci95, tags, note = values
+    *_, auc_ci95, acc_ci95, tags, note, damage = values
     own: dict[str, Any] = dict(zip(_VALUES, values, strict=False))
     own["test_auc_ci95"] = tuple(auc_ci95) if auc_ci95 is not None else None
     own["test_acc_ci95"] = tuple(acc_ci95) if acc_ci95 is not None else None
     own["labels"] = Labels(tuple(tags), note) if tags or note else _NO_LABELS
     own["run"], own["outputs"], own["resolved"] = name, outputs, resolved  # `run_dir` is made of these
-    own["settings"], own["damage"] = {}, ()
+    own["settings"], own["damage"] = {}, tuple(damage)
     row = RunRow.__new__(RunRow)  # its `__init__` sets one field after the other, which takes long for thousands
     _set_values(row, "__dict__", own)
     return row
