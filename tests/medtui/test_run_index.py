@@ -225,6 +225,20 @@ def test_what_did_not_change_is_not_read_again(workspace: Workspace, was_read: l
     assert was_read == [A]
 
 
+def test_a_run_that_lacks_a_file_is_not_read_again_until_it_is_there(workspace: Workspace, was_read: list[str]) -> None:
+    recipe = RunDirectory(workspace.outputs / A).recipe.path
+    recipe.unlink(missing_ok=True)
+    settle(workspace)
+    settle(workspace)
+    was_read.clear()
+    (damage,) = (row.damage for row in run_rows(workspace.outputs) if row.run == A)
+    assert damage == ("recipe.yaml is missing",)
+    assert was_read == []
+    recipe.write_text("dataset: {name: cells}\n")
+    (damage,) = (row.damage for row in run_rows(workspace.outputs) if row.run == A)
+    assert damage == () and was_read == [A]
+
+
 def test_a_line_of_garbage_in_a_journal_is_marked_in_the_list_in_the_words_of_show(workspace: Workspace) -> None:
     run = RunDirectory(workspace.outputs / A)
     garbled(run)
