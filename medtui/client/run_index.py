@@ -163,7 +163,7 @@ class _IndexedRuns:
         if engine is not None and engine != _BY_FILES_ALONE:
             record = read_run(run, "links", manifest)  # it may have died while the run was read
         row = row_of(record)
-        if engine is not None and _is_told_by_folders(row.damage) and row.resolved is not None:
+        if engine is not None and _shows_in_folders(row.damage) and row.resolved is not None:
             line = _line(parts, stamp.digest, engine, order, row)
             if line is not None:
                 self._kept[name] = b"\t".join(line)
@@ -216,7 +216,7 @@ def _decided_by(record: RunRecord) -> bytes | None:
     return json.dumps([identity.pid, identity.started, identity.host, identity.boot]).encode()
 
 
-def _is_told_by_folders(damage: tuple[str, ...]) -> bool:
+def _shows_in_folders(damage: tuple[str, ...]) -> bool:
     """Can it not end without a change to a folder? What is wrong within a file may be repaired there."""
     return all(what.endswith(" is missing") for what in damage)
 
