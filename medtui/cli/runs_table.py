@@ -17,12 +17,10 @@ from medtui.client.run_fields import (
     LISTED,
     RunField,
     alternative_fields,
-    alternative_settings,
     cell_of,
     exported,
     exported_titles,
     field_named,
-    setting_named,
 )
 from medtui.client.run_row import RunRow
 from medtui.sentences import Listing
@@ -41,10 +39,9 @@ def requested(columns: str) -> list[RunField]:
         raise UsageError(Listing.NO_COLUMNS, known=describe_columns())
     found: list[RunField] = []
     for name in names:
-        of_recipes = "." in name
-        one = setting_named(name.strip()) if of_recipes else field_named(name)
+        one = field_named(name.strip())
         if one is None:
-            instead = alternative_settings(name.strip()) if of_recipes else alternative_fields(name)
+            instead = alternative_fields(name.strip())
             raise UsageError(Listing.NO_SUCH_COLUMN, found=shortened(name.strip()), alternatives=instead)
         found.append(one)
     return list({one.name: one for one in found}.values())

@@ -100,21 +100,6 @@ LISTED = FIELDS[:13]  # without further options; the more important, the further
 FILTERED = tuple(one for one in FIELDS if one.kind != "interval")
 
 
-def setting_named(path: str) -> RunField | None:
-    """A field of recipes by its path; None where there is none."""
-    from engine.contract.recipe.schema import fields  # slow, and most tables name no field of a recipe
-
-    return recipe_field(path) if path in fields() else None
-
-
-def alternative_settings(path: str) -> str:
-    """What to write in place of a path that no field of recipes has."""
-    from engine.contract.recipe.names import alternatives
-    from engine.contract.recipe.schema import fields
-
-    return alternatives("field", path, list(fields()))
-
-
 def recipe_field(path: str) -> RunField:
     """A field of the recipe, such as `training.cutmix_alpha`, of rows that were given it."""
 
@@ -126,7 +111,17 @@ def recipe_field(path: str) -> RunField:
     return RunField(path, path, "setting", lambda run_row: run_row.settings.get(path), cell)
 
 
+def _settings() -> list[str]:
+    """The fields of recipes, by their paths."""
+    from engine.contract.recipe.schema import fields  # slow, and most tables name no field of a recipe
+
+    return list(fields())
+
+
 def field_named(name: str, fields: Iterable[RunField] = FIELDS) -> RunField | None:
+    """Of these; with a dot, as `training.lr`, one of recipes. None where there is none."""
+    if "." in name:
+        return recipe_field(name) if name in _settings() else None
     known = {spelling: one for one in fields for spelling in one.names}
     return known.get(re.sub(r"[\s-]+", "_", name.strip().lower()))
 
@@ -135,7 +130,8 @@ def alternative_fields(name: str, fields: Iterable[RunField] = FIELDS) -> str:
     """What to write in place of a name that no field has."""
     from engine.contract.recipe.names import alternatives  # slow, and most names are right
 
-    return alternatives("field", name, [spelling for one in fields for spelling in one.names[:1]])
+    known = _settings() if "." in name else [spelling for one in fields for spelling in one.names[:1]]
+    return alternatives("field", name, known)
 
 
 def cell_of(one: RunField, run_row: RunRow) -> str:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
-from functools import partial
 from typing import Any
 
 from engine.contract.wire.errors import UsageError
@@ -22,10 +21,8 @@ from medtui.client.run_fields import (
     FILTERED,
     RunField,
     alternative_fields,
-    alternative_settings,
     describe_subset,
     field_named,
-    setting_named,
 )
 from medtui.client.run_row import RunRow
 from medtui.sentences import Filter
@@ -151,13 +148,10 @@ def _test_of_term(word: str) -> Test:
 
 
 def _field(name: str) -> RunField:
-    """With a dot one of recipes."""
-    if "." not in name:
-        one, instead = field_named(name, FILTERED), partial(alternative_fields, name, FILTERED)
-    else:
-        one, instead = setting_named(name.lower()), partial(alternative_settings, name)
+    one = field_named(name.lower(), FILTERED)
     if one is None:
-        raise UsageError(Filter.UNKNOWN_NAME, found=shortened(name), alternatives=instead())
+        instead = alternative_fields(name, FILTERED)
+        raise UsageError(Filter.UNKNOWN_NAME, found=shortened(name), alternatives=instead)
     return one
 
 

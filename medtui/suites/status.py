@@ -72,7 +72,7 @@ def status_of(item: Item, workspace: Workspace) -> ItemStatus:
     if item.state in ("running", "pending") or (item.state == "submitted" and found.outcome is None):
         shown = _shown(record)
     if item.state == "pending" and record.alive is not True:
-        shown = "interrupted" if is_run(record.run.root) else "pending"  # it was deleted
+        shown = "interrupted" if _is_interrupted(item, workspace) else "pending"
     if item.pruned is not None and item.over:
         shown = "pruned"
     return ItemStatus(

@@ -77,7 +77,7 @@ MOMENTS: dict[str, Any] = {
     "in reporting": lambda run: Fault("write", "*/reports/.report*.xlsx", 3, "tear"),
     "before the checkpoints before the newest go": lambda run: Fault("unlink", PREVIOUS, 1, "kill"),
     "between the two that go": lambda run: Fault("unlink", PREVIOUS_BEST, 1, "kill"),
-    "before the last word": at_event("run.finished"),
+    "before the final event": at_event("run.finished"),
 }
 EVERYDAY = ("before the first checkpoint", "inside a checkpoint write", "between the renames of a checkpoint")
 EVERYDAY += ("in evaluation",)
@@ -85,7 +85,7 @@ EVERYDAY += ("in evaluation",)
 
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.everyday(*EVERYDAY)
-@pytest.mark.usual(*EVERYDAY, "between last and best", "in reporting", "before the last word")
+@pytest.mark.usual(*EVERYDAY, "between last and best", "in reporting", "before the final event")
 def test_a_killed_run_resumes_to_the_same_weights_history_and_scores(
     moment: str, fork_server: ForkServer, undisturbed: RunDirectory, tmp_path: Path
 ) -> None:
