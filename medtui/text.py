@@ -25,11 +25,11 @@ def capitalised(text: str) -> str:
 
 def number(value: float | None, digits: int = 4) -> str:
     """`0.9130`; a dash where there is none or it is undefined."""
+    if value is not None and math.isfinite(value):
+        return f"{value:.{digits}f}"
     if value is None or math.isnan(value):
         return UNDEFINED
-    if math.isinf(value):
-        return "∞" if value > 0 else "-∞"
-    return f"{value:.{digits}f}"
+    return "∞" if value > 0 else "-∞"
 
 
 def monitored(metrics: Measured, monitor: Monitor) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from operator import attrgetter
 from typing import Any, Literal
 
@@ -47,11 +48,16 @@ def describe_subset(run_row: RunRow) -> str:
 
     And `→ 224 px` where the images were enlarged for the model.
     """
-    marks = [f"≤ {run_row.limit:,}"] if run_row.limit is not None else []
-    if run_row.synthetic:
+    return _subset(run_row.limit, run_row.synthetic, run_row.input_size)
+
+
+@cache  # the same in most of thousands of rows
+def _subset(limit: int | None, synthetic: bool, input_size: int | None) -> str:
+    marks = [f"≤ {limit:,}"] if limit is not None else []
+    if synthetic:
         marks.insert(0, "synth." if marks else "synthetic")
-    if run_row.input_size is not None:
-        marks.append(f"→ {run_row.input_size} px")
+    if input_size is not None:
+        marks.append(f"→ {input_size} px")
     return " ".join(marks)
 
 

@@ -1,8 +1,9 @@
 """The list of runs, however many: rows of runs that are over are kept in an index, and read again where a file changed.
 
-The index is a file of lines in the cache folder, one for each workspace and user. It may be deleted or damaged at any
-time: its first line says which code wrote it and has the digest of the rest, and what does not fit is made again. A row
-is taken from it only while the stamp of everything that it was made of (`engine.contract.files.stamps`) is the same.
+The index is a file in the cache folder, one for each workspace and user. It may be deleted or damaged at any time: its
+first line says which code and Python wrote it and has the digest of the rest; what does not fit is made again.
+The rest is in the form of `marshal`, which is read several times as quickly as JSON. A row is taken from it only while
+the stamp of everything that it was made of (`engine.contract.files.stamps`) is the same.
 Rows that depend on more than files, as those of live runs do, are read each time, and so are those that tell of
 damage.
 """
@@ -11,14 +12,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import marshal
 import os
+import sys
 import time
 from collections.abc import Iterable
 from dataclasses import fields
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from engine import contract
 from engine.contract.data.sums import cache_folder
@@ -37,15 +40,18 @@ if TYPE_CHECKING:
 SMALLEST = 50  # runs; fewer are read as quickly as an index of them
 LIMIT = 512 * 1024 * 1024  # bytes; a larger file is no index
 FILES = ("manifest.json", "status.json", "events.jsonl", "labels.json", "killed.json")  # what a row is made of
-_BY_FILES_ALONE = b"-"
+_BY_FILES_ALONE = "-"
 _LOADED = time.time_ns()
-_APART = ("run", "run_dir", "labels", "resolved", "damage", "settings")  # of a row: not among the values of its line
-_PAIRS = ("test_auc_ci95", "test_acc_ci95")  # of its values: intervals
+_APART = ("run", "run_dir", "resolved", "settings")  # of a row: not among the values of its entry
 _NO_LABELS = Labels()
-_VALUES = (*(one.name for one in fields(RunRow) if one.name not in (*_APART, *_PAIRS)), *_PAIRS)
+_VALUES = tuple(one.name for one in fields(RunRow) if one.name not in _APART)
 _set_values = object.__setattr__  # of a frozen dataclass
-# Order, name, `resolved`, and the other values, both as JSON; or the row itself, where it is not in the index
+# Order, name, `resolved` as JSON, and the other values; or the row itself, where it is not in the index
 Packed = tuple[str, str, bytes, "bytes | RunRow"]
+# A run in the index: what has to be the same for the row to count, and the row. Which names are stamped, each without
+# that of the run that it begins with; the stamp; as JSON the engine whose death the row tells of, or `_BY_FILES_ALONE`;
+# then as in `Packed`: order, `resolved`, the other values.
+_Entry = tuple[tuple[str, ...], str, str, str, bytes, bytes]
 
 
 def run_rows(outputs: Path) -> list[RunRow]:
@@ -67,7 +73,6 @@ def packed_rows(outputs: Path) -> list[Packed]:
 
 
 def unpacked(outputs: Path, packed: list[Packed]) -> list[RunRow]:
-    values = iter(json.loads(b"[%s]" % b",".join(one for *_, one in packed if isinstance(one, bytes))))
     known: dict[bytes, Resolved] = {}
     found = []
     for _, name, resolved, one in packed:
@@ -76,7 +81,7 @@ def unpacked(outputs: Path, packed: list[Packed]) -> list[RunRow]:
             continue
         if resolved not in known:
             known[resolved] = Resolved.model_validate_json(resolved)
-        found.append(_row(outputs, name, known[resolved], next(values)))
+        found.append(_row(outputs, name, known[resolved], one))
     return found
 
 
@@ -86,63 +91,32 @@ def index_file(outputs: Path) -> File:
     return Folder(cache_folder()).file(f"runs/{digest}-{os.geteuid()}.index")
 
 
-class _Line(NamedTuple):
-    """A run in the index: what has to be the same for the row to count, and the row."""
-
-    name: bytes
-    parts: bytes  # JSON: what of the run's folder is stamped, each as it follows the run's name
-    stamp: bytes
-    engine: bytes  # JSON: the engine whose death the row tells of; else `_BY_FILES_ALONE`
-    order: bytes
-    resolved: bytes  # JSON
-    values: bytes  # JSON
-
-
-def _escaped(text: str) -> bytes:
-    """In one line, without a tab."""
-    return json.dumps(text).encode()[1:-1]
-
-
-def _unescaped(text: bytes) -> str:
-    return str(json.loads(b'"%s"' % text)) if b"\\" in text else text.decode()
-
-
 class _IndexedRuns:
     """One look at the runs of a workspace."""
 
     def __init__(self, outputs: Path, stamper: Stamper) -> None:
         self._outputs, self._stamper = outputs, stamper
-        self._parts: dict[bytes, list[str]] = {}  # as JSON has them, of which there are few
-        self._resolved: dict[bytes, bytes] = {}  # likewise: the same of two runs is passed on once
         self._file = index_file(outputs)
-        self._known = _read_index(self._file, outputs)  # by name, each in its line
-        self._kept: dict[str, bytes] = {}
+        self._known = _read_index(self._file, outputs)  # by name
+        self._kept: dict[str, _Entry] = {}
 
     def read(self, names: list[str]) -> list[Packed]:
         same = self._unchanged(names)
-        found = _in_order(self._packed(same[name]) if name in same else self._read(name) for name in names)
+        found = _in_order(same[name] if name in same else self._read(name) for name in names)
         if self._kept != self._known:
-            _write_index(self._file, self._outputs, self._kept.values())
+            _write_index(self._file, self._outputs, self._kept)
         return found
 
-    def _unchanged(self, names: list[str]) -> dict[str, _Line]:
+    def _unchanged(self, names: list[str]) -> dict[str, Packed]:
         """Of the runs in the index, those of which everything that the row was made of is the same."""
-        lines = {name: _Line._make(self._known[name].split(b"\t")) for name in names if name in self._known}
-        digests = self._stamper.digests([self._parts_in(name, line) for name, line in lines.items()])
-        same: dict[str, _Line] = {}
-        for (name, line), digest in zip(lines.items(), digests, strict=True):
-            if digest.encode() == line.stamp and _still_holds(line.engine):
-                same[name], self._kept[name] = line, self._known[name]
+        known = [(name, self._known[name]) for name in names if name in self._known]
+        digests = self._stamper.digests([(name, parts) for name, (parts, *_) in known])
+        same: dict[str, Packed] = {}
+        for (name, entry), digest in zip(known, digests, strict=True):
+            _, stamp, engine, order, resolved, values = entry
+            if digest == stamp and _still_holds(engine):
+                same[name], self._kept[name] = (order, name, resolved, values), entry
         return same
-
-    def _parts_in(self, name: str, line: _Line) -> list[str]:
-        if line.parts not in self._parts:
-            self._parts[line.parts] = json.loads(line.parts)
-        return [name + part for part in self._parts[line.parts]]
-
-    def _packed(self, line: _Line) -> Packed:
-        resolved = self._resolved.setdefault(line.resolved, line.resolved)
-        return _unescaped(line.order), _unescaped(line.name), resolved, line.values
 
     def _read(self, name: str) -> Packed | None:
         from engine.contract.store.run_record import read_run  # slow, and most runs are in the index
@@ -164,9 +138,9 @@ class _IndexedRuns:
             record = read_run(run, "links", manifest)  # it may have died while the run was read
         row = row_of(record)
         if engine is not None and _shows_in_folders(row.damage) and row.resolved is not None:
-            line = _line(parts, stamp.digest, engine, order, row)
-            if line is not None:
-                self._kept[name] = b"\t".join(line)
+            entry = _entry(parts, stamp.digest, engine, order, row)
+            if entry is not None:
+                self._kept[name] = entry
         return order, name, b"", row
 
     def _parts_of(self, name: str) -> list[str]:
@@ -193,12 +167,12 @@ def _in_order(found: Iterable[Packed | None]) -> list[Packed]:
     return sorted((one for one in found if one is not None), key=lambda one: one[:2])
 
 
-def _still_holds(engine: bytes) -> bool:
+def _still_holds(engine: str) -> bool:
     """Is the engine whose death a row tells of dead, as far as this machine can see?"""
     return engine == _BY_FILES_ALONE or ProcessIdentity(*json.loads(engine)).is_alive() is False
 
 
-def _decided_by(record: RunRecord) -> bytes | None:
+def _decided_by(record: RunRecord) -> str | None:
     """What a run's row depends on besides its files: nothing, or the death of an engine of this machine.
 
     None: on more, such as who else can see its engine, its recipe and what that names, or a clock.
@@ -213,7 +187,7 @@ def _decided_by(record: RunRecord) -> bytes | None:
     identity, same = record.engine, (status.engine == record.engine_id)
     if identity is None or not same or identity.is_alive() is not False:
         return None
-    return json.dumps([identity.pid, identity.started, identity.host, identity.boot]).encode()
+    return json.dumps([identity.pid, identity.started, identity.host, identity.boot])
 
 
 def _shows_in_folders(damage: tuple[str, ...]) -> bool:
@@ -221,29 +195,26 @@ def _shows_in_folders(damage: tuple[str, ...]) -> bool:
     return all(what.endswith(" is missing") for what in damage)
 
 
-def _line(parts: list[str], stamp: str, engine: bytes, order: str, row: RunRow) -> _Line | None:
-    """None where JSON would not give the same row back."""
-    values = [*(getattr(row, name) for name in _VALUES), row.labels.tags, row.labels.note, row.damage]
+def _entry(parts: list[str], stamp: str, engine: str, order: str, row: RunRow) -> _Entry | None:
+    """None where it would not give the same row back."""
+    own = {name: getattr(row, name) for name in _VALUES}
+    own["labels"] = (row.labels.tags, row.labels.note) if row.labels != _NO_LABELS else None
     try:
         resolved = row.resolved.model_dump_json().encode() if row.resolved is not None else b""
-        text = json.dumps(values).encode()
-        again = _row(row.run_dir.parent, row.run, Resolved.model_validate_json(resolved), json.loads(text))
-    except (TypeError, ValueError):
+        values = marshal.dumps(tuple(own.values()))
+        again = _row(row.run_dir.parent, row.run, Resolved.model_validate_json(resolved), values)
+    except ValueError:
         return None
     if repr(again) != repr(row):  # in which a NaN equals itself
         return None
-    places = json.dumps(parts).encode()
-    return _Line(_escaped(row.run), places, stamp.encode(), engine, _escaped(order), resolved, text)
+    return tuple(parts), stamp, engine, order, resolved, values
 
 
-def _row(outputs: Path, name: str, resolved: Resolved, values: list[Any]) -> RunRow:
-    *_, auc_ci95, acc_ci95, tags, note, damage = values
-    own: dict[str, Any] = dict(zip(_VALUES, values, strict=False))
-    own["test_auc_ci95"] = tuple(auc_ci95) if auc_ci95 is not None else None
-    own["test_acc_ci95"] = tuple(acc_ci95) if acc_ci95 is not None else None
-    own["labels"] = Labels(tuple(tags), note) if tags or note else _NO_LABELS
-    own["run"], own["outputs"], own["resolved"] = name, outputs, resolved  # `run_dir` is made of these
-    own["settings"], own["damage"] = {}, tuple(damage)
+def _row(outputs: Path, name: str, resolved: Resolved, values: bytes) -> RunRow:
+    own: dict[str, Any] = dict(zip(_VALUES, marshal.loads(values), strict=False))
+    labels = own["labels"]
+    own["labels"] = Labels(*labels) if labels else _NO_LABELS
+    own["run"], own["outputs"], own["resolved"], own["settings"] = name, outputs, resolved, {}  # `run_dir` of these
     row = RunRow.__new__(RunRow)  # its `__init__` sets one field after the other, which takes long for thousands
     _set_values(row, "__dict__", own)
     return row
@@ -252,34 +223,39 @@ def _row(outputs: Path, name: str, resolved: Resolved, values: list[Any]) -> Run
 # ---- the file -------------------------------------------------------------------------------------------------------
 
 
-def _read_index(file: File, outputs: Path) -> dict[str, bytes]:
-    """Its lines by the names of the runs; none where it is damaged, or another code wrote it."""
+def _read_index(file: File, outputs: Path) -> dict[str, _Entry]:
+    """Its entries by the names of the runs; none where it is damaged, or another code wrote it."""
     try:
         with os.fdopen(file.descriptor(os.O_RDONLY), "rb") as opened:
             own = os.fstat(opened.fileno()).st_uid == os.geteuid()
-            first, lines = opened.readline(LIMIT), opened.read(LIMIT)
+            first, content = opened.readline(LIMIT), opened.read(LIMIT)
     except OSError:
         return {}
-    if not own or first != _first_line(outputs, _code(), lines):
+    if not own or first != _first_line(outputs, _code(), content):
         return {}
-    return {_unescaped(line.partition(b"\t")[0]): line for line in lines.split(b"\n")} if lines else {}
+    known: dict[str, _Entry] = marshal.loads(content)
+    return known
 
 
-def _write_index(file: File, outputs: Path, lines: Iterable[bytes]) -> None:
+def _write_index(file: File, outputs: Path, entries: dict[str, _Entry]) -> None:
     """Where it cannot be written, the runs are read again the next time."""
     if (code := _code()) is None:
         return
-    content = b"\n".join(lines)
+    once: dict[Any, Any] = {}  # what is equal in many runs is written once, and passed on once
+    content = marshal.dumps(
+        {name: tuple(once.setdefault(one, one) for one in entry) for name, entry in entries.items()}
+    )
     with contextlib.suppress(OSError):
         Folder(file.path.parent).make()
         with file.replacing(durable=False, private=True) as written:
             written.write(_first_line(outputs, code, content) + content)
 
 
-def _first_line(outputs: Path, code: str | None, lines: bytes) -> bytes:
-    """Which code made the rest, of which runs, and its digest."""
-    digest = blake2b(lines, digest_size=16).hexdigest()
-    return f"medtui runs\t{code}\t{json.dumps(str(absolute(outputs)))}\t{digest}\n".encode()
+def _first_line(outputs: Path, code: str | None, content: bytes) -> bytes:
+    """Which code made the rest, for which Python, of which runs, and its digest."""
+    digest = blake2b(content, digest_size=16).hexdigest()
+    python = sys.implementation.cache_tag  # the form of `marshal` is that of compiled modules
+    return f"medtui runs\t{code} {python}\t{json.dumps(str(absolute(outputs)))}\t{digest}\n".encode()
 
 
 @cache

@@ -49,8 +49,8 @@ def run_with_timeout(work: Callable[[Callable[[], None]], T], where: object, pat
     if content is None:
         os.kill(child, signal.SIGKILL)  # not waited for: it may hang for as long as the disk does
         raise DiskNotResponding(Disk.NOT_RESPONDING, where=where, seconds=patience)
-    os.waitpid(child, 0)
     raised, result = pickle.loads(content)
+    os.waitpid(child, 0)
     if raised is not None:
         raise raised
     return result  # type: ignore[no-any-return]
@@ -70,6 +70,7 @@ def _do(work: Callable[[Callable[[], None]], object], writer: int) -> None:
             internal = MedtuiError(CommandLine.INTERNAL, kind=type(error).__name__, reason=str(error)[:500])
             payload = pickle.dumps((internal, None))
         _write(writer, b"=" + payload)
+        os.close(writer)  # now, and not after all memory of this process is given back
     finally:
         os._exit(0)
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import marshal
 import os
 import random
 import shutil
 import sqlite3
+import struct
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -71,8 +74,7 @@ def settle(workspace: Workspace) -> None:
 
 def indexed(workspace: Workspace) -> list[str]:
     """The runs that the index holds."""
-    lines = index_file(workspace.outputs).path.read_bytes().splitlines()[1:]
-    return [line.split(b"\t")[0].decode() for line in lines]
+    return list(marshal.loads(index_file(workspace.outputs).path.read_bytes().partition(b"\n")[2]))
 
 
 @pytest.fixture
@@ -380,10 +382,10 @@ def other_program(file: Path) -> None:
 
 
 def forged_value(file: Path) -> None:
-    """A flipped bit that leaves good JSON."""
-    content = file.read_bytes()
-    assert b" 0.9, 0.8654" in content
-    file.write_bytes(content.replace(b" 0.9, 0.8654", b" 0.7, 0.8654"))
+    """Flipped bits that leave a good number."""
+    content, true = file.read_bytes(), struct.pack("<d", 0.9)
+    assert true in content
+    file.write_bytes(content.replace(true, struct.pack("<d", 0.7)))
 
 
 def in_the_way(file: Path) -> None:
@@ -396,6 +398,7 @@ def to_another_file(file: Path) -> None:
     file.symlink_to("elsewhere")
 
 
+CPYTHON = str(sys.implementation.cache_tag).encode()
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "deleted": lambda file: file.unlink(),
     "empty": lambda file: file.write_bytes(b""),
@@ -405,6 +408,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "another value": forged_value,
     "another program's": other_program,
     "an older version's": lambda file: file.write_bytes(b"medtui runs\tolder" + file.read_bytes()[12:]),
+    "another Python's": lambda file: file.write_bytes(file.read_bytes().replace(CPYTHON, b"cpython-300", 1)),
     "a folder": in_the_way,
     "a link": to_another_file,
     "a pipe": lambda file: (file.unlink(), os.mkfifo(file)),

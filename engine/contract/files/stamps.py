@@ -103,14 +103,15 @@ class Stamper:
         del words[::6]
         return words
 
-    def digests(self, groups: Sequence[Sequence[str]]) -> list[str]:
-        """Of the stamp of each of these groups of names; empty where there is none.
+    def digests(self, groups: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
+        """Of the stamp of each of these groups: a name, and what follows it in each name that is looked at. Empty where
+        there is none.
 
         Thousands are shared with a second process, where this one has no other threads, with which none may be forked.
         """
         half = len(groups) // 2
         if half < WORTH_A_PROCESS or threading.active_count() > 1:
-            return [self._digest(names) for names in groups]
+            return list(map(self._digest, groups))
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
@@ -124,11 +125,12 @@ class Stamper:
         with os.fdopen(reader, "rb") as file:
             found += file.read().decode().split("\n")
         os.waitpid(child, 0)
-        return found if len(found) == len(groups) else [self._digest(names) for names in groups]  # it was killed
+        return found if len(found) == len(groups) else list(map(self._digest, groups))  # it was killed
 
-    def _digest(self, names: Sequence[str]) -> str:
+    def _digest(self, group: tuple[str, Sequence[str]]) -> str:
         """That of a stamp, and of no stamp where there is none: what is neither file nor folder has another mode."""
-        words = self._words(names)
+        name, parts = group
+        words = self._words([name + part for part in parts])
         return _digest(words) if words is not None else ""
 
     def folders(self, name: str) -> list[str]:

@@ -35,11 +35,11 @@ def visible(text: str, but: str = "") -> str:
 
 def replaced(text: str, instead: Callable[[str], str], but: str = "") -> str:
     """What a terminal could obey, character by character made something else."""
-    shown, rest = _BLANKS + but, text
+    shown, rest = but + _BLANKS, text
     for one in shown:  # one search each, which is much quicker than looking at each character of the text
         rest = rest.replace(one, "")
-    if rest.isprintable():  # as nearly every text is
-        return text
+        if rest.isprintable():  # as nearly every text is without its line feeds
+            return text
     return "".join(one if one.isprintable() or one in shown else instead(one) for one in text)
 
 
