@@ -558,10 +558,6 @@ class Packing:
 
 
 class Reports:
-    NOT_TESTED = Sentence(
-        "{run} was made without its test split (evaluation.test: false), which a report shows.",
-        "`medtui evaluate {run}` evaluates it.",
-    )
     RUN_ENDED = Sentence(_NO_REPORT_YET, "`medtui run --resume {run}` continues it and ends with its report.")
     RUN_GOES_ON = Sentence(
         _NO_REPORT_YET, "Wait for it to end, or end it with `medtui stop {run}`; it then writes its report."

@@ -24,7 +24,7 @@ from engine.run.evaluate_job import bytes_for, prepared_splits, require_weights,
 from engine.run.history import history_of
 from engine.run.job import Job, JobResult
 from engine.run.needs import Needs
-from engine.run.prepare import WithModel
+from engine.run.prepare import WITHOUT_TEST, WithModel
 from engine.run.reporting import (
     altered_tables,
     announce,
@@ -52,14 +52,14 @@ def report_again(job: Job, command: Report) -> JobResult:
                 Reports.RUN_GOES_ON if record.alive else Reports.RUN_ENDED, run=run.name, state=record.state
             )
         recipe = read_recipe(run.recipe)
-        if not recipe.evaluation.test:
-            raise UsageError(Reports.NOT_TESTED, run=run.name)
+        tested = recipe.evaluation.test
         undescribed = run.best.is_regular and not _is_described(run)
-        prepared = prepared_splits(job, run, recipe, SPLITS if undescribed else ("test",))
-        check_disk_space(run.root, REPORT_BYTES + bytes_for(prepared), "A report")
+        every = SPLITS if tested else WITHOUT_TEST
+        prepared = prepared_splits(job, run, recipe, every if undescribed else every[-1:])
+        check_disk_space(run.root, REPORT_BYTES + (bytes_for(prepared) if tested else 0), "A report")
         needs.check(job.control.raise_if_aborted)
     job.enter("evaluating")
-    result, scores, score_file = _results(job, run, prepared)
+    result, scores, score_file = _results(job, run, prepared) if tested else (None, None, None)
     manifest = read_object(run.manifest) or {}
     if undescribed:
         _describe(job, run, prepared, resolved_hash_of(manifest, recipe))
@@ -76,8 +76,9 @@ def report_again(job: Job, command: Report) -> JobResult:
     failed = write_each(job, run, report, chosen)
     for error in failed.values():
         raise error
-    remove_other_scores(run, score_file)
-    return JobResult(metrics={"validation": None, "test": result.metrics})
+    if score_file is not None:
+        remove_other_scores(run, score_file)
+    return JobResult(metrics={"validation": None, "test": result.metrics if result is not None else None})
 
 
 def _is_described(run: RunDirectory) -> bool:

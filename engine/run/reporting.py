@@ -69,12 +69,9 @@ def write_artifacts(job: Job, run: RunDirectory, report: RunReport, score_file: 
     job.enter("reporting")
     with contextlib.suppress(OSError):  # tables are made of it; they report a full disk
         job.stream.sync_journal()
+    failed = write_each(job, run, report, artifacts_of(run, score_file))
     if score_file is not None:
-        failed = write_each(job, run, report, artifacts_of(run, score_file))
         remove_other_scores(run, score_file)
-    else:
-        artifacts = artifacts_of(run, run.metrics / "scores.csv")
-        failed = write_each(job, run, report, [one for one in artifacts if one[0] in WITHOUT_TEST])
     if run.best.is_there:
         announce(job, run, "best", run.best)
         announce(job, run, "model", run.model_bundle)
@@ -83,8 +80,10 @@ def write_artifacts(job: Job, run: RunDirectory, report: RunReport, score_file: 
             raise failed[name]
 
 
-def artifacts_of(run: RunDirectory, score_file: File) -> list[Artifact]:
-    """Every file of the report: its name, where it lies, what writes it."""
+def artifacts_of(run: RunDirectory, score_file: File | None) -> list[Artifact]:
+    """Every file of the report: its name, where it lies, what writes it. `score_file`: None without a test split."""
+    if score_file is None:
+        return [one for one in artifacts_of(run, run.metrics / "scores.csv") if one[0] in WITHOUT_TEST]
     return [
         ("history", run.metrics / "history.csv", write_history_csv),
         ("per_class", run.metrics / "per_class.csv", _per_class(run)),
