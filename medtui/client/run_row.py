@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 _SUFFIX = re.compile(r"_([0-9a-f]{6}(?:_\d+)?)$")  # of a run's name: its recipe's hash, and a number for a repetition
 
 
+def name_suffix(run: str) -> str:
+    """The end of its name: its recipe's hash, and a number for a repetition: `1a2b3c`, `1a2b3c_2`. Empty where somebody
+    gave it another name."""
+    found = _SUFFIX.search(run)
+    return found[1] if found else ""
+
+
 @dataclass(frozen=True)
 class RunRow:
     """A run in one line. None is unknown."""
@@ -87,10 +94,8 @@ class RunRow:
 
     @property
     def short_hash(self) -> str:
-        """The end of its name: its recipe's hash, and a number for a repetition: `1a2b3c`, `1a2b3c_2`."""
-        if found := _SUFFIX.search(self.run):
-            return found[1]
-        return self.recipe_hash[:6] if self.recipe_hash else UNDEFINED
+        """As short as it can be to tell this run from others."""
+        return name_suffix(self.run) or (self.recipe_hash[:6] if self.recipe_hash else UNDEFINED)
 
     def values(self) -> dict[str, Any]:
         """As `runs --json` prints it."""

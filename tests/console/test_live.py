@@ -656,12 +656,12 @@ def test_how_a_run_ended_fits_its_pane_with_scores_and_next_key(tmp_path, width)
 
 def test_the_top_line_shows_what_matters_most_in_the_available_space(tmp_path) -> None:
     view = RunView(asked_to_start=True)
-    for event in Story(tmp_path / "20261122_breastmnist_resnet18-adapted_1a2b3c").running(3):
+    for event in Story(tmp_path / "20261122_breastmnist_resnet18-adapted_1a2b3c_2").running(3):
         view = absorb(view, event)
     app_status = AppStatus(lock="this console", gpu="gpu0 87% 6.1G", eta=250.0, elapsed=58)
     done = time.strftime("%H:%M", time.localtime(now := time.time() + 250.0))
     times = f"0:58 elapsed  4:10 left  done {done}"
-    whole = f" medtui  ● training  breastmnist · resnet18_adapted · 1a2b3c  epoch 4/10  {times}  lock: this console"
+    whole = f" medtui  ● training  breastmnist · resnet18_adapted · 1a2b3c_2  epoch 4/10  {times}  lock: this console"
     if time.strftime("%H:%M", time.localtime(now + 5)) == done:  # no new minute meanwhile
         assert status_line(view, app_status, 160).plain == f"{whole}  gpu0 87% 6.1G  link ok"
         assert status_line(view, app_status, 140).plain == f"{whole}  link ok", "less important, but there is space"

@@ -15,6 +15,7 @@ from textual.containers import Horizontal, Vertical
 
 from medtui.client.escalation import Escalation, steps_taken
 from medtui.client.escalation_steps import EscalationStep, end_steps, overdue, request_steps
+from medtui.client.run_row import name_suffix
 from medtui.client.view import Request, RunView
 from medtui.console.kill_switch.text import (
     CHOICES,
@@ -31,7 +32,6 @@ from medtui.console.shell.base import SeeThrough
 from medtui.console.shell.dialogs import Dialog
 from medtui.console.shell.keymap import bindings
 from medtui.console.shell.plain import Button, Static
-from medtui.console.shell.status_text import short_hash
 
 OTHER_ROWS = 6  # of a small terminal: title and choices, buttons
 OTHER_ROWS_AT_END = 2  # title, buttons
@@ -91,7 +91,7 @@ class KillSwitch(SeeThrough, Dialog[None]):
         if started is None:
             return ""
         seed = f"seed {started.seed}" if started.seed is not None else ""
-        return " · ".join(filter(None, (short_hash(started.run), seed, started.model)))
+        return " · ".join(filter(None, (name_suffix(started.run), seed, started.model)))
 
     @property
     def _command(self) -> str:

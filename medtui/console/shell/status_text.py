@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 from rich.text import Text
 
+from medtui.client.run_row import name_suffix
 from medtui.text import clean, clock, shortened
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _of_run(view: RunView, status: AppStatus) -> list[_Part]:
     if started is None:
         return []
     seed = f"seed {started.seed}" if started.seed is not None else ""
-    dataset, model, run = clean(started.dataset, 30), clean(started.model, 30), short_hash(started.run)
+    dataset, model, run = clean(started.dataset, 30), clean(started.model, 30), name_suffix(started.run)
     titles = ([dataset, model, seed, run], [dataset, model, run], [dataset, run], [dataset])
     parts = [_Part(4, tuple(Text(" · ".join(filter(None, title))) for title in titles))]
     if started.run in status.living and len(status.living) > 1:
@@ -144,11 +145,6 @@ def _of_run(view: RunView, status: AppStatus) -> list[_Part]:
         if status.stalled:
             parts.append(_Part(1, (Text(f"no step for {status.stalled}", style="bold yellow"),)))
     return [*parts, *_times(status)]
-
-
-def short_hash(run: str) -> str:
-    """Of its recipe, as the directory's name has it: 20261122_breastmnist_model_1a2b3c."""
-    return clean((run.split("_") + [""] * 4)[3], 12)
 
 
 def _times(status: AppStatus) -> list[_Part]:
