@@ -31,6 +31,7 @@ from engine.contract.files.stamps import Stamper
 from engine.contract.machine.process_identity import ProcessIdentity
 from engine.contract.store.run_directory import RunDirectory, order_and_manifest, run_names
 from engine.contract.wire.resolved import Resolved
+from medtui.client.forks import shared_out
 from medtui.client.labels import Labels
 from medtui.client.run_row import RunRow
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from engine.contract.store.run_record import RunRecord
 
 SMALLEST = 50  # runs; fewer are read as quickly as an index of them
+STAMPED_PER_PROCESS, READ_PER_PROCESS = 1000, 50  # runs that are worth one
 LIMIT = 512 * 1024 * 1024  # bytes; a larger file is no index
 FILES = ("manifest.json", "status.json", "events.jsonl", "labels.json", "killed.json")  # what a row is made of
 _BY_FILES_ALONE = "-"
@@ -102,7 +104,11 @@ class _IndexedRuns:
 
     def read(self, names: list[str]) -> list[Packed]:
         same = self._unchanged(names)
-        found = _in_order(same[name] if name in same else self._read(name) for name in names)
+        others = [name for name in names if name not in same]
+        began = self._stamper.began if others else 0
+        read = shared_out(lambda part: [self._read(name, began) for name in part], others, READ_PER_PROCESS)
+        self._kept |= {name: entry for name, (_, entry) in zip(others, read, strict=True) if entry is not None}
+        found = _in_order([*same.values(), *(packed for packed, _ in read)])
         if self._kept != self._known:
             _write_index(self._file, self._outputs, self._kept)
         return found
@@ -110,7 +116,9 @@ class _IndexedRuns:
     def _unchanged(self, names: list[str]) -> dict[str, Packed]:
         """Of the runs in the index, those of which everything that the row was made of is the same."""
         known = [(name, self._known[name]) for name in names if name in self._known]
-        digests = self._stamper.digests([(name, parts) for name, (parts, *_) in known])
+        digests = shared_out(
+            lambda part: [self._stamper.digest(name, parts) for name, (parts, *_) in part], known, STAMPED_PER_PROCESS
+        )
         same: dict[str, Packed] = {}
         for (name, entry), digest in zip(known, digests, strict=True):
             _, stamp, engine, order, resolved, values = entry
@@ -118,30 +126,31 @@ class _IndexedRuns:
                 same[name], self._kept[name] = (order, name, resolved, values), entry
         return same
 
-    def _read(self, name: str) -> Packed | None:
+    def _read(self, name: str, began: int) -> tuple[Packed | None, _Entry | None]:
+        """The run, unless there is none any more; and what is kept of it in the index, unless it may not be.
+
+        began: whatever changes later shows in the stamp, or makes it an unsettled one.
+        """
         from engine.contract.store.run_record import read_run  # slow, and most runs are in the index
         from medtui.client.runs import row_of
 
         run = RunDirectory(self._outputs / name)
-        began = self._stamper.began  # whatever changes later shows in the stamp, or makes it an unsettled one
         parts = self._parts_of(name)
         stamp = self._stamper.stamp([name + part for part in parts])
         if stamp is None or not stamp.is_settled(began):
-            return _unindexed(self._outputs, name)
+            return _unindexed(self._outputs, name), None
         listed = order_and_manifest(run)
         if listed is None:
-            return None
+            return None, None
         order, manifest = listed
         record = read_run(run, "links", manifest)
         engine = _decided_by(record)
         if engine is not None and engine != _BY_FILES_ALONE:
             record = read_run(run, "links", manifest)  # it may have died while the run was read
-        row = row_of(record)
+        row, entry = row_of(record), None
         if engine is not None and _shows_in_folders(row.damage) and row.resolved is not None:
             entry = _entry(parts, stamp.digest, engine, order, row)
-            if entry is not None:
-                self._kept[name] = entry
-        return order, name, b"", row
+        return (order, name, b"", row), entry
 
     def _parts_of(self, name: str) -> list[str]:
         """What a row is made of: all folders of the run, as a link in any of them is told, and files. None that may

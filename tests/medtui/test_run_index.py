@@ -26,7 +26,7 @@ from engine.contract.files import stamps
 from engine.contract.machine.process_identity import start_of
 from engine.contract.store.run_directory import RunDirectory, list_runs_and_manifests
 from engine.contract.store.workspace import Workspace
-from medtui.client import run_index
+from medtui.client import forks, run_index
 from medtui.client.labels import set_note, set_tags
 from medtui.client.run_index import index_file, run_rows
 from medtui.client.run_management import archive, delete, unarchive
@@ -268,20 +268,26 @@ def test_what_crashed_elsewhere_is_not_taken_from_what_was_seen_here(
 
 
 @pytest.mark.parametrize("killed", [False, True])
-def test_two_processes_that_look_at_half_of_the_runs_each_find_what_changed(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, was_read: list[str], killed: bool
+@pytest.mark.parametrize("reads", [False, True])
+def test_processes_that_look_at_a_part_of_the_runs_each_find_what_changed(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, was_read: list[str], reads: bool, killed: bool
 ) -> None:
-    monkeypatch.setattr(stamps, "WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(run_index, "STAMPED_PER_PROCESS", 1)
+    monkeypatch.setattr(run_index, "READ_PER_PROCESS", 1 if reads else 50)
+    monkeypatch.setattr(forks, "cores", lambda: 3)
     monkeypatch.setattr("threading.active_count", lambda: 1)
     if killed:  # before it could write
         own, real = os.getpid(), os.fdopen
-        monkeypatch.setattr("os.fdopen", lambda *how: real(*how) if os.getpid() == own else os._exit(1))
+        monkeypatch.setattr("os.fdopen", lambda *how, **more: real(*how, **more) if os.getpid() == own else os._exit(1))
     assert_same(workspace.outputs)
     assert was_read == []
     for name in (A, C):
         set_tags(RunDirectory(workspace.outputs / name), ["new"])
-    assert_same(workspace.outputs)
-    assert was_read == [A, C]
+    settle(workspace)
+    assert was_read == ([A, C] if killed or not reads else [A]), "C was read by the other process"
+    was_read.clear()
+    settle(workspace)
+    assert was_read == [], "what was read there is in the index too"
 
 
 # ---- clocks ---------------------------------------------------------------------------------------------------------

@@ -15,7 +15,6 @@ import os
 import stat
 import struct
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, partial
@@ -30,7 +29,6 @@ from engine.contract.files.opening import NONBLOCKING, O_PATH
 
 TICK = 2_500_000_000  # ns; FAT has the coarsest clock, of 2 s
 CLOCKS_DIFFER = 24 * 3600 * 1_000_000_000  # ns between our clock and a server's which cannot be asked, at most
-WORTH_A_PROCESS = 1000  # groups of names
 # Those whose only clock is this machine's, and whose `stat` is never out of date
 LOCAL = {"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "overlay", "tmpfs", "xfs", "zfs"}
 SHARED = {"beegfs", "ceph", "gfs2", "gpfs", "lustre", "nfs", "nfs4", "ocfs2"}  # between machines
@@ -103,35 +101,10 @@ class Stamper:
         del words[::6]
         return words
 
-    def digests(self, groups: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
-        """Of the stamp of each of these groups: a name, and what follows it in each name that is looked at. Empty where
-        there is none.
-
-        Thousands are shared with a second process, where this one has no other threads, with which none may be forked.
-        """
-        half = len(groups) // 2
-        if half < WORTH_A_PROCESS or threading.active_count() > 1:
-            return list(map(self._digest, groups))
-        reader, writer = os.pipe()
-        child = os.fork()
-        if child == 0:
-            try:
-                with os.fdopen(writer, "wb") as file:
-                    file.write("\n".join(map(self._digest, groups[half:])).encode())
-            finally:
-                os._exit(0)
-        os.close(writer)
-        found = list(map(self._digest, groups[:half]))
-        with os.fdopen(reader, "rb") as file:
-            found += file.read().decode().split("\n")
-        os.waitpid(child, 0)
-        return found if len(found) == len(groups) else list(map(self._digest, groups))  # it was killed
-
-    def _digest(self, group: tuple[str, Sequence[str]]) -> str:
-        """That of a stamp, and of no stamp where there is none: what is neither file nor folder has another mode."""
-        name, parts = group
+    def digest(self, name: str, parts: Sequence[str]) -> str:
+        """Of the stamp of these names, each of which begins with `name`; empty where there is none."""
         words = self._words([name + part for part in parts])
-        return _digest(words) if words is not None else ""
+        return _digest(words) if words is not None else ""  # what is neither file nor folder has another mode
 
     def folders(self, name: str) -> list[str]:
         """This folder and every one below it, no link followed. Raises OSError."""
