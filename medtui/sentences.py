@@ -505,6 +505,10 @@ class Suites:
         "A suite with several slots gives each run a GPU, but {label} asks for {device}.", "Write `device: auto`."
     )
     UNKNOWN = Sentence("There is no {kind} named {found!r} in {folder}; {alternatives}.", "See `medtui {kind} status`.")
+    REPLACED = Sentence(
+        "{path} was removed, cut or replaced while it was in use.",
+        "Restore it from a copy, or start its runs again: those that are done are found by their folders.",
+    )
     UNREADABLE = Sentence("Cannot read {path}: {reason}.", "Check its owner and mode.")
     UNWRITABLE = Sentence("Cannot write {path}: {reason}.", "Make it writable, or free some space.")
 

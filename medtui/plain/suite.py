@@ -14,7 +14,8 @@ from rich.progress import Progress as Bars
 from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.run_record import read_run
 from engine.contract.store.workspace import Workspace
-from engine.contract.wire.errors import MedtuiError
+from engine.contract.wire.errors import MedtuiError, OutputError
+from engine.contract.wire.text import counted
 from medtui.client.view import RunView
 from medtui.output import print_json_line
 from medtui.plain.headless import counted_signals
@@ -79,6 +80,10 @@ def run_work(runner: Runner, display: WorkDisplay, *, stays: bool = False) -> in
                 time.sleep(TURN)
             display.close()
             display.end(runner.work)
+        except OutputError:
+            if n := len(runner.living):
+                display.note(f"{counted(n, 'live run')} of it continue{'s' * (n == 1)} without a runner.")
+            raise
         finally:
             display.close()
             runner.close()

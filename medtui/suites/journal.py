@@ -36,18 +36,27 @@ class WorkJournal:
         self.work = Work()
         self._read = 0  # bytes
         self._lines = 0
+        self._identity: tuple[int, int] | None = None  # device and inode of the file that was read
         self.refresh()
 
     @property
     def was_replaced(self) -> bool:
-        """Is the file gone, or shorter than what was read of it? Then another one must be read from its beginning."""
-        info = self.file.info()
-        return self._read > 0 and (info is None or info.st_size < self._read)
+        """Is the file gone, another one, or shorter than what was read of it?"""
+        return self._is_other(self.file.info())
+
+    def _is_other(self, info: os.stat_result | None) -> bool:
+        if self._read == 0:
+            return False
+        return info is None or (info.st_dev, info.st_ino) != self._identity or info.st_size < self._read
 
     def refresh(self) -> bool:
-        """Read what was added; was there anything? Raises OutputError."""
+        """Read what was added; was there anything? Raises OutputError, also where the file is another one now."""
         try:
             with self.file.reading() as file:
+                info = os.fstat(file.fileno())
+                if self._is_other(info):
+                    raise OutputError(Suites.REPLACED, path=self.file)
+                self._identity = (info.st_dev, info.st_ino)
                 file.seek(self._read)
                 before = self._read
                 while (line := file.readline(LINE_LIMIT)).endswith(b"\n"):
@@ -55,6 +64,8 @@ class WorkJournal:
                     self._apply(line)
                 return self._read > before
         except FileNotFoundError:
+            if self._read > 0:
+                raise OutputError(Suites.REPLACED, path=self.file) from None
             return False
         except OSError as error:
             raise OutputError(Suites.UNREADABLE, path=self.file, reason=error.strerror) from None
@@ -72,7 +83,10 @@ class WorkJournal:
     def writing(self) -> Iterator[Writer]:
         """Nobody else writes meanwhile, and `work` is up to date. Raises OutputError."""
         try:
-            descriptor = self.file.descriptor(os.O_RDWR | os.O_APPEND | os.O_CREAT)
+            new = os.O_CREAT if self._read == 0 else 0  # one that is gone is not begun again without what it held
+            descriptor = self.file.descriptor(os.O_RDWR | os.O_APPEND | new)
+        except FileNotFoundError:
+            raise OutputError(Suites.REPLACED, path=self.file) from None
         except OSError as error:
             raise OutputError(Suites.UNWRITABLE, path=self.file, reason=error.strerror) from None
         try:

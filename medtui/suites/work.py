@@ -97,8 +97,10 @@ class Work:
         self.count(event.get("id"))
         try:
             self._apply(event)
-        except (KeyError, TypeError, ValueError, OverflowError):  # of a damaged or untrusted journal
+        except KeyError:
             return event["event"] not in ("planned", "added")  # the others may name what is not there
+        except (IndexError, AttributeError, TypeError, ValueError, OverflowError):  # damaged, or not to be trusted
+            return False
         return True
 
     def count(self, id_: Any) -> None:
@@ -125,7 +127,7 @@ class Work:
                 given = {"slot": int(event["slot"]), "runner": str(event["runner"]), "after": event.get("after")}
                 self._change(event, state="claimed", kill_asked=False, detail="", **given)
             case "started":
-                self._change(event, state="running", run=str(event["run"]))
+                self._change(event, state="running", run=_run_name(event["run"]))
             case "released":
                 self._change(event, state="pending", **_NOBODYS)
                 self._leave_out(event["id"])
@@ -136,14 +138,14 @@ class Work:
                     if id_ in self.items and self.items[id_].state == "submitted":
                         self._change({"id": id_}, job=str(job), log=str(log))
             case "located":
-                self._change(event, run=str(event["run"]))
+                self._change(event, run=_run_name(event["run"]))
             case "interrupted":
                 self._interrupt(event)
             case "ended":
                 outcome = event["outcome"]
                 if outcome not in get_args(State) or outcome not in ENDED:
                     raise ValueError(outcome)
-                run = event.get("run") or self.items[event["id"]].run
+                run = _run_name(event["run"]) if event.get("run") else self.items[event["id"]].run
                 detail, with_all = str(event.get("detail", "")), bool(event.get("with_all", False))
                 given = {**_NOBODYS, "detail": detail, "with_all": with_all}
                 self._change(event, state=outcome, run=run, **given)
@@ -229,6 +231,13 @@ class Work:
 
 
 _NOBODYS: Event = {"slot": None, "runner": None, "submission": None, "job": None}
+
+
+def _run_name(name: Any) -> str:
+    """Of a folder in `outputs/`, and nothing that leads elsewhere. Raises ValueError for another."""
+    if not isinstance(name, str) or not name.isprintable() or "/" in name or name[:1] in ("", "."):
+        raise ValueError(name)
+    return name
 
 
 def _process(values: Any) -> ProcessIdentity | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -124,6 +125,39 @@ def test_a_run_of_which_a_damaged_journal_has_no_word_is_continued(
         [run] = list_runs(place / "outputs")
         assert [item.run for item in store.journal().work.items.values()] == [run.name]
         assert len(attempts_of(read_object(run.manifest) or {})) == (1 if lives else 2)
+    finally:
+        end(place, again)
+
+
+def replaced(file: Path) -> None:
+    (copy := file.with_name("copy")).write_bytes(file.read_bytes())
+    copy.replace(file)
+
+
+LOSSES: dict[str, Callable[[Path], object]] = {
+    "removed": Path.unlink,
+    "cut": lambda file: file.write_bytes(file.read_bytes()[:-3]),
+    "replaced": replaced,
+    "removed with its folder": lambda file: shutil.rmtree(file.parent),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_runner_whose_journal_is_lost_ends_and_its_run_is_found_again(
+    place: Path, runner: subprocess.Popen[bytes], loss: str
+) -> None:
+    """It would start the run again and again whose end it cannot read."""
+    journal = place / "outputs/suites/lg/journal.jsonl"
+    LOSSES[loss](journal)
+    assert runner.wait(PATIENCE) == 2
+    [run] = list_runs(place / "outputs")
+    assert len(engines_in(Workspace(place).folder)) == 1, "what trains goes on"
+    again = begin(place, "suite", "run", "lg.yaml")
+    try:
+        store = Store(Workspace(place), "lg")
+        wait_until(lambda: store.journal().work.of("running"))
+        assert [item.run for item in store.journal().work.items.values()] == [run.name]
+        assert len(attempts_of(read_object(run.manifest) or {})) == 1
     finally:
         end(place, again)
 

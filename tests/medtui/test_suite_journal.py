@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from engine.contract.files.folders import Folder
 from engine.contract.wire.errors import OutputError
+from medtui.sentences import Suites
 from medtui.suites.journal import WorkJournal
 from medtui.suites.work import Work, replayed
 
@@ -91,6 +92,66 @@ def test_a_damaged_journal_stops_nobody(lines: list[Any]) -> None:
     work = replayed(lines)
     work.counts()
     assert work.next is None or work.next.state == "pending"
+
+
+PLANNED = {"event": "added", "item": {"id": "1", "label": "one", "recipe": {}, "data": []}}
+CLAIMED = {"event": "claimed", "id": "1", "slot": 1, "runner": "r"}
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {"event": "interrupted", "id": "1", "at": [1]},
+        {"event": "submitted", "jobs": [1]},
+        {"event": "ended", "id": "1", "outcome": "failed", "run": {"a": 1}},
+        {"event": "started", "id": "1", "run": "../../other/outputs/run"},
+        {"event": "started", "id": "1", "run": ""},
+        {"event": "started", "id": "1", "run": ".."},
+        {"event": "started", "id": "1", "run": "a\0b"},
+        {"event": "located", "id": "1", "run": "\ud800"},
+        {"event": "pruned", "id": "1", "epoch": 1, "others": 3},
+        {"event": "moved", "id": "1", "to": "first"},
+        {"event": "defined", "definition": 3},
+    ],
+    ids=str,
+)
+def test_an_event_with_another_value_than_there_can_be_is_passed_over_and_counted(damaged: dict[str, Any]) -> None:
+    before, after = replayed([PLANNED, CLAIMED]), replayed([PLANNED, CLAIMED])
+    assert not after.apply(damaged)
+    assert after.items == before.items
+
+
+@given(st.lists(events, max_size=8), events, st.data())
+@settings(max_examples=100, deadline=None)
+def test_a_damaged_field_stops_nobody_and_names_no_other_folder(
+    written: list[dict[str, Any]], one: dict[str, Any], data: st.DataObject
+) -> None:
+    field = data.draw(st.sampled_from(sorted(set(one) - {"event"}) or ["id"]))
+    work = replayed([*written, {**one, field: data.draw(damage | st.text())}, *written])
+    work.counts()
+    assert all(item.run is None or Path("outputs", item.run).parent == Path("outputs") for item in work.items.values())
+
+
+@pytest.mark.parametrize("loss", ["removed", "cut", "replaced"])
+def test_a_journal_that_is_lost_while_it_is_in_use_is_an_error_and_is_not_begun_again(
+    tmp_path: Path, loss: str
+) -> None:
+    used, file = journal(tmp_path), tmp_path / "journal.jsonl"
+    used.write(PLANNED)
+    if loss == "cut":
+        file.write_bytes(file.read_bytes()[:-1])
+    elif loss == "removed":
+        file.unlink()
+    else:
+        (tmp_path / "copy").write_bytes(file.read_bytes())
+        (tmp_path / "copy").replace(file)
+    assert used.was_replaced
+    for use in (used.refresh, lambda: used.write(CLAIMED)):
+        with pytest.raises(OutputError) as error:
+            use()
+        assert error.value.code == Suites.REPLACED.code
+    assert file.exists() == (loss != "removed")
+    assert b"claimed" not in (file.read_bytes() if file.exists() else b"")
 
 
 def test_two_readers_of_a_growing_journal_agree_with_its_writers(tmp_path: Path) -> None:
