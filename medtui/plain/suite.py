@@ -14,7 +14,7 @@ from rich.progress import Progress as Bars
 from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.run_record import read_run
 from engine.contract.store.workspace import Workspace
-from engine.contract.wire.errors import MedtuiError, OutputError
+from engine.contract.wire.errors import DiskFull, MedtuiError, OutputError
 from engine.contract.wire.text import counted
 from medtui.client.view import RunView
 from medtui.output import print_json_line
@@ -87,6 +87,9 @@ def run_work(runner: Runner, display: WorkDisplay, *, stays: bool = False) -> in
         finally:
             display.close()
             runner.close()
+    if runner.trouble is not None:
+        display.note(f"No more runs are started: {runner.trouble.message} {runner.trouble.hint}".rstrip())
+        return DiskFull.exit_code if runner.trouble.kind == DiskFull.kind else OutputError.exit_code
     return exit_code_of(runner.work)
 
 

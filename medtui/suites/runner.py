@@ -18,8 +18,9 @@ from engine.contract.store.run_directory import RunDirectory, is_run
 from engine.contract.store.run_record import read_run
 from engine.contract.store.slots import slot_lock_name
 from engine.contract.store.workspace import Workspace
-from engine.contract.wire.errors import MedtuiError, UsageError, WorkspaceLocked
+from engine.contract.wire.errors import DiskFull, MedtuiError, UsageError, WorkspaceLocked
 from engine.contract.wire.jobs import Slot, Train
+from engine.contract.wire.protocol import ErrorInfo
 from medtui.client.attached import AttachedRun
 from medtui.client.engine_process import EngineProcess
 from medtui.client.escalation import Escalator
@@ -37,6 +38,7 @@ LINGERING = 20.0  # seconds for an engine to go after its final event
 MOST_CRASHES = 5  # deaths of its engine in a row, without a new checkpoint, after which a run counts as failed
 STEPS = {1: "stop", 2: "abort"}
 ASKED = {"stop": 1, "abort": 2}
+NO_SPACE = ("space.no_bytes", "space.no_files")  # codes of what an engine says that finds no room for a run
 
 
 @dataclass
@@ -85,6 +87,7 @@ class Runner:
         self.living: dict[int, Living] = {}
         self.level = 0  # 1 asked to stop, 2 to abort, 3 to kill
         self.finishing = False  # starts no more runs
+        self.trouble: ErrorInfo | None = None  # why, where none of them could succeed
         self._has_gpu, self._by, self._planner, self._on_event = has_gpu, by, planner, on_event
         self._lock = WorkspaceLock(self.workspace.lock_file, self.id, store.owner)
         self._not_before: dict[int, float] = {}  # by slot
@@ -247,9 +250,14 @@ class Runner:
         if error is not None and error.kind == "locked":
             self._not_before[living.slot] = time.monotonic() + REPEATED
             self._record({"event": "released", "id": item.id}, item.id)
+        elif error is not None and error.code in NO_SPACE:  # the others would fail alike, one by one
+            self.finishing, self.trouble = True, error
+            self._record({"event": "released", "id": item.id}, item.id)
         elif finished.outcome == "aborted" and view.state.started is None and self.level:
             self._record({"event": "released", "id": item.id}, item.id)  # nothing of it had begun
         else:
+            if error is not None and error.kind == DiskFull.kind:
+                self.finishing, self.trouble = True, error
             self._record_end(item, finished.outcome, item.run, error.message if error is not None else "")
 
     def _lingers(self, living: Living, handle: OwnEngine) -> bool:

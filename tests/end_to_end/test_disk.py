@@ -9,11 +9,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from driving import Engine, medtui, tiny
+from driving import Engine, medtui, tiny, yaml_of
 from hanging import hanging
 
 from engine.contract.store.checkpoint_file import verified_digest
+from engine.contract.store.workspace import Workspace
 from medtui.client.journal import replay
+from medtui.suites.store import Store
 
 LONG = tiny(training={"epochs": 500, "batch_size": 8, "patience": None})
 
@@ -129,3 +131,20 @@ def test_a_disk_without_inodes_is_reported_as_such(disk: Callable[[str], Path], 
     engine.train(tiny())
     error = engine.wait_for_event("run.finished")["error"]
     assert engine.end() == 2 and "inodes" in error["message"]
+
+
+def test_a_suite_stops_at_the_first_run_that_finds_no_space_and_continues_once_there_is_some(
+    disk: Callable[[str], Path],
+) -> None:
+    place = disk("size=40m")
+    (place / "README.md").touch()
+    (place / "r.yaml").write_text(yaml_of(tiny(training={"epochs": 1})))
+    (place / "s.yaml").write_text("recipe: r.yaml\nseeds: 1-2\n")
+    (place / "filler").write_bytes(b"\0" * 32_000_000)
+    full = medtui("suite", "run", "s.yaml", cwd=place)
+    assert full.returncode == 2 and "No more runs are started: A run of this recipe needs about" in full.stdout, full
+    assert "`medtui suite resume s` continues." in full.stdout
+    assert {item.state for item in Store(Workspace(place), "s").journal().work.items.values()} == {"pending"}
+    (place / "filler").unlink()
+    done = medtui("suite", "resume", "s", cwd=place)
+    assert done.returncode == 0, done.stdout + done.stderr
