@@ -362,15 +362,11 @@ class Yaml:
     ALIAS = Sentence("{where}: anchors and aliases (& and *) are not supported.", "Write the value out.")
     CONTROL_CHARACTER = Sentence("{where}: control characters are not allowed, found #x{found:04x}.", "Remove it.")
     DUPLICATE_KEY = Sentence("{where}: {key} is given twice.", "Remove one of them.")
-    EMPTY = Sentence(
-        "{where}: expected a recipe, found an empty file.", "`medtui recipe init` creates one to start from."
-    )
-    FOLDER = Sentence("{where}: expected a recipe file, found a directory.", "Pass a .yaml file.")
+    EMPTY = Sentence("{where}: expected {what}, found an empty file.", "{remedy}")
+    FOLDER = Sentence("{where}: expected the file of {what}, found a directory.", "Pass a .yaml file.")
     KEY = Sentence("{where}: expected a name as a key.", "Write `name: value`.")
     MERGE_KEY = Sentence("{where}: merge keys (<<) are not supported.", "Write the fields out.")
-    NOT_SECTIONS = Sentence(
-        "{where}: expected sections such as `training:`, found {found}.", "See `medtui recipe init`."
-    )
+    NOT_SECTIONS = Sentence("{where}: expected names such as `{such}:`, found {found}.", "{remedy}")
     NOT_UTF8 = Sentence("{where}: expected UTF-8 text, found an invalid byte at {position}.", "Save as UTF-8.")
     NOT_YAML = Sentence("{where}: not YAML: {reason}.", "Correct the line.")
     SECOND_DOCUMENT = Sentence("{where}: expected one document, found a second.", "Remove the `---`.")

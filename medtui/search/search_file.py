@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from engine.contract.recipe.names import suggestions
 from engine.contract.recipe.reader import recipe_error
 from engine.contract.recipe.schema import fields
-from engine.contract.recipe.yaml_reader import YamlText, read_yaml_file
+from engine.contract.recipe.yaml_reader import FileKind, YamlText, read_yaml_file
 from engine.contract.wire.monitor import Monitor
 from engine.contract.wire.text import shortened
 from medtui.search.space import Choice, Parameter, Range, kind_of_numbers, why_not_searched
@@ -47,9 +47,12 @@ class SearchFile:
     template: JobTemplate = TEMPLATE  # of its jobs, where they are a scheduler's
 
 
+SEARCH = FileKind("a search", "space", "`medtui search run --help` tells what it may hold.")
+
+
 def read_search(path: Path) -> SearchFile:
     """Raises RecipeError, with every problem found."""
-    return search_from(read_yaml_file(path), path.stem, path.parent)
+    return search_from(read_yaml_file(path, SEARCH), path.stem, path.parent)
 
 
 def search_from(text: YamlText, name: str, folder: Path) -> SearchFile:

@@ -12,7 +12,7 @@ from engine.contract.files.folders import File, file_at
 from engine.contract.recipe.names import alternatives
 from engine.contract.recipe.reader import names_recipes, recipe_error
 from engine.contract.recipe.schema import fields, section_titles
-from engine.contract.recipe.yaml_reader import SIZE_LIMIT, KeyPath, YamlText, read_yaml_file
+from engine.contract.recipe.yaml_reader import SIZE_LIMIT, FileKind, KeyPath, YamlText, read_yaml_file
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import Problem
 from engine.contract.wire.text import shortened
@@ -66,9 +66,12 @@ class SuiteFile:
     template: JobTemplate = field(default_factory=JobTemplate)
 
 
+SUITE = FileKind("a suite", "recipes", "`medtui suite run --help` tells what it may hold.")
+
+
 def read_suite(path: Path) -> SuiteFile:
     """Raises RecipeError, with every problem found."""
-    text = read_yaml_file(path)
+    text = read_yaml_file(path, SUITE)
     return suite_from(text, path.stem, path.parent)
 
 

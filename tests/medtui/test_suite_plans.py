@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,13 @@ from driving import medtui
 
 from engine.contract.recipe.identity import recipe_hash
 from engine.contract.recipe.reader import build_recipe, recipe_from_values
-from engine.contract.recipe.yaml_reader import read_yaml
+from engine.contract.recipe.yaml_reader import read_yaml, read_yaml_file
+from engine.contract.sentences import Yaml
 from engine.contract.wire.errors import RecipeError, UsageError
+from medtui.search.search_file import read_search
 from medtui.suites.plan import Plan, plan_of, planned, suite_name
 from medtui.suites.slots import Slots, choose_slots
-from medtui.suites.suite_file import parse_seeds, suite_from
+from medtui.suites.suite_file import parse_seeds, read_suite, suite_from
 
 MODELS = ("mini_cnn", "resnet18_adapted")
 
@@ -158,3 +161,22 @@ def test_slots() -> None:
     for recipes, requested, gpus in (([anywhere], 9, 0), ([anywhere], 3, 2), ([cpu], 0, 0), ([second], 2, 2)):
         with pytest.raises(UsageError):
             choose_slots(recipes, requested, gpus, 8)
+
+
+@pytest.mark.parametrize(
+    ("read", "what", "command"),
+    [
+        (read_suite, "a suite", "suite run"),
+        (read_search, "a search", "search run"),
+        (read_yaml_file, "a recipe", "recipe init"),
+    ],
+)
+def test_an_empty_file_and_a_list_are_told_by_what_the_file_was_to_be(
+    tmp_path: Path, read: Callable[[Path], object], what: str, command: str
+) -> None:
+    for content, code in (("", Yaml.EMPTY.code), ("- a\n", Yaml.NOT_SECTIONS.code)):
+        (tmp_path / "f.yaml").write_text(content)
+        with pytest.raises(RecipeError) as error:
+            read(tmp_path / "f.yaml")
+        assert error.value.code == code and f"`medtui {command}" in error.value.hint
+        assert error.value.fields.get("what", what) == what

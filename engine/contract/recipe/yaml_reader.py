@@ -57,8 +57,20 @@ class YamlText:
     lines: dict[KeyPath, int]  # line of each key, and of each item of a list by its number from 0; from 1
 
 
-def read_yaml_file(path: Path | File) -> YamlText:
-    """The values of a recipe file; a path is one that the user names, and may be a link. Raises RecipeError."""
+@dataclass(frozen=True)
+class FileKind:
+    """What a file is to be, for messages."""
+
+    what: str
+    such: str  # a name that it may begin with
+    remedy: str
+
+
+RECIPE = FileKind("a recipe", "training", "`medtui recipe init` creates one to start from.")
+
+
+def read_yaml_file(path: Path | File, of: FileKind = RECIPE) -> YamlText:
+    """The values of a file; a path is one that the user names, and may be a link. Raises RecipeError."""
     try:
         file = path if isinstance(path, File) else named_by_user(path)
         if file.is_folder:
@@ -67,16 +79,16 @@ def read_yaml_file(path: Path | File) -> YamlText:
             raise RecipeError(Yaml.TOO_LARGE, where=path, size=file.size)
         text = file.content(SIZE_LIMIT).decode("utf-8-sig")
     except IsADirectoryError:
-        raise RecipeError(Yaml.FOLDER, where=path) from None
+        raise RecipeError(Yaml.FOLDER, where=path, what=of.what) from None
     except UnicodeDecodeError as error:
         raise RecipeError(Yaml.NOT_UTF8, where=path, position=error.start) from None
     except OSError as error:
         raise RecipeError(Yaml.UNREADABLE, where=path, reason=error.strerror) from None
-    return read_yaml(text, source=str(path))
+    return read_yaml(text, str(path), of)
 
 
-def read_yaml(text: str, source: str = "recipe") -> YamlText:
-    """The values of a recipe's text. Raises RecipeError."""
+def read_yaml(text: str, source: str = "recipe", of: FileKind = RECIPE) -> YamlText:
+    """The values of a text. Raises RecipeError."""
     if len(text.encode(errors="replace")) > SIZE_LIMIT:
         raise RecipeError(Yaml.TEXT_TOO_LARGE, where=source)
     if control := _UNPRINTABLE.search(text):
@@ -86,10 +98,10 @@ def read_yaml(text: str, source: str = "recipe") -> YamlText:
     reader = _Reader(source, text)
     values = reader.read()
     if values is None:
-        raise RecipeError(Yaml.EMPTY, where=source)
+        raise RecipeError(Yaml.EMPTY, where=source, what=of.what, remedy=of.remedy)
     if not isinstance(values, dict):
         found = "a list" if isinstance(values, list) else f"only {values!r}"
-        raise RecipeError(Yaml.NOT_SECTIONS, where=source, found=found)
+        raise RecipeError(Yaml.NOT_SECTIONS, where=source, such=of.such, found=found, remedy=of.remedy)
     return YamlText(source, values, reader.lines)
 
 
