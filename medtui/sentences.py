@@ -200,6 +200,7 @@ class Filter:
     """A filter over runs that cannot be understood."""
 
     DATE = Sentence("Expected a date after {term}, found {found!r}.", "Write one such as 2026-11-20 or 2026-11.")
+    DURATION = Sentence("Expected a duration after {term}, found {found!r}.", "Write one such as 45s, 10min or 1.5h.")
     NO_ORDER = Sentence("{name} cannot be compared with {sign}.", "{name}: matches a part of it, {name}= all of it.")
     NO_VALUE = Sentence("Expected a value after {term}, found none.", "Write it without a space in between.")
     NUMBER = Sentence("Expected a number after {term}, found {found!r}.", "Write one such as 0.9 or 1e-3.")

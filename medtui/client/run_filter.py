@@ -252,8 +252,9 @@ def _number(one: RunField, value: str, beginning: str) -> float:
     digits, unit = (parts["number"], parts["unit"]) if parts else (value, "")
     try:
         found = float(digits) * _UNITS[unit]
+        if math.isnan(found) or "_" in digits or not digits.isascii():  # all of which `float` takes
+            raise ValueError(value)
     except ValueError:
-        raise UsageError(Filter.NUMBER, term=beginning, found=shortened(value)) from None
-    if math.isnan(found):
-        raise UsageError(Filter.NUMBER, term=beginning, found=shortened(value))
+        expected = Filter.DURATION if one.kind == "duration" else Filter.NUMBER
+        raise UsageError(expected, term=beginning, found=shortened(value)) from None
     return found
