@@ -255,6 +255,7 @@ def _number(one: RunField, value: str, beginning: str) -> float:
         if math.isnan(found) or "_" in digits or not digits.isascii():  # all of which `float` takes
             raise ValueError(value)
     except ValueError:
-        expected = Filter.DURATION if one.kind == "duration" else Filter.NUMBER
-        raise UsageError(expected, term=beginning, found=shortened(value)) from None
+        if one.kind == "duration":
+            raise UsageError(Filter.DURATION, term=beginning, found=shortened(value)) from None
+        raise UsageError(Filter.NUMBER, term=beginning, found=shortened(value)) from None
     return found
