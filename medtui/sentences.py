@@ -393,6 +393,7 @@ class SearchFields:
 
     BUDGET = Sentence("must say how much to do, as `budget: {{runs: 40}}` or `budget: {{hours: 8}}`, found {found}")
     CHOICE = Sentence("must be {expected}, found {found}{alternatives}")
+    DECIDED = Sentence("is always {value} in this search, as {why}")
     EMPTY = Sentence("must be a range from a smaller to a larger number, found {low} to {high}")
     LOG = Sentence(
         "must begin above 0 to be searched on a log scale, found {low}: write `log: false` or another `from`"

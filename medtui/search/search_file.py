@@ -10,10 +10,10 @@ from typing import Any, Literal, get_args
 from engine.contract.recipe.names import suggestions
 from engine.contract.recipe.reader import recipe_error
 from engine.contract.recipe.schema import fields
-from engine.contract.recipe.yaml_reader import FileKind, YamlText, read_yaml_file
+from engine.contract.recipe.yaml_reader import FileKind, YamlText, read_yaml_file, written
 from engine.contract.wire.monitor import Monitor
 from engine.contract.wire.text import shortened
-from medtui.search.space import Choice, Parameter, Range, kind_of_numbers, why_not_searched
+from medtui.search.space import NEVER, Choice, Parameter, Range, kind_of_numbers, why_not_searched
 from medtui.sentences import SearchFields, SuiteFields
 from medtui.suites.job_template import SECTION, JobTemplate, template_from
 from medtui.suites.suite_file import RECIPE, Axes, AxesReader, distinct, field_path
@@ -67,6 +67,8 @@ def search_from(text: YamlText, name: str, folder: Path) -> SearchFile:
         if len(axis.values) > 1:
             reader.add((axis.key,), SearchFields.ONE_VALUE)
     n_seeds = len(seeds.values) if seeds is not None else 1
+    objective = reader.objective(own.get("objective"))
+    reader.refuse_overridden(axes, objective)
     runs, hours = reader.budget(own.get("budget"), n_seeds)
     found = SearchFile(
         name=reader.name(own.get("name", name)),
@@ -75,7 +77,7 @@ def search_from(text: YamlText, name: str, folder: Path) -> SearchFile:
         fixed=axes,
         seeds=seeds.values if seeds is not None else (),
         space=reader.space(own.get("space"), axes),
-        objective=reader.objective(own.get("objective")),
+        objective=objective,
         epoch=reader.one_of("epoch", own.get("epoch", "best"), get_args(Epoch)),
         runs=runs,
         hours=hours,
@@ -117,6 +119,13 @@ class _Reader(AxesReader):
         expected = f"{', '.join(most)} or {last} of the validation split"
         self.add(("objective",), SearchFields.CHOICE, expected=expected, found=shortened(repr(value)), alternatives="")
         return None
+
+    def refuse_overridden(self, fixed: Axes, objective: Monitor | None) -> None:
+        """What a search decides itself may not be given another value, which would have no effect."""
+        decided = {"evaluation.test": False} | ({"training.monitor": objective} if objective is not None else {})
+        for path, value in decided.items():
+            if path in fixed and fixed[path].values != (value,):
+                self.add((fixed[path].key,), SearchFields.DECIDED, value=written(value), why=NEVER[path])
 
     def budget(self, value: Any, n_seeds: int) -> tuple[int | None, float | None]:
         """Runs and hours, of which at least one is given."""

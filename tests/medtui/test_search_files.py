@@ -90,6 +90,8 @@ def test_a_space_that_no_trial_could_have_is_one_sentence_with_its_line(
     [
         ("budget: {runs: 5}\nobjective: test_auc", "searchfields.choice", 5),
         ("budget: {runs: 5}\nepoch: first", "searchfields.choice", 5),
+        ("budget: {runs: 5}\nevaluation.test: true", "searchfields.decided", 5),
+        ("budget: {runs: 5}\nobjective: auc\ntraining.monitor: loss", "searchfields.decided", 6),
         ("budget: {runs: 5}\npruning: hyperband", "searchfields.choice", 5),
         ("budget: {runs: 5}\nsampler: grid", "searchfields.choice", 5),
         ("budget: {runs: 5}\nrandom_seed: -1", "searchfields.choice", 5),
