@@ -132,6 +132,8 @@ def _facts(shown: dict[str, Any]) -> Iterator[str]:
         yield f"recipe hash {clean(shown['recipe_hash'], 64)}"
     if shown["resolved_hash"]:
         yield f"resolved hash {clean(shown['resolved_hash'], 64)}"
+    if shown["suite"]:
+        yield f"suite: {clean(shown['suite'], 200)}"
     if shown["tags"]:
         yield f"tags: {' '.join(shown['tags'])}"
     if shown["note"]:

@@ -61,6 +61,7 @@ class RunRow:
     )
     seed: int | None = None
     lr: float | None = None
+    suite: str | None = None  # that it is part of: its name, `search NAME`, or `queue`
     settings: Mapping[str, Any] = field(
         default_factory=dict
     )  # fields of its recipe that were asked for, by their paths
@@ -117,6 +118,7 @@ class RunRow:
             "resolved": self.resolved.model_dump(mode="json") if self.resolved else None,
             "seed": self.seed,
             "lr": self.lr,
+            "suite": self.suite,
             "epochs": self.epochs,
             "validation_auc": self.validation_auc,
             "test_auc": self.test_auc,

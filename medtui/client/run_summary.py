@@ -13,6 +13,7 @@ from engine.contract.store.run_directory import RunDirectory, attempts_of
 from engine.contract.store.run_record import RunRecord, own_recipe, read_run, resolved_of_run
 from medtui.client.artifacts import artifacts_there
 from medtui.client.labels import read_labels
+from medtui.client.runs import suite_of
 
 
 def summary(run: RunDirectory) -> dict[str, Any]:
@@ -33,6 +34,7 @@ def summary(run: RunDirectory) -> dict[str, Any]:
     shown["artifacts"] = {name: str(run.root / path) for name, path in artifacts_there(run, found.artifacts).items()}
     shown["checkpoints"] = _checkpoints(run)
     shown["job_logs"] = _job_logs(record)
+    shown["suite"] = suite_of(record.manifest or {})
     return shown
 
 

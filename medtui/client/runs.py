@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
 from engine.contract.files.folders import File, Folder
-from engine.contract.store.run_directory import RunDirectory, attempts_of
+from engine.contract.store.run_directory import RunDirectory, attempts_of, mark_of
 from engine.contract.store.run_record import RunRecord, own_recipe, read_run, resolved_of_run
 from medtui.client.labels import read_labels
 from medtui.client.run_row import RunRow
@@ -55,7 +56,14 @@ def row_of(record: RunRecord) -> RunRow:
         damage=record.damage,
         seed=seed,
         lr=lr,
+        suite=suite_of(manifest),
     )
+
+
+def suite_of(manifest: dict[str, Any]) -> str | None:
+    """What a run is part of, as it is listed."""
+    mark = mark_of(manifest)
+    return re.sub("^(suite|the) ", "", mark[0]) if mark is not None else None
 
 
 def _seed_and_lr(record: RunRecord) -> tuple[int | None, float | None]:

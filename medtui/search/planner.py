@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from engine.contract.recipe.identity import recipe_hash
 from engine.contract.recipe.reader import layered
-from engine.contract.store.run_directory import RunDirectory, list_runs_and_manifests
+from engine.contract.store.run_directory import RunDirectory, list_runs_and_manifests, mark_of
 from engine.contract.store.run_record import own_recipe, read_run
 from engine.contract.wire.errors import MedtuiError, RecipeError
 from medtui.search.asking import ask, is_pruned
@@ -14,7 +14,7 @@ from medtui.search.definition import Search, item_id, number_of
 from medtui.search.space import Values, in_sections
 from medtui.search.trials import Trials, seed_of
 from medtui.suites.journal import WorkJournal
-from medtui.suites.store import Store, mark_of
+from medtui.suites.store import Store
 from medtui.suites.work import Event, Item, Work
 
 MOST_FAILURES = 5  # failed trials in a row, after which no more are begun

@@ -9,12 +9,11 @@ from engine.contract.recipe.identity import recipe_hash, resolved_hash
 from engine.contract.recipe.reader import recipe_from_values
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.sources import facts_of
-from engine.contract.store.run_directory import RunDirectory, list_runs_and_manifests
+from engine.contract.store.run_directory import RunDirectory, list_runs_and_manifests, mark_of
 from engine.contract.store.run_record import RunRecord, read_run, resolved_of_run
 from engine.contract.wire.errors import MedtuiError
 from engine.contract.wire.resolved import Resolved
 from medtui.client.preflight import weights_state
-from medtui.suites.store import mark_of
 from medtui.suites.work import Event, Item
 
 

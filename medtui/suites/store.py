@@ -15,6 +15,7 @@ from engine.contract.store.run_directory import (
     SUITES,
     RunDirectory,
     list_runs_and_manifests,
+    mark_of,
     read_object,
 )
 from engine.contract.store.run_record import read_run
@@ -215,12 +216,3 @@ def note_kill(run: RunDirectory, workspace: Workspace) -> None:
     """The runner of its suite must not take the death of its engine for an accident, and resume it."""
     if (store := store_of_run(run, workspace)) is not None:
         store.journal().write({"event": "kill_asked", "run": run.name})
-
-
-def mark_of(manifest: dict[str, object]) -> tuple[str, str] | None:
-    """Owner and item of a run that a suite or the queue started."""
-    mark = manifest.get("suite")
-    if not isinstance(mark, dict):
-        return None
-    owner, item = mark.get("owner"), mark.get("item")
-    return (owner, item) if isinstance(owner, str) and isinstance(item, str) else None

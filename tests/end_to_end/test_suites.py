@@ -19,9 +19,9 @@ from driving import MEDTUI, PATIENCE, graded_arrays, medtui, tiny, yaml_of
 
 from engine.contract.machine.engines import engines_in
 from engine.contract.store.lock import LockState
-from engine.contract.store.run_directory import RunDirectory, list_runs
+from engine.contract.store.run_directory import RunDirectory, list_runs, mark_of
 from engine.contract.store.workspace import Workspace
-from medtui.suites.store import Store, mark_of, queue_of
+from medtui.suites.store import Store, queue_of
 
 SHORT = tiny(training={"epochs": 2, "batch_size": 16})
 LONG = tiny(training={"epochs": 5000, "batch_size": 16, "patience": None})

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+from pathlib import Path
 
 import pytest
+from ended_runs import ended_run
 from hypothesis import given
 from hypothesis import strategies as st
 from test_run_filter import ROWS, row
 
+from engine.contract.store.run_directory import read_object
 from engine.contract.wire.errors import UsageError
 from medtui.cli.runs_table import csv_text, requested, table_lines
 from medtui.client.labels import Labels
 from medtui.client.run_fields import FIELDS
+from medtui.client.run_filter import parse_filter
+from medtui.client.run_index import run_rows
 from medtui.client.run_row import RunRow
+from medtui.client.run_summary import summary
 from medtui.rich_output import wrapped
 from medtui.sentences import Listing
 
@@ -83,3 +90,18 @@ def test_wrapping_breaks_at_spaces_only(text: str, width: int) -> None:
     lines = wrapped(text, width)
     assert " ".join(lines).split() == text.split()
     assert {word for line in lines for word in line.split(" ")} <= set(text.split(" "))
+
+
+@pytest.mark.parametrize(
+    ("owner", "named"), [("suite study", "study"), ("search lr", "search lr"), ("the queue", "queue"), (None, None)]
+)
+def test_a_run_tells_which_suite_it_is_part_of_in_lists_filters_and_show(
+    tmp_path: Path, owner: str | None, named: str | None
+) -> None:
+    run = ended_run(tmp_path, "20261120_cells_mini-cnn_1a2b3c")
+    mark = {} if owner is None else {"suite": {"owner": owner, "item": "1"}}
+    run.manifest.path.write_text(json.dumps(read_object(run.manifest) | mark))  # type: ignore[operator]
+    (listed,) = run_rows(tmp_path)
+    assert listed.suite == listed.values()["suite"] == summary(run)["suite"] == named
+    assert table_lines([listed], requested("suite"), None)[0][1] == (named or "–")
+    assert parse_filter(f'suite:"{named or "study"}"').of([listed]) == ([listed] if named else [])

@@ -237,6 +237,15 @@ def attempts_of(manifest: dict[str, Any]) -> list[dict[str, Any]]:
     return [attempt for attempt in attempts if isinstance(attempt, dict)] if isinstance(attempts, list) else []
 
 
+def mark_of(manifest: dict[str, Any]) -> tuple[str, str] | None:
+    """Owner and item of a run that a suite, a search or the queue started."""
+    mark = manifest.get("suite")
+    if not isinstance(mark, dict):
+        return None
+    owner, item = mark.get("owner"), mark.get("item")
+    return (owner, item) if isinstance(owner, str) and isinstance(item, str) else None
+
+
 def last_start(manifest: dict[str, Any]) -> str:
     """The place of a run's newest attempt in the order of all: UTC, ISO 8601, which sorts as text.
 
