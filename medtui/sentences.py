@@ -29,7 +29,10 @@ class Cluster:
         "Wait for them, or `medtui suite stop {name}`.",
     )
     NOT_CANCELLED = Sentence("The scheduler did not cancel the jobs: {reason}.", "Cancel them with its own command.")
-    NOT_SUBMITTED = Sentence("The scheduler did not accept the jobs: {reason}.", "Correct what the jobs request.")
+    NOT_SUBMITTED = Sentence(
+        "The scheduler did not accept the jobs: {reason}.",
+        "Correct what the jobs request, or the configuration of the cluster.",
+    )
     NO_SLURM = Sentence("There is no Slurm here: sbatch and srun cannot be found.", "Submit from a login node.")
     NO_SUBMITIT = Sentence("Cluster jobs need the extra medtui[slurm].", "`pip install 'medtui[slurm]'`.")
     NO_SUCH_ITEM = Sentence("{owner} has no run {found!r}.", "Submit it again: `medtui {kind} run FILE --on slurm`.")
@@ -41,10 +44,14 @@ class Cluster:
     RUN_ALIVE = Sentence("Run {run} is already being trained, on {host}.", "Wait until that has ended.")
     SLOTS = Sentence("--slots is for runs on this machine.", "Use --slurm at_once=N with --on.")
     UNKNOWN = Sentence("There is no scheduler {found!r}; {alternatives}.", "Write --on slurm.")
+    UNCONFIRMED = Sentence(
+        "The scheduler did not say whether it has the jobs: {reason}.",
+        "The same command asks it for them, and submits those that it does not have.",
+    )
     UNKNOWN_STATE = Sentence(
         "Whether {count} job{plural} of {owner} reached the scheduler is not known: it does not answer, or another "
         "command is submitting right now.",
-        "Try again, where `squeue` works.",
+        "Try again where `squeue` works; `medtui {kind} stop {name}` takes them back.",
     )
 
 

@@ -114,7 +114,8 @@ def refuse_unknown(store: Store, work: Work) -> None:
     """Raises OutputError where it cannot be known whether runs were submitted."""
     if nameless := [item for item in work.of("submitted") if item.job is None]:
         plural = "s" * (len(nameless) != 1)
-        raise OutputError(Cluster.UNKNOWN_STATE, count=len(nameless), plural=plural, owner=store.owner)
+        names = {"owner": store.owner, "kind": store.kind, "name": store.name}
+        raise OutputError(Cluster.UNKNOWN_STATE, count=len(nameless), plural=plural, **names)
 
 
 def submit(
@@ -160,11 +161,16 @@ def _submitted(
     jobs = [SuiteJob(root, store.name, item.id, template.container, is_search=store.is_search) for item in chosen]
     try:
         found = scheduler.submit(name, jobs, template, store.jobs_folder)
-    except MedtuiError:
-        queue = scheduler.queue([name])
-        if queue is not None and not queue.has(name):  # else the next command asks again
+    except MedtuiError as error:
+        if error.code == Cluster.NOT_SUBMITTED.code or _is_unknown_to(scheduler, name):  # else the next command asks
             journal.write(*({"event": "released", "id": item.id} for item in chosen))
         raise
     submitted = {item.id: job for item, job in zip(chosen, found, strict=True)}
     journal.write({"event": "submitted", "jobs": {id_: list(job) for id_, job in submitted.items()}})
     return submitted
+
+
+def _is_unknown_to(scheduler: Scheduler, name: str) -> bool:
+    """Does it answer, and has no job of this submission?"""
+    queue = scheduler.queue([name])
+    return queue is not None and not queue.has(name)

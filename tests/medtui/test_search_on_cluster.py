@@ -310,7 +310,7 @@ def test_a_scheduler_that_refuses_at_first_ends_it_and_one_that_does_later_is_as
 
     place.work(until=refuse_second)
     (note,) = place.notes
-    assert note.startswith(Cluster.NOT_SUBMITTED.text(reason="Socket timed out")[0]) and note.endswith("tried again.")
+    assert note.startswith(Cluster.UNCONFIRMED.text(reason="Socket timed out")[0]) and note.endswith("tried again.")
     assert place.cluster.accepted == ["1-42", "2-42", "3-42"]
 
 
