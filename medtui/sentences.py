@@ -489,7 +489,7 @@ class Suites:
     ITEM_RUNNING = Sentence("{item} of the queue is {state} and cannot be {action}.", "{remedy}")
     MEASURE = Sentence("There is no measure {found!r}; {alternatives}.", "See `medtui suite curves --help`.")
     NOT_BEGUN = Sentence("The runner of {owner} ended at once: {reason}.", "Its log is {path}.")
-    NOT_RUNNING = Sentence("No runner is working on {owner}.", "`{command}` starts it.")
+    NOT_RUNNING = Sentence("No runner is working on {owner}.", "{remedy}")
     NOTHING_LEFT = Sentence("Nothing is left to do for {owner}: {counts}.", "Retry a run, or add one.")
     NO_CURVES = Sentence("Suite {name} has no completed run yet.", "See `medtui suite status {name}`.")
     NO_FILES = Sentence(

@@ -150,9 +150,11 @@ def stop_on_cluster(store: Store, journal: WorkJournal, *, abort: bool, finish: 
     from medtui.cli.who import current_user
     from medtui.cluster.stopping import describe, stop_jobs
     from medtui.output import print_line
+    from medtui.suites.requests import describe_next
 
     found = stop_jobs(store, journal, abort=abort, finish=finish, by=current_user())
     for sentence in describe(found, abort=abort):
         print_line(sentence)
-    print_line(f"`{store.continue_command(journal.work)}` continues.")
+    if words := describe_next(store, journal.work):
+        print_line(f"{words}.")
     return 0

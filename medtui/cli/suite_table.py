@@ -163,11 +163,13 @@ def _left(store: Store, work: Work) -> list[str]:
     open_ = [item for item in work.items.values() if item.state != "completed"]
     if not open_:
         return []
+    from medtui.suites.requests import describe_next
     from medtui.suites.status import describe_counts
 
     words = f"Not complete: {describe_counts(work, store.workspace)}"
     under_way = store.runner() is not None or work.of("submitted")
-    return [words if under_way else f"{words} `{store.continue_command(work)}` continues."]
+    remedy = describe_next(store, work) if not under_way else ""
+    return [f"{words} {remedy}." if remedy else words]
 
 
 def _values(store: Store, work: Work, blocks: Sequence[Block]) -> dict[str, Any]:

@@ -86,6 +86,7 @@ def work_on(
     from medtui.plain.suite import run_work
     from medtui.preferences import remember_workspace
     from medtui.settings import read_settings
+    from medtui.suites.requests import describe_next
     from medtui.suites.runner import Runner
 
     remember_workspace(store.workspace.root)
@@ -95,9 +96,10 @@ def work_on(
     runner = Runner(store, slots, has_gpu=has_gpu, by=command, planner=planner, on_event=display.event)
     idle = runner.work.next is None and planner is None and not stays
     code = run_work(runner, display, stays=stays)
-    if runner.work.next is not None:
-        display.note(f"`{store.start_command}` continues.")
-    elif store.kind != "queue":
+    may_go_on = planner is None or runner.work.next is not None  # a search that asks for no more runs does not
+    if may_go_on and (words := describe_next(store, runner.work, store.start_command)):
+        display.note(f"{words}.")
+    if runner.work.next is None and store.kind != "queue":
         display.note(f"`medtui {store.kind} table {store.name}` shows the results.")
     if not idle:
         notify_of_work(read_settings().away, runner, code, display.note)

@@ -10,6 +10,7 @@ from engine.contract.store.workspace import Workspace
 from medtui.plain.suite import STYLES
 from medtui.rich_output import print_wrapped, stdout_console, wrapped
 from medtui.sentences import Suites
+from medtui.suites.requests import describe_next
 from medtui.suites.status import ItemStatus, describe_counts, statuses_of, word_of
 from medtui.suites.store import Store
 from medtui.suites.work import Item, Work
@@ -32,7 +33,7 @@ def print_suites(found: list[tuple[Store, Work]]) -> None:
 def print_status(store: Store, work: Work) -> None:
     console, holder = stdout_console(), store.runner()
     done = all(item.state == "completed" for item in work.items.values())
-    idle = "complete" if done else f"no runner; `{store.continue_command(work)}` continues"
+    idle = "complete" if done else "; ".join(filter(None, ["no runner", describe_next(store, work)]))
     if work.of("submitted"):
         idle = f"on {work.scheduler}"
     words = str(holder) if holder is not None else f"{store.owner}: {idle}"

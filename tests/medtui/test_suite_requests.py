@@ -11,6 +11,7 @@ import pytest
 from engine.contract.recipe.reader import build_recipe
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.store.lock import WorkspaceLock
+from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import UsageError, WorkspaceLocked
 from medtui.cli.compose import compose
@@ -33,6 +34,7 @@ from medtui.suites.requests import (
     add_to_queue,
     ask_runner,
     begin_plan,
+    describe_next,
     move_in_queue,
     remove_from_queue,
     retry,
@@ -133,6 +135,28 @@ def test_only_a_run_that_failed_or_was_ended_is_retried(workspace: Workspace) ->
     journal.refresh()
     assert [item.state for item in journal.work.items.values()] == ["completed", "pending", "killed"]
     assert to_retry(store, journal.work, failed=True) == [ids[2], ids[0]], "and what was deleted since"
+
+
+def test_what_continues_a_suite_says_that_failed_runs_need_retry_and_nothing_where_nothing_is_left(
+    workspace: Workspace,
+) -> None:
+    plan, store = study(workspace, 1)
+    journal, id_ = store.journal(), plan.items[0].id
+
+    def after(outcome: str) -> str:
+        run = RunDirectory(workspace.outputs / "20261126_cells")
+        run.root.mkdir(exist_ok=True)
+        run.manifest.write('{"run": "20261126_cells"}')
+        journal.write({"event": "ended", "id": id_, "outcome": outcome, "run": run.name, "detail": ""})
+        return describe_next(store, journal.work)
+
+    assert describe_next(store, journal.work) == "`medtui suite resume study` continues"
+    assert after("stopped") == "`medtui suite resume study` continues"
+    assert after("failed") == "`medtui suite resume study --retry` tries again what failed"
+    with pytest.raises(UsageError, match="No runner is working on suite study") as refused:
+        ask_runner(store, "stop", "me")
+    assert refused.value.hint == "`medtui suite resume study --retry` tries again what failed."
+    assert after("completed") == ""
 
 
 def test_a_runner_that_there_is_not_cannot_be_asked_and_one_that_works_is_the_only_one(workspace: Workspace) -> None:

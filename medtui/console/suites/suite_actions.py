@@ -107,7 +107,7 @@ async def end(context: AppContext, store: Store) -> str | None:
 async def _end_orphans(context: AppContext, store: Store) -> str | None:
     """Of a suite whose runner is gone. Raises UsageError where none of its engines trains."""
     if not (orphans := store.orphans()):
-        raise UsageError(Suites.NOT_RUNNING, owner=store.owner, command=store.start_command)
+        raise requests.not_running(store)
     runs = ", ".join(holder.run or f"engine {holder.pid}" for holder in orphans)
     answers: list[Answer] = [("no", "leave it"), ("stop", "stop its runs after their batch")]
     words = f"Stop {store.owner}, whose runner is gone while it trains {runs}? It can be continued."
