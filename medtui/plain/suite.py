@@ -62,6 +62,8 @@ def run_work(runner: Runner, display: WorkDisplay, *, stays: bool = False) -> in
 
     A terminal that goes away ends nothing. Raises WorkspaceLocked or OutputError.
     """
+    is_queue = runner.store.kind == "queue"
+    ended_before = {item.id for item in runner.work.items.values() if item.over} if is_queue else set()
     with counted_signals() as interrupts, hang_up_ignored():
         runner.take_workspace()
         saved = 0
@@ -82,7 +84,7 @@ def run_work(runner: Runner, display: WorkDisplay, *, stays: bool = False) -> in
         finally:
             display.close()
             runner.close()
-    return exit_code_of(runner.work)
+    return exit_code_of(runner.work, ended_before)
 
 
 def _save_all(runner: Runner) -> None:

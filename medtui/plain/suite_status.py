@@ -11,7 +11,7 @@ from medtui.plain.suite import STYLES
 from medtui.rich_output import print_wrapped, stdout_console, wrapped
 from medtui.sentences import Suites
 from medtui.suites.requests import describe_next
-from medtui.suites.status import ItemStatus, describe_counts, statuses_of, word_of
+from medtui.suites.status import ItemStatus, as_queued, describe_counts, statuses_of, word_of
 from medtui.suites.store import Store
 from medtui.suites.work import Item, Work
 from medtui.text import UNDEFINED, capitalised, clean, number, shortened
@@ -42,13 +42,14 @@ def print_status(store: Store, work: Work) -> None:
     print_wrapped(console, describe_counts(work, store.workspace))
 
 
-def print_items(items: list[Item], workspace: Workspace, *, with_id: bool = False) -> None:
+def print_items(items: list[Item], workspace: Workspace, *, of_queue: bool = False) -> None:
     """A line for each run: state, epochs, AUC, what it is; and below it why it failed."""
     console = stdout_console()
     width = console.width if sys.stdout.isatty() else 10_000
-    for found in statuses_of(items, workspace):
+    for status in statuses_of(items, workspace):
+        found = as_queued(status) if of_queue else status
         item = found.item
-        id_ = f"{item.id:>4}  " if with_id else ""
+        id_ = f"{item.id:>4}  " if of_queue else ""
         line = f"{id_}{word_of(found.shown):<11}  {found.epochs or UNDEFINED:>7}  {_auc_text(found):<11}  "
         room = max(10, width - cell_len(line))
         console.print(line + shortened(clean(item.label, 400), room), style=STYLES.get(item.state), soft_wrap=True)

@@ -15,6 +15,7 @@ from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import UsageError, WorkspaceLocked
 from medtui.cli.compose import compose
+from medtui.cli.queue import start as start_queue
 from medtui.client.facts import facts_of
 from medtui.client.occurrences import Occurrence
 from medtui.client.view import RunView
@@ -41,7 +42,7 @@ from medtui.suites.requests import (
     to_retry,
 )
 from medtui.suites.slots import Slots
-from medtui.suites.status import describe_counts, status_of
+from medtui.suites.status import describe_counts, exit_code_of, status_of, status_values
 from medtui.suites.store import Store, queue_of
 from medtui.suites.suite_file import suite_files
 from medtui.suites.work import Item
@@ -106,11 +107,41 @@ def test_a_wrong_number_of_an_entry_says_which_entries_wait(workspace: Workspace
 
 def test_an_entry_that_waits_has_the_same_word_in_a_list_as_on_the_screen(workspace: Workspace, capsys) -> None:
     item = Item("1", "cells", {})
-    print_items([item], workspace, with_id=True)
+    print_items([item], workspace, of_queue=True)
     assert "1  waiting " in capsys.readouterr().out
     assert "waiting" in cell_text(status_of(item, workspace)).plain
     add_to_queue(workspace, recipe())
     assert describe_counts(queue_of(workspace).journal().work, workspace) == "1 run: 1 waiting."
+
+
+def test_an_entry_that_continues_with_the_queue_has_another_word_than_one_that_was_stopped_alone(
+    workspace: Workspace, capsys
+) -> None:
+    for _ in range(2):
+        add_to_queue(workspace, recipe())
+    store = queue_of(workspace)
+    ended = {"event": "ended", "outcome": "stopped", "run": None}
+    store.journal().write({**ended, "id": "1"}, {**ended, "id": "2", "with_all": True})
+    work = store.journal().work
+    print_items(list(work.items.values()), workspace, of_queue=True)
+    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()] == [
+        ["1", "stopped"],
+        ["2", "interrupted"],
+    ]
+    shown = SuitesReader(workspace).read(None).queue
+    assert [cell_text(one).plain for one in shown] == ["■ stopped", "↻ interrupted"]
+    assert [run["shown"] for run in status_values(store, work)["runs"]] == ["stopped", "stopped"]
+
+
+def test_a_start_of_the_queue_says_that_nothing_waits_and_an_entry_that_was_stopped_before_is_no_failure(
+    workspace: Workspace, capsys
+) -> None:
+    add_to_queue(workspace, recipe())
+    store = queue_of(workspace)
+    store.journal().write({"event": "ended", "id": "1", "outcome": "stopped", "run": None})
+    assert start_queue(workspace=workspace.root) == 0
+    assert capsys.readouterr().out == "Nothing is waiting in the queue.\n"
+    assert exit_code_of(store.journal().work) == 6 and exit_code_of(store.journal().work, {"1"}) == 0
 
 
 def test_an_entry_that_runs_is_neither_moved_nor_removed(workspace: Workspace) -> None:
