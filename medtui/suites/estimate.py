@@ -19,7 +19,7 @@ from medtui.suites.requests import others_of
 from medtui.suites.settling import work_of
 from medtui.suites.slots import Slots
 from medtui.suites.store import Store
-from medtui.suites.work import Item
+from medtui.suites.work import Item, Work
 from medtui.text import duration
 
 REPORT_BYTES = 8_000_000  # journal, tables, workbook, figures of a run
@@ -69,10 +69,22 @@ def describe_plan(plan: Plan, store: Store, slots: Slots, *, joins: bool = False
     others = len(others_of(plan, work)) if joins else 0
     notes += [f"besides {others} that it has already"] * bool(others)
     left = f" ({', '.join(notes)})" if notes else ""
+    changed = [] if joins else _describe_change(plan, work)
     open_ = [recipe for item, recipe in zip(plan.items, plan.recipes, strict=True) if item.id not in done]
     data = plan.items[0].data if plan.items else ()
     found = estimate(open_, store.workspace, data).sentences(slots)
-    return [f"Suite {plan.name}: {n} run{'s' * (n != 1)}{left}, {slots}", *found]
+    return [f"Suite {plan.name}: {n} run{'s' * (n != 1)}{left}, {slots}", *changed, *found]
+
+
+def _describe_change(plan: Plan, work: Work) -> list[str]:
+    """That the suite of this name has other runs until now, by its file before an edit, or by another file."""
+    now, before = {item.id for item in plan.items}, set(work.items)
+    if not work.planned or now == before:
+        return []
+    stay, dropped, new = len(now & before), len(before - now), len(now - before)
+    verb, are = "stay" + "s" * (stay == 1), "is" if dropped == 1 else "are"
+    runs = f"{stay} of the {len(before)} planned runs {verb}, {dropped} {are} no longer planned"
+    return [f"plan  changed: {runs}, {new} {'is' if new == 1 else 'are'} new"]
 
 
 def describe_items(items: Sequence[Item], workspace: Workspace, slots: Slots) -> list[str]:

@@ -77,6 +77,15 @@ def test_later_seeds_of_a_recipe_join_those_that_its_suite_has(workspace: Worksp
     assert "besides" not in describe_plan(later, store, Slots(1))[0]
 
 
+def test_a_plan_that_replaces_another_of_its_name_says_how_many_runs_stay(workspace: Workspace) -> None:
+    plan, store = study(workspace)
+    assert not any("changed" in line for line in describe_plan(plan, store, Slots(1)))
+    later = planned("study", [recipe(seed) for seed in (3, 4, 5)])
+    words = "plan  changed: 1 of the 3 planned runs stays, 2 are no longer planned, 2 are new"
+    assert describe_plan(later, store, Slots(1))[1] == words
+    assert not any("changed" in line for line in describe_plan(later, store, Slots(1), joins=True))
+
+
 def test_a_plan_that_does_not_join_replaces_what_the_file_no_longer_has(workspace: Workspace) -> None:
     _, store = study(workspace)
     begin_plan(planned("study", [recipe(4)]), store)
