@@ -45,7 +45,8 @@ def submit_plan(
     store = Store(ws, plan.name)
     warn_of_damage(store, store.journal().work)
     if not as_json:
-        for sentence in describe_plan(plan, store, Slots(template.at_once), joins=joins):
+        at_once, has_gpu = Slots(template.at_once), template.gpus > 0
+        for sentence in describe_plan(plan, store, at_once, joins=joins, has_gpu=has_gpu):
             print_wrapped(stdout_console(), sentence)
     if dry_run:
         return 0

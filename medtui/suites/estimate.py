@@ -14,6 +14,8 @@ from engine.contract.recipe.sources import data_source
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.text import format_bytes
 from medtui.client.preflight import Paces, data_state
+from medtui.machine.gpu import read_gpus
+from medtui.suites.known_runs import KnownRuns
 from medtui.suites.plan import Plan
 from medtui.suites.requests import others_of
 from medtui.suites.settling import work_of
@@ -57,13 +59,16 @@ class Estimate:
         return f"about {format_bytes(self.bytes)} of {free}{short}"
 
 
-def describe_plan(plan: Plan, store: Store, slots: Slots, *, joins: bool = False) -> list[str]:
+def describe_plan(
+    plan: Plan, store: Store, slots: Slots, *, joins: bool = False, has_gpu: bool | None = None
+) -> list[str]:
     """How many runs, hours and bytes it takes that are not done yet, before anything starts: a sentence each.
 
-    `joins`: the suite keeps the other runs that it has. Reads the newest runs of the workspace.
+    `joins`: the suite keeps the other runs that it has. `has_gpu`: of the machine that trains; None: as this one has.
+    Reads the runs of the workspace.
     """
     work, n = work_of(store), len(plan.items)
-    done = {item.id for item in work.of("completed")} & {item.id for item in plan.items}
+    done = _done(plan, store, work, bool(read_gpus().devices) if has_gpu is None else has_gpu)
     notes = [f"{plan.excluded} excluded"] * bool(plan.excluded) + [f"{plan.merged} alike"] * bool(plan.merged)
     notes += [f"{len(done)} done"] * bool(done)
     others = len(others_of(plan, work)) if joins else 0
@@ -74,6 +79,17 @@ def describe_plan(plan: Plan, store: Store, slots: Slots, *, joins: bool = False
     data = plan.items[0].data if plan.items else ()
     found = estimate(open_, store.workspace, data).sentences(slots)
     return [f"Suite {plan.name}: {n} run{'s' * (n != 1)}{left}, {slots}", *changed, *found]
+
+
+def _done(plan: Plan, store: Store, work: Work, has_gpu: bool) -> set[str]:
+    """Ids of the runs that are not trained: those of the suite that are completed, and those that were done before."""
+    items = [work.items.get(item.id, item) for item in plan.items]
+    done = {item.id for item in items if item.state == "completed"}
+    if open_ := [item for item in items if item.state == "pending" and item.run is None]:
+        known = KnownRuns(store.workspace.outputs, has_gpu=has_gpu)
+        ends = [event for item in open_ if (event := known.ended(item)) is not None]
+        done |= {event["id"] for event in ends if event["outcome"] == "completed"}
+    return done
 
 
 def _describe_change(plan: Plan, work: Work) -> list[str]:

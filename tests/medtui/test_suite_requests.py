@@ -30,6 +30,7 @@ from medtui.suites.entries import distinguished
 from medtui.suites.estimate import describe_plan
 from medtui.suites.facts import facts_of_end
 from medtui.suites.grid import grid_of, without_common
+from medtui.suites.known_runs import KnownRuns
 from medtui.suites.plan import Plan, planned
 from medtui.suites.requests import (
     add_to_queue,
@@ -84,6 +85,15 @@ def test_a_plan_that_replaces_another_of_its_name_says_how_many_runs_stay(worksp
     words = "plan  changed: 1 of the 3 planned runs stays, 2 are no longer planned, 2 are new"
     assert describe_plan(later, store, Slots(1))[1] == words
     assert not any("changed" in line for line in describe_plan(later, store, Slots(1), joins=True))
+
+
+def test_a_plan_counts_runs_as_done_that_another_suite_has_done_where_the_runner_would(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, store = planned("other", [recipe(seed) for seed in (1, 2)]), Store(workspace, "other")
+    done = RunDirectory(workspace.outputs / "20261126_cells")
+    monkeypatch.setattr(KnownRuns, "done", lambda self, recipe: done if recipe.training.seed == 1 else None)
+    assert "2 runs (1 done)" in describe_plan(plan, store, Slots(1))[0]
 
 
 def test_a_plan_that_does_not_join_replaces_what_the_file_no_longer_has(workspace: Workspace) -> None:
