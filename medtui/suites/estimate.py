@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from engine.contract.files.paths import is_folder
 from engine.contract.machine.limits import disk_space
@@ -44,10 +45,19 @@ class Estimate:
             return []
         return [f"time  {self._time(slots)}", f"disk  {self._disk()}", *(f"data  {words}" for words in self.missing)]
 
+    def values(self, slots: Slots) -> dict[str, Any]:
+        """For scripts."""
+        seconds = self._seconds(slots) if self.to_do else 0.0
+        known = {"to_do": self.to_do, "slots": slots.count, "seconds": seconds, "bytes": self.bytes, "free": self.free}
+        return known | {"runs_without_pace": self.n_without_pace, "data": list(self.missing)}
+
+    def _seconds(self, slots: Slots) -> float | None:
+        return self.seconds / min(slots.count, self.to_do) if self.seconds is not None else None
+
     def _time(self, slots: Slots) -> str:
-        if self.seconds is None:
+        if (seconds := self._seconds(slots)) is None:
             return "unknown: there is no similar run in this workspace yet"
-        about = f"about {duration(self.seconds / min(slots.count, self.to_do))}, by similar runs"
+        about = f"about {duration(seconds)}, by similar runs"
         runs = "1 run" if self.n_without_pace == 1 else f"{self.n_without_pace} runs"
         return f"{about}; unknown for {runs}, which no other run resembles" if self.n_without_pace else about
 
@@ -59,26 +69,72 @@ class Estimate:
         return f"about {format_bytes(self.bytes)} of {free}{short}"
 
 
-def describe_plan(
-    plan: Plan, store: Store, slots: Slots, *, joins: bool = False, has_gpu: bool | None = None
-) -> list[str]:
-    """How many runs, hours and bytes it takes that are not done yet, before anything starts: a sentence each.
+@dataclass(frozen=True)
+class Preview:
+    """What is known of a plan before anything starts."""
+
+    plan: Plan
+    slots: Slots
+    done: frozenset[str]  # ids of the runs that are not trained
+    others: int  # runs that the suite has already, and keeps
+    changes: Changes | None
+    estimate: Estimate
+
+    def sentences(self) -> list[str]:
+        plan, n = self.plan, len(self.plan.items)
+        notes = [f"{plan.excluded} excluded"] * bool(plan.excluded) + [f"{plan.merged} alike"] * bool(plan.merged)
+        notes += [f"{len(self.done)} done"] * bool(self.done)
+        notes += [f"besides {self.others} that it has already"] * bool(self.others)
+        left = f" ({', '.join(notes)})" if notes else ""
+        first = f"Suite {plan.name}: {n} run{'s' * (n != 1)}{left}, {self.slots}"
+        changed = [f"plan  changed: {self.changes}"] if self.changes is not None else []
+        return [first, *changed, *self.estimate.sentences(self.slots)]
+
+    def values(self) -> dict[str, Any]:
+        """For scripts."""
+        plan = self.plan
+        counts = {"planned": len(plan.items), "done": len(self.done), "excluded": plan.excluded, "alike": plan.merged}
+        runs = [
+            {"id": one.id, "label": one.label, "done": one.id in self.done, "recipe": dict(one.recipe)}
+            for one in plan.items
+        ]
+        changes = asdict(self.changes) if self.changes is not None else None
+        known = {"name": plan.name, "counts": {**counts, "others": self.others}, "changes": changes}
+        return known | self.estimate.values(self.slots) | {"runs": runs}
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How a plan differs from the one that it replaces."""
+
+    before: int
+    stay: int
+    dropped: int
+    new: int
+
+    def __str__(self) -> str:
+        stay = f"{self.stay} of the {self.before} planned runs stay{'s' * (self.stay == 1)}"
+        dropped = f"{self.dropped} {_are(self.dropped)} no longer planned"
+        return f"{stay}, {dropped}, {self.new} {_are(self.new)} new"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def preview(plan: Plan, store: Store, slots: Slots, *, joins: bool = False, has_gpu: bool | None = None) -> Preview:
+    """How many runs, hours and bytes it takes that are not done yet.
 
     `joins`: the suite keeps the other runs that it has. `has_gpu`: of the machine that trains; None: as this one has.
     Reads the runs of the workspace.
     """
-    work, n = work_of(store), len(plan.items)
+    work = work_of(store)
     done = _done(plan, store, work, bool(read_gpus().devices) if has_gpu is None else has_gpu)
-    notes = [f"{plan.excluded} excluded"] * bool(plan.excluded) + [f"{plan.merged} alike"] * bool(plan.merged)
-    notes += [f"{len(done)} done"] * bool(done)
     others = len(others_of(plan, work)) if joins else 0
-    notes += [f"besides {others} that it has already"] * bool(others)
-    left = f" ({', '.join(notes)})" if notes else ""
-    changed = [] if joins else _describe_change(plan, work)
     open_ = [recipe for item, recipe in zip(plan.items, plan.recipes, strict=True) if item.id not in done]
     data = plan.items[0].data if plan.items else ()
-    found = estimate(open_, store.workspace, data).sentences(slots)
-    return [f"Suite {plan.name}: {n} run{'s' * (n != 1)}{left}, {slots}", *changed, *found]
+    found = estimate(open_, store.workspace, data)
+    return Preview(plan, slots, frozenset(done), others, None if joins else _changes(plan, work), found)
 
 
 def _done(plan: Plan, store: Store, work: Work, has_gpu: bool) -> set[str]:
@@ -92,15 +148,12 @@ def _done(plan: Plan, store: Store, work: Work, has_gpu: bool) -> set[str]:
     return done
 
 
-def _describe_change(plan: Plan, work: Work) -> list[str]:
-    """That the suite of this name has other runs until now, by its file before an edit, or by another file."""
+def _changes(plan: Plan, work: Work) -> Changes | None:
+    """Of a suite that has other runs until now, by its file before an edit, or by another file of its name."""
     now, before = {item.id for item in plan.items}, set(work.items)
     if not work.planned or now == before:
-        return []
-    stay, dropped, new = len(now & before), len(before - now), len(now - before)
-    verb, are = "stay" + "s" * (stay == 1), "is" if dropped == 1 else "are"
-    runs = f"{stay} of the {len(before)} planned runs {verb}, {dropped} {are} no longer planned"
-    return [f"plan  changed: {runs}, {new} {'is' if new == 1 else 'are'} new"]
+        return None
+    return Changes(len(before), len(now & before), len(before - now), len(now - before))
 
 
 def describe_items(items: Sequence[Item], workspace: Workspace, slots: Slots) -> list[str]:

@@ -378,6 +378,9 @@ def test_a_dry_run_says_what_each_job_asks_for_and_writes_nothing(
     assert code == 0 and "at most 5 runs, 4 at once" in shown
     assert "jobs  each requests partition=gpu, gpus=1, setup=source a.sh; ulimit -c 0, minutes=90, warning=180" in shown
     assert not (place.store.workspace.root / "outputs").exists() and place.cluster.accepted == []
+    begin_on_cluster(place.search, place.store.workspace, "slurm", [], dry_run=True, as_json=True)
+    values = json.loads(capsys.readouterr().out)
+    assert (values["to_do"], values["slots"], values["jobs"]["gpus"], values["budget"]["runs"]) == (5, 4, 1, 5)
 
 
 def test_a_search_by_the_command_line_tells_its_events_and_resumes_with_what_its_jobs_asked_for(

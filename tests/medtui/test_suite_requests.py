@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import UsageError, WorkspaceLocked
 from medtui.cli.compose import compose
 from medtui.cli.queue import start as start_queue
+from medtui.cli.work import start_plan
 from medtui.client.facts import facts_of
 from medtui.client.occurrences import Occurrence
 from medtui.client.view import RunView
@@ -27,7 +29,7 @@ from medtui.plain.suite_status import print_items
 from medtui.suites import detached
 from medtui.suites.detached import start_runner
 from medtui.suites.entries import distinguished
-from medtui.suites.estimate import describe_plan
+from medtui.suites.estimate import preview
 from medtui.suites.facts import facts_of_end
 from medtui.suites.grid import grid_of, without_common
 from medtui.suites.known_runs import KnownRuns
@@ -74,17 +76,17 @@ def test_later_seeds_of_a_recipe_join_those_that_its_suite_has(workspace: Worksp
     work = store.journal().work
     assert [item.recipe["training"]["seed"] for item in work.items.values()] == [1, 2, 3, 4, 5]
     assert work.items[first[0]].state == "failed"
-    assert "besides 2 that it has already" in describe_plan(later, store, Slots(1), joins=True)[0]
-    assert "besides" not in describe_plan(later, store, Slots(1))[0]
+    assert "besides 2 that it has already" in preview(later, store, Slots(1), joins=True).sentences()[0]
+    assert "besides" not in preview(later, store, Slots(1)).sentences()[0]
 
 
 def test_a_plan_that_replaces_another_of_its_name_says_how_many_runs_stay(workspace: Workspace) -> None:
     plan, store = study(workspace)
-    assert not any("changed" in line for line in describe_plan(plan, store, Slots(1)))
+    assert not any("changed" in line for line in preview(plan, store, Slots(1)).sentences())
     later = planned("study", [recipe(seed) for seed in (3, 4, 5)])
     words = "plan  changed: 1 of the 3 planned runs stays, 2 are no longer planned, 2 are new"
-    assert describe_plan(later, store, Slots(1))[1] == words
-    assert not any("changed" in line for line in describe_plan(later, store, Slots(1), joins=True))
+    assert preview(later, store, Slots(1)).sentences()[1] == words
+    assert not any("changed" in line for line in preview(later, store, Slots(1), joins=True).sentences())
 
 
 def test_a_plan_counts_runs_as_done_that_another_suite_has_done_where_the_runner_would(
@@ -93,7 +95,17 @@ def test_a_plan_counts_runs_as_done_that_another_suite_has_done_where_the_runner
     plan, store = planned("other", [recipe(seed) for seed in (1, 2)]), Store(workspace, "other")
     done = RunDirectory(workspace.outputs / "20261126_cells")
     monkeypatch.setattr(KnownRuns, "done", lambda self, recipe: done if recipe.training.seed == 1 else None)
-    assert "2 runs (1 done)" in describe_plan(plan, store, Slots(1))[0]
+    assert "2 runs (1 done)" in preview(plan, store, Slots(1)).sentences()[0]
+
+
+def test_a_dry_run_for_scripts_says_what_would_run(workspace: Workspace, capsys) -> None:
+    plan, store = planned("study", [recipe(seed) for seed in (1, 2)]), Store(workspace, "study")
+    assert start_plan(plan, workspace, slots=1, dry_run=True, as_json=True) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["counts"] | {"planned": 2, "done": 0} == values["counts"] and values["to_do"] == 2
+    assert [run["recipe"]["training"]["seed"] for run in values["runs"]] == [1, 2]
+    assert values["bytes"] > 0 and values["seconds"] is None and values["runs_without_pace"] == 2
+    assert not store.journal_file.is_regular
 
 
 def test_a_plan_that_does_not_join_replaces_what_the_file_no_longer_has(workspace: Workspace) -> None:

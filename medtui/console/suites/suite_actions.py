@@ -16,7 +16,7 @@ from medtui.console.suites.choose import ChooseSuite
 from medtui.sentences import Suites
 from medtui.suites import requests
 from medtui.suites.detached import Started, start_runner
-from medtui.suites.estimate import describe_items, describe_plan
+from medtui.suites.estimate import describe_items, preview
 from medtui.suites.plan import Plan, plan_of
 from medtui.suites.settling import work_of
 from medtui.suites.slots import Slots
@@ -50,7 +50,7 @@ def _planned(context: AppContext, file: Path) -> tuple[Plan, Store, list[str]]:
     store = Store(context.workspace, plan.name)
     requests.refuse_second_runner(store)
     refuse_on_cluster(store)
-    return plan, store, describe_plan(plan, store, requests.slots_of_plan(plan))
+    return plan, store, preview(plan, store, requests.slots_of_plan(plan)).sentences()
 
 
 def _begin(plan: Plan, store: Store) -> Started:
