@@ -14,7 +14,7 @@ from engine.contract.recipe.recipe import Recipe
 from engine.contract.recipe.sources import data_source
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.text import format_bytes
-from medtui.client.preflight import Paces, data_state
+from medtui.client.preflight import Paces, data_found
 from medtui.machine.gpu import read_gpus
 from medtui.suites.known_runs import KnownRuns
 from medtui.suites.plan import Plan
@@ -38,7 +38,7 @@ class Estimate:
     n_without_pace: int  # runs like which there is none
     bytes: int | None  # that all of them will hold
     free: int | None  # bytes
-    missing: tuple[str, ...]  # what is wrong with data, a sentence per data set
+    missing: tuple[str, ...]  # what is wrong with data, or fetched first, a sentence per data set
 
     def sentences(self, slots: Slots) -> list[str]:
         if not self.to_do:
@@ -190,7 +190,7 @@ def _missing(recipes: Sequence[Recipe], workspace: Workspace, data: Sequence[str
     found: dict[str, None] = {}
     for recipe in {recipe.dataset: recipe for recipe in recipes}.values():
         source = data_source(recipe.dataset)
-        words, good = data_state(recipe, source, workspace, data)
-        if not good:
-            found[f"{source.facts.label(recipe.dataset.size)}: {words}"] = None
+        state = data_found(recipe, source, workspace, data)
+        if not state.ok or state.is_fetched:
+            found[f"{source.facts.label(recipe.dataset.size)}: {state.description}"] = None
     return list(found)

@@ -98,6 +98,23 @@ def test_a_plan_counts_runs_as_done_that_another_suite_has_done_where_the_runner
     assert "2 runs (1 done)" in preview(plan, store, Slots(1)).sentences()[0]
 
 
+@pytest.mark.parametrize(
+    ("variable", "words"),
+    [
+        ("", "it will be fetched first (at most "),
+        ("1", "not fetched offline: put it into the workspace's dataset/, or pass --data"),
+    ],
+)
+def test_a_plan_says_which_data_are_missing_and_what_is_fetched(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, variable: str, words: str
+) -> None:
+    monkeypatch.setenv("MEDTUI_OFFLINE", variable)
+    monkeypatch.setattr("engine.contract.recipe.data_source.find_file", lambda archive, folders: None)
+    plan = planned("study", [build_recipe({"dataset": {"name": "breastmnist"}})])
+    (line,) = [one for one in preview(plan, Store(workspace, "study"), Slots(1)).sentences() if one.startswith("data")]
+    assert line.startswith("data  breastmnist: breastmnist.npz is missing") and words in line
+
+
 def test_a_dry_run_for_scripts_says_what_would_run(workspace: Workspace, capsys) -> None:
     plan, store = planned("study", [recipe(seed) for seed in (1, 2)]), Store(workspace, "study")
     assert start_plan(plan, workspace, slots=1, dry_run=True, as_json=True) == 0
