@@ -50,7 +50,7 @@ def begin(search: Search, ws: Workspace, *, slots: int | None, retry: bool, dry_
         SearchJournal(store, journal, planner).settle()
         refuse_submitted(store, journal)
         _take_up(search, store, journal, retry=retry)
-        return work_on(store, chosen, as_json=as_json, planner=planner, total=search.file.runs)
+        return work_on(store, chosen, as_json=as_json, planner=planner, total=search.most_runs)
     finally:
         lock.release()
 
@@ -83,19 +83,21 @@ def begin_on_cluster(
     scheduler.check()
     remember_workspace(ws.root)
     planner = SearchPlanner(search, Trials(search, ws))
-    display = display_for(ws, as_json=as_json, total=search.file.runs)
+    display = display_for(ws, as_json=as_json, total=search.most_runs)
     coordinator = Coordinator(store, scheduler, template, planner, on_event=display.event, note=display.note)
     with coordinator.working():
         _take_up(search, store, coordinator.journal, retry=retry)
         code = coordinate(coordinator, display)
     if coordinator.over:
-        _note_what_follows(coordinator, display)
+        _note_what_follows(coordinator, planner, display)
         notify_of_work(read_settings().away, coordinator, code, display.note)
     return code
 
 
-def _note_what_follows(coordinator: Coordinator, display: WorkDisplay) -> None:
+def _note_what_follows(coordinator: Coordinator, planner: SearchPlanner, display: WorkDisplay) -> None:
     store = coordinator.store
+    if words := planner.describe_end(coordinator.work):
+        display.note(words)
     if coordinator.level or coordinator.finishing:
         display.note(f"`{store.continue_command(coordinator.work)}` continues.")
     else:
@@ -117,8 +119,8 @@ def _say_plan(
     if as_json and not dry_run:
         return
     found = None
-    if search.file.runs is not None:
-        left = search.file.runs - sum(item.over for item in store.journal().work.items.values())
+    if search.most_runs is not None:
+        left = search.most_runs - sum(item.over for item in store.journal().work.items.values())
         found = estimate([search.base] * left, store.workspace, search.data)
     if as_json:
         jobs = {"jobs": template.values()} if template is not None else {}

@@ -106,6 +106,8 @@ def work_on(
     runner = Runner(store, slots, has_gpu=has_gpu, by=command, planner=planner, on_event=display.event)
     idle = runner.work.next is None and planner is None and not stays
     code = run_work(runner, display, stays=stays)
+    if planner is not None and (words := planner.describe_end(runner.work)):
+        display.note(words)
     may_go_on = planner is None or runner.work.next is not None  # a search that asks for no more runs does not
     if may_go_on and (words := describe_next(store, runner.work, store.start_command)):
         display.note(f"{words}.")

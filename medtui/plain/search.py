@@ -24,7 +24,8 @@ STYLES = {"pruned": "dim", "failed": "red", "open": "yellow"}
 
 def describe_budget(search: Search) -> str:
     """`at most 40 runs`."""
-    parts = [f"{search.file.runs} run{'s' * (search.file.runs != 1)}"] if search.file.runs is not None else []
+    n = search.most_runs
+    parts = [f"{n} run{'s' * (n != 1)}"] if n is not None else []
     parts += [f"{search.file.hours:g} hours of training"] if search.file.hours is not None else []
     return f"at most {' and '.join(parts)}"
 
