@@ -72,7 +72,9 @@ def _format(given: str, output: Path | None) -> str:
     found = given or (by_suffix.get(output.suffix.lower(), "text") if output is not None else "text")
     found = short.get(found, found)
     if found not in FORMATS:
-        raise UsageError(Suites.FORMAT, found=shortened(found), alternatives=alternatives("format", found, FORMATS))
+        raise UsageError(
+            Suites.FORMAT, found=shortened(found), alternatives=alternatives("format", found, list(FORMATS))
+        )
     if found == "xlsx" and output is None:
         raise UsageError(Suites.NO_OUTPUT)
     return found
