@@ -508,6 +508,7 @@ class Suites:
     SEEDS_INVALID = Sentence("Expected seeds as 1-5 or 1-3,7 for --seeds, found {found!r}.", "Correct it.")
     SEVERAL = Sentence("There are {count} {kinds} here: {names}.", "Name one of them.")
     SLOTS = Sentence("Expected 1 to {most} slots, found {found}.", "{remedy}")
+    SLOTS_ALONE = Sentence("--slots needs --seeds: one run takes one slot.", "Add --seeds 1-3.")
     SLOT_DEVICE = Sentence(
         "A suite with several slots gives each run a GPU, but {label} asks for {device}.", "Write `device: auto`."
     )
