@@ -502,7 +502,7 @@ class Suites:
     NO_SUITES = Sentence(
         "There are no suites in {folder}.", "`medtui suite run FILE` or `medtui run RECIPE --seeds 1-3` starts one."
     )
-    RUNNER_HOLDS = Sentence("{owner} has a runner already: {holder}.", "`{command}` shows it.")
+    RUNNER_HOLDS = Sentence("{owner} has a runner already: {process}.", "`{command}` shows it.")
     SEEDS_CONFLICT = Sentence("{first} cannot be combined with {option}.", "Remove one of the two.")
     TOO_MANY_SEEDS = Sentence("Expected at most {limit:,} seeds for --seeds, found {found}.", "Start fewer at once.")
     SEEDS_INVALID = Sentence("Expected seeds as 1-5 or 1-3,7 for --seeds, found {found!r}.", "Correct it.")

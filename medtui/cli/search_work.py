@@ -129,6 +129,6 @@ def _say_plan(
     console = stdout_console()
     print_search(console, search, str(slots))
     if template is not None:
-        print_wrapped(console, f"jobs  each requests {template}")
+        print_wrapped(console, f"jobs  each request {template}")
     for sentence in found.sentences(slots) if found is not None else ():
         print_wrapped(console, sentence)

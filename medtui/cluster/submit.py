@@ -10,10 +10,11 @@ from engine.contract.machine.process_identity import this_process
 from engine.contract.wire.errors import MedtuiError, OutputError, UsageError, WorkspaceLocked
 from medtui.cluster.job import SuiteJob
 from medtui.cluster.schedulers import SCHEDULERS, Scheduler, Submitted
-from medtui.sentences import Cluster, Suites
+from medtui.sentences import Cluster
 from medtui.suites.job_template import JobTemplate
 from medtui.suites.journal import WorkJournal
 from medtui.suites.known_runs import KnownRuns
+from medtui.suites.requests import has_runner
 from medtui.suites.settling import Queue, settled, settled_work
 from medtui.suites.store import Store
 from medtui.suites.work import Item, Work
@@ -107,7 +108,7 @@ def begin(store: Store, plan: Iterable[Item] | None, journal: WorkJournal) -> No
 def refuse_runner(store: Store) -> None:
     """Raises WorkspaceLocked while a runner of this machine works on it."""
     if (holder := store.runner()) is not None:
-        raise WorkspaceLocked(Suites.RUNNER_HOLDS, owner=store.owner, holder=holder, command=store.status_command)
+        raise has_runner(store, holder)
 
 
 def refuse_unknown(store: Store, work: Work) -> None:

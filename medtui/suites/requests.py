@@ -38,9 +38,14 @@ def refuse_second_runner(store: Store) -> None:
     """Raises WorkspaceLocked, also where something else holds the workspace."""
     state = LockState.read(store.workspace.lock_file)
     if (holder := store.runner_in(state)) is not None:
-        raise WorkspaceLocked(Suites.RUNNER_HOLDS, owner=store.owner, holder=holder, command=store.status_command)
+        raise has_runner(store, holder)
     if state.held:
         raise WorkspaceLocked(Suites.HELD, owner=store.owner, holder=state)
+
+
+def has_runner(store: Store, holder: Holder) -> WorkspaceLocked:
+    process = f"process {holder.pid} on {holder.host}, since {holder.since_text}"
+    return WorkspaceLocked(Suites.RUNNER_HOLDS, owner=store.owner, process=process, command=store.status_command)
 
 
 def ask_runner(store: Store, what: Request, by: str) -> Holder:

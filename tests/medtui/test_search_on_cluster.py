@@ -376,7 +376,7 @@ def test_a_dry_run_says_what_each_job_asks_for_and_writes_nothing(
     code = begin_on_cluster(place.search, place.store.workspace, "slurm", ["minutes=90"], dry_run=True)
     shown = capsys.readouterr().out
     assert code == 0 and "at most 5 runs, 4 at once" in shown
-    assert "jobs  each requests partition=gpu, gpus=1, setup=source a.sh; ulimit -c 0, minutes=90, warning=180" in shown
+    assert "jobs  each request partition=gpu, gpus=1, setup=source a.sh; ulimit -c 0, minutes=90, warning=180" in shown
     assert not (place.store.workspace.root / "outputs").exists() and place.cluster.accepted == []
     begin_on_cluster(place.search, place.store.workspace, "slurm", [], dry_run=True, as_json=True)
     values = json.loads(capsys.readouterr().out)
@@ -397,7 +397,7 @@ def test_a_search_by_the_command_line_tells_its_events_and_resumes_with_what_its
     work = place.store.journal().work
     assert work.template == {"partition": "low", "at_once": 1}
     code = begin_on_cluster(place.search, place.store.workspace, "slurm", [], resumes=True, dry_run=True)
-    assert code == 0 and "each requests partition=low, minutes=240" in capsys.readouterr().out
+    assert code == 0 and "each request partition=low, minutes=240" in capsys.readouterr().out
 
 
 def test_a_job_that_an_older_medtui_submitted_is_one_of_a_suite() -> None:

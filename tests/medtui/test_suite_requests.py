@@ -25,6 +25,7 @@ from medtui.console.recipes.drafts import Drafts
 from medtui.console.recipes.store import entries
 from medtui.console.suites.reader import SuitesReader
 from medtui.console.suites.text import cell_text, line_text
+from medtui.plain.suite import _describe_request
 from medtui.plain.suite_status import print_items
 from medtui.suites import detached
 from medtui.suites.detached import start_runner
@@ -247,10 +248,15 @@ def test_a_runner_that_there_is_not_cannot_be_asked_and_one_that_works_is_the_on
     try:
         assert ask_runner(store, "finish", "me").pid == os.getpid()
         assert store.journal().work.asked == {"r" * 16: "finish"}
-        with pytest.raises(WorkspaceLocked, match="has a runner already"):
+        with pytest.raises(WorkspaceLocked, match=f"suite study has a runner already: process {os.getpid()} on "):
             begin_plan(plan, store)
     finally:
         lock.release()
+
+
+def test_what_a_signal_asked_for_does_not_offer_a_ctrl_c_that_a_detached_runner_has_not() -> None:
+    assert _describe_request(2, "") == "Aborting all runs after their batch; checkpoints are kept. Ctrl-C again kills."
+    assert _describe_request(2, "SIGTERM") == "SIGTERM: Aborting all runs after their batch; checkpoints are kept."
 
 
 def test_nothing_is_planned_while_something_else_holds_the_workspace(workspace: Workspace) -> None:
