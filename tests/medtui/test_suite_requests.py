@@ -182,6 +182,18 @@ def test_an_entry_that_continues_with_the_queue_has_another_word_than_one_that_w
     assert [run["shown"] for run in status_values(store, work)["runs"]] == ["stopped", "stopped"]
 
 
+def test_a_list_of_the_queue_that_is_cut_off_says_what_differs_and_the_seed_first(
+    workspace: Workspace, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    labels = [f"cells, mini_cnn, epochs {epochs}, limit 4800, seed {seed}" for epochs, seed in ((1, 4), (1000, 5))]
+    items = [Item(str(number), label, {}) for number, label in enumerate(labels, 1)]
+    print_items(items, workspace, of_queue=True)
+    first, second = capsys.readouterr().out.splitlines()
+    assert "seed 4, epochs 1, cells" in first and "seed 5, epochs 1000, cells" in second
+
+
 def test_a_start_of_the_queue_says_that_nothing_waits_and_an_entry_that_was_stopped_before_is_no_failure(
     workspace: Workspace, capsys
 ) -> None:
