@@ -488,6 +488,7 @@ class Suites:
     HELD = Sentence("The workspace is held by {holder}.", "Start {owner} when that has ended.")
     ITEM_RUNNING = Sentence("{item} of the queue is {state} and cannot be {action}.", "{remedy}")
     MEASURE = Sentence("There is no measure {found!r}; {alternatives}.", "See `medtui suite curves --help`.")
+    NONE_LIVE = Sentence("None of the {count} {kinds} here has a live run.", "`medtui {kind} status` shows them.")
     NOT_BEGUN = Sentence("The runner of {owner} ended at once: {reason}.", "Its log is {path}.")
     NOT_RUNNING = Sentence("No runner is working on {owner}.", "{remedy}")
     NOTHING_LEFT = Sentence("Nothing is left to do for {owner}: {counts}.", "Retry a run, or add one.")

@@ -147,9 +147,9 @@ def stop(
 ) -> int:
     """Stop all live runs of a suite after the current batch, and start no more."""
     from engine.contract.store.workspace import find_workspace
-    from medtui.suites.store import find_suite
+    from medtui.suites.store import find_live
 
-    return stop_runner(find_suite(find_workspace(workspace), name), abort=abort, finish=finish)
+    return stop_runner(find_live(find_workspace(workspace), name), abort=abort, finish=finish)
 
 
 def stop_runner(store: Store, *, abort: bool, finish: bool) -> int:

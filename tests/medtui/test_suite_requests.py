@@ -47,7 +47,7 @@ from medtui.suites.requests import (
 )
 from medtui.suites.slots import Slots
 from medtui.suites.status import describe_counts, exit_code_of, status_of, status_values
-from medtui.suites.store import Store, queue_of
+from medtui.suites.store import Store, find_live, queue_of
 from medtui.suites.suite_file import suite_files
 from medtui.suites.work import Item
 
@@ -264,6 +264,18 @@ def test_a_runner_that_there_is_not_cannot_be_asked_and_one_that_works_is_the_on
             begin_plan(plan, store)
     finally:
         lock.release()
+
+
+def test_where_no_suite_runs_stop_says_so_and_asks_for_no_name(workspace: Workspace) -> None:
+    for name in ("one", "two"):
+        begin_plan(planned(name, [recipe()]), Store(workspace, name))
+    with pytest.raises(UsageError, match="None of the 2 suites here has a live run"):
+        find_live(workspace, None)
+    ids = list(Store(workspace, "two").journal().work.items)
+    Store(workspace, "two").journal().write(
+        {"event": "submitting", "ids": ids, "name": "two-0", "scheduler": "slurm", "submitter": None}
+    )
+    assert find_live(workspace, None).name == "two" and find_live(workspace, "one").name == "one"
 
 
 def test_what_a_signal_asked_for_does_not_offer_a_ctrl_c_that_a_detached_runner_has_not() -> None:
