@@ -61,7 +61,7 @@ class Archive:
         "{path} is not the recipe's archive: expected MD5 {expected}, found {found}.",
         "If this is the intended file, write `md5: {found}`.",
     )
-    OFFLINE = Sentence("MEDTUI_OFFLINE is set: nothing is fetched.", "Put {download} into {folder}.")
+    OFFLINE = Sentence("Offline, nothing is fetched.", "Put {download} into {folder}.")
     UNIDENTIFIED = Sentence(
         "{path} is not the official {dataset} and dataset.md5 does not identify it.",
         "To use it as it is now, write `md5: {found}` next to `archive` in the recipe.",

@@ -29,7 +29,10 @@ class Cluster:
         "Wait for them, or `medtui suite stop {name}`.",
     )
     NOT_CANCELLED = Sentence("The scheduler did not cancel the jobs: {reason}.", "Cancel them with its own command.")
-    NOT_SUBMITTED = Sentence("The scheduler did not accept the jobs: {reason}.", "Correct what the jobs request.")
+    NOT_SUBMITTED = Sentence(
+        "The scheduler did not accept the jobs: {reason}.",
+        "Correct what the jobs request, or the configuration of the cluster.",
+    )
     NO_SLURM = Sentence("There is no Slurm here: sbatch and srun cannot be found.", "Submit from a login node.")
     NO_SUBMITIT = Sentence("Cluster jobs need the extra medtui[slurm].", "`pip install 'medtui[slurm]'`.")
     NO_SUCH_ITEM = Sentence("{owner} has no run {found!r}.", "Submit it again: `medtui {kind} run FILE --on slurm`.")
@@ -41,10 +44,14 @@ class Cluster:
     RUN_ALIVE = Sentence("Run {run} is already being trained, on {host}.", "Wait until that has ended.")
     SLOTS = Sentence("--slots is for runs on this machine.", "Use --slurm at_once=N with --on.")
     UNKNOWN = Sentence("There is no scheduler {found!r}; {alternatives}.", "Write --on slurm.")
+    UNCONFIRMED = Sentence(
+        "The scheduler did not say whether it has the jobs: {reason}.",
+        "The same command asks it for them, and submits those that it does not have.",
+    )
     UNKNOWN_STATE = Sentence(
         "Whether {count} job{plural} of {owner} reached the scheduler is not known: it does not answer, or another "
         "command is submitting right now.",
-        "Try again, where `squeue` works.",
+        "Try again where `squeue` works; `medtui {kind} stop {name}` takes them back.",
     )
 
 
@@ -483,8 +490,9 @@ class Suites:
     HELD = Sentence("The workspace is held by {holder}.", "Start {owner} when that has ended.")
     ITEM_RUNNING = Sentence("{item} of the queue is {state} and cannot be {action}.", "{remedy}")
     MEASURE = Sentence("There is no measure {found!r}; {alternatives}.", "See `medtui suite curves --help`.")
+    NONE_LIVE = Sentence("None of the {count} {kinds} here has a live run.", "`medtui {kind} status` shows them.")
     NOT_BEGUN = Sentence("The runner of {owner} ended at once: {reason}.", "Its log is {path}.")
-    NOT_RUNNING = Sentence("No runner is working on {owner}.", "`{command}` starts it.")
+    NOT_RUNNING = Sentence("No runner is working on {owner}.", "{remedy}")
     NOTHING_LEFT = Sentence("Nothing is left to do for {owner}: {counts}.", "Retry a run, or add one.")
     NO_CURVES = Sentence("Suite {name} has no completed run yet.", "See `medtui suite status {name}`.")
     NO_FILES = Sentence(
@@ -497,12 +505,13 @@ class Suites:
     NO_SUITES = Sentence(
         "There are no suites in {folder}.", "`medtui suite run FILE` or `medtui run RECIPE --seeds 1-3` starts one."
     )
-    RUNNER_HOLDS = Sentence("{owner} has a runner already: {holder}.", "`{command}` shows it.")
+    RUNNER_HOLDS = Sentence("{owner} has a runner already: {process}.", "`{command}` shows it.")
     SEEDS_CONFLICT = Sentence("{first} cannot be combined with {option}.", "Remove one of the two.")
     TOO_MANY_SEEDS = Sentence("Expected at most {limit:,} seeds for --seeds, found {found}.", "Start fewer at once.")
     SEEDS_INVALID = Sentence("Expected seeds as 1-5 or 1-3,7 for --seeds, found {found!r}.", "Correct it.")
     SEVERAL = Sentence("There are {count} {kinds} here: {names}.", "Name one of them.")
     SLOTS = Sentence("Expected 1 to {most} slots, found {found}.", "{remedy}")
+    SLOTS_ALONE = Sentence("--slots needs --seeds: one run takes one slot.", "Add --seeds 1-3.")
     SLOT_DEVICE = Sentence(
         "A suite with several slots gives each run a GPU, but {label} asks for {device}.", "Write `device: auto`."
     )

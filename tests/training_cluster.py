@@ -83,7 +83,7 @@ class TrainingCluster:
         self._moments.pass_one()
         if self.refusals:
             self.refusals -= 1
-            raise OutputError(Cluster.NOT_SUBMITTED, reason="Socket timed out")
+            raise OutputError(Cluster.UNCONFIRMED, reason="Socket timed out")
         assert all(job.is_search and job.suite == self.store.name for job in jobs)
         array = str(101 + len(self.arrays))
         self.arrays[name] = array

@@ -32,9 +32,8 @@ def submit_plan(
 
     `joins`: other runs that the suite has stay in it.
     """
-    from medtui.cli.work import warn_of_damage
-    from medtui.rich_output import print_wrapped, stdout_console
-    from medtui.suites.estimate import describe_plan
+    from medtui.cli.work import say_plan, warn_of_damage
+    from medtui.suites.estimate import preview
     from medtui.suites.job_template import with_assignments
     from medtui.suites.requests import others_of
     from medtui.suites.slots import Slots
@@ -44,9 +43,9 @@ def submit_plan(
     template = with_assignments(template, assignments)
     store = Store(ws, plan.name)
     warn_of_damage(store, store.journal().work)
-    if not as_json:
-        for sentence in describe_plan(plan, store, Slots(template.at_once), joins=joins):
-            print_wrapped(stdout_console(), sentence)
+    if not as_json or dry_run:
+        at_once, has_gpu = Slots(template.at_once), template.gpus > 0
+        say_plan(preview(plan, store, at_once, joins=joins, has_gpu=has_gpu), as_json=as_json)
     if dry_run:
         return 0
     scheduler.check()
@@ -150,9 +149,11 @@ def stop_on_cluster(store: Store, journal: WorkJournal, *, abort: bool, finish: 
     from medtui.cli.who import current_user
     from medtui.cluster.stopping import describe, stop_jobs
     from medtui.output import print_line
+    from medtui.suites.requests import describe_next
 
     found = stop_jobs(store, journal, abort=abort, finish=finish, by=current_user())
     for sentence in describe(found, abort=abort):
         print_line(sentence)
-    print_line(f"`{store.continue_command(journal.work)}` continues.")
+    if words := describe_next(store, journal.work):
+        print_line(f"{words}.")
     return 0

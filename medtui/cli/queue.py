@@ -94,7 +94,7 @@ def list_(
     shown = ended if all_ else ended[-10:]
     if len(shown) < len(ended):
         print_line(f"({len(ended) - len(shown)} more that ended: --all)")
-    print_items(distinguished([*shown, *work.of("claimed", "running"), *left]), ws, with_id=True)
+    print_items(distinguished([*shown, *work.of("claimed", "running"), *left]), ws, of_queue=True)
     holder = store.runner()
     print_line(capitalised(str(holder)) if holder else "No runner; `medtui queue start` starts one.")
 
@@ -137,11 +137,11 @@ def start(
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Run the queue; interrupted and stopped runs are resumed first."""
+    """Run the queue; interrupted runs are resumed first. An entry that was stopped alone is not run again."""
     from engine.contract.store.workspace import find_workspace
     from medtui.cli.work import warn_of_damage, work_detached, work_on
     from medtui.output import print_line
-    from medtui.suites.requests import refuse_second_runner, retry_ended, slots_of_items
+    from medtui.suites.requests import describe_next, refuse_second_runner, retry_ended, slots_of_items
     from medtui.suites.store import queue_of
 
     store = queue_of(find_workspace(workspace))
@@ -152,6 +152,10 @@ def start(
         print_line(EMPTY)
         return 0
     retry_ended(store, journal, failed=retry)
+    if not (journal.work.of("pending", "claimed", "running") or stay or json):
+        words = describe_next(store, journal.work)
+        print_line("Nothing is waiting in the queue." + (f" {words}." if words else ""))
+        return 0
     chosen = slots_of_items(journal.work.of("pending"), slots)
     if detach:
         return work_detached(store, slots, as_json=json, stays=stay)

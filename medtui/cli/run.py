@@ -182,6 +182,8 @@ def _run_suite(
         found = parse_seeds(seeds) if seeds is not None else None
     except TooManySeeds as number:
         raise UsageError(Suites.TOO_MANY_SEEDS, limit=MOST_SEEDS, found=number) from None
+    if seeds is None and slots is not None:
+        raise UsageError(Suites.SLOTS_ALONE)
     if found is None and (seeds is not None or on is None):
         raise UsageError(Suites.SEEDS_INVALID, found=seeds or "nothing")
     base = _composed(run_options.recipe, run_options, here=on is None)

@@ -125,9 +125,9 @@ def stop(
     """Stop all live runs of a search after the current batch, and start no more."""
     from engine.contract.store.workspace import find_workspace
     from medtui.cli.suite import stop_runner
-    from medtui.suites.store import find_suite
+    from medtui.suites.store import find_live
 
-    return stop_runner(find_suite(find_workspace(workspace), name, search=True), abort=abort, finish=finish)
+    return stop_runner(find_live(find_workspace(workspace), name, search=True), abort=abort, finish=finish)
 
 
 @app.command("table", short_help="Show the trials, the best first.")

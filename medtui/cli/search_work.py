@@ -11,10 +11,10 @@ from medtui.cli.work import display_for, work_on
 from medtui.cluster.coordinator import Coordinator
 from medtui.cluster.search_journal import SearchJournal
 from medtui.cluster.submit import refuse_submitted
-from medtui.output import print_error
+from medtui.output import print_error, print_json
 from medtui.plain.coordinator import coordinate
 from medtui.plain.notifications import notify_of_work
-from medtui.plain.search import print_search
+from medtui.plain.search import plan_values, print_search
 from medtui.plain.suite import WorkDisplay
 from medtui.preferences import remember_workspace
 from medtui.rich_output import print_wrapped, stdout_console
@@ -39,8 +39,7 @@ def begin(search: Search, ws: Workspace, *, slots: int | None, retry: bool, dry_
     store = Store(ws, search.name, is_search=True)
     chosen = slots_for([(store.owner, search.base)], slots)
     refuse_other(search, defined_before(store.journal().work, search.name))
-    if not as_json:
-        _print_plan(search, store, chosen)
+    _say_plan(search, store, chosen, as_json=as_json, dry_run=dry_run)
     if dry_run:
         return 0
     refuse_second_runner(store)
@@ -51,7 +50,7 @@ def begin(search: Search, ws: Workspace, *, slots: int | None, retry: bool, dry_
         SearchJournal(store, journal, planner).settle()
         refuse_submitted(store, journal)
         _take_up(search, store, journal, retry=retry)
-        return work_on(store, chosen, as_json=as_json, planner=planner, total=search.file.runs)
+        return work_on(store, chosen, as_json=as_json, planner=planner, total=search.most_runs)
     finally:
         lock.release()
 
@@ -78,26 +77,27 @@ def begin_on_cluster(
     refuse_other(search, defined_before(before, search.name))
     template = template_of(before.template) if resumes and before.scheduler is not None else search.file.template
     template = with_assignments(template, assignments)
-    if not as_json:
-        _print_plan(search, store, Slots(template.at_once), template)
+    _say_plan(search, store, Slots(template.at_once), template, as_json=as_json, dry_run=dry_run)
     if dry_run:
         return 0
     scheduler.check()
     remember_workspace(ws.root)
     planner = SearchPlanner(search, Trials(search, ws))
-    display = display_for(ws, as_json=as_json, total=search.file.runs)
+    display = display_for(ws, as_json=as_json, total=search.most_runs)
     coordinator = Coordinator(store, scheduler, template, planner, on_event=display.event, note=display.note)
     with coordinator.working():
         _take_up(search, store, coordinator.journal, retry=retry)
         code = coordinate(coordinator, display)
     if coordinator.over:
-        _note_what_follows(coordinator, display)
+        _note_what_follows(coordinator, planner, display)
         notify_of_work(read_settings().away, coordinator, code, display.note)
     return code
 
 
-def _note_what_follows(coordinator: Coordinator, display: WorkDisplay) -> None:
+def _note_what_follows(coordinator: Coordinator, planner: SearchPlanner, display: WorkDisplay) -> None:
     store = coordinator.store
+    if words := planner.describe_end(coordinator.work):
+        display.note(words)
     if coordinator.level or coordinator.finishing:
         display.note(f"`{store.continue_command(coordinator.work)}` continues.")
     else:
@@ -112,12 +112,23 @@ def _take_up(search: Search, store: Store, journal: WorkJournal, *, retry: bool)
     retry_ended(store, journal, failed=retry)
 
 
-def _print_plan(search: Search, store: Store, slots: Slots, template: JobTemplate | None = None) -> None:
-    console, work = stdout_console(), store.journal().work
+def _say_plan(
+    search: Search, store: Store, slots: Slots, template: JobTemplate | None = None, *, as_json: bool, dry_run: bool
+) -> None:
+    """For scripts only what would be done: of what is done they get the events."""
+    if as_json and not dry_run:
+        return
+    found = None
+    if search.most_runs is not None:
+        left = search.most_runs - sum(item.over for item in store.journal().work.items.values())
+        found = estimate([search.base] * left, store.workspace, search.data)
+    if as_json:
+        jobs = {"jobs": template.values()} if template is not None else {}
+        print_json(plan_values(search) | jobs | (found.values(slots) if found is not None else {"slots": slots.count}))
+        return
+    console = stdout_console()
     print_search(console, search, str(slots))
     if template is not None:
-        print_wrapped(console, f"jobs  each requests {template}")
-    if search.file.runs is not None:
-        left = search.file.runs - sum(item.over for item in work.items.values())
-        for sentence in estimate([search.base] * left, store.workspace, search.data).sentences(slots):
-            print_wrapped(console, sentence)
+        print_wrapped(console, f"jobs  each request {template}")
+    for sentence in found.sentences(slots) if found is not None else ():
+        print_wrapped(console, sentence)

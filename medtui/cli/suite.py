@@ -147,9 +147,9 @@ def stop(
 ) -> int:
     """Stop all live runs of a suite after the current batch, and start no more."""
     from engine.contract.store.workspace import find_workspace
-    from medtui.suites.store import find_suite
+    from medtui.suites.store import find_live
 
-    return stop_runner(find_suite(find_workspace(workspace), name), abort=abort, finish=finish)
+    return stop_runner(find_live(find_workspace(workspace), name), abort=abort, finish=finish)
 
 
 def stop_runner(store: Store, *, abort: bool, finish: bool) -> int:
@@ -160,7 +160,7 @@ def stop_runner(store: Store, *, abort: bool, finish: bool) -> int:
     from medtui.cli.who import current_user
     from medtui.output import print_line
     from medtui.sentences import CommandLine
-    from medtui.suites.requests import ask_orphans, ask_runner
+    from medtui.suites.requests import ask_orphans, ask_runner, describe_next
     from medtui.suites.search_lock import describe_coordinator
 
     if abort and finish:
@@ -172,14 +172,16 @@ def stop_runner(store: Store, *, abort: bool, finish: bool) -> int:
         found = ask_orphans(store, what, current_user())
         for sentence in found.sentences:
             print_line(sentence)
-        print_line(f"`{store.continue_command(store.journal().work)}` continues.")
+        if words := describe_next(store, store.journal().work):
+            print_line(f"{words}.")
         return 0 if found.all_asked else REFUSED
     of_jobs = store.coordinator() is not None
     holder = ask_runner(store, what, current_user())
     who = f"{store.owner} ({describe_coordinator(holder)})" if of_jobs else str(holder)
-    words = {"finish": "no more runs are started", "stop": "its runs stop after their batch"}
-    print_line(f"{who} was asked: {words.get(what, 'its runs abort after their batch')}.")
-    print_line(f"`{store.continue_command(store.journal().work)}` continues.")
+    effects = {"finish": "no more runs are started", "stop": "its runs stop after their batch"}
+    print_line(f"{who} was asked: {effects.get(what, 'its runs abort after their batch')}.")
+    if words := describe_next(store, store.journal().work):
+        print_line(f"{words}.")
     return 0
 
 

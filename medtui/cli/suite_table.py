@@ -72,7 +72,9 @@ def _format(given: str, output: Path | None) -> str:
     found = given or (by_suffix.get(output.suffix.lower(), "text") if output is not None else "text")
     found = short.get(found, found)
     if found not in FORMATS:
-        raise UsageError(Suites.FORMAT, found=shortened(found), alternatives=alternatives("format", found, FORMATS))
+        raise UsageError(
+            Suites.FORMAT, found=shortened(found), alternatives=alternatives("format", found, list(FORMATS))
+        )
     if found == "xlsx" and output is None:
         raise UsageError(Suites.NO_OUTPUT)
     return found
@@ -163,11 +165,13 @@ def _left(store: Store, work: Work) -> list[str]:
     open_ = [item for item in work.items.values() if item.state != "completed"]
     if not open_:
         return []
+    from medtui.suites.requests import describe_next
     from medtui.suites.status import describe_counts
 
     words = f"Not complete: {describe_counts(work, store.workspace)}"
     under_way = store.runner() is not None or work.of("submitted")
-    return [words if under_way else f"{words} `{store.continue_command(work)}` continues."]
+    remedy = describe_next(store, work) if not under_way else ""
+    return [f"{words} {remedy}." if remedy else words]
 
 
 def _values(store: Store, work: Work, blocks: Sequence[Block]) -> dict[str, Any]:

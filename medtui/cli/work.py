@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.contract.store.workspace import Workspace
+    from medtui.suites.estimate import Preview
     from medtui.suites.plan import Plan
     from medtui.suites.runner import Planner
     from medtui.suites.slots import Slots
@@ -38,8 +39,7 @@ def start_plan(
     `joins`: other runs that the suite has stay in it.
     """
     from medtui.cluster.submit import refuse_on_cluster
-    from medtui.rich_output import print_wrapped, stdout_console
-    from medtui.suites.estimate import describe_plan
+    from medtui.suites.estimate import preview
     from medtui.suites.requests import begin_plan, refuse_impossible_runs, slots_of_plan
     from medtui.suites.store import Store
 
@@ -48,9 +48,8 @@ def start_plan(
     store = Store(ws, plan.name)
     warn_of_damage(store, store.journal().work)
     chosen = slots_of_plan(plan, slots)
-    if not as_json:
-        for sentence in describe_plan(plan, store, chosen, joins=joins):
-            print_wrapped(stdout_console(), sentence)
+    if not as_json or dry_run:
+        say_plan(preview(plan, store, chosen, joins=joins), as_json=as_json)
     if dry_run:
         return 0
     refuse_on_cluster(store)
@@ -58,6 +57,17 @@ def start_plan(
     if detach:
         return work_detached(store, slots, as_json=as_json)
     return work_on(store, chosen, as_json=as_json)
+
+
+def say_plan(found: Preview, *, as_json: bool) -> None:
+    from medtui.output import print_json
+    from medtui.rich_output import print_wrapped, stdout_console
+
+    if as_json:
+        print_json(found.values())
+        return
+    for sentence in found.sentences():
+        print_wrapped(stdout_console(), sentence)
 
 
 def _warn_of_trackers(plan: Plan) -> None:
@@ -86,6 +96,7 @@ def work_on(
     from medtui.plain.suite import run_work
     from medtui.preferences import remember_workspace
     from medtui.settings import read_settings
+    from medtui.suites.requests import describe_next
     from medtui.suites.runner import Runner
 
     remember_workspace(store.workspace.root)
@@ -95,9 +106,12 @@ def work_on(
     runner = Runner(store, slots, has_gpu=has_gpu, by=command, planner=planner, on_event=display.event)
     idle = runner.work.next is None and planner is None and not stays
     code = run_work(runner, display, stays=stays)
-    if runner.work.next is not None:
-        display.note(f"`{store.start_command}` continues.")
-    elif store.kind != "queue":
+    if planner is not None and (words := planner.describe_end(runner.work)):
+        display.note(words)
+    may_go_on = planner is None or runner.work.next is not None  # a search that asks for no more runs does not
+    if may_go_on and (words := describe_next(store, runner.work, store.start_command)):
+        display.note(f"{words}.")
+    if runner.work.next is None and store.kind != "queue":
         display.note(f"`medtui {store.kind} table {store.name}` shows the results.")
     if not idle:
         notify_of_work(read_settings().away, runner, code, display.note)

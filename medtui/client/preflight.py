@@ -15,7 +15,7 @@ from engine.contract.machine.limits import memory
 from engine.contract.machine.packages import has_cuda_build
 from engine.contract.models.catalogue import spec_of
 from engine.contract.recipe.conflicts import facts_conflicts
-from engine.contract.recipe.data_source import DataSource, SearchPaths, located
+from engine.contract.recipe.data_source import DataSource, Found, SearchPaths, located
 from engine.contract.recipe.identity import run_name
 from engine.contract.recipe.memory_estimate import LARGEST_AUTO, largest_batch, run_memory, with_batch_size
 from engine.contract.recipe.own_images import last_part
@@ -106,10 +106,14 @@ def training_images(recipe: Recipe, facts: DatasetFacts) -> int | None:
 
 def data_state(recipe: Recipe, source: DataSource, workspace: Workspace, data: Sequence[str]) -> tuple[str, bool]:
     """The state of its data as text, and whether a run can use it."""
-    for problem in facts_conflicts(recipe, source.facts):
-        return f"{'.'.join(problem.path)} {problem.message}", False
-    found = source.status(SearchPaths(workspace.root, data_folders(data, workspace.root)))
+    found = data_found(recipe, source, workspace, data)
     return found.description, found.ok
+
+
+def data_found(recipe: Recipe, source: DataSource, workspace: Workspace, data: Sequence[str]) -> Found:
+    for problem in facts_conflicts(recipe, source.facts):
+        return Found(f"{'.'.join(problem.path)} {problem.message}", ok=False)
+    return source.status(SearchPaths(workspace.root, data_folders(data, workspace.root)))
 
 
 # ---- weights ---------------------------------------------------------------------------------------------------------

@@ -184,7 +184,7 @@ class Coordinator:
         try:
             outcome = submit(self.store, self.journal, self.scheduler, self.template, room)
         except OutputError as error:
-            if not self._has_submitted or error.code != Cluster.NOT_SUBMITTED.code:
+            if not self._has_submitted or error.code not in (Cluster.NOT_SUBMITTED.code, Cluster.UNCONFIRMED.code):
                 raise
             self._note(f"{error.message} It is tried again.")
             return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,8 @@ from medtui.suites.settling import Queue
 PATIENCE = 30.0  # seconds for an answer of the scheduler
 MOST_TIMEOUTS = 1_000_000  # a job is requeued until its run is done
 REMEMBERED = 200  # names in one question
+# What sbatch writes where the controller may have made the job, but its answer did not arrive
+_LOST_ANSWER = re.compile("timed out|zero bytes|unexpected message", re.IGNORECASE)
 MARK = "MEDTUI_SUBMISSION"  # of a local job: the name of its submission, and its number in it
 
 Submitted = tuple[str, str]  # the id of a job, and the file with its output
@@ -156,7 +159,7 @@ def _parameters(name: str, template: JobTemplate) -> dict[str, Any]:
 
 
 def _submitted(executor: Any, jobs: Sequence[SuiteJob]) -> list[Submitted]:
-    """Raises OutputError."""
+    """Raises OutputError: NOT_SUBMITTED only where no job can have been made."""
     from submitit.core.utils import FailedJobError, FailedSubmissionError
 
     try:
@@ -164,7 +167,8 @@ def _submitted(executor: Any, jobs: Sequence[SuiteJob]) -> list[Submitted]:
             found = [executor.submit(job) for job in jobs]
         return [(job.job_id, str(job.paths.stdout)) for job in found]
     except (FailedJobError, FailedSubmissionError, OSError, subprocess.SubprocessError) as error:
-        raise OutputError(Cluster.NOT_SUBMITTED, reason=_reason(error)) from None
+        refused = isinstance(error.__cause__, subprocess.CalledProcessError) and not _LOST_ANSWER.search(str(error))
+        raise OutputError(Cluster.NOT_SUBMITTED if refused else Cluster.UNCONFIRMED, reason=_reason(error)) from None
 
 
 def _submitit() -> Any:

@@ -11,6 +11,7 @@ from engine.contract.wire.text import counted
 from medtui.client.control import COMMANDS, NothingToCommand, append_command, commandable_record
 from medtui.cluster.submit import scheduler_of, settle
 from medtui.suites.journal import WorkJournal
+from medtui.suites.settling import is_submitting
 from medtui.suites.store import Store
 from medtui.suites.work import Item
 
@@ -22,11 +23,13 @@ class Stopping:
     commanded: int  # runs that end after their batch
     cancelled: int  # jobs that waited, or whose run prepared
     unreachable: int  # of which the scheduler was not, or could not be, asked
+    taken_back: tuple[str, ...] = ()  # submissions that may have arrived or not: their runs wait again
 
 
 def stop_jobs(store: Store, journal: WorkJournal, *, abort: bool, finish: bool, by: str) -> Stopping:
     """`finish`: those that run may end by themselves. Raises OutputError."""
     queue = settle(store, journal)
+    taken_back = _take_back(journal)
     scheduler = scheduler_of(journal.work)
     states = queue.states if queue is not None else {}
     waiting: list[Item] = []
@@ -49,7 +52,16 @@ def stop_jobs(store: Store, journal: WorkJournal, *, abort: bool, finish: bool, 
             scheduler.cancel([item.job for item in waiting if item.job], waiting=True)
         if beginning:
             scheduler.cancel([item.job for item in beginning if item.job], waiting=False)
-    return Stopping(commanded, len(waiting) + len(beginning), unreachable)
+    return Stopping(commanded, len(waiting) + len(beginning), unreachable, taken_back)
+
+
+def _take_back(journal: WorkJournal) -> tuple[str, ...]:
+    """Have runs wait again of which it is not known whether they were submitted; the names of their submissions."""
+    claimed = [(item.id, item.submission) for item in journal.work.of("submitted") if item.job is None]
+    lost = [(id_, one.name) for id_, one in claimed if one is not None and not is_submitting(one)]
+    if lost:
+        journal.write(*({"event": "released", "id": id_} for id_, _ in lost))
+    return tuple(dict.fromkeys(name for _, name in lost))
 
 
 def describe(found: Stopping, *, abort: bool) -> list[str]:
@@ -62,7 +74,11 @@ def describe(found: Stopping, *, abort: bool) -> list[str]:
     ]
     counts = (found.commanded, found.cancelled, found.unreachable)
     nonzero = [sentence for count, sentence in zip(counts, sentences, strict=True) if count]
-    return nonzero or ["No run is waiting or training."]
+    taken_back = [
+        f"The runs of submission {name} wait again; `scancel --name={name}` ends its jobs, should it have arrived."
+        for name in found.taken_back
+    ]
+    return [*taken_back, *nonzero] or ["No run is waiting or training."]
 
 
 def command_run(store: Store, item: Item, name: str, by: str, unless: str | None = None) -> str | None:

@@ -10,10 +10,11 @@ from engine.contract.machine.process_identity import this_process
 from engine.contract.wire.errors import MedtuiError, OutputError, UsageError, WorkspaceLocked
 from medtui.cluster.job import SuiteJob
 from medtui.cluster.schedulers import SCHEDULERS, Scheduler, Submitted
-from medtui.sentences import Cluster, Suites
+from medtui.sentences import Cluster
 from medtui.suites.job_template import JobTemplate
 from medtui.suites.journal import WorkJournal
 from medtui.suites.known_runs import KnownRuns
+from medtui.suites.requests import has_runner
 from medtui.suites.settling import Queue, settled, settled_work
 from medtui.suites.store import Store
 from medtui.suites.work import Item, Work
@@ -107,14 +108,15 @@ def begin(store: Store, plan: Iterable[Item] | None, journal: WorkJournal) -> No
 def refuse_runner(store: Store) -> None:
     """Raises WorkspaceLocked while a runner of this machine works on it."""
     if (holder := store.runner()) is not None:
-        raise WorkspaceLocked(Suites.RUNNER_HOLDS, owner=store.owner, holder=holder, command=store.status_command)
+        raise has_runner(store, holder)
 
 
 def refuse_unknown(store: Store, work: Work) -> None:
     """Raises OutputError where it cannot be known whether runs were submitted."""
     if nameless := [item for item in work.of("submitted") if item.job is None]:
         plural = "s" * (len(nameless) != 1)
-        raise OutputError(Cluster.UNKNOWN_STATE, count=len(nameless), plural=plural, owner=store.owner)
+        names = {"owner": store.owner, "kind": store.kind, "name": store.name}
+        raise OutputError(Cluster.UNKNOWN_STATE, count=len(nameless), plural=plural, **names)
 
 
 def submit(
@@ -160,11 +162,16 @@ def _submitted(
     jobs = [SuiteJob(root, store.name, item.id, template.container, is_search=store.is_search) for item in chosen]
     try:
         found = scheduler.submit(name, jobs, template, store.jobs_folder)
-    except MedtuiError:
-        queue = scheduler.queue([name])
-        if queue is not None and not queue.has(name):  # else the next command asks again
+    except MedtuiError as error:
+        if error.code == Cluster.NOT_SUBMITTED.code or _is_unknown_to(scheduler, name):  # else the next command asks
             journal.write(*({"event": "released", "id": item.id} for item in chosen))
         raise
     submitted = {item.id: job for item, job in zip(chosen, found, strict=True)}
     journal.write({"event": "submitted", "jobs": {id_: list(job) for id_, job in submitted.items()}})
     return submitted
+
+
+def _is_unknown_to(scheduler: Scheduler, name: str) -> bool:
+    """Does it answer, and has no job of this submission?"""
+    queue = scheduler.queue([name])
+    return queue is not None and not queue.has(name)

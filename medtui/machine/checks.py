@@ -400,7 +400,7 @@ def check_weights(weights: WeightsSpec, number: int = 0) -> Check:
         return _check_digest(weights, id_, title)
     manual_download = f"put {weights.url} there."
     remedy = (
-        f"MEDTUI_OFFLINE is set: {manual_download}"
+        f"Nothing is fetched offline: {manual_download}"
         if offline()
         else f"A run that needs it downloads it; or {manual_download}"
     )

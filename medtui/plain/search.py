@@ -24,7 +24,8 @@ STYLES = {"pruned": "dim", "failed": "red", "open": "yellow"}
 
 def describe_budget(search: Search) -> str:
     """`at most 40 runs`."""
-    parts = [f"{search.file.runs} run{'s' * (search.file.runs != 1)}"] if search.file.runs is not None else []
+    n = search.most_runs
+    parts = [f"{n} run{'s' * (n != 1)}"] if n is not None else []
     parts += [f"{search.file.hours:g} hours of training"] if search.file.hours is not None else []
     return f"at most {' and '.join(parts)}"
 
@@ -60,12 +61,22 @@ def _describe_idle(store: Store, work: Work, *, over: bool) -> str:
     return f"{where}; `{store.continue_command(work)}` continues"
 
 
+def plan_values(search: Search) -> dict[str, Any]:
+    """What it is about to do, as `--json` prints it."""
+    space = {one.path: str(one) for one in search.file.space}
+    return {"name": search.name, **_asked(search), "seeds": list(search.seeds), "space": space}
+
+
+def _asked(search: Search) -> dict[str, Any]:
+    objective = {"monitor": search.objective, "epoch": search.file.epoch}
+    return {"objective": objective, "budget": {"runs": search.file.runs, "hours": search.file.hours}}
+
+
 def search_values(store: Store, work: Work, search: Search, trials: Sequence[Trial]) -> dict[str, Any]:
     """As `--json` prints it."""
     best = best_of(search, trials)
     return status_values(store, work) | {
-        "objective": {"monitor": search.objective, "epoch": search.file.epoch},
-        "budget": {"runs": search.file.runs, "hours": search.file.hours},
+        **_asked(search),
         "trials": [row(trial) | {"values": trial.values} for trial in ranked(search, trials)],
         "best": best[0].number if best else None,
     }

@@ -29,10 +29,11 @@ from medtui.text import json_line, monitored, number, shortened
 TURN = 0.1  # seconds from one turn of the runner to the next
 STYLES = {"failed": "red", "stopped": "yellow", "aborted": "yellow", "killed": "yellow"}
 REQUESTS = {
-    1: "Stopping all runs after their batch; the best weights will be evaluated. Ctrl-C again aborts.",
-    2: "Aborting all runs after their batch; checkpoints are kept. Ctrl-C again kills.",
+    1: "Stopping all runs after their batch; the best weights will be evaluated.",
+    2: "Aborting all runs after their batch; checkpoints are kept.",
     3: "Killing all engines.",
 }
+AGAIN = {1: " Ctrl-C again aborts.", 2: " Ctrl-C again kills."}
 
 
 class Worker(Protocol):
@@ -63,6 +64,8 @@ def run_work(runner: Runner, display: WorkDisplay, *, stays: bool = False) -> in
 
     A terminal that goes away ends nothing. Raises WorkspaceLocked or OutputError.
     """
+    is_queue = runner.store.kind == "queue"
+    ended_before = {item.id for item in runner.work.items.values() if item.over} if is_queue else set()
     with counted_signals() as interrupts, hang_up_ignored():
         runner.take_workspace()
         saved = 0
@@ -70,7 +73,7 @@ def run_work(runner: Runner, display: WorkDisplay, *, stays: bool = False) -> in
             while not runner.over or (stays and not runner.finishing and runner.level == 0):
                 if interrupts.handled < interrupts.level:
                     level = interrupts.next()
-                    display.note(f"{interrupts.warning}: " * bool(interrupts.warning) + REQUESTS[min(level, 3)])
+                    display.note(_describe_request(level, interrupts.warning))
                     runner.request(level)
                 if saved < interrupts.checkpoints:
                     saved = interrupts.checkpoints
@@ -90,7 +93,13 @@ def run_work(runner: Runner, display: WorkDisplay, *, stays: bool = False) -> in
     if runner.trouble is not None:
         display.note(f"No more runs are started: {runner.trouble.message} {runner.trouble.hint}".rstrip())
         return DiskFull.exit_code if runner.trouble.kind == DiskFull.kind else OutputError.exit_code
-    return exit_code_of(runner.work)
+    return exit_code_of(runner.work, ended_before)
+
+
+def _describe_request(level: int, warning: str) -> str:
+    """`warning`: the signal that asked for it; then there may be no terminal whose Ctrl-C could ask for more."""
+    words = REQUESTS[min(level, 3)]
+    return f"{warning}: {words}" if warning else words + AGAIN.get(level, "")
 
 
 def _save_all(runner: Runner) -> None:

@@ -10,7 +10,9 @@ from engine.contract.store.workspace import Workspace
 from medtui.plain.suite import STYLES
 from medtui.rich_output import print_wrapped, stdout_console, wrapped
 from medtui.sentences import Suites
-from medtui.suites.status import ItemStatus, describe_counts, statuses_of, word_of
+from medtui.suites.grid import distinct_first
+from medtui.suites.requests import describe_next
+from medtui.suites.status import ItemStatus, as_queued, describe_counts, statuses_of, word_of
 from medtui.suites.store import Store
 from medtui.suites.work import Item, Work
 from medtui.text import UNDEFINED, capitalised, clean, number, shortened
@@ -32,7 +34,7 @@ def print_suites(found: list[tuple[Store, Work]]) -> None:
 def print_status(store: Store, work: Work) -> None:
     console, holder = stdout_console(), store.runner()
     done = all(item.state == "completed" for item in work.items.values())
-    idle = "complete" if done else f"no runner; `{store.continue_command(work)}` continues"
+    idle = "complete" if done else "; ".join(filter(None, ["no runner", describe_next(store, work)]))
     if work.of("submitted"):
         idle = f"on {work.scheduler}"
     words = str(holder) if holder is not None else f"{store.owner}: {idle}"
@@ -41,19 +43,24 @@ def print_status(store: Store, work: Work) -> None:
     print_wrapped(console, describe_counts(work, store.workspace))
 
 
-def print_items(items: list[Item], workspace: Workspace, *, with_id: bool = False) -> None:
+def print_items(items: list[Item], workspace: Workspace, *, of_queue: bool = False) -> None:
     """A line for each run: state, epochs, AUC, what it is; and below it why it failed."""
     console = stdout_console()
     width = console.width if sys.stdout.isatty() else 10_000
-    for found in statuses_of(items, workspace):
-        item = found.item
-        id_ = f"{item.id:>4}  " if with_id else ""
-        line = f"{id_}{word_of(found.shown):<11}  {found.epochs or UNDEFINED:>7}  {_auc_text(found):<11}  "
-        room = max(10, width - cell_len(line))
-        console.print(line + shortened(clean(item.label, 400), room), style=STYLES.get(item.state), soft_wrap=True)
+    found = statuses_of(items, workspace)
+    starts = [_start_of(as_queued(one) if of_queue else one, with_id=of_queue) for one in found]
+    room = max(10, width - max(map(cell_len, starts), default=0))
+    labels = distinct_first([clean(item.label, 400) for item in items], room)
+    for item, start, label in zip(items, starts, labels, strict=True):
+        console.print(start + shortened(label, room), style=STYLES.get(item.state), soft_wrap=True)
         if item.detail and item.detail != "done before":
             for part in wrapped(clean(item.detail, 600), max(20, console.width - 6)):
                 console.print(f"      {part}", style="red", soft_wrap=True)
+
+
+def _start_of(found: ItemStatus, *, with_id: bool) -> str:
+    id_ = f"{found.item.id:>4}  " if with_id else ""
+    return f"{id_}{word_of(found.shown):<11}  {found.epochs or UNDEFINED:>7}  {_auc_text(found):<11}  "
 
 
 def _auc_text(found: ItemStatus) -> str:

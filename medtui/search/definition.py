@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,13 @@ class Search:
         for parameter in self.file.space:
             size *= parameter.size
         return size
+
+    @property
+    def most_runs(self) -> int | None:
+        """By its budget, and by how many different trials there can be; None where neither limits them."""
+        there_are = self.most_trials * len(self.seeds)
+        most = min(there_are, self.file.runs) if self.file.runs is not None else there_are
+        return None if math.isinf(most) else int(most)
 
     def recipe(self, values: Values, seed: int) -> Recipe:
         """Of one run of a trial, which does not evaluate the test split. Raises RecipeError."""

@@ -38,6 +38,13 @@ class SearchPlanner:
             return True
         return len(trials) >= self.search.most_trials
 
+    def describe_end(self, work: Work) -> str:
+        """That every choice was tried, once no run of them is left; else empty."""
+        n = self.search.most_trials
+        if len(self.trials.of(work)) < n or any(not item.over for item in work.items.values()):
+            return ""
+        return f"All {n:.0f} choices of its space were tried."
+
     def next_events(self, work: Work) -> list[Event]:
         if self.is_over(work):
             return []

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len
+
 from medtui.suites.work import Item
 
 UNKNOWN_SEED = -1  # of a recipe that is damaged
@@ -66,3 +68,18 @@ def without_common(labels: Sequence[str]) -> tuple[str, list[str]]:
     return ", ".join(common), [
         ", ".join(part for part, equal in zip(one, same, strict=True) if not equal) for one in parts
     ]
+
+
+def distinct_first(labels: Sequence[str], width: int) -> list[str]:
+    """Where not all fit, what differs among them stands before what all have: what is cut off tells nothing apart.
+
+    The seed comes first of that, as it is what differs most often.
+    """
+    if all(cell_len(label) <= width for label in labels):
+        return list(labels)
+    common, own = without_common(labels)
+    return [", ".join(filter(None, (_seed_first(one), common))) for one in own]
+
+
+def _seed_first(label: str) -> str:
+    return ", ".join(sorted(label.split(", "), key=lambda part: not part.startswith("seed ")))

@@ -38,9 +38,14 @@ def refuse_second_runner(store: Store) -> None:
     """Raises WorkspaceLocked, also where something else holds the workspace."""
     state = LockState.read(store.workspace.lock_file)
     if (holder := store.runner_in(state)) is not None:
-        raise WorkspaceLocked(Suites.RUNNER_HOLDS, owner=store.owner, holder=holder, command=store.status_command)
+        raise has_runner(store, holder)
     if state.held:
         raise WorkspaceLocked(Suites.HELD, owner=store.owner, holder=state)
+
+
+def has_runner(store: Store, holder: Holder) -> WorkspaceLocked:
+    process = f"process {holder.pid} on {holder.host}, since {holder.since_text}"
+    return WorkspaceLocked(Suites.RUNNER_HOLDS, owner=store.owner, process=process, command=store.status_command)
 
 
 def ask_runner(store: Store, what: Request, by: str) -> Holder:
@@ -50,7 +55,7 @@ def ask_runner(store: Store, what: Request, by: str) -> Holder:
     """
     holder = store.worker()
     if holder is None:
-        raise UsageError(Suites.NOT_RUNNING, owner=store.owner, command=store.start_command)
+        raise not_running(store)
     store.journal().write({"event": "asked", "runner": holder.engine, "what": what, "by": by})
     return holder
 
@@ -72,7 +77,7 @@ class Orphans:
 def ask_orphans(store: Store, what: Request, by: str) -> Orphans:
     """Ask engines whose runner is gone, each through its run's files. Raises UsageError where there is none."""
     if not (orphans := store.orphans()):
-        raise UsageError(Suites.NOT_RUNNING, owner=store.owner, command=store.start_command)
+        raise not_running(store)
     if what != "finish":
         _note_stop(store, orphans, what, by)
     answers = [_ask_orphan(store, holder, what, by) for holder in orphans]
@@ -168,6 +173,24 @@ def retry(store: Store, ids: Sequence[str]) -> list[Item]:
         if again:
             writer.add({"event": "retried", "ids": [one.id for one in again]})
     return again
+
+
+def describe_next(store: Store, work: Work, command: str | None = None) -> str:
+    """`COMMAND` continues: what does what is left, as the end of a sentence; empty where nothing is left to do.
+
+    `command`: that continues it, where that is not the store's own. Of a search it is not known whether it would ask
+    for more runs.
+    """
+    command = command if command is not None else store.continue_command(work)
+    open_ = work.of("pending", "submitted", "claimed", "running")
+    if store.is_search or open_ or to_retry(store, work, failed=False):
+        return f"`{command}` continues"
+    return f"`{command} --retry` tries again what failed" if work.of("failed") else ""
+
+
+def not_running(store: Store) -> UsageError:
+    words = describe_next(store, store.journal().work)
+    return UsageError(Suites.NOT_RUNNING, owner=store.owner, remedy=f"{words}." if words else "")
 
 
 # ---- the queue ------------------------------------------------------------------------------------------------------

@@ -66,6 +66,9 @@ class Planner(Protocol):
     def is_over(self, work: Work) -> bool:
         """Are there no more to come, as things are?"""
 
+    def describe_end(self, work: Work) -> str:
+        """Why there are no more, where that is not what its budget says; else empty."""
+
     def judged(self, work: Work, item: Item, epochs: int | None) -> Event | None:
         """What prunes a run that is not pruned yet; `epochs`: how many it has, where that is known already."""
 

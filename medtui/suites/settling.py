@@ -136,7 +136,7 @@ def _found_jobs(work: Work, submitted: list[Item], queue: Queue | None, *, submi
     """Of submissions that ended before the scheduler's answer was recorded."""
     nameless = {item.submission: None for item in submitted if item.job is None and item.submission is not None}
     for submission in nameless:
-        if queue is None or _is_submitting(submission, submits=submits):
+        if queue is None or is_submitting(submission, submits=submits):
             continue
         ids = [item.id for item in work.items.values() if item.submission == submission]
         jobs = dict(zip(ids, queue.of(submission.name, len(ids)), strict=True))
@@ -145,7 +145,8 @@ def _found_jobs(work: Work, submitted: list[Item], queue: Queue | None, *, submi
             yield {"event": "submitted", "jobs": found}
 
 
-def _is_submitting(submission: Submission, *, submits: bool) -> bool:
+def is_submitting(submission: Submission, *, submits: bool = False) -> bool:
+    """May a command be submitting it right now? `submits`: as of `settled`."""
     if submits and submission.submitter is not None and submission.submitter.is_same(this_process()):
         return False
     alive = submission.submitter.is_alive() if submission.submitter is not None else False

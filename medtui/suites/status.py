@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.contract.store.run_directory import is_run
@@ -12,7 +12,7 @@ from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import ABORTED, COMPLETED, STOPPED, RunFailed
 from medtui.sentences import Suites
 from medtui.suites.store import Store, run_directory
-from medtui.suites.work import Item, Work
+from medtui.suites.work import ENDED_ON_REQUEST, Item, Work
 
 _WORDS = {"pending": "waiting", "claimed": "starting"}  # of a state, where a person says another word than scripts
 _LINES_SHOWN = 5  # of a damaged journal
@@ -105,6 +105,12 @@ def statuses_of(items: Iterable[Item], workspace: Workspace) -> list[ItemStatus]
     return [status_of(item, workspace) for item in items]
 
 
+def as_queued(found: ItemStatus) -> ItemStatus:
+    """In a list of the queue: what was ended together with it is to be resumed, unlike what was stopped alone."""
+    continues = found.item.with_all and found.item.state in ENDED_ON_REQUEST
+    return replace(found, shown="interrupted") if continues else found
+
+
 def status_values(store: Store, work: Work) -> dict[str, Any]:
     """As `--json` prints it."""
     holder = store.worker()
@@ -149,9 +155,13 @@ def describe_damage(store: Store, work: Work) -> str | None:
     return " ".join(Suites.DAMAGED.text(**given))
 
 
-def exit_code_of(work: Work) -> int:
-    """As of one run: the worst of what its runs came to. Of a search a trial may fail, and runs are pruned."""
-    states = {item.state for item in work.items.values() if item.pruned is None or not item.over}
+def exit_code_of(work: Work, ended_before: Collection[str] = ()) -> int:
+    """As of one run: the worst of what its runs came to. Of a search a trial may fail, and runs are pruned.
+
+    `ended_before`: ids of entries of the queue that had ended before this start of it, and do not count.
+    """
+    counted = [item for id_, item in work.items.items() if id_ not in ended_before]
+    states = {item.state for item in counted if item.pruned is None or not item.over}
     is_search = bool(work.definition)
     if "failed" in states and not (is_search and work.of("completed")):
         return RunFailed.exit_code

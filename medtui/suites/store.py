@@ -183,6 +183,20 @@ def find_suite(workspace: Workspace, name: str | None, *, search: bool = False) 
     raise UsageError(Suites.SEVERAL, count=len(stores), kinds="searches" if search else "suites", names=names)
 
 
+def find_live(workspace: Workspace, name: str | None, *, search: bool = False) -> Store:
+    """As `find_suite`, for what ends runs: without a name the one of several that has any. Raises UsageError."""
+    stores = suites_of(workspace, searches=search)
+    if name is not None or len(stores) < 2:
+        return find_suite(workspace, name, search=search)
+    live = [one for one in stores if one.worker() or one.orphans() or one.journal().work.of("submitted")]
+    if len(live) == 1:
+        return live[0]
+    kinds = "searches" if search else "suites"
+    if not live:
+        raise UsageError(Suites.NONE_LIVE, count=len(stores), kinds=kinds, kind=stores[0].kind)
+    raise UsageError(Suites.SEVERAL, count=len(live), kinds=f"live {kinds}", names=", ".join(one.name for one in live))
+
+
 def run_directory(workspace: Workspace, name: str) -> RunDirectory:
     """A run of a suite, which may have been archived since."""
     archived = RunDirectory(workspace.outputs / ARCHIVE / name)

@@ -13,7 +13,7 @@ from stand_ins import make_run
 from engine.contract.recipe.reader import build_recipe
 from engine.contract.store.workspace import Workspace
 from medtui.console.suites.reader import SuitesReader
-from medtui.suites.estimate import describe_plan
+from medtui.suites.estimate import preview
 from medtui.suites.groups import table_of
 from medtui.suites.plan import Plan, planned
 from medtui.suites.requests import begin_plan, to_retry
@@ -54,7 +54,7 @@ def test_a_run_that_was_deleted_or_renamed_is_pending_for_status_counts_table_an
     assert [one.shown for one in statuses_of(work.items.values(), workspace)] == ["pending", "completed", "pending"]
     (block,) = table_of(work.items.values(), workspace)
     assert block.groups[0].notes[0] == "2 of 3 missing"
-    assert "3 runs (1 done)" in describe_plan(plan, store, Slots(1))[0]
+    assert "3 runs (1 done)" in preview(plan, store, Slots(1)).sentences()[0]
     (line,) = SuitesReader(workspace).read("study").suites
     assert line.counts == {"pending": 2, "completed": 1}
 

@@ -18,9 +18,9 @@ from medtui.cluster.schedulers import SCHEDULERS
 from medtui.console.shell.dialogs import Question
 from medtui.console.suites import suite_actions
 from medtui.console.suites.tables import QueueTable, SuiteGrid, SuiteList
-from medtui.console.suites.text import distinct_first
 from medtui.plain.suite_status import print_status
 from medtui.suites.detached import Started
+from medtui.suites.grid import distinct_first
 from medtui.suites.requests import add_to_queue
 from medtui.suites.settling import Queue
 from medtui.suites.store import Store, queue_of

@@ -511,6 +511,14 @@ def test_a_missing_file_suggests_the_nearest_file_in_its_folder(tmp_path: Path) 
     assert error.value.fields["alternatives"] == f"did you mean {tmp_path / 'mine.yaml'}?"
 
 
+@pytest.mark.parametrize("text", ["recipe: quickstart\n", '{"recipes": ["a.yaml"]}', "seeds: 1-3\ndatasets: [cells]\n"])
+def test_a_missing_file_suggests_no_file_of_a_suite(tmp_path: Path, text: str) -> None:
+    (tmp_path / "e8.yaml").write_text(text)
+    with pytest.raises(RecipeError) as error:
+        find_recipe(str(tmp_path / "something.yaml"))
+    assert "e8" not in error.value.fields["alternatives"]
+
+
 def test_a_path_suggests_a_data_set_only_where_there_are_no_recipes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -182,6 +182,7 @@ def test_two_engines_of_a_suite_lock_two_runs_and_never_one(store: Store) -> Non
         ("search short.yaml --slurm gpus=1", "--slurm is for jobs of a scheduler."),
         ("search resume --on slurm --slots 2", "--slots is for runs on this machine."),
         ("suite run short.yaml --on slurn", "There is no scheduler 'slurn'; did you mean slurm?"),
+        ("run quickstart --slots 2", "--slots needs --seeds: one run takes one slot."),
         ("run quickstart --on slurm --resume last", "--on cannot be combined with --resume."),
         (
             "run quickstart --on slurm --slurm minute=3",

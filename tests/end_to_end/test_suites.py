@@ -83,8 +83,12 @@ def test_two_slots_are_two_engines_and_one_owner(place: Path, start: Start) -> N
     assert len(engines) == 2 and holder is not None
     assert (holder.pid, holder.owner, holder.slot) == (runner.pid, "suite pair", None)
 
-    for refused in (medtui("run", "short.yaml", cwd=place), medtui("suite", "run", "pair.yaml", cwd=place)):
-        assert refused.returncode == 3 and "suite pair (runner" in refused.stdout + refused.stderr
+    other, same = medtui("run", "short.yaml", cwd=place), medtui("suite", "run", "pair.yaml", cwd=place)
+    assert other.returncode == same.returncode == 3
+    assert (
+        "suite pair (runner" in other.stderr
+        and f"suite pair has a runner already: process {runner.pid} on " in same.stderr
+    )
     queue = medtui("queue", "start", cwd=place)
     assert queue.returncode == 3 and "suite pair" in queue.stderr
 

@@ -310,7 +310,7 @@ def test_a_scheduler_that_refuses_at_first_ends_it_and_one_that_does_later_is_as
 
     place.work(until=refuse_second)
     (note,) = place.notes
-    assert note.startswith(Cluster.NOT_SUBMITTED.text(reason="Socket timed out")[0]) and note.endswith("tried again.")
+    assert note.startswith(Cluster.UNCONFIRMED.text(reason="Socket timed out")[0]) and note.endswith("tried again.")
     assert place.cluster.accepted == ["1-42", "2-42", "3-42"]
 
 
@@ -376,8 +376,11 @@ def test_a_dry_run_says_what_each_job_asks_for_and_writes_nothing(
     code = begin_on_cluster(place.search, place.store.workspace, "slurm", ["minutes=90"], dry_run=True)
     shown = capsys.readouterr().out
     assert code == 0 and "at most 5 runs, 4 at once" in shown
-    assert "jobs  each requests partition=gpu, gpus=1, setup=source a.sh; ulimit -c 0, minutes=90, warning=180" in shown
+    assert "jobs  each request partition=gpu, gpus=1, setup=source a.sh; ulimit -c 0, minutes=90, warning=180" in shown
     assert not (place.store.workspace.root / "outputs").exists() and place.cluster.accepted == []
+    begin_on_cluster(place.search, place.store.workspace, "slurm", [], dry_run=True, as_json=True)
+    values = json.loads(capsys.readouterr().out)
+    assert (values["to_do"], values["slots"], values["jobs"]["gpus"], values["budget"]["runs"]) == (5, 4, 1, 5)
 
 
 def test_a_search_by_the_command_line_tells_its_events_and_resumes_with_what_its_jobs_asked_for(
@@ -394,7 +397,7 @@ def test_a_search_by_the_command_line_tells_its_events_and_resumes_with_what_its
     work = place.store.journal().work
     assert work.template == {"partition": "low", "at_once": 1}
     code = begin_on_cluster(place.search, place.store.workspace, "slurm", [], resumes=True, dry_run=True)
-    assert code == 0 and "each requests partition=low, minutes=240" in capsys.readouterr().out
+    assert code == 0 and "each request partition=low, minutes=240" in capsys.readouterr().out
 
 
 def test_a_job_that_an_older_medtui_submitted_is_one_of_a_suite() -> None:

@@ -14,6 +14,7 @@ from engine.contract.recipe.reader import build_recipe
 from engine.contract.recipe.yaml_reader import read_yaml
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.protocol import EpochFinished, Metrics
+from medtui.plain.search import describe_budget
 from medtui.search.asking import importances
 from medtui.search.definition import Search, defined, defined_before
 from medtui.search.planner import SearchPlanner
@@ -163,6 +164,15 @@ def test_of_few_choices_each_is_tried_once_and_then_the_search_is_over() -> None
     planner, work = done(f"{COSINE}training.epochs: 3\n{text}", planted)
     values = [tuple(trial.values.values()) for trial in planner.trials.of(work)]
     assert sorted(values) == [(size, epochs) for size in (8, 16, 32) for epochs in (0, 1)]
+
+
+def test_a_search_of_few_choices_plans_no_more_runs_than_there_are_and_says_when_all_were_tried() -> None:
+    text = "training.epochs: 3\nseeds: 1-2\nspace:\n  training.batch_size: [8, 16, 32]\nbudget: {runs: 20}\n"
+    assert describe_budget(search_of(text)) == "at most 6 runs"
+    assert describe_budget(search_of(f"{LR}budget: {{runs: 20}}\n")) == "at most 20 runs"
+    planner, work = done(text, planted)
+    assert len(work.items) == 6 and planner.describe_end(work) == "All 3 choices of its space were tried."
+    assert SearchPlanner(planner.search, CheapTrials(planner.search, planted)).describe_end(Work()) == ""
 
 
 def test_five_failed_trials_in_a_row_end_a_search() -> None:

@@ -22,7 +22,7 @@ from engine.contract.wire.errors import OutputError, UsageError, WorkspaceLocked
 from medtui.cluster import submit
 from medtui.cluster.job import SuiteJob
 from medtui.cluster.schedulers import SCHEDULERS, Submitted
-from medtui.cluster.stopping import Stopping, stop_jobs
+from medtui.cluster.stopping import Stopping, describe, stop_jobs
 from medtui.cluster.submit import begin, refuse_on_cluster, work_on_cluster
 from medtui.console.suites.reader import SuitesReader
 from medtui.sentences import Cluster
@@ -246,6 +246,34 @@ def test_what_the_scheduler_refuses_is_pending_again(store: Store, journal: Work
     with pytest.raises(OutputError, match="did not accept the jobs: Invalid partition"):
         submitted(store, journal, scheduler)
     assert states(store) == ["pending"] * 3
+
+
+def test_what_the_scheduler_refuses_is_pending_again_also_where_its_queue_does_not_answer(
+    store: Store, journal: WorkJournal, scheduler: Pretended
+) -> None:
+    scheduler.refuses, scheduler.states = True, None
+    for _ in range(2):
+        with pytest.raises(OutputError, match=r"Correct what the jobs request, or the configuration of the cluster\."):
+            submitted(store, journal, scheduler)
+        assert states(store) == ["pending"] * 3
+    refuse_on_cluster(store)  # they may be done here
+
+
+def test_stop_takes_runs_back_of_which_nobody_knows_whether_they_were_submitted(
+    store: Store, journal: WorkJournal, scheduler: Pretended
+) -> None:
+    begin(store, ITEMS, journal)
+    claim = {"event": "submitting", "ids": [ONE, TWO], "name": "study-0", "scheduler": "slurm"}
+    journal.write({**claim, "submitter": {**asdict(this_process()), "pid": 2**22 + 1}})
+    scheduler.states = None
+    with pytest.raises(OutputError, match="`medtui suite stop study` takes them back"):
+        submitted(store, journal, scheduler)
+    found = stop_jobs(store, journal, abort=False, finish=False, by="ada@login")
+    assert found == Stopping(0, 0, 0, ("study-0",))
+    assert "`scancel --name=study-0` ends its jobs" in describe(found, abort=False)[0]
+    assert states(store) == ["pending"] * 3
+    journal.write({**claim, "submitter": asdict(this_process())})  # a command that submits right now
+    assert stop_jobs(store, journal, abort=False, finish=False, by="ada@login") == Stopping(0, 0, 2)
 
 
 def test_a_plan_may_not_forget_jobs_and_a_runner_here_may_not_do_their_runs(

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import InstallationError, OutputError, UsageError
 from medtui.cli.cluster import refuse_only_on_cluster
-from medtui.cluster.job import _is_preempted
+from medtui.cluster.job import SuiteJob, _is_preempted
 from medtui.cluster.schedulers import Slurm
+from medtui.sentences import Cluster
+from medtui.suites.job_template import JobTemplate
 from medtui.suites.settling import Queue
 
 Install = Callable[[str, str], Path]
@@ -75,6 +78,24 @@ def test_without_submitit_one_sentence_names_the_extra(monkeypatch: pytest.Monke
         Slurm().check()
     assert str(refused.value) == "Cluster jobs need the extra medtui[slurm]. `pip install 'medtui[slurm]'`."
     assert refused.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("Invalid partition specified", Cluster.NOT_SUBMITTED.code),
+        ("Socket timed out on send/recv operation", Cluster.UNCONFIRMED.code),
+    ],
+)
+def test_a_submission_that_sbatch_ends_with_an_error_is_refused_unless_only_its_answer_was_lost(
+    install: Install, tmp_path: Path, words: str, code: str
+) -> None:
+    install("srun", "exit 0")
+    install("sbatch", f"echo 'sbatch: error: Batch job submission failed: {words}' >&2; exit 1")
+    folder = Workspace(tmp_path).folder.file("jobs")
+    with pytest.raises(OutputError, match=words) as failed:
+        Slurm().submit("study-a1", [SuiteJob(str(tmp_path), "study", "one")], JobTemplate(), folder)
+    assert failed.value.code == code
 
 
 def test_jobs_are_not_detached_too() -> None:

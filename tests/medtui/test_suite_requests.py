@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ import pytest
 from engine.contract.recipe.reader import build_recipe
 from engine.contract.recipe.recipe import Recipe
 from engine.contract.store.lock import WorkspaceLock
+from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import UsageError, WorkspaceLocked
 from medtui.cli.compose import compose
+from medtui.cli.queue import start as start_queue
+from medtui.cli.work import start_plan
 from medtui.client.facts import facts_of
 from medtui.client.occurrences import Occurrence
 from medtui.client.view import RunView
@@ -21,26 +25,29 @@ from medtui.console.recipes.drafts import Drafts
 from medtui.console.recipes.store import entries
 from medtui.console.suites.reader import SuitesReader
 from medtui.console.suites.text import cell_text, line_text
+from medtui.plain.suite import _describe_request
 from medtui.plain.suite_status import print_items
 from medtui.suites import detached
 from medtui.suites.detached import start_runner
 from medtui.suites.entries import distinguished
-from medtui.suites.estimate import describe_plan
+from medtui.suites.estimate import preview
 from medtui.suites.facts import facts_of_end
 from medtui.suites.grid import grid_of, without_common
+from medtui.suites.known_runs import KnownRuns
 from medtui.suites.plan import Plan, planned
 from medtui.suites.requests import (
     add_to_queue,
     ask_runner,
     begin_plan,
+    describe_next,
     move_in_queue,
     remove_from_queue,
     retry,
     to_retry,
 )
 from medtui.suites.slots import Slots
-from medtui.suites.status import describe_counts, status_of
-from medtui.suites.store import Store, queue_of
+from medtui.suites.status import describe_counts, exit_code_of, status_of, status_values
+from medtui.suites.store import Store, find_live, queue_of
 from medtui.suites.suite_file import suite_files
 from medtui.suites.work import Item
 
@@ -70,8 +77,53 @@ def test_later_seeds_of_a_recipe_join_those_that_its_suite_has(workspace: Worksp
     work = store.journal().work
     assert [item.recipe["training"]["seed"] for item in work.items.values()] == [1, 2, 3, 4, 5]
     assert work.items[first[0]].state == "failed"
-    assert "besides 2 that it has already" in describe_plan(later, store, Slots(1), joins=True)[0]
-    assert "besides" not in describe_plan(later, store, Slots(1))[0]
+    assert "besides 2 that it has already" in preview(later, store, Slots(1), joins=True).sentences()[0]
+    assert "besides" not in preview(later, store, Slots(1)).sentences()[0]
+
+
+def test_a_plan_that_replaces_another_of_its_name_says_how_many_runs_stay(workspace: Workspace) -> None:
+    plan, store = study(workspace)
+    assert not any("changed" in line for line in preview(plan, store, Slots(1)).sentences())
+    later = planned("study", [recipe(seed) for seed in (3, 4, 5)])
+    words = "plan  changed: 1 of the 3 planned runs stays, 2 are no longer planned, 2 are new"
+    assert preview(later, store, Slots(1)).sentences()[1] == words
+    assert not any("changed" in line for line in preview(later, store, Slots(1), joins=True).sentences())
+
+
+def test_a_plan_counts_runs_as_done_that_another_suite_has_done_where_the_runner_would(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, store = planned("other", [recipe(seed) for seed in (1, 2)]), Store(workspace, "other")
+    done = RunDirectory(workspace.outputs / "20261126_cells")
+    monkeypatch.setattr(KnownRuns, "done", lambda self, recipe: done if recipe.training.seed == 1 else None)
+    assert "2 runs (1 done)" in preview(plan, store, Slots(1)).sentences()[0]
+
+
+@pytest.mark.parametrize(
+    ("variable", "words"),
+    [
+        ("", "it will be fetched first (at most "),
+        ("1", "not fetched offline: put it into the workspace's dataset/, or pass --data"),
+    ],
+)
+def test_a_plan_says_which_data_are_missing_and_what_is_fetched(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, variable: str, words: str
+) -> None:
+    monkeypatch.setenv("MEDTUI_OFFLINE", variable)
+    monkeypatch.setattr("engine.contract.recipe.data_source.find_file", lambda archive, folders: None)
+    plan = planned("study", [build_recipe({"dataset": {"name": "breastmnist"}})])
+    (line,) = [one for one in preview(plan, Store(workspace, "study"), Slots(1)).sentences() if one.startswith("data")]
+    assert line.startswith("data  breastmnist: breastmnist.npz is missing") and words in line
+
+
+def test_a_dry_run_for_scripts_says_what_would_run(workspace: Workspace, capsys) -> None:
+    plan, store = planned("study", [recipe(seed) for seed in (1, 2)]), Store(workspace, "study")
+    assert start_plan(plan, workspace, slots=1, dry_run=True, as_json=True) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["counts"] | {"planned": 2, "done": 0} == values["counts"] and values["to_do"] == 2
+    assert [run["recipe"]["training"]["seed"] for run in values["runs"]] == [1, 2]
+    assert values["bytes"] > 0 and values["seconds"] is None and values["runs_without_pace"] == 2
+    assert not store.journal_file.is_regular
 
 
 def test_a_plan_that_does_not_join_replaces_what_the_file_no_longer_has(workspace: Workspace) -> None:
@@ -104,11 +156,53 @@ def test_a_wrong_number_of_an_entry_says_which_entries_wait(workspace: Workspace
 
 def test_an_entry_that_waits_has_the_same_word_in_a_list_as_on_the_screen(workspace: Workspace, capsys) -> None:
     item = Item("1", "cells", {})
-    print_items([item], workspace, with_id=True)
+    print_items([item], workspace, of_queue=True)
     assert "1  waiting " in capsys.readouterr().out
     assert "waiting" in cell_text(status_of(item, workspace)).plain
     add_to_queue(workspace, recipe())
     assert describe_counts(queue_of(workspace).journal().work, workspace) == "1 run: 1 waiting."
+
+
+def test_an_entry_that_continues_with_the_queue_has_another_word_than_one_that_was_stopped_alone(
+    workspace: Workspace, capsys
+) -> None:
+    for _ in range(2):
+        add_to_queue(workspace, recipe())
+    store = queue_of(workspace)
+    ended = {"event": "ended", "outcome": "stopped", "run": None}
+    store.journal().write({**ended, "id": "1"}, {**ended, "id": "2", "with_all": True})
+    work = store.journal().work
+    print_items(list(work.items.values()), workspace, of_queue=True)
+    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()] == [
+        ["1", "stopped"],
+        ["2", "interrupted"],
+    ]
+    shown = SuitesReader(workspace).read(None).queue
+    assert [cell_text(one).plain for one in shown] == ["■ stopped", "↻ interrupted"]
+    assert [run["shown"] for run in status_values(store, work)["runs"]] == ["stopped", "stopped"]
+
+
+def test_a_list_of_the_queue_that_is_cut_off_says_what_differs_and_the_seed_first(
+    workspace: Workspace, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    labels = [f"cells, mini_cnn, epochs {epochs}, limit 4800, seed {seed}" for epochs, seed in ((1, 4), (1000, 5))]
+    items = [Item(str(number), label, {}) for number, label in enumerate(labels, 1)]
+    print_items(items, workspace, of_queue=True)
+    first, second = capsys.readouterr().out.splitlines()
+    assert "seed 4, epochs 1, cells" in first and "seed 5, epochs 1000, cells" in second
+
+
+def test_a_start_of_the_queue_says_that_nothing_waits_and_an_entry_that_was_stopped_before_is_no_failure(
+    workspace: Workspace, capsys
+) -> None:
+    add_to_queue(workspace, recipe())
+    store = queue_of(workspace)
+    store.journal().write({"event": "ended", "id": "1", "outcome": "stopped", "run": None})
+    assert start_queue(workspace=workspace.root) == 0
+    assert capsys.readouterr().out == "Nothing is waiting in the queue.\n"
+    assert exit_code_of(store.journal().work) == 6 and exit_code_of(store.journal().work, {"1"}) == 0
 
 
 def test_an_entry_that_runs_is_neither_moved_nor_removed(workspace: Workspace) -> None:
@@ -135,6 +229,28 @@ def test_only_a_run_that_failed_or_was_ended_is_retried(workspace: Workspace) ->
     assert to_retry(store, journal.work, failed=True) == [ids[2], ids[0]], "and what was deleted since"
 
 
+def test_what_continues_a_suite_says_that_failed_runs_need_retry_and_nothing_where_nothing_is_left(
+    workspace: Workspace,
+) -> None:
+    plan, store = study(workspace, 1)
+    journal, id_ = store.journal(), plan.items[0].id
+
+    def after(outcome: str) -> str:
+        run = RunDirectory(workspace.outputs / "20261126_cells")
+        run.root.mkdir(exist_ok=True)
+        run.manifest.write('{"run": "20261126_cells"}')
+        journal.write({"event": "ended", "id": id_, "outcome": outcome, "run": run.name, "detail": ""})
+        return describe_next(store, journal.work)
+
+    assert describe_next(store, journal.work) == "`medtui suite resume study` continues"
+    assert after("stopped") == "`medtui suite resume study` continues"
+    assert after("failed") == "`medtui suite resume study --retry` tries again what failed"
+    with pytest.raises(UsageError, match="No runner is working on suite study") as refused:
+        ask_runner(store, "stop", "me")
+    assert refused.value.hint == "`medtui suite resume study --retry` tries again what failed."
+    assert after("completed") == ""
+
+
 def test_a_runner_that_there_is_not_cannot_be_asked_and_one_that_works_is_the_only_one(workspace: Workspace) -> None:
     plan, store = study(workspace)
     with pytest.raises(UsageError, match="No runner is working on suite study"):
@@ -144,10 +260,27 @@ def test_a_runner_that_there_is_not_cannot_be_asked_and_one_that_works_is_the_on
     try:
         assert ask_runner(store, "finish", "me").pid == os.getpid()
         assert store.journal().work.asked == {"r" * 16: "finish"}
-        with pytest.raises(WorkspaceLocked, match="has a runner already"):
+        with pytest.raises(WorkspaceLocked, match=f"suite study has a runner already: process {os.getpid()} on "):
             begin_plan(plan, store)
     finally:
         lock.release()
+
+
+def test_where_no_suite_runs_stop_says_so_and_asks_for_no_name(workspace: Workspace) -> None:
+    for name in ("one", "two"):
+        begin_plan(planned(name, [recipe()]), Store(workspace, name))
+    with pytest.raises(UsageError, match="None of the 2 suites here has a live run"):
+        find_live(workspace, None)
+    ids = list(Store(workspace, "two").journal().work.items)
+    Store(workspace, "two").journal().write(
+        {"event": "submitting", "ids": ids, "name": "two-0", "scheduler": "slurm", "submitter": None}
+    )
+    assert find_live(workspace, None).name == "two" and find_live(workspace, "one").name == "one"
+
+
+def test_what_a_signal_asked_for_does_not_offer_a_ctrl_c_that_a_detached_runner_has_not() -> None:
+    assert _describe_request(2, "") == "Aborting all runs after their batch; checkpoints are kept. Ctrl-C again kills."
+    assert _describe_request(2, "SIGTERM") == "SIGTERM: Aborting all runs after their batch; checkpoints are kept."
 
 
 def test_nothing_is_planned_while_something_else_holds_the_workspace(workspace: Workspace) -> None:

@@ -16,6 +16,8 @@ from scipy import stats
 from engine.contract.data.published import published_for
 from engine.contract.recipe.reader import build_recipe
 from engine.contract.recipe.recipe import Recipe
+from engine.contract.wire.errors import UsageError
+from medtui.cli.suite_table import _format
 from medtui.plain.suite_table import print_table
 from medtui.rich_output import CleanConsole
 from medtui.suites.formats import COLUMNS, csv_of, latex_of, markdown_of, mean_and_sd, rows
@@ -117,6 +119,11 @@ def text_of(blocks: list[Block], width: int = 80) -> str:
     text = io.StringIO()
     print_table(CleanConsole(text, width=width, force_terminal=True, no_color=True, legacy_windows=False), blocks, [])
     return re.sub(r"\x1b\[[0-9;]*m", "", text.getvalue())
+
+
+def test_an_unknown_format_says_which_there_are() -> None:
+    with pytest.raises(UsageError, match=r"no format 'pdf'; known: text, csv, markdown, latex, xlsx\."):
+        _format("pdf", None)
 
 
 def test_the_text_fits_eighty_columns() -> None:

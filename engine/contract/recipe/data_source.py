@@ -38,6 +38,7 @@ class Found:
 
     description: str
     ok: bool = True
+    is_fetched: bool = False  # before it is read
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,12 @@ class OfficialSource(DataSource):
         path = find_file(self.archive, search_paths.folders)
         if path is None and offline():
             where = "put it into the workspace's dataset/, or pass --data"
-            return Found(f"{self.archive.file_name} is missing and MEDTUI_OFFLINE is set: {where}", ok=False)
+            return Found(f"{self.archive.file_name} is missing and not fetched offline: {where}", ok=False)
         if path is None:
             most = format_bytes(self.facts.largest(self.size))
-            return Found(f"{self.archive.file_name} is missing: it will be fetched first (at most {most})")
+            return Found(
+                f"{self.archive.file_name} is missing: it will be fetched first (at most {most})", is_fetched=True
+            )
         counts = "/".join(str(self.facts.splits[split]) for split in SPLITS)
         found = known_md5(path)
         if found is None:

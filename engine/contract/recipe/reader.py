@@ -83,7 +83,11 @@ def _at_line(problem: Problem, lines: Mapping[KeyPath, int]) -> Problem:
     return replace(problem, line=lines.get(problem.path))
 
 
-_NAMES_RECIPES = re.compile(rb"^recipes?\s*:", re.MULTILINE)
+_BEGINS = rb"(?:^|\A\s*\{\s*)[\"']?"  # of a key: in a line of its own, or the first in braces
+_NAMES_RECIPES = re.compile(_BEGINS + rb"recipes?[\"']?\s*:", re.MULTILINE)
+_OTHER_KEYS = re.compile(  # that a suite or a search has, and no recipe
+    _BEGINS + rb"(?:datasets|sizes|models|seeds|exclude|include|space|budget)[\"']?\s*:", re.MULTILINE
+)
 
 
 def names_recipes(file: File) -> bool:
@@ -204,9 +208,17 @@ def layered(*layers: Mapping[str, Any]) -> dict[str, Any]:
 def _recipes_in(folder: Path) -> list[str]:
     try:
         files = sorted(folder.glob("*.y*ml")) if is_folder(folder) else []
-        return [str(other) for other in files if not names_recipes(named_by_user(other))]
+        return [str(other) for other in files if not _is_of_many_runs(named_by_user(other))]
     except OSError:  # a folder that may not be listed
         return []
+
+
+def _is_of_many_runs(file: File) -> bool:
+    """The file of a suite or a search, perhaps one that is not complete yet? Never raises."""
+    try:
+        return names_recipes(file) or _OTHER_KEYS.search(file.content(SIZE_LIMIT)) is not None
+    except OSError:
+        return False
 
 
 def find_recipe(name: str) -> Path:

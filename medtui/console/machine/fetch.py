@@ -32,7 +32,7 @@ class FetchRequest:
 def requested_file(name: str, size: str) -> FetchRequest:
     """Pure."""
     if offline():
-        return FetchRequest(None, "MEDTUI_OFFLINE is set: downloads are disabled.")
+        return FetchRequest(None, "Offline, nothing is fetched.")
     sets = {facts.name: facts for facts in official_sets()}
     facts = sets.get(name.strip().lower())
     if facts is None:

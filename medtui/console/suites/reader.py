@@ -14,7 +14,7 @@ from medtui.suites.entries import distinguished
 from medtui.suites.grid import Grid, grid_of
 from medtui.suites.journal import WorkJournal
 from medtui.suites.settling import settled, settled_here
-from medtui.suites.status import ItemStatus, status_of
+from medtui.suites.status import ItemStatus, as_queued, status_of
 from medtui.suites.store import QUEUE, Store, queue_of, suites_of
 from medtui.suites.work import Event, Item, State, Work
 
@@ -104,7 +104,9 @@ class SuitesReader:
         shown = self._shown(lines[name], works[name], runners[name]) if name is not None else None
         queue = queue_of(self._workspace)
         entries = in_order(self._work(queue)) if queue.journal_file.is_regular else []
-        return SuitesState(tuple(lines.values()), shown, tuple(self._statuses(QUEUE, entries)), queue.runner_in(state))
+        return SuitesState(
+            tuple(lines.values()), shown, tuple(map(as_queued, self._statuses(QUEUE, entries))), queue.runner_in(state)
+        )
 
     def _work(self, store: Store) -> Work:
         known = self._known.get(store.name)

@@ -16,7 +16,7 @@ from medtui.console.suites.choose import ChooseSuite
 from medtui.sentences import Suites
 from medtui.suites import requests
 from medtui.suites.detached import Started, start_runner
-from medtui.suites.estimate import describe_items, describe_plan
+from medtui.suites.estimate import describe_items, preview
 from medtui.suites.plan import Plan, plan_of
 from medtui.suites.settling import work_of
 from medtui.suites.slots import Slots
@@ -50,7 +50,7 @@ def _planned(context: AppContext, file: Path) -> tuple[Plan, Store, list[str]]:
     store = Store(context.workspace, plan.name)
     requests.refuse_second_runner(store)
     refuse_on_cluster(store)
-    return plan, store, describe_plan(plan, store, requests.slots_of_plan(plan))
+    return plan, store, preview(plan, store, requests.slots_of_plan(plan)).sentences()
 
 
 def _begin(plan: Plan, store: Store) -> Started:
@@ -107,7 +107,7 @@ async def end(context: AppContext, store: Store) -> str | None:
 async def _end_orphans(context: AppContext, store: Store) -> str | None:
     """Of a suite whose runner is gone. Raises UsageError where none of its engines trains."""
     if not (orphans := store.orphans()):
-        raise UsageError(Suites.NOT_RUNNING, owner=store.owner, command=store.start_command)
+        raise requests.not_running(store)
     runs = ", ".join(holder.run or f"engine {holder.pid}" for holder in orphans)
     answers: list[Answer] = [("no", "leave it"), ("stop", "stop its runs after their batch")]
     words = f"Stop {store.owner}, whose runner is gone while it trains {runs}? It can be continued."

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rich.cells import cell_len
 from rich.text import Text
 
 from medtui.actions import Action
 from medtui.console.shell.status_text import GLYPHS
 from medtui.console.suites.reader import ShownSuite, SuiteLine, SuitesState
 from medtui.suites.formats import mean_and_sd
-from medtui.suites.grid import Row, without_common
+from medtui.suites.grid import Row, distinct_first
 from medtui.suites.statistics import summarise
 from medtui.suites.status import ItemStatus, counts_text, word_of
 from medtui.text import clean, number, shortened
@@ -106,14 +105,6 @@ def queue_texts(entries: Sequence[ItemStatus], room: int) -> dict[str, tuple[Tex
         )
         for one, state, label in zip(entries, states, labels, strict=True)
     }
-
-
-def distinct_first(labels: Sequence[str], width: int) -> list[str]:
-    """Where not all fit, what differs among them stands before what all have: what is cut off tells nothing apart."""
-    if all(cell_len(label) <= width for label in labels):
-        return list(labels)
-    common, own = without_common(labels)
-    return [", ".join(filter(None, (one, common))) for one in own]
 
 
 def selected_text(status: ItemStatus | None, actions: Mapping[str, Action]) -> Text:
