@@ -17,8 +17,9 @@ from engine.contract.store.workspace import Workspace
 from medtui.cluster.schedulers import SCHEDULERS
 from medtui.console.shell.dialogs import Question
 from medtui.console.suites import suite_actions
+from medtui.console.suites.reader import SuiteLine
 from medtui.console.suites.tables import QueueTable, SuiteGrid, SuiteList
-from medtui.console.suites.text import distinct_first
+from medtui.console.suites.text import distinct_first, line_text
 from medtui.plain.suite_status import print_status
 from medtui.suites.detached import Started
 from medtui.suites.requests import add_to_queue
@@ -93,6 +94,13 @@ async def test_every_state_has_a_glyph_of_its_own_also_without_colours(
             await opened(pilot, app)
             await shows(pilot, "✓ 0.9000", "● 8/10", "✗ failed", "■ 0.9400", "‖ 8/10", "↻ 8/10", "· waiting")
             await shows(pilot, "0.905 ± 0.007 (2)", "8 runs: ", "2 completed", "breastmnist", "its runner is working")
+
+
+async def test_the_list_says_how_many_runs_of_a_suite_are_completed() -> None:
+    """As the dry run does: one that failed, or was stopped or aborted, is to be done again."""
+    ended = SuiteLine("study", {"completed": 2, "failed": 1, "stopped": 1, "aborted": 3, "killed": 1}, works=False)
+    assert line_text(ended, 40).plain == "✗ study  2/8, 1 failed"
+    assert line_text(SuiteLine("cc", {"aborted": 2, "pending": 1}, works=False), 40).plain == "○ cc  0/3"
 
 
 async def test_a_mean_says_of_which_split_it_is(console, workspace: Workspace) -> None:
@@ -351,7 +359,7 @@ async def test_jobs_of_a_cluster_are_told_apart_and_only_stopped(
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await opened(pilot, app)
-        await shows(pilot, "◇ submitted", "◇ 8/10", "2 submitted", "on slurm; X stops it", "◇ study  4/8")
+        await shows(pilot, "◇ submitted", "◇ 8/10", "2 submitted", "on slurm; X stops it", "◇ study  2/8")
         await pilot.press("r")
         await shows(pilot, "has 2 runs on slurm: 17.")
         await pilot.press("escape", "t")

@@ -76,7 +76,7 @@ def runner_text(shown: ShownSuite, actions: Mapping[str, Action]) -> str:
 
 
 def line_text(line: SuiteLine, width: int) -> Text:
-    """A suite in the list: what it does, its name, how many of its runs are over."""
+    """A suite in the list: what it does, its name, how many of its runs are completed."""
     failed = line.counts.get("failed", 0)
     glyph, style = "○", ""
     if line.works:
@@ -87,7 +87,7 @@ def line_text(line: SuiteLine, width: int) -> Text:
         glyph, style = "✓", "green"
     elif failed:
         glyph, style = "✗", "red"
-    count = f"{line.over}/{line.n}" + (f", {failed} failed" if failed else "") + " !" * line.damaged
+    count = f"{line.completed}/{line.n}" + (f", {failed} failed" if failed else "") + " !" * line.damaged
     name = shortened(clean(line.name), max(4, width - len(count) - 4))
     return Text(f"{glyph} {name}  {count}", style)
 
