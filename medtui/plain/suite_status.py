@@ -48,7 +48,7 @@ def print_items(items: list[Item], workspace: Workspace, *, with_id: bool = Fals
     for found in statuses_of(items, workspace):
         item = found.item
         id_ = f"{item.id:>4}  " if with_id else ""
-        line = f"{id_}{word_of(found.shown):<11}  {found.epochs or UNDEFINED:>7}  {_auc_text(found):<11}  "
+        line = f"{id_}{word_of(found.shown):<11}  {found.epochs or UNDEFINED:>7}  {_auc_text(found):<15}  "
         room = max(10, width - cell_len(line))
         console.print(line + shortened(clean(item.label, 400), room), style=STYLES.get(item.state), soft_wrap=True)
         if item.detail and item.detail != "done before":
@@ -57,7 +57,7 @@ def print_items(items: list[Item], workspace: Workspace, *, with_id: bool = Fals
 
 
 def _auc_text(found: ItemStatus) -> str:
-    """Of which split it is: of the validation split while it trains, of the test split once there is one."""
+    """And which it is: that of the best epoch on the validation split, then that on the test split."""
     if found.auc is None:
         return UNDEFINED
-    return f"{'test' if found.test_auc is not None else 'val'} {number(found.auc)}"
+    return f"{'test' if found.test_auc is not None else 'best val'} {number(found.auc)}"

@@ -14,16 +14,18 @@ from suite_fixture import held, make_alive, make_pilot, make_queue, make_study, 
 from engine.contract.recipe.reader import build_recipe
 from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.workspace import Workspace
+from medtui.actions import with_keys
 from medtui.cluster.schedulers import SCHEDULERS
 from medtui.console.shell.dialogs import Question
 from medtui.console.suites import suite_actions
 from medtui.console.suites.reader import SuiteLine
 from medtui.console.suites.tables import QueueTable, SuiteGrid, SuiteList
-from medtui.console.suites.text import distinct_first, line_text
+from medtui.console.suites.text import cell_text, distinct_first, line_text, selected_text
 from medtui.plain.suite_status import print_status
 from medtui.suites.detached import Started
 from medtui.suites.requests import add_to_queue
 from medtui.suites.settling import Queue
+from medtui.suites.status import status_of
 from medtui.suites.store import Store, queue_of
 
 pytestmark = pytest.mark.asyncio
@@ -101,6 +103,17 @@ async def test_the_list_says_how_many_runs_of_a_suite_are_completed() -> None:
     ended = SuiteLine("study", {"completed": 2, "failed": 1, "stopped": 1, "aborted": 3, "killed": 1}, works=False)
     assert line_text(ended, 40).plain == "✗ study  2/8, 1 failed"
     assert line_text(SuiteLine("cc", {"aborted": 2, "pending": 1}, works=False), 40).plain == "○ cc  0/3"
+
+
+async def test_the_auc_next_to_the_epochs_says_that_it_is_the_best(workspace: Workspace, capsys) -> None:
+    """Its newest epoch has another one: 0.9000 after eight epochs, of which the sixth is the best."""
+    item = make_study(workspace)[2]
+    store = Store(workspace, "study")
+    status = status_of(store.journal().work.items[item.id], workspace)
+    assert cell_text(status).plain == "● 8/10 0.920" and cell_text(status, named=True).plain == "● 8/10 best val 0.920"
+    assert "epoch 8/10 · best validation AUC 0.9200" in selected_text(status, with_keys({})).plain
+    print_status(store, store.journal().work)
+    assert "8/10  best val 0.9200" in capsys.readouterr().out
 
 
 async def test_a_mean_says_of_which_split_it_is(console, workspace: Workspace) -> None:
@@ -256,7 +269,7 @@ async def test_a_key_to_a_run_says_that_the_selected_one_has_nothing_to_end(
 async def test_what_is_interrupted_is_no_waiting_run_in_totals_list_and_title(
     console, workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And each AUC of the list says of which split it is."""
+    """And each AUC of the list says which it is."""
     make_study(workspace)
     store = Store(workspace, "study")
     counts = "1 waiting, 1 interrupted, 2 running, 2 completed, 1 stopped, 1 failed"
@@ -268,7 +281,7 @@ async def test_what_is_interrupted_is_no_waiting_run_in_totals_list_and_title(
             await opened(pilot, app)
             await shows(pilot, f"8 runs: {counts}")
     assert f"8 runs: {counts}." in listed and "interrupted " in listed
-    assert re.search(r"training +\d+/\d+ +val 0\.\d{4} ", listed) and re.search(r"completed .* test 0\.9000 ", listed)
+    assert re.search(r"training +\d+/\d+ +best val 0\.\d{4} ", listed) and re.search(r"completed .* test 0\.9000 ", listed)
 
 
 @pytest.mark.slow
@@ -439,7 +452,7 @@ async def test_entries_of_the_queue_say_what_differs_and_what_their_number_is(co
     app = console()
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot, app)
-        await shows(pilot, "test AUC 0.", "val AUC 0.", "mini_cnn, defaults, epochs 10,", "mini_cnn, defaults, epoc")
+        await shows(pilot, "test AUC 0.", "best val 0.", "mini_cnn, defaults, epochs 10,", "mini_cnn, defaults, epo")
 
 
 async def test_what_differs_among_entries_stands_first_where_not_all_fits() -> None:

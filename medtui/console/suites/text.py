@@ -28,9 +28,9 @@ def glyph_of(status: ItemStatus) -> str:
 
 
 def cell_text(status: ItemStatus | None, *, named: bool = False) -> Text:
-    """Its state, how far it is, its AUC: `✓ 0.9130`, `● 12/30 0.913`, `· waiting`.
+    """Its state, how far it is, its AUC: `✓ 0.9130`, `● 12/30 0.913`, `· waiting`. While it trains, of its best epoch.
 
-    `named`: it says of which split that AUC is: `✓ test AUC 0.9130`, `● 12/30 val AUC 0.913`.
+    `named`: it says which AUC that is: `✓ test AUC 0.9130`, `● 12/30 best val 0.913`.
     """
     if status is None:
         return Text("")
@@ -39,8 +39,8 @@ def cell_text(status: ItemStatus | None, *, named: bool = False) -> Text:
     elif status.shown == "failed" or not status.epochs:
         words = word_of(status.shown)
     else:
-        value = f" {'val AUC ' * named}{number(status.validation_auc, 3)}" if status.validation_auc is not None else ""
-        words = status.epochs + value
+        best = f"{'best val ' * named}{number(status.validation_auc, 3)}" if status.validation_auc is not None else ""
+        words = f"{status.epochs} {best}".rstrip()
     return Text(f"{glyph_of(status)} {clean(words, 32)}", STYLES.get(status.shown, ""))
 
 
@@ -139,7 +139,7 @@ def selected_text(status: ItemStatus | None, actions: Mapping[str, Action]) -> T
 def scores_of(status: ItemStatus) -> Sequence[tuple[str, float | None]]:
     if status.test_auc is not None:
         return [("test AUC", status.test_auc), ("ACC", status.test_acc)]
-    return [("validation AUC", status.validation_auc)]
+    return [("best validation AUC", status.validation_auc)]
 
 
 def empty_text(state: SuitesState, actions: Mapping[str, Action]) -> str:
