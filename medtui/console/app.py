@@ -285,6 +285,13 @@ class ConsoleApp(PaintedPictures, RunControl, inherit_bindings=False):
             self._forget_run()
         self._follow_work(message.newest_engine)
 
+    @property
+    def holding_work(self) -> str:
+        """The suite or the queue that holds the workspace, and trained what is shown; "" where none does."""
+        from medtui.suites.store import Store
+
+        return Store(self.workspace, self._worked).owner if self._worked is not None and not self._reads else ""
+
     # ---- screens and keys ------------------------------------------------------------------------------------------
 
     @property

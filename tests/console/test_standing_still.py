@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 from screen_helpers import screen_text, shows, wait_for
 from stand_ins import Story, make_run
-from suite_fixture import held, make_study, run_name
+from suite_fixture import end, held, make_study, run_name
 from test_recipes import MINE, SIZE, opened
 
 from engine.contract.machine.process_identity import ProcessIdentity, process_here
@@ -91,15 +91,6 @@ async def test_nothing_is_trained_in_a_folder_that_took_the_place_of_the_workspa
         moved.rename(workspace.root)
         await pilot.press("r")
         await wait_for(pilot, lambda: scripts and scripts[-1].sent)
-
-
-def end(run: RunDirectory) -> None:
-    """As its engine does: it is completed."""
-    story = Story(run.root)
-    story.seq, story.time = 1000, story.time + 1000
-    run.journal.path.write_bytes(run.journal.path.read_bytes() + b"".join(one.line() for one in story.ended()))
-    status = Status.model_validate_json(run.status.path.read_text())
-    run.status.path.write_text(status.model_copy(update={"outcome": "completed"}).model_dump_json())
 
 
 @pytest.mark.asyncio
