@@ -456,6 +456,28 @@ async def test_entries_of_the_queue_say_what_differs_and_what_their_number_is(co
         await shows(pilot, "test AUC 0.", "best val 0.", "mini_cnn, defaults, epochs 10,", "mini_cnn, defaults, epo")
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60), (60, 18)])
+@pytest.mark.everyday("size0")
+async def test_details_of_an_entry_of_the_queue_are_in_the_frame_that_is_titled_queue(
+    console, workspace: Workspace, size: tuple[int, int]
+) -> None:
+    make_study(workspace)
+    make_queue(workspace)
+    app = console()
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot, app)
+        await shows(pilot, "mini_cnn, seed 1  ✓ completed")
+        await pilot.press("]")
+        await wait_for(pilot, lambda: app.base_screen._in_queue)
+        await wait_for(pilot, lambda: app.base_screen.query_one("#queue-selected").region.height)
+        assert "mini_cnn, seed 1  ✓ completed" not in screen_text(app)
+        details, pane = (app.base_screen.query_one(one).region for one in ("#queue-selected", "#pane-queue"))
+        assert pane.contains_region(details) and details.height
+        assert app.base_screen.has_class("-roomy") == (size[0] >= 160)  # from its opening, not from a resize
+        await pilot.press("[")
+        await shows(pilot, "mini_cnn, seed 1  ✓ completed")
+
+
 async def test_what_differs_among_entries_stands_first_where_not_all_fits() -> None:
     labels = ["breastmnist, mini_cnn, epochs 10, seed 1", "breastmnist, mini_cnn, epochs 3000, seed 1"]
     assert distinct_first(labels, 42) == labels
