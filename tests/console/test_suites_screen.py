@@ -95,7 +95,7 @@ async def test_every_state_has_a_glyph_of_its_own_also_without_colours(
         async with app.run_test(size=SIZE) as pilot:
             await opened(pilot, app)
             await shows(pilot, "✓ 0.9000", "● 8/10", "✗ failed", "■ 0.9400", "‖ 8/10", "↻ 8/10", "· waiting")
-            await shows(pilot, "0.905 ± 0.007 (2)", "8 runs: ", "2 completed", "breastmnist", "its runner is working")
+            await shows(pilot, "0.9050 ± 0.0071 (2)", "8 runs: ", "2 completed", "breastmnist", "its runner is working")
 
 
 async def test_the_list_says_how_many_runs_of_a_suite_are_completed() -> None:
@@ -123,6 +123,16 @@ async def test_a_mean_says_of_which_split_it_is(console, workspace: Workspace) -
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot, app)
         await shows(pilot, "mean test AUC", "A mini_cnn (2 runs)  mean validation AUC, by epoch")
+
+
+async def test_a_mean_has_the_digits_of_the_table_where_there_is_room(console, workspace: Workspace) -> None:
+    make_study(workspace)
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await shows(pilot, "0.9050 ± 0.0071 (2)")
+        await pilot.resize_terminal(80, 24)
+        await shows(pilot, "0.905 ± 0.007 (2)")
 
 
 @pytest.mark.slow

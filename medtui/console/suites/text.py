@@ -10,7 +10,7 @@ from rich.text import Text
 from medtui.actions import Action
 from medtui.console.shell.status_text import GLYPHS
 from medtui.console.suites.reader import ShownSuite, SuiteLine, SuitesState
-from medtui.suites.formats import mean_and_sd
+from medtui.suites.formats import DIGITS, mean_and_sd
 from medtui.suites.grid import Row, without_common
 from medtui.suites.statistics import summarise
 from medtui.suites.status import ItemStatus, counts_text, word_of
@@ -44,13 +44,13 @@ def cell_text(status: ItemStatus | None, *, named: bool = False) -> Text:
     return Text(f"{glyph_of(status)} {clean(words, 32)}", STYLES.get(status.shown, ""))
 
 
-def mean_text(row: Row, runs: Mapping[str, ItemStatus]) -> Text:
-    """Of the test AUC of its completed runs, and of how many: `0.913 ± 0.004 (3)`."""
+def mean_text(row: Row, runs: Mapping[str, ItemStatus], digits: int = DIGITS) -> Text:
+    """Of the test AUC of its completed runs, and of how many: `0.9130 ± 0.0041 (3)`."""
     done = [runs[id_] for id_ in row.items.values() if id_ in runs and runs[id_].item.state == "completed"]
     values = [one.test_auc for one in done if one.test_auc is not None and one.test_auc == one.test_auc]
     if not values:
         return Text("")
-    return Text(f"{mean_and_sd(summarise(values), 3)} ({len(values)})")
+    return Text(f"{mean_and_sd(summarise(values), digits)} ({len(values)})")
 
 
 def title_of(shown: ShownSuite) -> str:
