@@ -119,9 +119,15 @@ def _prepared(stream: TextIO | None) -> TextIO:
     )
 
 
+def not_terminals() -> list[str]:
+    """Which standard streams keep the console from being shown, on standard error, and typed to."""
+    streams = {"input": sys.stdin, "output": sys.stdout, "error": sys.stderr}
+    return [name for name, stream in streams.items() if stream is None or not stream.isatty()]
+
+
 def on_a_terminal() -> bool:
-    """Can the console be shown and typed to? It is shown on standard error."""
-    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+    """Can the console be shown and typed to?"""
+    return not not_terminals()
 
 
 def is_plain() -> bool:

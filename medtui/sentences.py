@@ -72,7 +72,9 @@ class CommandLine:
     NO_RESULT_FILE = Sentence("Expected a result file, found none at {path}{reason}.", "Check the path.")
     NO_VALUE = Sentence("Expected a value for {field}, found none.", "Write {field}=VALUE, without spaces.")
     NO_SUCH_OPTION = Sentence("`{command}` has no option --{option}.", "Remove it; see {command} --help.")
-    NO_TERMINAL = Sentence("The console needs a terminal.", "`medtui run RECIPE` trains without one.")
+    NO_TERMINAL = Sentence(
+        "The console needs a terminal, which standard {streams} not.", "`medtui run RECIPE` trains without one."
+    )
     OUTPUT_FAILED = Sentence("The output cannot be written: {reason}.", "Free some space, or write elsewhere.")
     ONE_WORKSPACE = Sentence("`{command}` takes one --workspace, found {number}.", "Name the one you mean.")
     PATH_EMPTY = Sentence("Expected a path, found an empty name.", "Check that the shell variable is set.")

@@ -17,13 +17,14 @@ def open_console(
     from engine.contract.store.workspace import find_workspace
     from engine.contract.wire.errors import UsageError
     from medtui import terminal
-    from medtui.output import on_a_terminal
+    from medtui.output import not_terminals
     from medtui.preferences import remember_workspace
     from medtui.sentences import CommandLine
     from medtui.settings import read_settings
 
-    if not on_a_terminal():
-        raise UsageError(CommandLine.NO_TERMINAL)
+    if missing := not_terminals():
+        streams = " and ".join(filter(None, (", ".join(missing[:-1]), missing[-1])))
+        raise UsageError(CommandLine.NO_TERMINAL, streams=f"{streams} {'is' if len(missing) == 1 else 'are'}")
     if (remedy := terminal.remedy()) is not None:
         found = terminal.describe_terminal()
         raise UsageError(CommandLine.UNSUITABLE_TERMINAL, terminal=found, remedy=remedy)

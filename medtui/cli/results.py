@@ -77,7 +77,10 @@ def list_(
     wide: WideOption = False,
     columns: ColumnsOption = None,
 ) -> None:
-    """List the runs, newest last: all, or those that match FILTER."""
+    """List the runs: all, or those that match FILTER.
+
+    The run that was started or resumed last is the last one, though its `date` is that of its first start.
+    """
     from engine.contract.wire.errors import UsageError
     from medtui.cli.runs_table import csv_text, json_values, requested
     from medtui.cli.workspaces import chosen_workspaces, listed_runs

@@ -336,9 +336,10 @@ def steps_taken(escalation: Escalation) -> list[EscalationStep]:
     step("process gone", escalation.gone, _describe_next(escalation))
     if escalation.gone is not None:
         if escalation.lock_free is None and escalation.over:
-            found.append(EscalationStep("lock free", "failed", None, "held by a process outside the engine's group"))
+            note = "held by a process outside the engine's group"
+            found.append(EscalationStep("its lock free", "failed", None, note))
         else:
-            step("lock free", escalation.lock_free)
+            step("its lock free", escalation.lock_free)
         if escalation.checkpoint is not None:
             state: StepState = "done" if escalation.checkpoint_good else "failed"
             found.append(EscalationStep(escalation.checkpoint_summary, state, escalation.checkpoint - escalation.began))

@@ -102,7 +102,7 @@ def _ended(view: RunView, request: Request) -> list[EscalationStep]:
         outcome = state.finished.outcome if state.finished else "end reported"
         found.append(_step(outcome, state.finished.time if state.finished else None, request))
     found.append(_step("process gone", after.process_gone, request))
-    found.append(_step("lock free", after.lock_free, request))
+    found.append(_step("its lock free", after.lock_free, request))
     if after.checkpoint == "damaged":
         found.append(EscalationStep("checkpoint damaged", "failed", None, clean(after.trouble, 200)))
     elif after.checkpoint == "none":

@@ -283,12 +283,14 @@ class ConsoleApp(PaintedPictures, RunControl, inherit_bindings=False):
             self._ring(message.ended.words)
         if self._is_removed(message.there, message.gone):
             self._forget_run()
-        if self.view is not None and self.view.run is not None and self._is_resumed_elsewhere(message.newest_engine):
-            self.attach_to(self.view.run)
-        elif self.holder_run is not None and self.handle is None:
-            self.attach_to(self.holder_run)
-        elif (following := self._next_of_work(message.worked)) is not None:
-            self.attach_to(following)
+        self._follow_work(message.newest_engine)
+
+    @property
+    def holding_work(self) -> str:
+        """The suite or the queue that holds the workspace, and trained what is shown; "" where none does."""
+        from medtui.suites.store import Store
+
+        return Store(self.workspace, self._worked).owner if self._worked is not None and not self._reads else ""
 
     # ---- screens and keys ------------------------------------------------------------------------------------------
 

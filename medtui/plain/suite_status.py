@@ -60,11 +60,11 @@ def print_items(items: list[Item], workspace: Workspace, *, of_queue: bool = Fal
 
 def _start_of(found: ItemStatus, *, with_id: bool) -> str:
     id_ = f"{found.item.id:>4}  " if with_id else ""
-    return f"{id_}{word_of(found.shown):<11}  {found.epochs or UNDEFINED:>7}  {_auc_text(found):<11}  "
+    return f"{id_}{word_of(found.shown):<11}  {found.epochs or UNDEFINED:>7}  {_auc_text(found):<15}  "
 
 
 def _auc_text(found: ItemStatus) -> str:
-    """Of which split it is: of the validation split while it trains, of the test split once there is one."""
+    """And which it is: that of the best epoch on the validation split, then that on the test split."""
     if found.auc is None:
         return UNDEFINED
-    return f"{'test' if found.test_auc is not None else 'val'} {number(found.auc)}"
+    return f"{'test' if found.test_auc is not None else 'best val'} {number(found.auc)}"

@@ -26,7 +26,7 @@ class ItemStatus:
     shown: str  # its state in a word: of one that lives what it does, `interrupted` of one that is to be resumed
     epochs_done: int | None = None
     epochs_planned: int | None = None
-    validation_auc: float | None = None
+    validation_auc: float | None = None  # of the best epoch so far
     test_auc: float | None = None
     test_acc: float | None = None
     has_engine: bool = False  # of one that is submitted: as far as its files say

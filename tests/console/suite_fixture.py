@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from stand_ins import TESTED, make_run
+from stand_ins import TESTED, Story, make_run
 
 from engine.contract.machine.process_identity import this_process
 from engine.contract.recipe.reader import build_recipe
@@ -39,6 +39,16 @@ def make_alive(run: RunDirectory, phase: Any = "training") -> None:
     if phase != "training":
         event = PhaseChanged(seq=status.seq + 1, time=status.updated, phase=phase)
         run.journal.path.write_bytes(run.journal.path.read_bytes() + event.line())
+
+
+def end(run: RunDirectory, outcome: Any = "completed") -> None:
+    """As its engine does."""
+    story = Story(run.root)
+    story.seq, story.time = 1000, story.time + 1000
+    lines = b"".join(one.line() for one in story.ended(outcome))
+    run.journal.path.write_bytes(run.journal.path.read_bytes() + lines)
+    status = Status.model_validate_json(run.status.path.read_text())
+    run.status.path.write_text(status.model_copy(update={"outcome": outcome}).model_dump_json())
 
 
 def make_study(workspace: Workspace) -> list[Item]:

@@ -654,7 +654,7 @@ def steady(text: str, workspace: Workspace) -> str:
     """Without what differs from run to run: clocks of steps and log lines, paths, the console's pid."""
     text = re.sub(r"console \d+", "console 1", text)
     text = re.sub(
-        r"(process gone|lock free|checkpoint verified)( +)[\d.]{3} s", r"\1\2#.# s", text
+        r"(process gone|its lock free|checkpoint verified)( +)[\d.]{3} s", r"\1\2#.# s", text
     )  # as they were seen
     return re.sub(r"\d\d:\d\d:\d\d", "hh:mm:ss", text)
 

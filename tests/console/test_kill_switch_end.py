@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from screen_helpers import screen_text, shows, wait_for
 from stand_ins import Story, intact_checkpoint, make_run
+from suite_fixture import end, held, make_study, run_name
 from test_live import watching
 
 from engine.contract.store.run_directory import RunDirectory
 from medtui.actions import BY_ID, with_keys
+from medtui.client import shutdown_checks
 from medtui.client.escalation import Escalation
 from medtui.client.escalation_steps import EscalationStep
 from medtui.client.feed import absorb
@@ -42,7 +44,7 @@ async def test_it_ends_in_done_with_the_next_key_and_enter_or_esc_closes_it(cons
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.resize_terminal(*size)
         await aborted(pilot, app, scripts)
-        await shows(pilot, "▲ aborted: done", "✓ process gone", "✓ lock free", "✓ checkpoint verified")
+        await shows(pilot, "▲ aborted: done", "✓ process gone", "✓ its lock free", "✓ checkpoint verified")
         await shows(pilot, "u resumes it in Results.", "Close", "y Results")
         assert app.focused.id == "cancel"
         assert "pause at the next batch" not in screen_text(app), "there is nothing more to choose"
@@ -123,11 +125,41 @@ def test_what_comes_next_depends_on_how_the_run_ended_and_on_its_checkpoint(tmp_
     assert "Nothing was kept" in what_next(RunView(asked_to_start=True), None, BY_ID), "it had no folder yet"
 
 
+def test_after_a_run_of_a_suite_it_says_the_key_of_suites_as_that_holds_the_workspace(tmp_path) -> None:
+    def words(outcome: str, *, killed: bool = False) -> str:
+        return what_next(finished(tmp_path, outcome, ShutdownChecks()), "verified", BY_ID, "suite live", killed=killed)
+
+    assert words("aborted") == "t retries it in Suites: suite live holds the workspace."
+    assert words("stopped") == "Its scores are in Results; t retries it in Suites: suite live holds the workspace."
+    assert words("completed") == "Its scores are in Results."
+    died = RunView(run="x", asked_to_start=True, died="by signal 9")
+    assert what_next(died, None, BY_ID, "suite live") == "The runner of suite live resumes it."
+    assert what_next(died, None, BY_ID, "suite live", killed=True).startswith("t retries it in Suites")
+
+
+@pytest.mark.asyncio
+async def test_the_panel_and_live_say_it_of_an_aborted_run_of_the_study(console, workspace, monkeypatch) -> None:
+    """Its engine is this process, whose end is not waited for."""
+    monkeypatch.setattr(shutdown_checks, "SETTLE", 0.2)
+    make_study(workspace)
+    app = console()
+    async with app.run_test(size=(120, 40)) as pilot:
+        with held(workspace, run_name(2)):
+            await wait_for(pilot, lambda: app.view is not None and app.view.run == run_name(2) and app.holding_work)
+            await wait_for(pilot, lambda: app.busy and not app.view.catching_up)
+            await pilot.press("3", "K")
+            await shows(pilot, "kill switch")
+            end(RunDirectory(workspace.outputs / run_name(2)), "aborted")
+            await shows(pilot, "▲ aborted", "t retries it in Suites: suite study holds the workspace.")
+            await pilot.press("escape")
+            await shows(pilot, "aborted   retry: 5, then t")
+
+
 def test_done_is_said_only_where_nothing_is_left_behind() -> None:
-    gone, held = EscalationStep("process gone", "done", 1.0), EscalationStep("lock free", "waiting")
+    gone, held = EscalationStep("process gone", "done", 1.0), EscalationStep("its lock free", "waiting")
     checked = EscalationStep("checkpoint verified", "done", 1.0)
     silent = EscalationStep("no answer from the engine", "failed")
-    free = EscalationStep("lock free", "done", 1.0)
+    free = EscalationStep("its lock free", "done", 1.0)
     assert end_text(None, [silent, gone, free, checked]).plain.endswith(": done")
     assert [(step.state, step.note) for step in settled([gone, held])] == [("done", ""), ("failed", "not seen")]
     assert end_text(None, settled([gone, held, checked])).plain.endswith(": see what failed")

@@ -132,7 +132,7 @@ async def test_the_kill_switch_is_opened_by_one_key_and_confirmed_by_another(con
         script.emit(story.accepted(script.sent[-1].id, "abort"), story.checkpoint(3), *story.ended("aborted", 7))
         script.end()
         await shows(pilot, "▲ aborted: see what failed", "✗ checkpoint damaged")  # the script wrote none
-        await shows(pilot, "✓ aborted", "✓ process gone", "✓ lock free")
+        await shows(pilot, "✓ aborted", "✓ process gone", "✓ its lock free")
 
 
 @pytest.mark.asyncio
@@ -586,7 +586,7 @@ async def test_kill_escalates_through_every_step_and_shows_steps_and_clocks(cons
             await pilot.press("escape", "f9")  # closed and opened again, it goes on
             await shows(pilot, "… process gone", "y next step")
             await pilot.press("y")
-            await shows(pilot, "✓ SIGKILL to group", "✓ process gone", "✓ lock free")
+            await shows(pilot, "✓ SIGKILL to group", "✓ process gone", "✓ its lock free")
             assert child.wait(5) == -signal.SIGKILL
             script.die()
             await shows(pilot, "✗ crashed")

@@ -6,16 +6,19 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from screen_helpers import screen_text, shows, wait_for
 from stand_ins import Story, make_run
-from suite_fixture import held, make_study, run_name
+from suite_fixture import end, held, make_study, run_name
 from test_recipes import MINE, SIZE, opened
 
 from engine.contract.machine.process_identity import ProcessIdentity, process_here
+from engine.contract.store.lock import WorkspaceLock
 from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.status import Status
+from engine.contract.store.workspace import Workspace
 
 NAME = "20261121_breastmnist_resnet18-adapted_1a2b3c"
 
@@ -100,12 +103,7 @@ async def test_live_follows_a_suite_from_run_to_run_but_leaves_a_run_that_was_ch
         with held(workspace, first):
             await wait_for(pilot, lambda: app.view is not None and app.view.run == first)
             await wait_for(pilot, lambda: app.living == (first,))
-        run = RunDirectory(workspace.outputs / first)
-        story = Story(run.root)
-        story.seq, story.time = 1000, story.time + 1000
-        run.journal.path.write_bytes(run.journal.path.read_bytes() + b"".join(one.line() for one in story.ended()))
-        status = Status.model_validate_json(run.status.path.read_text())
-        run.status.path.write_text(status.model_copy(update={"outcome": "completed"}).model_dump_json())
+        end(RunDirectory(workspace.outputs / first))
         with held(workspace, second):
             await wait_for(pilot, lambda: app.view is not None and app.view.run == second)
             app.attach_to(run_name(0))  # to read it, while the suite goes on
@@ -113,3 +111,32 @@ async def test_live_follows_a_suite_from_run_to_run_but_leaves_a_run_that_was_ch
             polled = app.status
             await wait_for(pilot, lambda: app.status is not polled)
             assert app.view.run == run_name(0)
+
+
+@contextmanager
+def held_alone(workspace: Workspace, run: str) -> Iterator[None]:
+    """By the engine of this run, as `medtui run` starts it."""
+    lock = WorkspaceLock(workspace.lock_file, "e" * 16)
+    lock.acquire()
+    lock.describe(run)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("trained", [held, held_alone])
+async def test_a_console_whose_run_is_over_connects_to_what_another_shell_starts(console, workspace, trained) -> None:
+    """Run 2 of the study ends and nothing trains, until a suite, or `medtui run`, trains run 5."""
+    make_study(workspace)
+    first, second = run_name(2), run_name(5)
+    app = console()
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        with held(workspace, first):
+            await wait_for(pilot, lambda: app.view is not None and app.view.run == first)
+        end(RunDirectory(workspace.outputs / first))
+        await wait_for(pilot, lambda: app.view.outcome == "completed" and app.status.lock == "free")
+        with trained(workspace, second):
+            await wait_for(pilot, lambda: app.view.run == second)
+            await shows(pilot, "Attached to", second[-6:])

@@ -14,15 +14,19 @@ from suite_fixture import held, make_alive, make_pilot, make_queue, make_study, 
 from engine.contract.recipe.reader import build_recipe
 from engine.contract.store.run_directory import RunDirectory
 from engine.contract.store.workspace import Workspace
+from medtui.actions import with_keys
 from medtui.cluster.schedulers import SCHEDULERS
 from medtui.console.shell.dialogs import Question
 from medtui.console.suites import suite_actions
+from medtui.console.suites.reader import SuiteLine
 from medtui.console.suites.tables import QueueTable, SuiteGrid, SuiteList
+from medtui.console.suites.text import cell_text, line_text, selected_text
 from medtui.plain.suite_status import print_status
 from medtui.suites.detached import Started
 from medtui.suites.grid import distinct_first
 from medtui.suites.requests import add_to_queue
 from medtui.suites.settling import Queue
+from medtui.suites.status import status_of
 from medtui.suites.store import Store, queue_of
 
 pytestmark = pytest.mark.asyncio
@@ -92,7 +96,25 @@ async def test_every_state_has_a_glyph_of_its_own_also_without_colours(
         async with app.run_test(size=SIZE) as pilot:
             await opened(pilot, app)
             await shows(pilot, "✓ 0.9000", "● 8/10", "✗ failed", "■ 0.9400", "‖ 8/10", "↻ 8/10", "· waiting")
-            await shows(pilot, "0.905 ± 0.007 (2)", "8 runs: ", "2 completed", "breastmnist", "its runner is working")
+            await shows(pilot, "0.9050 ± 0.0071 (2)", "8 runs: ", "2 completed", "breastmnist", "its runner is working")
+
+
+async def test_the_list_says_how_many_runs_of_a_suite_are_completed() -> None:
+    """As the dry run does: one that failed, or was stopped or aborted, is to be done again."""
+    ended = SuiteLine("study", {"completed": 2, "failed": 1, "stopped": 1, "aborted": 3, "killed": 1}, works=False)
+    assert line_text(ended, 40).plain == "✗ study  2/8, 1 failed"
+    assert line_text(SuiteLine("cc", {"aborted": 2, "pending": 1}, works=False), 40).plain == "○ cc  0/3"
+
+
+async def test_the_auc_next_to_the_epochs_says_that_it_is_the_best(workspace: Workspace, capsys) -> None:
+    """Its newest epoch has another one: 0.9000 after eight epochs, of which the sixth is the best."""
+    item = make_study(workspace)[2]
+    store = Store(workspace, "study")
+    status = status_of(store.journal().work.items[item.id], workspace)
+    assert cell_text(status).plain == "● 8/10 0.920" and cell_text(status, named=True).plain == "● 8/10 best val 0.920"
+    assert "epoch 8/10 · best validation AUC 0.9200" in selected_text(status, with_keys({})).plain
+    print_status(store, store.journal().work)
+    assert "8/10  best val 0.9200" in capsys.readouterr().out
 
 
 async def test_a_mean_says_of_which_split_it_is(console, workspace: Workspace) -> None:
@@ -102,6 +124,16 @@ async def test_a_mean_says_of_which_split_it_is(console, workspace: Workspace) -
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot, app)
         await shows(pilot, "mean test AUC", "A mini_cnn (2 runs)  mean validation AUC, by epoch")
+
+
+async def test_a_mean_has_the_digits_of_the_table_where_there_is_room(console, workspace: Workspace) -> None:
+    make_study(workspace)
+    app = console()
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, app)
+        await shows(pilot, "0.9050 ± 0.0071 (2)")
+        await pilot.resize_terminal(80, 24)
+        await shows(pilot, "0.905 ± 0.007 (2)")
 
 
 @pytest.mark.slow
@@ -248,7 +280,7 @@ async def test_a_key_to_a_run_says_that_the_selected_one_has_nothing_to_end(
 async def test_what_is_interrupted_is_no_waiting_run_in_totals_list_and_title(
     console, workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And each AUC of the list says of which split it is."""
+    """And each AUC of the list says which it is."""
     make_study(workspace)
     store = Store(workspace, "study")
     counts = "1 waiting, 1 interrupted, 2 running, 2 completed, 1 stopped, 1 failed"
@@ -260,7 +292,8 @@ async def test_what_is_interrupted_is_no_waiting_run_in_totals_list_and_title(
             await opened(pilot, app)
             await shows(pilot, f"8 runs: {counts}")
     assert f"8 runs: {counts}." in listed and "interrupted " in listed
-    assert re.search(r"training +\d+/\d+ +val 0\.\d{4} ", listed) and re.search(r"completed .* test 0\.9000 ", listed)
+    assert re.search(r"training +\d+/\d+ +best val 0\.\d{4} ", listed)
+    assert re.search(r"completed .* test 0\.9000 ", listed)
 
 
 @pytest.mark.slow
@@ -351,7 +384,7 @@ async def test_jobs_of_a_cluster_are_told_apart_and_only_stopped(
     app = console()
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await opened(pilot, app)
-        await shows(pilot, "◇ submitted", "◇ 8/10", "2 submitted", "on slurm; X stops it", "◇ study  4/8")
+        await shows(pilot, "◇ submitted", "◇ 8/10", "2 submitted", "on slurm; X stops it", "◇ study  2/8")
         await pilot.press("r")
         await shows(pilot, "has 2 runs on slurm: 17.")
         await pilot.press("escape", "t")
@@ -431,7 +464,29 @@ async def test_entries_of_the_queue_say_what_differs_and_what_their_number_is(co
     app = console()
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot, app)
-        await shows(pilot, "test AUC 0.", "val AUC 0.", "mini_cnn, defaults, epochs 10,", "mini_cnn, defaults, epoc")
+        await shows(pilot, "test AUC 0.", "best val 0.", "mini_cnn, defaults, epochs 10,", "mini_cnn, defaults, epo")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60), (60, 18)])
+@pytest.mark.everyday("size0")
+async def test_details_of_an_entry_of_the_queue_are_in_the_frame_that_is_titled_queue(
+    console, workspace: Workspace, size: tuple[int, int]
+) -> None:
+    make_study(workspace)
+    make_queue(workspace)
+    app = console()
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot, app)
+        await shows(pilot, "mini_cnn, seed 1  ✓ completed")
+        await pilot.press("]")
+        await wait_for(pilot, lambda: app.base_screen._in_queue)
+        await wait_for(pilot, lambda: app.base_screen.query_one("#queue-selected").region.height)
+        assert "mini_cnn, seed 1  ✓ completed" not in screen_text(app)
+        details, pane = (app.base_screen.query_one(one).region for one in ("#queue-selected", "#pane-queue"))
+        assert pane.contains_region(details) and details.height
+        assert app.base_screen.has_class("-roomy") == (size[0] >= 160)  # from its opening, not from a resize
+        await pilot.press("[")
+        await shows(pilot, "mini_cnn, seed 1  ✓ completed")
 
 
 async def test_what_differs_among_entries_stands_first_where_not_all_fits() -> None:

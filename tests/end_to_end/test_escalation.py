@@ -182,7 +182,7 @@ def test_medtui_kill_escalates_with_the_real_bounds_and_prints_each_step(
         "SIGTERM to group",
         "SIGKILL to group",
         "process gone",
-        "lock free",
+        "its lock free",
         "checkpoint verified",
     ]
     assert 10.0 + 5.0 <= took <= 10.0 + 5.0 + 2.0 + 8.0, "the command's own start is in it"
@@ -317,7 +317,7 @@ def test_the_third_ctrl_c_prints_the_escalation_steps(workspace: Workspace) -> N
         assert next(line for line in process.stdout if line.startswith(marker))
     rest = process.stdout.read()
     assert process.wait(PATIENCE) == 7
-    for title in ("SIGKILL to group: done", "process gone: done", "lock free: done"):
+    for title in ("SIGKILL to group: done", "process gone: done", "its lock free: done"):
         assert title in rest
     assert not engine.is_running()
 

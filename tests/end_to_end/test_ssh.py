@@ -186,7 +186,7 @@ def test_a_run_started_over_ssh_outlives_the_connection_and_is_attached_to_by_a_
         second.keys("S")
         second.shows("kill switch", "y stop")
         second.keys("y")
-        second.shows("✓ stop requested", "✓ accepted", "✓ stopped", "✓ process gone", "✓ lock free")
+        second.shows("✓ stop requested", "✓ accepted", "✓ stopped", "✓ process gone", "✓ its lock free")
         events = json_lines(events_there.communicate(timeout=PATIENCE)[0])
     finally:
         if events_there is not None:

@@ -94,7 +94,7 @@ def test_two_slots_are_two_engines_and_one_owner(place: Path, start: Start) -> N
 
     killed = medtui("kill", runs[0].name, "--now", cwd=place)
     assert killed.returncode == 0, killed.stdout + killed.stderr
-    assert "lock free" in killed.stdout and "checkpoint verified" in killed.stdout
+    assert "its lock free" in killed.stdout and "checkpoint verified" in killed.stdout
     third = wait_until(lambda: three if len(three := trained(place)) == 3 else None, "the third run did not begin")
     states = status(place, "pair")
     assert states[runs[0].name] == "killed" and states[runs[1].name] == "running" and len(third) == 3

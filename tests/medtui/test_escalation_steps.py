@@ -99,7 +99,7 @@ def test_a_stop_ends_with_the_lock_free_and_the_checkpoint_verified() -> None:
         ("best weights evaluated", "done", 2.0, ""),
         ("stopped", "done", 3.0, ""),
         ("process gone", "done", 4.0, ""),
-        ("lock free", "done", 5.0, ""),
+        ("its lock free", "done", 5.0, ""),
         ("checkpoint verified", "done", 6.0, ""),
     ]
     titles = [title for title, *_ in shown(view, "abort")]
@@ -111,7 +111,7 @@ def test_a_run_that_ended_without_a_new_checkpoint_is_not_waited_for_to_save_one
     assert shown(view, "abort")[2:] == [
         ("stopped", "done", 3.0, ""),
         ("process gone", "waiting", None, ""),
-        ("lock free", "waiting", None, ""),
+        ("its lock free", "waiting", None, ""),
         ("checkpoint verified", "waiting", None, ""),
     ]
     none = replace(view, after=ShutdownChecks(checkpoint="none"))
@@ -166,8 +166,8 @@ def test_no_advice_is_given_for_what_has_ended_or_only_reports() -> None:
 @pytest.mark.parametrize(
     ("step", "text"),
     [
-        (EscalationStep("lock free", "done", 12.34), "  12.3 s  lock free: done"),
-        (EscalationStep("lock free", "waiting"), "          lock free: …"),
+        (EscalationStep("its lock free", "done", 12.34), "  12.3 s  its lock free: done"),
+        (EscalationStep("its lock free", "waiting"), "          its lock free: …"),
         (EscalationStep("rejected", "failed", 0.0, "too late"), "   0.0 s  rejected: FAILED (too late)"),
     ],
 )

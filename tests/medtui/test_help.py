@@ -40,3 +40,9 @@ def test_the_help_of_a_command_tells_each_option_once(name: str) -> None:
 
 def test_doctor_takes_offline_after_its_name_as_before_it() -> None:
     assert "--offline" in HELP["medtui doctor"]
+
+
+def test_the_help_of_the_list_says_that_a_resumed_run_comes_last_with_the_date_of_its_first_start() -> None:
+    words = " ".join(HELP["medtui runs list"].split())
+    assert "The run that was started or resumed last is the last one" in words
+    assert "its `date` is that of its first start" in words and "newest" not in HELP["medtui runs"]

@@ -150,17 +150,18 @@ class KillSwitch(SeeThrough, Dialog[None]):
 
     def _steps(self) -> tuple[list[EscalationStep], str | None]:
         """The steps to show, and what to do next or when they take too long."""
-        view, escalation, actions = self._view, self._escalation, context_of(self).actions
+        view, escalation, context = self._view, self._escalation, context_of(self)
         if escalation is not None:
             found = steps_taken(escalation)
             if not self._over:
                 return found, None
-            return settled(found), what_next(view, checkpoint_after(escalation), actions)
+            checkpoint = checkpoint_after(escalation)
+            return settled(found), what_next(view, checkpoint, context.actions, context.holding_work, killed=True)
         if view is None:
             return [], None
         if self._over:
             found = request_steps(view, self.request) if self.request is not None else end_steps(view)
-            return settled(found), what_next(view, view.after.checkpoint, actions)
+            return settled(found), what_next(view, view.after.checkpoint, context.actions, context.holding_work)
         if self.request is None:
             return [], None
         return request_steps(view, self.request), overdue(view, self.request, time.time())

@@ -53,13 +53,20 @@ def checkpoint_after(escalation: Escalation) -> str:
     return "verified" if escalation.checkpoint_summary.startswith("checkpoint verified") else "none"
 
 
-def what_next(view: RunView | None, checkpoint: str | None, actions: Mapping[str, Action]) -> str:
-    """The next key, once the run is over. `checkpoint`: `verified`, `damaged` or `none`; None where it is not known."""
-    resume = actions["results.resume"].key
+def what_next(
+    view: RunView | None, checkpoint: str | None, actions: Mapping[str, Action], work: str = "", *, killed: bool = False
+) -> str:
+    """The next key, once the run is over. `checkpoint`: `verified`, `damaged` or `none`; None where it is not known.
+
+    `work`: the suite or the queue that trained it and holds the workspace. `killed`: by what is shown.
+    """
     if view is None or view.run is None:
         return "Nothing was kept: it had not begun to train."
     if view.outcome == "completed":
         return "Its scores are in Results."
+    if work:
+        return _next_of_work(view, clean(work, 60), actions["suites.retry"].key, killed=killed)
+    resume = actions["results.resume"].key
     if view.outcome == "stopped":
         return f"Its scores are in Results, where {resume} resumes it."
     if checkpoint == "verified":
@@ -67,6 +74,14 @@ def what_next(view: RunView | None, checkpoint: str | None, actions: Mapping[str
     if checkpoint == "none":
         return f"It has no checkpoint: {resume} in Results starts it again."
     return f"{resume} in Results shows from where it can be resumed."
+
+
+def _next_of_work(view: RunView, work: str, retry: str, *, killed: bool) -> str:
+    """Nobody else can resume it while that holds the workspace; whom no one killed, it resumes itself."""
+    if view.outcome == "crashed" and not killed:
+        return f"The runner of {work} resumes it."
+    scores = "Its scores are in Results; " if view.outcome == "stopped" else ""
+    return f"{scores}{retry} retries it in Suites: {work} holds the workspace."
 
 
 def choices_text(view: RunView | None, chosen: int, name: str, run: str = "", width: int = 80) -> Text:

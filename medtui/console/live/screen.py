@@ -260,7 +260,8 @@ class Live(BaseScreen):
         widget = self.query_one("#progress", Rows)
         width = max(20, widget.size.width or 40)
         has_machine = self.query_one("#pane-machine").region.width > 0
-        text = progress_text(self.view, self._app.status.eta, width, self._app.actions, resources=not has_machine)
+        shown = {"resources": not has_machine, "of_work": bool(self._app.holding_work)}
+        text = progress_text(self.view, self._app.status.eta, width, self._app.actions, **shown)
         widget.update(text)
         needed = text.plain.count("\n") + 1
         if needed != self._progress_rows:  # an end, or an alarm, has its words

@@ -29,13 +29,22 @@ LEVELS = {"warning": "yellow", "error": "bold red"}
 
 
 def progress_text(
-    view: RunView, eta: float | None, width: int, actions: Mapping[str, Action] = BY_ID, *, resources: bool = True
+    view: RunView,
+    eta: float | None,
+    width: int,
+    actions: Mapping[str, Action] = BY_ID,
+    *,
+    resources: bool = True,
+    of_work: bool = False,
 ) -> Text:
-    """The outcome, bars of run and epoch, the newest checkpoint; `resources`: what the engine uses, too."""
+    """The outcome, bars of run and epoch, the newest checkpoint.
+
+    `resources`: what the engine uses, too. `of_work`: does the suite or the queue that trained it hold the workspace?
+    """
     text = Text(no_wrap=True)
     started, progress = view.state.started, view.progress
     if view.outcome is not None:
-        _append_end(text, view, width, actions)
+        _append_end(text, view, width, _next_key(view, actions, of_work=of_work))
     elif view.phase == "paused" and not view.catching_up:
         text.append(f"paused; {actions['run.pause'].key} resumes\n", "bold yellow")
     if view.active and (words := _standstill(view)):
@@ -160,7 +169,19 @@ def _wrapped(words: str, width: int) -> str:
     return textwrap.fill(clean(words, 400), max(20, width)) + "\n"
 
 
-def _append_end(text: Text, view: RunView, width: int, actions: Mapping[str, Action]) -> None:
+def _next_key(view: RunView, actions: Mapping[str, Action], *, of_work: bool) -> str:
+    """Of a run that is over. What a suite has trained, nobody else can resume while that goes on."""
+    results, suites = actions["go.results"].key, actions["go.suites"].key
+    if view.outcome not in ("failed", "crashed", "aborted"):
+        return f"{results} shows the results"
+    if not of_work:
+        return f"resume: {results}, then {actions['results.resume'].key}"
+    if view.outcome == "crashed":  # its runner resumes it, unless it was killed
+        return f"{suites} shows whether it goes on"
+    return f"retry: {suites}, then {actions['suites.retry'].key}"
+
+
+def _append_end(text: Text, view: RunView, width: int, next_key: str) -> None:
     """Outcome and the next key in the first line, for narrow panes; then the result, or the reason."""
     finished = view.state.finished
     bad = view.outcome in ("failed", "crashed")
@@ -168,9 +189,7 @@ def _append_end(text: Text, view: RunView, width: int, actions: Mapping[str, Act
         f"{view.outcome}", "bold red" if bad else "bold green" if view.outcome == "completed" else "bold yellow"
     )
     if view.state.started is not None:
-        results, resume = actions["go.results"].key, actions["results.resume"].key
-        goes_on = bad or view.outcome == "aborted"
-        text.append(f"   resume: {results}, then {resume}" if goes_on else f"   {results} shows the results", "dim")
+        text.append(f"   {next_key}", "dim")
     if finished is not None and finished.exit_code:
         code = f"   exit code {finished.exit_code}"  # the least important, where it fits
         text.append(code if cell_len(text.plain) + len(code) <= width else "", "dim")

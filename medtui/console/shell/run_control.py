@@ -43,7 +43,7 @@ class RunControl(OneQuestion):
         super().__init__(driver_class=driver_class)
         self.workspace, self.data, self.readonly = workspace, data, readonly
         self.living: tuple[str, ...] = ()  # names of the runs that train in the workspace now
-        self._shown_work: tuple[str, str] | None = None  # the suite, or the queue, that trained the run which is shown
+        self._reads = False  # was the run that is shown opened after its end, to be looked at?
         self._followed: str | None = None  # the engine that resumed elsewhere what is shown
         self._seen_folder: Path | None = None  # of the run that is shown, once it was there
         self._place = place_of(workspace.root)  # a folder may be moved, and another one get its name
@@ -108,6 +108,7 @@ class RunControl(OneQuestion):
         if (holder := self.engines.held_by_another()) is not None:  # what is shown stays shown
             raise UsageError(Console.HELD_BY_ANOTHER, holder=holder, key=self.actions["run.attach"].key)
         ask()
+        self._reads = False
         self._begin_run()
         self.go_to("live")
 
@@ -189,7 +190,7 @@ class RunControl(OneQuestion):
         word = self.holder_run or (runs[-1].name if runs else None)
         if word is None:
             self.show_toast("No runs to attach to yet.", severity="warning")
-        elif self.attach_to(word):
+        elif self._follow(word):
             self.go_to("live")
 
     def attach_to(self, name: str, *, quiet: bool = False) -> bool:
@@ -206,23 +207,39 @@ class RunControl(OneQuestion):
             self.show_toast(f"No run found at {run.root}.", severity="warning")
             return False
         self.engines.attach(run)
-        self._seen_folder = run.root
+        self._seen_folder, self._reads = run.root, _is_over(run)
         self._begin_run()
         if not quiet:
             self.show_toast(f"Attached to {name}.")
         return True
 
-    def _next_of_work(self, works: str | None) -> str | None:
-        """The run that a suite or the queue trains, once the one of it that is shown has ended; not below a dialog."""
+    def _follow(self, name: str) -> bool:
+        """Attach to it until it is over; then to what trains next."""
+        attached = self.attach_to(name)
+        self._reads = self._reads and not attached
+        return attached
+
+    def _follow_work(self, newest_engine: str | None) -> None:
+        """Connect to what trains here, whoever started it, unless something that goes on is shown, or is read.
+
+        `newest_engine`: of the run that is shown.
+        """
+        from engine.contract.store.run_directory import RunDirectory
+
+        run = self._run_to_follow(newest_engine)
+        if run is not None and RunDirectory(self.workspace.outputs / run).journal.is_there:  # else it is being made
+            self._follow(run)
+
+    def _run_to_follow(self, newest_engine: str | None) -> str | None:
+        """None: what is shown stays, as it does below a dialog about its end."""
+        if self.handle is None:
+            return self.holder_run
         view = self.view
-        if view is None or view.run is None or works is None:
-            self._shown_work = None
+        if view is None or view.outcome is None or len(self.screen_stack) > 2:
             return None
-        if view.run in self.living:
-            self._shown_work = (works, view.run)
-        if self._shown_work != (works, view.run) or view.outcome is None or len(self.screen_stack) > 2:
-            return None
-        return self.next_living
+        if self._is_resumed_elsewhere(view, newest_engine):
+            return view.run
+        return None if self._reads else self.next_living
 
     @property
     def _shown_folder(self) -> Path | None:
@@ -245,13 +262,19 @@ class RunControl(OneQuestion):
         if self.screen_name == "live":
             self.show_toast(f"{name} was deleted or moved.")
 
-    def _is_resumed_elsewhere(self, engine: str | None) -> bool:
-        """Did this engine train again what is shown as ended? Once each, and not below a dialog about that end."""
-        view = self.view
-        if view is None or view.outcome is None or len(self.screen_stack) > 2:
-            return False
+    def _is_resumed_elsewhere(self, view: RunView, engine: str | None) -> bool:
+        """Did this engine train again what is shown as ended? Once each."""
         ended = view.state.hello.engine if view.state.hello is not None else None
-        if engine in (None, ended, self._followed):
+        if view.run is None or engine in (None, ended, self._followed):
             return False
         self._followed = engine
         return True
+
+
+def _is_over(run: RunDirectory) -> bool:
+    """By its status file; one whose engine cannot be seen from here may still train."""
+    from engine.contract.store.status import read_status
+    from medtui.client.liveness import is_alive
+
+    status = read_status(run)
+    return status is not None and (status.outcome is not None or is_alive(status) is False)

@@ -37,11 +37,11 @@ class SuiteLine:
 
     @property
     def is_complete(self) -> bool:
-        return 0 < self.n == self.counts.get("completed", 0)
+        return 0 < self.n == self.completed
 
     @property
-    def over(self) -> int:
-        return self.n - sum(self.counts.get(state, 0) for state in ("pending", "submitted", "claimed", "running"))
+    def completed(self) -> int:
+        return self.counts.get("completed", 0)
 
 
 @dataclass(frozen=True)

@@ -72,9 +72,11 @@ class Suites(BaseScreen):
             with Vertical(id="pane-queue", classes="pane"):
                 yield Static(id="queue-empty")
                 yield QueueTable("queue")
+                yield Static(id="queue-selected")
 
     def set_up(self) -> None:
         self._reader = SuitesReader(self._app.workspace)
+        self.set_class(self.size.width >= ROOMY, "-roomy")
         self.query_one(SuiteGrid).focus()
         self._read()
         self.set_interval(POLL_EVERY, self._poll)
@@ -158,8 +160,11 @@ class Suites(BaseScreen):
         return self.state.shown.runs.get(chosen) if self.state.shown is not None and chosen is not None else None
 
     def _show_selected(self) -> None:
-        selected = self.selected
-        self.query_one("#suites-selected", Static).update(text.selected_text(selected, self._app.actions))
+        """In the pane that the cursor is in; the queue's gets the rows that the other's leaves."""
+        of_queue = self._in_queue
+        words = text.selected_text(self.selected, self._app.actions)
+        self.query_one("#queue-selected" if of_queue else "#suites-selected", Static).update(words)
+        self.set_class(of_queue, "-in-queue")
         self.refresh_keys()
         self._show_curves()
 

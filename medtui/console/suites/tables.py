@@ -12,12 +12,15 @@ from medtui.console.shell.keymap import bindings
 from medtui.console.suites.reader import ShownSuite, SuiteLine
 from medtui.console.suites.text import cell_text, line_text, mean_text, queue_texts
 from medtui.console.widgets.table import DataTable
+from medtui.suites.formats import DIGITS
 from medtui.suites.grid import UNKNOWN_SEED, Grid
 from medtui.suites.status import ItemStatus
 from medtui.text import clean, shortened
 
 MEAN = "mean"  # the key of the first column, which stays in sight however many seeds there are
 CELL = 13  # columns, as of `● 12/30 0.913`
+MEAN_CELL = 20  # columns, as of `0.9130 ± 0.0041 (10)`
+SHORT = 3  # digits of a mean, where the table's would push a seed out of sight
 
 
 class SuiteGrid(DataTable):
@@ -47,13 +50,18 @@ class SuiteGrid(DataTable):
         for at, row in enumerate(shown.grid.rows):
             for seed, id_ in row.items.items():
                 self._set(str(at), str(seed), cell_text(shown.runs.get(id_)))
-            self._set(str(at), MEAN, mean_text(row, shown.runs))
+            self._set(str(at), MEAN, mean_text(row, shown.runs, self._digits))
 
     def _room_for_labels(self, grid: Grid) -> int:
         """Columns: what the seeds leave, and at least a third."""
         room = self.size.width or 80
         longest = max((len(row.label) for row in grid.rows), default=0)
         return min(longest, max(room // 3, room - (CELL + 2) * min(3, len(grid.seeds)) - 2))
+
+    @property
+    def _digits(self) -> int:
+        needed = self._label_width + 2 + MEAN_CELL + 2 + (CELL + 2) * len(self._grid.seeds)
+        return DIGITS if needed <= self.size.width else SHORT
 
     def _rebuild(self, shown: ShownSuite, width: int) -> None:
         same = shown.line.name == self._name

@@ -9,7 +9,7 @@ from rich.text import Text
 from medtui.actions import Action
 from medtui.console.shell.status_text import GLYPHS
 from medtui.console.suites.reader import ShownSuite, SuiteLine, SuitesState
-from medtui.suites.formats import mean_and_sd
+from medtui.suites.formats import DIGITS, mean_and_sd
 from medtui.suites.grid import Row, distinct_first
 from medtui.suites.statistics import summarise
 from medtui.suites.status import ItemStatus, counts_text, word_of
@@ -27,9 +27,9 @@ def glyph_of(status: ItemStatus) -> str:
 
 
 def cell_text(status: ItemStatus | None, *, named: bool = False) -> Text:
-    """Its state, how far it is, its AUC: `✓ 0.9130`, `● 12/30 0.913`, `· waiting`.
+    """Its state, how far it is, its AUC: `✓ 0.9130`, `● 12/30 0.913`, `· waiting`. While it trains, of its best epoch.
 
-    `named`: it says of which split that AUC is: `✓ test AUC 0.9130`, `● 12/30 val AUC 0.913`.
+    `named`: it says which AUC that is: `✓ test AUC 0.9130`, `● 12/30 best val 0.913`.
     """
     if status is None:
         return Text("")
@@ -38,18 +38,18 @@ def cell_text(status: ItemStatus | None, *, named: bool = False) -> Text:
     elif status.shown == "failed" or not status.epochs:
         words = word_of(status.shown)
     else:
-        value = f" {'val AUC ' * named}{number(status.validation_auc, 3)}" if status.validation_auc is not None else ""
-        words = status.epochs + value
+        best = f"{'best val ' * named}{number(status.validation_auc, 3)}" if status.validation_auc is not None else ""
+        words = f"{status.epochs} {best}".rstrip()
     return Text(f"{glyph_of(status)} {clean(words, 32)}", STYLES.get(status.shown, ""))
 
 
-def mean_text(row: Row, runs: Mapping[str, ItemStatus]) -> Text:
-    """Of the test AUC of its completed runs, and of how many: `0.913 ± 0.004 (3)`."""
+def mean_text(row: Row, runs: Mapping[str, ItemStatus], digits: int = DIGITS) -> Text:
+    """Of the test AUC of its completed runs, and of how many: `0.9130 ± 0.0041 (3)`."""
     done = [runs[id_] for id_ in row.items.values() if id_ in runs and runs[id_].item.state == "completed"]
     values = [one.test_auc for one in done if one.test_auc is not None and one.test_auc == one.test_auc]
     if not values:
         return Text("")
-    return Text(f"{mean_and_sd(summarise(values), 3)} ({len(values)})")
+    return Text(f"{mean_and_sd(summarise(values), digits)} ({len(values)})")
 
 
 def title_of(shown: ShownSuite) -> str:
@@ -75,7 +75,7 @@ def runner_text(shown: ShownSuite, actions: Mapping[str, Action]) -> str:
 
 
 def line_text(line: SuiteLine, width: int) -> Text:
-    """A suite in the list: what it does, its name, how many of its runs are over."""
+    """A suite in the list: what it does, its name, how many of its runs are completed."""
     failed = line.counts.get("failed", 0)
     glyph, style = "○", ""
     if line.works:
@@ -86,7 +86,7 @@ def line_text(line: SuiteLine, width: int) -> Text:
         glyph, style = "✓", "green"
     elif failed:
         glyph, style = "✗", "red"
-    count = f"{line.over}/{line.n}" + (f", {failed} failed" if failed else "") + " !" * line.damaged
+    count = f"{line.completed}/{line.n}" + (f", {failed} failed" if failed else "") + " !" * line.damaged
     name = shortened(clean(line.name), max(4, width - len(count) - 4))
     return Text(f"{glyph} {name}  {count}", style)
 
@@ -130,7 +130,7 @@ def selected_text(status: ItemStatus | None, actions: Mapping[str, Action]) -> T
 def scores_of(status: ItemStatus) -> Sequence[tuple[str, float | None]]:
     if status.test_auc is not None:
         return [("test AUC", status.test_auc), ("ACC", status.test_acc)]
-    return [("validation AUC", status.validation_auc)]
+    return [("best validation AUC", status.validation_auc)]
 
 
 def empty_text(state: SuitesState, actions: Mapping[str, Action]) -> str:
