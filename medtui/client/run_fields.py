@@ -100,7 +100,7 @@ FIELDS: tuple[RunField, ...] = (
     RunField("test_acc_ci95", "ACC, 95 %", "interval", _of("test_acc_ci95"), lambda r: interval(r.test_acc_ci95)),
     RunField("recipe_hash", "hash", "hash", lambda r: r.recipe_hash or "", _of("short_hash"), "hash"),
     RunField("workspace", "workspace", "text", lambda r: str(r.workspace), lambda r: str(r.workspace)),
-    RunField("suite", "suite", "text", _of("suite"), _text("suite")),
+    RunField("suite", "suite", "text", _of("suite"), lambda r: r.suite or ""),
     RunField("note", "note", "text", lambda r: r.labels.note, lambda r: r.labels.note),
 )  # fmt: skip
 LISTED = FIELDS[:13]  # without further options; the more important, the further left, and no AUC without its subset

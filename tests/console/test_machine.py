@@ -361,7 +361,9 @@ async def test_f_changes_nothing_in_a_read_only_console(console) -> None:
 )
 def test_the_dialog_shows_what_can_be_fetched(monkeypatch: pytest.MonkeyPatch, name: str, size: str, said: str) -> None:
     monkeypatch.setenv("MEDTUI_OFFLINE", "1")
-    assert requested_file(name, size).file is None and "MEDTUI_OFFLINE" in requested_file(name, size).words
+    assert (
+        requested_file(name, size).file is None and requested_file(name, size).words == "Offline, nothing is fetched."
+    )
     monkeypatch.setenv("MEDTUI_OFFLINE", "")
     assert said in requested_file(name, size).words
 

@@ -103,5 +103,5 @@ def test_a_run_tells_which_suite_it_is_part_of_in_lists_filters_and_show(
     run.manifest.path.write_text(json.dumps(read_object(run.manifest) | mark))  # type: ignore[operator]
     (listed,) = run_rows(tmp_path)
     assert listed.suite == listed.values()["suite"] == summary(run)["suite"] == named
-    assert table_lines([listed], requested("suite"), None)[0][1] == (named or "–")
+    assert table_lines([listed], requested("suite"), None)[0][1] == (named or "")
     assert parse_filter(f'suite:"{named or "study"}"').of([listed]) == ([listed] if named else [])
