@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from driving import Engine, medtui, tiny, yaml_of
 from hanging import hanging
 
@@ -133,6 +134,7 @@ def test_a_disk_without_inodes_is_reported_as_such(disk: Callable[[str], Path], 
     assert engine.end() == 2 and "inodes" in error["message"]
 
 
+@pytest.mark.slow
 def test_a_suite_stops_at_the_first_run_that_finds_no_space_and_continues_once_there_is_some(
     disk: Callable[[str], Path],
 ) -> None:
