@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import warnings
 from functools import cache
 
@@ -115,6 +116,13 @@ def set_determinism(strict: bool) -> None:
     torch.set_deterministic_debug_mode("error" if strict else "default")
     torch.backends.cudnn.benchmark = not strict
     torch.backends.cudnn.deterministic = strict
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the global generators too, for whatever uses them: initial weights, libraries."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
 
 
 def free_memory() -> int:

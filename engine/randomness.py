@@ -6,7 +6,6 @@ The generator is NumPy's Philox on the CPU (Salmon et al. 2011), the same on eve
 
 from __future__ import annotations
 
-import random
 from hashlib import blake2b
 
 import numpy as np
@@ -39,10 +38,3 @@ def seed_step(seed: int, epoch: int, step: int, rank: int = 0) -> None:
     torch.default_generator.manual_seed(value)
     for device_generator in torch.cuda.default_generators:
         device_generator.manual_seed(value)
-
-
-def seed_everything(seed: int) -> None:
-    """Seed the global generators too, for whatever uses them: initial weights, libraries."""
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)

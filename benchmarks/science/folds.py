@@ -28,12 +28,12 @@ from engine.data.augment import augment, sample, unit_range
 from engine.data.own.duplicates import find_duplicates
 from engine.data.own.splits import Sample, divided
 from engine.data.own.thumbs import thumbs_of
-from engine.device import to_device
+from engine.device import seed_everything, to_device
 from engine.evaluate.metrics import evaluate
 from engine.evaluate.predict import predict_scores, views_for
 from engine.model.build import Built, build
 from engine.model.plan import ModelPlan
-from engine.randomness import epoch_order, generator, seed_everything, seed_step
+from engine.randomness import epoch_order, generator, seed_step
 from engine.run.prepare import augmentation_of, mixing_of
 from engine.train.ema import MovingAverage
 from engine.train.loss import Criterion, balanced_class_weights

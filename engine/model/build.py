@@ -1,23 +1,24 @@
-"""A model from its entry in the catalogue, and the weights to start from; every decision described in words."""
+"""A model from its entry in the catalogue, with its normalisation and the groups of its parameters, and the weights to
+start from; every decision described in words."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from pkgutil import resolve_name
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from engine.contract.files.paths import is_file
+from engine.contract.models.catalogue import TIMM
 from engine.contract.models.spec import ModelSpec
-from engine.contract.models.timm_names import TIMM
 from engine.contract.wire.errors import WeightsError
 from engine.contract.wire.resolved import StartingWeights
-from engine.model.groups import GroupRules, ParameterGroup, freeze_others, parameter_groups
-from engine.model.normalisation import Normalisation
 from engine.model.plan import ModelPlan, Weights
 from engine.model.weights import load_published, read_file, renamed
 from engine.sentences import ModelWeights
@@ -25,8 +26,49 @@ from engine.sentences import ModelWeights
 # Missing in files from before torch 0.4, and unused here; following from a window's size
 DERIVED = (".num_batches_tracked", ".relative_position_index")
 NAMED = 3  # weights, in an error
+ALL_STAGES = 1_000_000  # to freeze: all but the head
 
 Statistics = tuple[list[float], list[float]]  # mean and deviation per channel, of images in 0 … 1
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Parameters by their names. The default is what every parameter gets unless specified otherwise."""
+
+    names: tuple[str, ...]
+    rate: float = 1.0  # what the schedule's learning rate is multiplied by
+    decays: bool = True  # whether the recipe's weight decay holds for them
+
+
+@dataclass(frozen=True)
+class GroupRules:
+    """What a recipe says of them."""
+
+    freeze: int = 0  # stages from the input on that are not trained
+    layer_decay: float = 1.0  # of the learning rate, from each stage to the one before it
+    head_rate: float = 1.0  # multiplier of the head's learning rate
+    decays_norms: bool | None = None  # None: as the catalogue has it
+
+
+class Normalisation(nn.Module):
+    """From float [B, C, H, W] in 0 … 1 to what a model takes: its size, three channels, zero mean, unit deviation."""
+
+    mean: torch.Tensor  # [C, 1, 1]
+    std: torch.Tensor  # [C, 1, 1]
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], size: int | None = None) -> None:
+        """`size`: pixels per side that images are enlarged to; None leaves them."""
+        super().__init__()
+        self.size = size
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(-1, 1, 1))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Float [B, C, H, W] to float [B, 3, S, S]; grey is expanded. Enlarged by bicubic interpolation."""
+        normal = (images - self.mean) / self.std
+        if self.size is not None:
+            normal = F.interpolate(normal, size=(self.size, self.size), mode="bicubic", align_corners=False)
+        return normal.expand(-1, 3, -1, -1) if normal.shape[1] == 1 else normal
 
 
 @dataclass(frozen=True)
@@ -38,7 +80,7 @@ class Built:
     plan: ModelPlan
 
 
-def build(spec: ModelSpec, plan: ModelPlan, statistics: Statistics, rules: GroupRules = GroupRules()) -> Built:  # noqa: B008
+def build(spec: ModelSpec, plan: ModelPlan, statistics: Statistics, rules: GroupRules = GroupRules()) -> Built:
     """The model with newly initialised weights. Raises InstallationError or RecipeError for one of timm's."""
     plan = replace(plan, model=spec.name)
     module_name, _, function = spec.builder.partition(":")
@@ -50,6 +92,50 @@ def build(spec: ModelSpec, plan: ModelPlan, statistics: Statistics, rules: Group
     groups = parameter_groups(module, spec, rules)
     freeze_others(module, groups)
     return Built(spec, module, groups, Normalisation(*statistics, plan.enlarged_to), plan)
+
+
+# ---- which parameters are trained, and which of them alike -----------------------------------------------------------
+
+
+def parameter_groups(
+    module: nn.Module, spec: ModelSpec, rules: GroupRules = GroupRules()
+) -> tuple[ParameterGroup, ...]:
+    """Every parameter that is trained in one group, by its rate and whether it decays; the order within a group is the
+    module's."""
+    found: dict[tuple[float, bool], list[str]] = defaultdict(list)
+    decays_norms = spec.decays_norms if rules.decays_norms is None else rules.decays_norms
+    for name, parameter, depth in _by_depth(module, spec):
+        if depth > 0 and depth > stage_count(spec) - rules.freeze:
+            continue
+        rate = next((rate for beginning, rate in spec.rates if name.startswith(beginning)), 1.0)
+        rate *= rules.head_rate if depth == 0 else rules.layer_decay**depth
+        of_norm_or_bias = parameter.ndim <= 1 or name.endswith(spec.undecayed)
+        found[rate, decays_norms or not of_norm_or_bias].append(name)
+    return tuple(ParameterGroup(tuple(names), rate, decays) for (rate, decays), names in found.items())
+
+
+def freeze_others(module: nn.Module, groups: tuple[ParameterGroup, ...]) -> None:
+    """No gradients for the parameters that are in no group."""
+    trained = {name for group in groups for name in group.names}
+    for name, parameter in module.named_parameters():
+        if name not in trained:
+            parameter.requires_grad_(False)
+
+
+def stage_count(spec: ModelSpec) -> int:
+    return max(1, len(spec.stages))
+
+
+def _by_depth(module: nn.Module, spec: ModelSpec) -> Iterator[tuple[str, nn.Parameter, int]]:
+    """Each parameter with the distance of its stage from the head, which is 0; 1 for the last stage."""
+    for name, parameter in module.named_parameters():
+        yield name, parameter, 0 if name in spec.classifier else stage_count(spec) - _stage(name, spec)
+
+
+def _stage(name: str, spec: ModelSpec) -> int:
+    """From 0; what no stage names belongs to the last one."""
+    found = (number for number, beginnings in enumerate(spec.stages) if name.startswith(beginnings))
+    return next(found, stage_count(spec) - 1)
 
 
 # ---- published weights -----------------------------------------------------------------------------------------------

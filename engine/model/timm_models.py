@@ -16,8 +16,8 @@ from typing import Any
 
 from torch import nn
 
+from engine.contract.models.catalogue import TIMM
 from engine.contract.models.spec import ModelSpec, patch_size
-from engine.contract.models.timm_names import TIMM
 from engine.contract.recipe.names import alternatives
 from engine.contract.recipe.reader import recipe_error
 from engine.contract.sentences import Conflicts, Fields

@@ -43,15 +43,23 @@ from engine.device import (
     free_memory,
     free_on_device,
     resolved_machine,
+    seed_everything,
     set_determinism,
     set_threads,
 )
-from engine.model.build import Built, Statistics, build, load_matching, start_from_file, start_from_published
-from engine.model.groups import ALL_STAGES, GroupRules
-from engine.model.normalisation import Normalisation
+from engine.model.build import (
+    ALL_STAGES,
+    Built,
+    GroupRules,
+    Normalisation,
+    Statistics,
+    build,
+    load_matching,
+    start_from_file,
+    start_from_published,
+)
 from engine.model.plan import ModelPlan
 from engine.model.weights import fetch_published
-from engine.randomness import seed_everything
 from engine.run.data_jobs import FetchProgress, access_of, decoded_data, may_fetch
 from engine.run.disk import check_disk
 from engine.run.init_from import Source, find_source, load_source, source_of

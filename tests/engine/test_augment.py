@@ -13,7 +13,7 @@ from scipy import stats
 from torchvision.transforms.v2 import functional as tv
 
 from engine.data.augment import Augmentation, SampledAugmentation, augment, sample, unit_range
-from engine.model.normalisation import Normalisation
+from engine.model.build import Normalisation
 
 EVERYTHING = Augmentation(
     hflip=0.5, vflip=0.5, rotation=25, shift=0.2, scale=0.3, brightness=0.4, contrast=0.3, saturation=0.6

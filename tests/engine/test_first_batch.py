@@ -12,7 +12,7 @@ import torch
 
 from engine.contract.recipe.reader import build_recipe
 from engine.data.batches import make_split
-from engine.model.normalisation import Normalisation
+from engine.model.build import Normalisation
 from engine.report.samples import read_batch_json, write_batch_json
 from engine.run.first_batch import SHOWN, described, first_batch
 from engine.run.prepare import augmentation_of, mixing_of

@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from engine.contract.models.catalogue import models
-from engine.model.build import build
-from engine.model.groups import ALL_STAGES, GroupRules, ParameterGroup, parameter_groups
+from engine.model.build import ALL_STAGES, GroupRules, ParameterGroup, build, parameter_groups
 from engine.model.plan import ModelPlan
 from engine.train.mode import train_mode
 from engine.train.optimizer import OptimizerPlan, build_optimizer, set_rate

@@ -10,7 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.randomness import epoch_order, generator, key, seed_everything, seed_step
+from engine.device import seed_everything
+from engine.randomness import epoch_order, generator, key, seed_step
 
 
 def test_the_same_key_draws_the_same_numbers() -> None:

@@ -12,8 +12,7 @@ from engine.contract.models.catalogue import model_spec
 from engine.contract.recipe.identity import recipe_hash
 from engine.contract.recipe.reader import build_recipe
 from engine.contract.wire.errors import RecipeError, WeightsError
-from engine.model.build import Built, build, start_from_published
-from engine.model.groups import ALL_STAGES, GroupRules
+from engine.model.build import ALL_STAGES, Built, GroupRules, build, start_from_published
 from engine.model.plan import ModelPlan
 from engine.sentences import ModelWeights
 

@@ -5,11 +5,14 @@ A new model is an entry here and a builder in `engine/model/`.
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 from engine.contract.models.spec import AtSize, ModelSpec, WeightsSpec
-from engine.contract.models.timm_names import TIMM, timm_spec
 
+TIMM = "timm/"  # how the names of its models begin in a recipe
+# An architecture, perhaps with a tag of weights
+TIMM_PATTERN = r"^timm/[a-z0-9][a-z0-9_]{0,80}(\.[a-z0-9][a-z0-9_]{0,80})?$"
 OLDEST_STEM = "its stem resized with the scale kept"  # frozen: it is part of recorded runs and their hashes
 
 
@@ -364,6 +367,29 @@ MODELS: tuple[ModelSpec, ...] = (
 def models() -> dict[str, ModelSpec]:
     """Every model by its name, the default first."""
     return {spec.name: spec for spec in MODELS}
+
+
+def timm_spec(name: str) -> ModelSpec | None:
+    """What can be said of a model of timm without importing it, and torch with it. None for what cannot be such a name.
+
+    Whether timm has it, and its classifier, only timm knows.
+    """
+    if not re.match(TIMM_PATTERN, name):
+        return None
+    own = name.removeprefix(TIMM)
+    return ModelSpec(
+        name=name,
+        title=f"timm's {own}",
+        family="timm",
+        summary="of timm, as it is there",
+        builder="engine.model.timm_models:build",
+        parameters=None,
+        activations=6e6,
+        classifier=(),
+        stochastic_depth=0.0,
+        fitted="resampled by timm",
+        extra="timm",
+    )
 
 
 def model_spec(name: str) -> ModelSpec | None:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from engine.contract.models.catalogue import help_text, models
-from engine.contract.models.timm_names import PATTERN, TIMM
+from engine.contract.models.catalogue import TIMM, TIMM_PATTERN, help_text, models
 from engine.contract.recipe.augmentation_section import AugmentationSection
 from engine.contract.recipe.runtime_section import RuntimeSection
 from engine.contract.recipe.setting import Fraction, Section, Text, setting
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     ModelName = str
 else:
     ModelName = Annotated[
-        Literal[tuple(models())] | Annotated[str, Field(pattern=PATTERN)], BeforeValidator(normalised_name)
+        Literal[tuple(models())] | Annotated[str, Field(pattern=TIMM_PATTERN)], BeforeValidator(normalised_name)
     ]
 
 
