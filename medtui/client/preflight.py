@@ -111,6 +111,7 @@ def data_state(recipe: Recipe, source: DataSource, workspace: Workspace, data: S
 
 
 def data_found(recipe: Recipe, source: DataSource, workspace: Workspace, data: Sequence[str]) -> Found:
+    """The same as a value, which tells what is fetched first."""
     for problem in facts_conflicts(recipe, source.facts):
         return Found(f"{'.'.join(problem.path)} {problem.message}", ok=False)
     return source.status(SearchPaths(workspace.root, data_folders(data, workspace.root)))

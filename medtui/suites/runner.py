@@ -249,19 +249,17 @@ class Runner:
         if view.outcome == "crashed" or finished is None:
             self._record_death(item, handle.run_directory, view.died or "")
             return
-        error = finished.error
-        if error is not None and error.kind == "locked":
+        error = finished.error or ErrorInfo(kind="", message="")
+        is_locked, has_no_space = error.kind == WorkspaceLocked.kind, error.code in NO_SPACE
+        if is_locked:
             self._not_before[living.slot] = time.monotonic() + REPEATED
-            self._record({"event": "released", "id": item.id}, item.id)
-        elif error is not None and error.code in NO_SPACE:  # the others would fail alike, one by one
+        if has_no_space or error.kind == DiskFull.kind:  # the others would fail alike, one by one
             self.finishing, self.trouble = True, error
+        was_not_begun = finished.outcome == "aborted" and view.state.started is None and self.level > 0
+        if is_locked or has_no_space or was_not_begun:
             self._record({"event": "released", "id": item.id}, item.id)
-        elif finished.outcome == "aborted" and view.state.started is None and self.level:
-            self._record({"event": "released", "id": item.id}, item.id)  # nothing of it had begun
         else:
-            if error is not None and error.kind == DiskFull.kind:
-                self.finishing, self.trouble = True, error
-            self._record_end(item, finished.outcome, item.run, error.message if error is not None else "")
+            self._record_end(item, finished.outcome, item.run, error.message)
 
     def _lingers(self, living: Living, handle: OwnEngine) -> bool:
         """Does an engine live that has reported its end? One that does so for long is killed."""

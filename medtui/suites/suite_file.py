@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.contract.files.folders import File, file_at
+from engine.contract.files.folders import file_at
 from engine.contract.recipe.names import alternatives
-from engine.contract.recipe.reader import names_recipes, recipe_error
+from engine.contract.recipe.reader import has_key, names_recipes, recipe_error
 from engine.contract.recipe.schema import fields, section_titles
-from engine.contract.recipe.yaml_reader import SIZE_LIMIT, FileKind, KeyPath, YamlText, read_yaml_file
+from engine.contract.recipe.yaml_reader import FileKind, KeyPath, YamlText, read_yaml_file
 from engine.contract.store.workspace import Workspace
 from engine.contract.wire.errors import Problem
 from engine.contract.wire.text import shortened
@@ -24,7 +24,6 @@ FIELD_OF = {"recipe": RECIPE, "dataset": "dataset.name", "size": "dataset.size",
 FIELD_OF |= {"seed": "training.seed"}
 FIELD_OF |= {f"{name}s": path for name, path in FIELD_OF.items()}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
-_HAS_SPACE = re.compile(rb"^space\s*:", re.MULTILINE)  # only a search has one
 _SEEDS = re.compile(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?")
 MOST_SEEDS = 10_000
 
@@ -84,15 +83,9 @@ def suite_files(workspace: Workspace) -> list[Path]:
         except OSError:
             continue
         visible = [path for path in paths if path.name[0] != "."]
-        found += [path for path in visible if names_recipes(file_at(path)) and not _has_space(file_at(path))]
-    return found
-
-
-def _has_space(file: File) -> bool:
-    try:
-        return _HAS_SPACE.search(file.content(SIZE_LIMIT)) is not None
-    except OSError:
-        return False
+        files = {path: file_at(path) for path in visible}
+        found += [path for path, file in files.items() if names_recipes(file) and not has_key(file, "space")]
+    return found  # a search has a space
 
 
 def suite_from(text: YamlText, name: str, folder: Path) -> SuiteFile:

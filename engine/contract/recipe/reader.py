@@ -83,22 +83,24 @@ def _at_line(problem: Problem, lines: Mapping[KeyPath, int]) -> Problem:
     return replace(problem, line=lines.get(problem.path))
 
 
-_BEGINS = rb"(?:^|\A\s*\{\s*)[\"']?"  # of a key: in a line of its own, or the first in braces
-_NAMES_RECIPES = re.compile(_BEGINS + rb"recipes?[\"']?\s*:", re.MULTILINE)
-_OTHER_KEYS = re.compile(  # that a suite or a search has, and no recipe
-    _BEGINS + rb"(?:datasets|sizes|models|seeds|exclude|include|space|budget)[\"']?\s*:", re.MULTILINE
-)
+_RECIPES = ("recipe", "recipes")
+_OF_MANY_RUNS: tuple[KeyPath, ...] = tuple((name,) for name in _RECIPES)
+# What a suite or a search has, perhaps before it names its recipes, and no recipe has
+_KEYS_OF_MANY_RUNS = (*_RECIPES, "datasets", "sizes", "models", "seeds", "exclude", "include", "space", "budget")
 
 
-def names_recipes(file: File) -> bool:
-    """Whether it is the file of a suite or a search, and so no recipe. Never raises."""
+def has_key(file: File, *names: str) -> bool:
+    """Does it begin a line, or its braces, with one of these keys? It is not parsed. Never raises."""
+    keys = rf"(?:^|\A\s*{{\s*)[\"']?(?:{'|'.join(names)})[\"']?\s*:"
     try:
-        return _NAMES_RECIPES.search(file.content(SIZE_LIMIT)) is not None
+        return re.search(keys.encode(), file.content(SIZE_LIMIT), re.MULTILINE) is not None
     except OSError:
         return False
 
 
-_OF_MANY_RUNS: tuple[KeyPath, ...] = (("recipe",), ("recipes",))
+def names_recipes(file: File) -> bool:
+    """Whether it is the file of a suite or a search, and so no recipe. Never raises."""
+    return has_key(file, *_RECIPES)
 
 
 def recipe_error(
@@ -208,17 +210,9 @@ def layered(*layers: Mapping[str, Any]) -> dict[str, Any]:
 def _recipes_in(folder: Path) -> list[str]:
     try:
         files = sorted(folder.glob("*.y*ml")) if is_folder(folder) else []
-        return [str(other) for other in files if not _is_of_many_runs(named_by_user(other))]
+        return [str(other) for other in files if not has_key(named_by_user(other), *_KEYS_OF_MANY_RUNS)]
     except OSError:  # a folder that may not be listed
         return []
-
-
-def _is_of_many_runs(file: File) -> bool:
-    """The file of a suite or a search, perhaps one that is not complete yet? Never raises."""
-    try:
-        return names_recipes(file) or _OTHER_KEYS.search(file.content(SIZE_LIMIT)) is not None
-    except OSError:
-        return False
 
 
 def find_recipe(name: str) -> Path:
